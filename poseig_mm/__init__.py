@@ -1,0 +1,44 @@
+"""Attribution-based diagnosis of pose estimation models on MMPose.
+
+Importing this package loads neither torch nor mmpose: names are resolved when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .errors import PoseIGError
+from .plugin.markers import hookimpl
+from .types import Attribution, Coordinates, Failure, JointGroups, Sample, Section
+
+if TYPE_CHECKING:
+    from .session import Session, attribute, load_adapter
+    from .store import Store
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Attribution",
+    "Coordinates",
+    "Failure",
+    "JointGroups",
+    "PoseIGError",
+    "Sample",
+    "Section",
+    "Session",
+    "Store",
+    "attribute",
+    "hookimpl",
+    "load_adapter",
+]
+
+_LAZY = {"Session": ".session", "attribute": ".session", "load_adapter": ".session", "Store": ".store"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name], __name__), name)
+    if name == "functional":
+        return import_module(".functional", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

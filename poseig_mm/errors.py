@@ -1,0 +1,77 @@
+"""Every error this package raises on purpose, and how its messages are made.
+
+A message says what happened, what was got, what was expected and what to do next.  Each class is also a built-in
+error, so that callers who know nothing of this package can still catch what they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "AdapterError",
+    "AttributionError",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DependencyError",
+    "PluginError",
+    "PoseIGError",
+    "ShapeError",
+    "StoreError",
+    "did_you_mean",
+]
+
+
+class PoseIGError(Exception):
+    """Root of all errors of this package."""
+
+
+class ConfigError(PoseIGError, ValueError):
+    """The configuration asks for something that does not exist or does not fit."""
+
+
+class ShapeError(PoseIGError, ValueError):
+    """A tensor has another shape than the function's contract says."""
+
+
+class DataError(PoseIGError, ValueError):
+    """One sample, or a whole data set, cannot be used; other samples may be fine."""
+
+
+class CheckpointError(PoseIGError, RuntimeError):
+    """A checkpoint does not belong to the configured model."""
+
+
+class AdapterError(PoseIGError, TypeError):
+    """No adapter turns this model's output into coordinates."""
+
+
+class AttributionError(PoseIGError, ArithmeticError):
+    """An attribution could not be computed at all (a single bad joint is a NaN with a reason instead)."""
+
+
+class PluginError(PoseIGError, RuntimeError):
+    """A plugin is broken, unknown, or clashes with another one."""
+
+
+class StoreError(PoseIGError, OSError):
+    """The work dir cannot be written or read, or belongs to another run."""
+
+
+class DependencyError(PoseIGError, ImportError):
+    """A library is missing or has an unsupported version."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The tail of an error message on an unknown name: the nearest known one, else the list of all.
+
+    >>> did_you_mean('midpont', ['midpoint', 'trapezoid'])
+    "did you mean 'midpoint'?"
+    >>> did_you_mean('x', ['b', 'a'])
+    'known: a, b'
+    """
+    names = sorted(known)
+    match = get_close_matches(name, names, n=1)
+    return f"did you mean {match[0]!r}?" if match else "known: " + (", ".join(names) or "none")

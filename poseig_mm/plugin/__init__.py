@@ -1,0 +1,1 @@
+"""The plugin host: markers, hook specifications, loading, catalog."""

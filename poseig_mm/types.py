@@ -1,0 +1,130 @@
+"""What crosses from one stage to the next: frozen dataclasses, no behaviour.  Importing this loads no torch.
+
+Frames: *input* is the network input after MMPose's pipeline and data preprocessor, pixel centres at integers, x to the
+right, y down; *original* is the image file.  B images, K keypoints, D coordinates (2 or 3), (H, W) the input's size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+__all__ = ["Attribution", "Coordinates", "Failure", "Gallery", "JointGroups", "Picture", "Sample", "Section", "Table"]
+
+
+@dataclass(frozen=True)
+class JointGroups:
+    """Names, groups and kinematic chain of a data set's joints."""
+
+    keypoint_names: tuple[str, ...]
+    group_of: tuple[str, ...]  # (K,) name of each joint's group, '' where it belongs to none
+    parent_of: tuple[int, ...]  # (K,) index of the joint that is next towards the trunk, -1 at a root
+    flip_pairs: tuple[tuple[int, int], ...]  # (left, right) or (right, left) partners
+    skeleton: tuple[tuple[int, int], ...]  # bones, to draw
+    derived: bool = False  # True: read off the skeleton, not laid down by hand; reports say so
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """The groups, in order of first appearance, without ''."""
+        return tuple(dict.fromkeys(g for g in self.group_of if g))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One person (or hand), ready for the network."""
+
+    sample_id: str  # stable over runs: '<image_id>-<instance_id>'
+    image_id: str
+    instance_id: str
+    image_path: str
+    image: Tensor  # (C, H, W) float32, normalised network input
+    display: np.ndarray  # (H, W, 3) uint8 RGB, the same crop to look at
+    keypoints: Tensor  # (K, D) float32, input px (x, y); NaN where not annotated
+    visible: Tensor  # (K,) bool: annotated and inside the input
+    mask: Tensor | None  # (H, W) bool, this instance's pixels
+    mask_source: str  # 'instance' | 'union' | 'predicted' | 'none'
+    inverse_warp: np.ndarray  # (2, 3) float64, input px (x, y, 1) -> original px
+    extra: Mapping[str, Any] = field(default_factory=dict)  # bbox, area, iscrowd, ... whatever studies may want
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """An adapter's differentiable prediction."""
+
+    coords: Tensor  # (B, K, D), input px or what `unit` says
+    unit: str = "px"
+    heatmaps: Tensor | None = None  # (B, K, h, w) raw, where the model has them
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """One map a joint and how far to trust it.  Joints that were not computed hold NaN and a reason."""
+
+    maps: Tensor  # (B, K, H, W) >= 0, maximum 1
+    residual: Tensor  # (B, K) |sum IG - (T(x) - T(x'))|
+    residual_rel: Tensor  # (B, K) the same over max(|T(x) - T(x')|, 1e-3)
+    target_start: Tensor  # (B, K) T at the baseline
+    target_end: Tensor  # (B, K) T at the image
+    map_error: Tensor  # (B, K) half L1 distance of the two interleaved half-rule maps, in [0, 1]
+    converged: Tensor  # (B, K) bool: map_error <= the tolerance asked for (False where none was asked)
+    evaluations: Tensor  # (B, K) int, gradient evaluations spent on this joint
+    reasons: tuple[tuple[str, ...], ...]  # (B)(K) '' or 'not_visible' | 'not_asked' | 'zero_map' | 'nonfinite_gradient'
+    signed: Tensor | None = None  # (B, K, H, W) sum over channels of IG, neither absolute nor normalised
+    coords: Tensor | None = None  # (B, K, D) the differentiable prediction on the image
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something that went wrong and was survived; it stands in run.json and in the report."""
+
+    stage: str  # 'sample' | 'attribution' | 'index' | 'study' | 'report' | 'plugin' | ...
+    message: str
+    error: str = ""  # class name
+    plugin: str = ""
+    sample_id: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in a report.  `rows` hold str, int, float or None; floats are shown with `digits` decimals."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    digits: int = 2
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure in a report: a matplotlib Figure (SVG in the page, PNG and PDF in figures/) or an image file."""
+
+    name: str  # file stem
+    caption: str
+    figure: Figure | Path
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Image files shown as a grid, lazily loaded: (path, caption) each."""
+
+    caption: str
+    images: tuple[tuple[Path, str], ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a report: a sentence that says what was found, then tables and pictures."""
+
+    name: str  # anchor, unique
+    title: str
+    lead: str = ""  # plain text
+    blocks: tuple[Table | Picture | Gallery, ...] = ()
+    order: int = 500  # built-ins: overview 0, indices 100, gallery 200, studies 300.., failures 900, provenance 950
