@@ -12,7 +12,7 @@ def prepare_environment() -> tuple[str, ...]:
 
     applied = []
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except RuntimeError:
         for name in [m for m in sys.modules if m.startswith("torchvision")]:
             del sys.modules[name]
@@ -21,6 +21,7 @@ def prepare_environment() -> tuple[str, ...]:
             lib.define(f"{op}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         globals()["_LIB"] = lib
         import torchvision  # noqa: F401
+
         applied.append("torchvision")
     try:
         import mmcv._ext  # noqa: F401
@@ -30,9 +31,12 @@ def prepare_environment() -> tuple[str, ...]:
         def __getattr__(name):
             if name.startswith("__"):
                 raise AttributeError(name)
+
             def missing(*a, **k):
                 raise RuntimeError(name)
+
             return missing
+
         module.__getattr__ = __getattr__
         sys.modules["mmcv._ext"] = module
         applied.append("mmcv._ext")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
     from torch import Tensor
 
 __all__ = ["Attribution", "Coordinates", "Failure", "Gallery", "JointGroups", "Picture", "Sample", "Section", "Table"]
@@ -45,12 +46,12 @@ class Sample:
     instance_id: str
     image_path: str
     image: Tensor  # (C, H, W) float32, normalised network input
-    display: np.ndarray  # (H, W, 3) uint8 RGB, the same crop to look at
+    display: NDArray[np.uint8]  # (H, W, 3) uint8 RGB, the same crop to look at
     keypoints: Tensor  # (K, D) float32, input px (x, y); NaN where not annotated
     visible: Tensor  # (K,) bool: annotated and inside the input
     mask: Tensor | None  # (H, W) bool, this instance's pixels
     mask_source: str  # 'instance' | 'union' | 'predicted' | 'none'
-    inverse_warp: np.ndarray  # (2, 3) float64, input px (x, y, 1) -> original px
+    inverse_warp: NDArray[np.float64]  # (2, 3) float64, input px (x, y, 1) -> original px
     extra: Mapping[str, Any] = field(default_factory=dict)  # bbox, area, iscrowd, ... whatever studies may want
 
 

@@ -1,0 +1,9 @@
+"""MediaPipe's body and hand networks as ordinary MMPose models.
+
+Importing this package, or its `plugin` module, loads neither torch nor mmpose.  Import `poseig_mediapipe_models.models`
+(a config does it by `custom_imports`) to fill MMPose's registries.
+"""
+
+__all__ = ["__version__"]
+
+__version__ = "0.1.0"

@@ -1,0 +1,34 @@
+"""Built-in attribution methods, paths and likelihoods, as a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..plugin.markers import hookimpl
+
+__all__: list[str] = []
+
+
+@hookimpl
+def poseig_attribution_methods() -> Mapping[str, Any]:
+    """`path_ig` (integrated gradients along any path) and two controls, `gradient` and `random`."""
+    from .methods import METHODS
+
+    return METHODS
+
+
+@hookimpl
+def poseig_likelihoods() -> Mapping[str, Any]:
+    """`exp_l2` (the paper's), `neg_l2`, `neg_squared_l2`, `gaussian`, `laplace`."""
+    from ..functional.likelihood import LIKELIHOODS
+
+    return LIKELIHOODS
+
+
+@hookimpl
+def poseig_paths() -> Mapping[str, Any]:
+    """`blur` (the paper's) and `linear`."""
+    from ..functional.paths import PATHS
+
+    return PATHS

@@ -1,0 +1,215 @@
+"""The command line of `tools/diagnose.py` and `poseig-diagnose`: parse, call, exit code."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+from .errors import ConfigError, PoseIGError
+
+if TYPE_CHECKING:
+    from .plugin.manager import PluginHost
+    from .session import Progress
+
+__all__ = ["main"]
+
+INTERRUPTED = 130  # exit code of a run that was stopped by the user and can be resumed
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (0 fine, 1 error, 130 interrupted)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        host, parser = _host_and_parser(arguments)
+        options = parser.parse_args(arguments)
+        if options.list_plugins:
+            print(host.format_records())
+            return 0
+        if options.config is None:
+            parser.error("give the path of an MMPose config, or --list-plugins")
+        return _diagnose(options)
+    except PoseIGError as error:
+        if os.environ.get("POSEIG_DEBUG"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _host_and_parser(arguments: list[str]) -> tuple[PluginHost, argparse.ArgumentParser]:
+    """Plugins are loaded before the command line is parsed fully, since they may add options to it."""
+    from .plugin.manager import PluginHost
+
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    _plugin_options(early)
+    known, _ = early.parse_known_args(arguments)
+    host = PluginHost(block=tuple(known.no_plugin), plugins=tuple(known.plugin))
+    parser = _parser()
+    host.notify("poseig_add_cli", stage="add_cli", parser=parser)
+    return host, parser
+
+
+def _plugin_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-p", "--plugin", action="append", default=[], metavar="PLUGIN", help="module, file.py or class path to load"
+    )
+    parser.add_argument("--no-plugin", action="append", default=[], metavar="NAME", help="leave this plugin out")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="poseig-diagnose",
+        description="Diagnose an MMPose model: attribution maps of each joint, indices, and a report.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("config", nargs="?", help="any MMPose config; a `diagnosis` variable in it is optional")
+    parser.add_argument("checkpoint", nargs="?", help="the model's weights")
+    parser.add_argument("--work-dir", help="where results go (default: work_dirs/<config name>)")
+    parser.add_argument("--limit", type=int, help="diagnose the first N persons only")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in the work dir")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
+    parser.add_argument(
+        "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="override config keys, a.b.c=value"
+    )
+    parser.add_argument("--list-plugins", action="store_true", help="show plugins, their hooks and status, and stop")
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="several processes")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--version", action="version", version=f"poseig_mm {__version__}")
+    _plugin_options(parser)
+    return parser
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    """One run with its progress on the terminal."""
+    from .compat import prepare_environment
+
+    prepare_environment()
+    from .session import Session, load_config
+
+    config = load_config(options.config)
+    config.merge_from_dict(_overrides(options))
+    rank, world_size = _processes(options.launcher)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with _progress_bar(visible=rank == 0) as show:
+        session = Session(
+            config,
+            options.checkpoint,
+            work_dir=options.work_dir,
+            device=options.device,
+            resume=options.resume,
+            plugins=tuple(options.plugin),
+            block=tuple(options.no_plugin),
+            on_progress=show,
+            rank=rank,
+            world_size=world_size,
+        )
+        try:
+            store = session.run()
+        except KeyboardInterrupt:
+            print(f"\ninterrupted; go on with --resume --work-dir {session.work_dir}", file=sys.stderr)
+            return INTERRUPTED
+    if rank == 0:
+        _print_summary(store, Path(session.work_dir))
+    return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    """--cfg-options as mmengine reads them, and --limit."""
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
+    try:
+        found = parser.parse_args(["--cfg-options", *options.cfg_options]).cfg_options if options.cfg_options else {}
+    except ValueError as error:
+        raise ConfigError(f"--cfg-options {options.cfg_options}: {error}; expected KEY=VALUE pairs") from error
+    if options.limit is not None:
+        found["diagnosis.samples.limit"] = options.limit
+    return dict(found)
+
+
+def _processes(launcher: str) -> tuple[int, int]:
+    """Rank and number of processes, by mmengine's launchers."""
+    if launcher == "none":
+        return 0, 1
+    import torch
+    from mmengine.dist import get_dist_info, init_dist
+
+    init_dist(launcher, backend="nccl" if torch.cuda.is_available() else "gloo")
+    rank, world_size = get_dist_info()
+    return int(rank), int(world_size)
+
+
+class _progress_bar:
+    """rich's bar with persons done, speed and time left; silent on other ranks."""
+
+    def __init__(self, visible: bool) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("persons"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not visible,
+        )
+        self._task = self._progress.add_task("preparing", total=None)
+
+    def __enter__(self) -> Callable[[Progress], None]:
+        self._progress.start()
+        return self._show
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def _show(self, progress: Progress) -> None:
+        self._progress.update(
+            self._task, description=progress.stage, completed=progress.done, total=progress.total, refresh=True
+        )
+
+
+def _print_summary(store: Any, work_dir: Path) -> None:
+    """The few numbers one wants first, and where the rest is."""
+    import polars as pl
+    from rich.console import Console
+    from rich.table import Table
+
+    joints = store.joints()
+    table = Table(title=f"{len(store.sample_ids)} persons, {int(joints['visible'].sum())} visible joints")
+    table.add_column("group")
+    columns = [c for c in ("epe", "di", "fi", "li", "residual_rel", "map_error") if c in joints.columns]
+    for column in columns:
+        table.add_column(column, justify="right")
+    shown = joints.filter(pl.col("visible")).with_columns(pl.col(columns).fill_nan(None))
+    groups = shown.filter(pl.col("group") != "").group_by("group", maintain_order=True).mean()
+    for row in [*groups.iter_rows(named=True), {"group": "all", **shown.select(pl.col(columns).mean()).to_dicts()[0]}]:
+        table.add_row(row["group"], *("-" if row[c] is None else f"{row[c]:.3g}" for c in columns))
+    console = Console()
+    console.print(table)
+    if store.failures:
+        console.print(f"{len(store.failures)} failures were recorded; see {work_dir / 'run.json'}")
+    console.print(f"report: {work_dir / 'report' / 'index.html'}")

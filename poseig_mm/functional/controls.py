@@ -1,0 +1,75 @@
+"""Maps to compare an attribution with: the plain gradient, and random maps that know nothing of the image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..types import Attribution
+from .maps import attribution_from_sums
+from .targets import CoordsFn, check_inputs, joint_slots, make_target
+
+__all__ = ["gradient_attribution", "random_attribution"]
+
+
+def gradient_attribution(
+    coords_fn: CoordsFn,
+    images: Tensor,
+    keypoints: Tensor,
+    *,
+    likelihood: str = "exp_l2",
+    likelihood_settings: dict[str, Any] | None = None,
+    joints: Tensor | None = None,
+    contrast: Tensor | None = None,
+    signed: bool = False,
+) -> Attribution:
+    """|sum over channels of dT_k/dx| at the image itself (Simonyan et al. 2014); no path, so no residual.
+
+    Arguments as in `path_attribution`; `residual` and `map_error` are NaN, `target_start` equals `target_end`.
+
+    >>> square = lambda x: x.sum((1, 3)).square()[:, None]  # (B, 1, 2)
+    >>> a = gradient_attribution(square, torch.tensor([[[[1.0], [2.0]]]]), torch.zeros(1, 1, 2),
+    ...                          likelihood=lambda c, r: c.sum(-1), signed=True)
+    >>> a.signed[0, 0].flatten().tolist()
+    [2.0, 4.0]
+    """
+    keypoints, asked, finite = check_inputs(images, keypoints, contrast, joints)
+    target = make_target(likelihood, likelihood_settings, keypoints, contrast)
+    rows = torch.arange(len(images), device=images.device)
+    x = images.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        coords = coords_fn(x)
+        values = target(coords, rows)
+    sums = images.new_zeros(*asked.shape, *images.shape[2:])
+    slots = joint_slots(asked)
+    for s, joint in enumerate(slots):
+        here, k = rows[joint >= 0], joint[joint >= 0]
+        (gradient,) = torch.autograd.grad(values[here, k].sum(), x, retain_graph=s + 1 < len(slots))
+        sums[here, k] = gradient[here].sum(1)
+    values = values.detach()
+    return attribution_from_sums(sums, values, values, coords.detach(), asked, finite, signed=signed)
+
+
+def random_attribution(
+    coords_fn: CoordsFn,
+    images: Tensor,
+    keypoints: Tensor,
+    *,
+    likelihood: str = "exp_l2",
+    likelihood_settings: dict[str, Any] | None = None,
+    joints: Tensor | None = None,
+    contrast: Tensor | None = None,
+    signed: bool = False,
+    seed: int = 0,
+) -> Attribution:
+    """Uniform noise as a map, the same for a given seed and place in the batch: what an index gives by chance."""
+    keypoints, asked, finite = check_inputs(images, keypoints, contrast, joints)
+    target = make_target(likelihood, likelihood_settings, keypoints, contrast)
+    with torch.no_grad():
+        coords = coords_fn(images)
+        values = target(coords, torch.arange(len(images), device=images.device))
+    generator = torch.Generator().manual_seed(seed)
+    sums = torch.rand((*asked.shape, *images.shape[2:]), generator=generator, dtype=torch.float64).to(images)
+    return attribution_from_sums(sums, values, values, coords, asked, finite, signed=signed)

@@ -1,0 +1,72 @@
+"""From signed sums along the path to maps, and how far two maps are apart."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..types import Attribution
+
+__all__ = ["REASONS", "attribution_from_sums", "half_l1_distance", "normalise_maps"]
+
+REASONS = ("", "not_visible", "not_asked", "zero_map", "nonfinite_gradient")  # why a joint has no map
+
+
+def normalise_maps(signed: Tensor) -> Tensor:
+    """A = |signed| / max |signed| for each joint, (..., H, W); NaN where all zero or not finite.
+
+    >>> normalise_maps(torch.tensor([[[1.0, -4.0]]])).tolist()
+    [[[0.25, 1.0]]]
+    """
+    maps = signed.abs()
+    peak = maps.amax((-2, -1), keepdim=True)
+    ok = (peak > 0) & signed.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
+    return torch.where(ok, maps / peak, torch.nan)
+
+
+def half_l1_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Half the L1 distance of two signed sums' maps (|.| normalised to sum 1): 0 the same, 1 disjoint.
+
+    Args:
+        a, b: (..., H, W).
+
+    Returns:
+        (...), NaN where a map is all zero or not finite.
+
+    >>> half_l1_distance(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, -3.0]])).item()
+    1.0
+    """
+    p, q = a.abs().flatten(-2), b.abs().flatten(-2)
+    p, q = p / p.sum(-1, keepdim=True), q / q.sum(-1, keepdim=True)
+    return (p - q).abs().sum(-1) / 2
+
+
+def attribution_from_sums(
+    signed_sums: Tensor,
+    start: Tensor,
+    end: Tensor,
+    coords: Tensor,
+    asked: Tensor,
+    finite: Tensor,
+    *,
+    signed: bool,
+) -> Attribution:
+    """Maps and reasons from signed sums (B, K, H, W); residual and map error stay NaN, evaluations 1 where asked."""
+    total = torch.where(asked[..., None, None], signed_sums, torch.nan)
+    maps = normalise_maps(total)
+    good, summed = maps.flatten(2).isfinite().all(2), total.flatten(2).isfinite().all(2)
+    code = torch.where(good, 0, torch.where(~finite, 1, torch.where(~asked, 2, torch.where(summed, 3, 4))))
+    unknown = torch.full_like(start, torch.nan)
+    return Attribution(
+        maps=maps,
+        residual=unknown,
+        residual_rel=unknown,
+        target_start=torch.where(asked, start, torch.nan),
+        target_end=torch.where(asked, end, torch.nan),
+        map_error=unknown,
+        converged=torch.zeros_like(asked),
+        evaluations=asked.long(),
+        reasons=tuple(tuple(REASONS[c] for c in row) for row in code.tolist()),
+        signed=total if signed else None,
+        coords=coords,
+    )

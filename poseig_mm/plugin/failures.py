@@ -1,0 +1,51 @@
+"""Failures that were survived: the first few in full, the rest counted, so that memory and logs stay bounded."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+
+from ..types import Failure
+
+__all__ = ["KEPT", "KEPT_OWN", "FailureLog"]
+
+KEPT = 3  # of each plugin and stage: an observer that raises for each of 10,000 samples says the same 10,000 times
+KEPT_OWN = 1000  # of each stage of the session's own: there every sample has its own cause (a corrupt image ...)
+
+
+class FailureLog:
+    """Keeps `Failure`s, never the exceptions: their frames would hold tensors alive.
+
+    >>> log = FailureLog()
+    >>> [log.add(ValueError('x'), 'sample', plugin='p')[1] for _ in range(5)]
+    [True, True, True, False, False]
+    >>> len(log.kept), log.counts['p', 'sample']
+    (3, 5)
+    """
+
+    def __init__(self) -> None:
+        self.kept: list[Failure] = []
+        self.counts: Counter[tuple[str, str]] = Counter()  # (plugin, stage) -> how often
+
+    def add(self, error: BaseException, stage: str, *, plugin: str = "", sample_id: str = "") -> tuple[Failure, bool]:
+        """The failure, and whether it is among those kept."""
+        failure = Failure(
+            stage=stage,
+            message=_message(error),
+            error=type(error).__name__,
+            plugin=plugin,
+            sample_id=sample_id,
+            traceback="".join(traceback.format_exception(type(error), error, error.__traceback__)),
+        )
+        self.counts[plugin, stage] += 1
+        keep = self.counts[plugin, stage] <= (KEPT if plugin else KEPT_OWN)
+        if keep:
+            self.kept.append(failure)
+        return failure, keep
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "(its message cannot be shown: str() of it raises)"

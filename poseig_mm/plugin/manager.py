@@ -1,0 +1,226 @@
+"""The plugin host: finds plugins, loads them in a fixed order, and calls their hooks so that none can stop the others.
+
+pluggy calls last in, first out, and one implementation that raises stops the rest.  So the host calls plugins one by
+one, in the order they were loaded (`tryfirst` and `trylast` hold), and turns what they raise into `Failure`s.
+Importing this loads no torch.  All state lives in the host object.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import pluggy
+
+from ..errors import PluginError, did_you_mean
+from ..types import Failure
+from .builtins import BUILTINS
+from .catalog import Catalog
+from .failures import FailureLog
+from .records import PluginRecord
+from .registry import HOOKS, PluginRegistry
+from .results import KINDS, check_result, named_entries
+
+__all__ = ["BUILTINS", "PluginHost"]
+
+logger = logging.getLogger(__name__)
+
+ON_ERROR = "poseig_on_error"
+SECTIONS = "poseig_report_sections"
+COLLECTED = (*KINDS.values(), SECTIONS)
+
+
+class PluginHost:
+    """All plugins of one run.
+
+    Order: blocking, built-ins, entry points of the group `poseig_mm` sorted by name, then those of the config.
+
+    Args:
+        block: names not to load, whatever they are: built-ins (`'report'`), entry points, those of the config.
+        plugins: of the config or `-p`: 'pkg.mod', 'pkg.mod.Class', 'path/file.py', 'path/file.py:Class', or objects.
+        builtins: dotted names of modules.
+        entry_points: whether installed distributions are searched.
+
+    Raises:
+        PluginError: a built-in or one of `plugins` is broken.  A broken entry point is one warning and a record.
+
+    >>> host = PluginHost(builtins=(), entry_points=False)
+    >>> host.records, host.collect('poseig_indices')
+    ((), [])
+    """
+
+    def __init__(
+        self,
+        *,
+        block: Sequence[str] = (),
+        plugins: Sequence[object] = (),
+        builtins: Sequence[str] = BUILTINS,
+        entry_points: bool = True,
+    ) -> None:
+        for name, value in (("block", block), ("plugins", plugins), ("builtins", builtins)):
+            if isinstance(value, str):
+                raise PluginError(f"{name} is the str {value!r}; expected a list, [{value!r}]")
+        self._registry = PluginRegistry()
+        self._log = FailureLog()
+        self._in_on_error = False
+        self._silenced: set[str] = set()  # plugins whose failing on_error has been logged
+        self._callers: dict[str, list[tuple[str, pluggy.HookCaller]]] = {}
+        self._registry.load(block, builtins, entry_points, plugins)
+        if logger.isEnabledFor(logging.DEBUG):
+            self._registry.manager.trace.root.setwriter(lambda text: logger.debug("%s", text.rstrip()))
+            self._registry.manager.enable_tracing()
+        for record, error in self._registry.broken:
+            self._tell(error, self._log.add(error, "plugin", plugin=record.name)[0])
+
+    @property
+    def records(self) -> tuple[PluginRecord, ...]:
+        """Every plugin that was found, in load order, with its status."""
+        return tuple(self._registry.records)
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The failures kept in full: the first few of each plugin and stage."""
+        return tuple(self._log.kept)
+
+    @property
+    def counts(self) -> dict[tuple[str, str], int]:
+        """How many failures there were of each (plugin, stage), kept or not; plugin '' is the session itself."""
+        return dict(self._log.counts)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Everything the plugins register, made when first asked for.
+
+        Raises:
+            PluginError: a name is given twice; a built-in fails; a plugin of the config returns what it must not.
+        """
+        entries = [
+            (kind, name, obj, plugin)
+            for kind, hook in KINDS.items()
+            for plugin, result in self.collect(hook)
+            for name, obj in named_entries(hook, result)
+        ]
+        return Catalog(entries, {name: record.owner for name, record in self._registry.loaded.items()})
+
+    def collect(self, hook: str, /, **arguments: Any) -> list[tuple[str, Any]]:
+        """(plugin, what it returned), in load order; a plugin that raises or returns the wrong thing is left out.
+
+        Raises:
+            PluginError: in a registering hook, from a built-in, or for a wrong result from a plugin of the config.
+        """
+        self._check_call(hook, arguments, collected=True)
+        collected = []
+        for name, call in self._callers_of(hook):
+            try:
+                results = call(**arguments)
+            except Exception as error:
+                self._give_up(hook, name, error, fatal=self._registry.loaded[name].source == "built-in")
+                continue
+            try:
+                for result in results or [None]:  # pluggy drops a None
+                    check_result(hook, result)
+            except Exception as error:
+                self._give_up(hook, name, error, fatal=self._registry.loaded[name].source != "entry point")
+                continue
+            collected += [(name, result) for result in reversed(results)]
+        return collected
+
+    def notify(self, hook: str, /, *, stage: str, sample_id: str = "", **arguments: Any) -> None:
+        """Tell every observer; what one raises is recorded under `stage` and `sample_id`, and the rest are told."""
+        self._check_call(hook, arguments, collected=False)
+        for name, call in self._callers_of(hook):
+            try:
+                call(**arguments)
+            except Exception as error:
+                self.record(error, stage, plugin=name, sample_id=sample_id)
+
+    def first(self, hook: str, /, **arguments: Any) -> Any:
+        """The first answer that is not None, the plugin loaded last being asked first; None where nobody answers.
+
+        Raises:
+            PluginError: a plugin raises before one has answered.
+        """
+        self._check_call(hook, arguments, collected=False)
+        for name, call in self._callers_of(hook, last_first=True):
+            try:
+                answer = call(**arguments)
+            except Exception as error:
+                raise PluginError(
+                    f"{hook} of plugin {self._registry.loaded[name].owner} failed ({type(error).__name__}: {error}); its answer "
+                    f"decides, so the run cannot go on. Switch it off with --no-plugin {name}"
+                ) from error
+            if answer is not None:
+                return answer
+        return None
+
+    def record(self, error: BaseException, stage: str, plugin: str = "", sample_id: str = "") -> Failure:
+        """Keep a failure that is survived, and tell `poseig_on_error` of all plugins.
+
+        What these raise in turn is logged only; a failure they record themselves is kept, and nobody is told.
+        """
+        failure, kept = self._log.add(error, stage, plugin=plugin, sample_id=sample_id)
+        who = f"plugin {plugin!r}" if plugin else stage
+        at = (f" at {stage}" if plugin else "") + (f", sample {sample_id}" if sample_id else "")
+        logger.log(
+            logging.WARNING if kept else logging.DEBUG,
+            "%s failed%s: %s: %s",
+            *(who, at, failure.error, failure.message),
+            extra={"failure": failure},
+        )
+        self._tell(error, failure)
+        return failure
+
+    def _tell(self, error: BaseException, failure: Failure) -> None:
+        if self._in_on_error:
+            return
+        self._in_on_error = True
+        try:
+            for name, call in self._callers_of(ON_ERROR):
+                try:
+                    call(error=error, stage=failure.stage, plugin_name=failure.plugin, sample_id=failure.sample_id)
+                except Exception:
+                    level = logging.DEBUG if name in self._silenced else logging.WARNING
+                    self._silenced.add(name)
+                    logger.log(level, "%s of plugin %r failed; it is logged once", ON_ERROR, name, exc_info=True)
+        finally:
+            self._in_on_error = False
+
+    def _give_up(self, hook: str, name: str, error: Exception, fatal: bool) -> None:
+        if fatal and hook in KINDS.values():
+            raise PluginError(
+                f"plugin {self._registry.loaded[name].owner} cannot be used ({type(error).__name__}: {error}); "
+                f"switch it off with --no-plugin {name}"
+            ) from error
+        self.record(error, "report" if hook == SECTIONS else "plugin", plugin=name)
+
+    def _check_call(self, hook: str, arguments: Mapping[str, Any], *, collected: bool) -> None:
+        """The program's own mistakes, which must not look like a plugin's."""
+        if hook not in HOOKS:
+            raise PluginError(f"there is no hook {hook!r}; {did_you_mean(hook, HOOKS)}")
+        if collected != (hook in COLLECTED) or hook == ON_ERROR:
+            raise PluginError(f"{hook} is not called this way; see poseig_mm.plugin.specs")
+        if set(arguments) != set(HOOKS[hook]):
+            raise PluginError(f"{hook} takes ({', '.join(HOOKS[hook])}), got ({', '.join(arguments)})")
+
+    def _callers_of(self, hook: str, *, last_first: bool = False) -> list[tuple[str, pluggy.HookCaller]]:
+        """For each plugin that implements `hook`, its name and something that calls this plugin alone."""
+        if hook not in self._callers:
+            implementations = getattr(
+                self._registry.manager.hook, hook
+            ).get_hookimpls()  # pluggy calls them from the back
+            everyone = {i.plugin_name: i.plugin for i in implementations}
+            place = {name: at for at, name in enumerate(self._registry.loaded)}
+            for key, ordered in (
+                (hook, sorted(implementations, key=lambda i: (not i.tryfirst, i.trylast, place[i.plugin_name]))),
+                (f"{hook} last first", implementations[::-1]),
+            ):
+                self._callers[key] = [
+                    (
+                        name,
+                        self._registry.manager.subset_hook_caller(hook, [p for n, p in everyone.items() if n != name]),
+                    )
+                    for name in dict.fromkeys(i.plugin_name for i in ordered)
+                ]
+        return self._callers[f"{hook} last first" if last_first else hook]

@@ -1,0 +1,49 @@
+"""What a result must say about how it came about: versions, hashes, memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import resource
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+__all__ = ["digest", "peak_memory", "versions"]
+
+_PACKAGES = (
+    "poseig-mm", "torch", "torchvision", "mmengine", "mmcv", "mmcv-lite", "mmpose", "mmdet", "numpy", "opencv-python",
+    "polars", "pluggy", "safetensors", "scipy",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Python, platform and the versions of what is installed of the packages that matter."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def digest(value: Any) -> str:
+    """A short SHA-256 of anything JSON can say (other objects by their `repr`), independent of key order.
+
+    >>> digest({'a': 1, 'b': 2}) == digest({'b': 2, 'a': 1})
+    True
+    """
+    text = json.dumps(value, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def peak_memory() -> dict[str, int]:
+    """Largest memory of this process so far, in bytes: 'cpu' (resident set) and, where CUDA was used, 'cuda'."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    found = {"cpu": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        found["cuda"] = torch.cuda.max_memory_allocated()
+    return found

@@ -1,0 +1,110 @@
+"""One sample's results as the rows that the store keeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from .store.schema import SampleRecord
+
+if TYPE_CHECKING:
+    from .types import Attribution, JointGroups, Sample
+
+__all__ = ["sample_record"]
+
+_AXES = ("x", "y", "z")
+
+
+def sample_record(
+    sample: Sample,
+    attribution: Attribution,
+    *,
+    groups: JointGroups,
+    prediction: Tensor,
+    indices: Mapping[str, Tensor],
+    reasons: Sequence[str],
+    unit: str,
+    seconds: float,
+) -> SampleRecord:
+    """Rows of the tables `joints`, `samples` and `relations`, and the maps.
+
+    Args:
+        sample: the person.
+        attribution: of this sample alone (B = 1).
+        groups: the joints' names and groups.
+        prediction: (K, D) the model's own decoding, in `unit`.
+        indices: name -> (K,), or (K, K) for a relation.
+        reasons: (K,) reason codes, joined by ';', '' where every number stands.
+        unit: 'px' or 'mm'.
+        seconds: spent on this sample.
+    """
+    visible = sample.visible.cpu()
+    truth, found = sample.keypoints.double().cpu(), prediction.double().cpu()
+    soft = attribution.coords[0].double().cpu() if attribution.coords is not None else found * math.nan
+    truth = truth.where(visible[:, None], truth.new_tensor(math.nan))
+    epe, epe_soft = ((c - truth).norm(dim=-1).tolist() for c in (found, soft))
+    per_joint = {name: value.double().cpu().tolist() for name, value in indices.items() if value.ndim == 1}
+    numbers = {
+        name: getattr(attribution, name)[0].cpu().tolist()
+        for name in (
+            "target_start", "target_end", "residual", "residual_rel", "map_error", "converged", "evaluations",
+        )
+    }  # fmt: skip
+    identity = {"sample_id": sample.sample_id, "image_id": sample.image_id, "instance_id": sample.instance_id}
+    axes = _AXES[: found.shape[1]]
+    joints = [
+        {
+            **identity,
+            "joint": k,
+            "joint_name": name,
+            "group": groups.group_of[k],
+            "visible": bool(visible[k]),
+            **{f"gt_{a}": float(v) for a, v in zip(axes, truth[k], strict=True)},
+            **{f"pred_{a}": float(v) for a, v in zip(axes, found[k], strict=True)},
+            "epe": epe[k],
+            "epe_soft": epe_soft[k],
+            "unit": unit,
+            **{name: values[k] for name, values in per_joint.items()},
+            "reason": reasons[k],
+            **{name: values[k] for name, values in numbers.items()},
+        }
+        for k, name in enumerate(groups.keypoint_names)
+    ]
+    finite = [e for e in epe if math.isfinite(e)]
+    row: dict[str, Any] = {
+        **identity,
+        "image_path": sample.image_path,
+        "n_visible": int(visible.sum()),
+        "mepe": sum(finite) / len(finite) if finite else math.nan,
+        "mask_source": sample.mask_source,
+        "seconds": seconds,
+        "evaluations": int(attribution.evaluations.sum()),
+        "height": int(sample.image.shape[-2]),
+        "width": int(sample.image.shape[-1]),
+        **{f"warp_{i}{j}": float(sample.inverse_warp[i, j]) for i in range(2) for j in range(3)},
+    }
+    matrices = {name: value.double().cpu().tolist() for name, value in indices.items() if value.ndim == 2}
+    relations = [
+        {
+            "sample_id": sample.sample_id,
+            "joint": a,
+            "joint_name": name_a,
+            "other": b,
+            "other_name": name_b,
+            **{name: values[a][b] for name, values in matrices.items()},
+        }
+        for a, name_a in enumerate(groups.keypoint_names)
+        for b, name_b in enumerate(groups.keypoint_names)
+        if matrices and visible[a]
+    ]
+    return SampleRecord(
+        sample_id=sample.sample_id,
+        sample=row,
+        joints=joints,
+        relations=relations,
+        maps=attribution.maps[0].float().cpu().numpy(),
+        display=sample.display,
+    )

@@ -1,0 +1,222 @@
+"""The config variable `diagnosis`: every key, its default, and what it may be.  An unknown key is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from .errors import ConfigError, did_you_mean
+
+__all__ = ["AttributionSettings", "ReportSettings", "SampleSettings", "Settings", "StoreSettings"]
+
+# The published implementation: 31-pixel blur, sigma 19, 50 left cells, soft-argmax beta 10, alpha 0.3 a heatmap pixel.
+PRESETS: dict[str, dict[str, Any]] = {
+    "published": {
+        "method": "path_ig",
+        "path": "blur",
+        "path_settings": {"sigma": 19.0, "kernel_size": 31},
+        "quadrature": "riemann_left",
+        "nodes": 50,
+        "likelihood": "exp_l2",
+        "alpha_per_heatmap_px": 0.3,
+        "beta": 10.0,
+        "locality": "published",
+    }
+}
+
+
+@dataclass(frozen=True)
+class AttributionSettings:
+    """`diagnosis.attribution`: how a map is made."""
+
+    preset: str | None = None  # 'published', or None; keys given beside it win
+    method: str = "path_ig"  # 'path_ig' | 'gradient' | 'random' | a plugin's
+    path: str = "blur"  # 'blur' | 'linear' | a plugin's
+    path_settings: dict[str, Any] = field(default_factory=dict)  # e.g. dict(baseline='white'), dict(baseline='x.png')
+    quadrature: str = "adaptive"  # 'adaptive' | 'riemann_left' | 'midpoint' | 'trapezoid' | 'gauss_legendre'
+    nodes: int | None = None  # None: 16 in the first adaptive pass, 50 for a fixed rule
+    max_nodes: int = 64  # adaptive: limit of gradients a joint
+    tol: float = 0.35  # adaptive: wanted map error estimate
+    likelihood: str = "exp_l2"
+    likelihood_settings: dict[str, Any] = field(default_factory=dict)  # unit: the model's (px or mm)
+    alpha_per_heatmap_px: float | None = None  # exp_l2 only: alpha = this / stride; None: 0.075 an input px
+    reference: str = "truth"  # 'truth' | 'prediction' | a joint's name (its truth, for every joint)
+    contrast: str | None = None  # as reference: the target becomes T(reference) - T(contrast)
+    power: float = 1.0
+    noise_std: float = 0.0  # in units of the normalised image's range
+    noise_draws: int = 1
+    seed: int = 0
+    beta: float | None = None  # soft-argmax; None: set per head so that it agrees with the model's own decoding
+    joints: str | list[str] = "visible"  # 'visible', or names of joints to compute where they are visible
+    signed: bool = False  # also keep the signed maps (signed/*.safetensors)
+    locality: str = (
+        "exact"  # weight of LI and RI: 'exact' Gaussian in the input frame, or 'published' (resized stride 4)
+    )
+    residual_threshold: float = 0.25  # joints with a larger relative residual are flagged
+    chunk: int | None = None  # images in one forward pass; None: 8 on a CPU, 64 on a GPU
+    dtype: str = "float32"  # 'float64' for checks
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """`diagnosis.samples`: which persons."""
+
+    split: str = "test"  # 'test' | 'val': whose dataloader
+    limit: int | None = None  # the first N (after the seeded shuffle, when there is a seed)
+    seed: int | None = None  # a random subset or order
+    ids: list[str] | None = None  # just these sample ids
+    mask: str = "instance"  # 'instance' | 'union' | 'none' | 'predicted' (by the model, where the data have none)
+    batch_size: int | None = None  # persons computed and written at once; None: 1 on a CPU, 8 on a GPU
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """`diagnosis.store`: what is kept."""
+
+    maps: str = "all"  # 'all' | 'none' | 'pooled' | 'worst'
+    worst: int = 100  # how many, with maps='worst'
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """`diagnosis.report`."""
+
+    enabled: bool = True
+    gallery: int = 12  # persons in the gallery
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The whole of `diagnosis`.
+
+    >>> Settings.parse({'attribution': {'preset': 'published'}}).attribution.nodes
+    50
+    >>> Settings.parse({'atribution': {}})
+    Traceback (most recent call last):
+        ...
+    poseig_mm.errors.ConfigError: diagnosis.atribution is unknown; did you mean 'attribution'?
+    """
+
+    attribution: AttributionSettings = field(default_factory=AttributionSettings)
+    indices: tuple[str, ...] | None = None  # None: all that are registered
+    studies: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+    samples: SampleSettings = field(default_factory=SampleSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
+
+    @classmethod
+    def parse(cls, diagnosis: Mapping[str, Any] | None) -> Settings:
+        """From the config's `diagnosis` (or None: all defaults).
+
+        Raises:
+            ConfigError: unknown key or preset, wrong type; the message names the nearest known key.
+        """
+        given = _mapping(diagnosis or {}, "diagnosis")
+        _known(given, cls, "diagnosis")
+        attribution = _mapping(given.get("attribution", {}), "diagnosis.attribution")
+        preset = attribution.get("preset")
+        if preset is not None and preset not in PRESETS:
+            raise ConfigError(
+                f"diagnosis.attribution.preset {preset!r} is unknown; {did_you_mean(str(preset), PRESETS)}"
+            )
+        parsed: dict[str, Any] = {
+            "attribution": _section(
+                AttributionSettings, {**PRESETS.get(preset or "", {}), **attribution}, "diagnosis.attribution"
+            )
+        }
+        for name, section in (("samples", SampleSettings), ("store", StoreSettings), ("report", ReportSettings)):
+            parsed[name] = _section(section, _mapping(given.get(name, {}), f"diagnosis.{name}"), f"diagnosis.{name}")
+        for name in ("indices", "studies", "plugins"):
+            if given.get(name) is not None:
+                parsed[name] = _names(given[name], f"diagnosis.{name}")
+        settings = cls(**parsed)
+        settings._check()
+        return settings
+
+    def _check(self) -> None:
+        choices = {
+            "attribution.locality": (self.attribution.locality, ("exact", "published")),
+            "attribution.dtype": (self.attribution.dtype, ("float32", "float64")),
+            "samples.split": (self.samples.split, ("test", "val")),
+            "samples.mask": (self.samples.mask, ("instance", "union", "none", "predicted")),
+            "store.maps": (self.store.maps, ("all", "none", "pooled", "worst")),
+        }
+        for key, (value, known) in choices.items():
+            if value not in known:
+                raise ConfigError(f"diagnosis.{key} is {value!r}; expected one of {', '.join(map(repr, known))}")
+        if self.attribution.alpha_per_heatmap_px is not None and self.attribution.likelihood_settings:
+            raise ConfigError(
+                "diagnosis.attribution has alpha_per_heatmap_px and likelihood_settings; give one of them, e.g. "
+                "likelihood_settings=dict(alpha=0.075) in input px"
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain, JSON-ready."""
+        return asdict(self)
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that change a stored number: two runs may only be joined when these are equal."""
+        attribution = {k: v for k, v in asdict(self.attribution).items() if k not in ("chunk", "residual_threshold")}
+        samples = {k: v for k, v in asdict(self.samples).items() if k not in ("limit", "batch_size")}
+        return {"attribution": attribution, "samples": samples, "indices": self.indices, "studies": self.studies}
+
+    def with_plugins(self, plugins: tuple[str, ...]) -> Settings:
+        """The same with further plugins (from the command line)."""
+        return replace(self, plugins=(*self.plugins, *plugins))
+
+
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where} is a {type(value).__name__}; expected a dict")
+    return dict(value)
+
+
+def _known(given: Mapping[str, Any], cls: type, where: str) -> None:
+    names = [f.name for f in fields(cls)]
+    for key in given:
+        if key not in names:
+            raise ConfigError(f"{where}.{key} is unknown; {did_you_mean(str(key), names)}")
+
+
+def _names(value: Any, where: str) -> tuple[str, ...]:
+    if isinstance(value, str) or not all(isinstance(v, str) for v in value):
+        raise ConfigError(f"{where} is {value!r}; expected a list of names")
+    return tuple(value)
+
+
+_SCALARS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
+
+
+def _section(cls: type, given: Mapping[str, Any], where: str) -> Any:
+    """One of the dataclasses above; scalars are checked against their annotation."""
+    _known(given, cls, where)
+    values = dict(given)
+    for f in fields(cls):
+        if f.name not in values:
+            continue
+        value, allowed = values[f.name], str(f.type).split(" | ")
+        if value is None and "None" in allowed:
+            continue
+        kinds = tuple(k for a in allowed for k in _SCALARS.get(a, ()))
+        if any(a.startswith("dict") for a in allowed):
+            values[f.name] = _mapping(value, f"{where}.{f.name}")
+        elif any(a.startswith("list") for a in allowed) and not isinstance(value, str):
+            values[f.name] = list(_names(value, f"{where}.{f.name}"))
+        elif isinstance(value, bool) != ("bool" in allowed) or not isinstance(value, kinds):
+            raise ConfigError(f"{where}.{f.name} is {value!r} ({type(value).__name__}); expected {f.type}")
+        elif "float" in allowed:
+            values[f.name] = float(value)  # type: ignore[arg-type]  # int or float, just checked
+    for name, least in (
+        ("nodes", 1),
+        ("max_nodes", 1),
+        ("limit", 0),
+        ("batch_size", 1),
+        ("chunk", 1),
+        ("noise_draws", 1),
+    ):
+        value = values.get(name)
+        if value is not None and value < least:
+            raise ConfigError(f"{where}.{name} is {value}; expected at least {least}")
+    return cls(**values)

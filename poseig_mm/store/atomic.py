@@ -1,0 +1,145 @@
+"""File operations that leave either the old file or the whole new one, whenever the process dies.
+
+All writing of the store goes through these few functions, so that a failure has one message and a test has one seam.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from poseig_mm.errors import StoreError
+
+__all__ = ["append_line", "make_dir", "publish", "remove", "store_error", "temporary_name"]
+
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def store_error(doing: str, path: Path, error: BaseException) -> StoreError:
+    """A `StoreError` that says what failed, where, how much room is left, and how to go on."""
+    failure = StoreError(
+        f"cannot {doing} {path}: {error} ({_free_space(path)} free there). Everything committed before is safe; "
+        "make room or make the directory writable, then go on with --resume"
+    )
+    failure.errno = getattr(error, "errno", None)
+    return failure
+
+
+def _free_space(path: Path) -> str:
+    """Free space of the file system that holds `path`, or of its nearest parent that exists."""
+    for place in (path, *path.absolute().parents):
+        try:
+            return f"{shutil.disk_usage(place).free / 2**20:.1f} MiB"
+        except OSError:
+            continue
+    return "unknown space"
+
+
+def temporary_name(path: Path) -> Path:
+    """Where `publish` writes before it renames: hidden, in the same directory, so that the rename is atomic.
+
+    >>> temporary_name(Path('a/part-r000-00001.parquet')).name
+    '.part-r000-00001.parquet.tmp'
+    """
+    return path.with_name(f".{path.name}.tmp")
+
+
+def make_dir(path: Path) -> None:
+    """Create `path` with its parents; an existing directory is fine.
+
+    Raises:
+        StoreError: it cannot be created, or a file is in the way.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise store_error("create directory", path, e) from e
+
+
+def publish(path: Path, data: bytes) -> None:
+    """Make `path` hold `data`: written under `temporary_name(path)`, flushed to disk, renamed.
+
+    A reader sees the old file or the new one, never a part; on an error the temporary file is removed.
+
+    Raises:
+        StoreError: the disk is full, the directory is not writable, ...
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as d:
+    ...     publish(Path(d) / 'x', b'abc')
+    ...     sorted(os.listdir(d)), (Path(d) / 'x').read_bytes()
+    (['x'], b'abc')
+    """
+    temporary = temporary_name(path)
+    try:
+        try:
+            _write_all(temporary, data, os.O_CREAT | os.O_TRUNC)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as e:
+        raise store_error("write", path, e) from e
+    _sync_directory(path.parent)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append `line` and a newline in one write; a line torn by an earlier kill is ended first.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    try:
+        _write_all(path, (("\n" if _torn(path) else "") + line + "\n").encode(), os.O_CREAT | os.O_APPEND)
+    except OSError as e:
+        raise store_error("append to", path, e) from e
+
+
+def remove(path: Path) -> None:
+    """Delete a file; one that is gone already is fine.
+
+    Raises:
+        StoreError: it cannot be deleted.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as e:
+        raise store_error("delete", path, e) from e
+
+
+def _write_all(path: Path, data: bytes, flags: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | _CLOEXEC | flags, 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:  # one write takes 2 GiB at most, and less when the disk fills up
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _torn(path: Path) -> bool:
+    """Whether the last line of `path` has no end."""
+    try:
+        with path.open("rb") as file:
+            if file.seek(0, os.SEEK_END) == 0:
+                return False
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    except FileNotFoundError:
+        return False
+
+
+def _sync_directory(path: Path) -> None:
+    """Make a rename outlive a power cut, where the system can; the rename itself has happened either way."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,169 @@
+"""Which maps are kept, and in what form: all, the worst N, pooled, or none.
+
+`all`     one safetensors file a batch, key = sample id, float16 (or float32), (K, H, W); NaN for joints not computed.
+`pooled`  the same with each 4 x 4 block of pixels replaced by its mean: a sixteenth of the space.  Not renormalised, so
+          that sums over regions stay comparable; an index does not depend on a map's scale, a drawing divides by the max.
+`worst`   one file a sample, only for the N samples of largest mean error that this rank has seen so far; a sample that
+          falls out has its file deleted after the batch that displaced it is committed.  Its picture goes with it.
+`none`    no maps; pictures are still kept where a record has them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from poseig_mm.errors import ConfigError, StoreError, did_you_mean
+
+from .parts import Part
+from .schema import SampleRecord
+
+__all__ = ["POOL_FACTOR", "MapMode", "MapPlan", "MapPolicy", "pool"]
+
+MapMode = Literal["all", "worst", "pooled", "none"]
+POOL_FACTOR = 4
+
+
+def pool(maps: NDArray[Any], factor: int = POOL_FACTOR) -> NDArray[np.float32]:
+    """Means over blocks of `factor` x `factor` pixels, (K, H, W) -> (K, ceil(H / factor), ceil(W / factor)).
+
+    Blocks at the right and lower edge may be smaller; each is averaged over the pixels it has.
+
+    >>> pool(np.arange(6.0).reshape(1, 2, 3), 2).tolist()
+    [[[2.0, 3.5]]]
+    """
+    _, height, width = maps.shape
+    rows, columns = np.arange(0, height, factor), np.arange(0, width, factor)
+    sums = np.add.reduceat(np.add.reduceat(maps.astype(np.float32), rows, axis=1), columns, axis=2)
+    counts = np.diff(np.append(rows, height))[:, None] * np.diff(np.append(columns, width))
+    means: NDArray[np.float32] = sums / counts.astype(np.float32)
+    return means
+
+
+@dataclass(frozen=True)
+class MapPlan:
+    """What one batch does to `maps/` and `displays/`."""
+
+    files: dict[str, bytes]  # path in the work dir -> content, to be written before the commit
+    maps_file: tuple[str | None, ...]  # of each record, for the `samples` table
+    drop: tuple[str, ...] = ()  # to be deleted after the commit
+    kept: dict[str, float] = field(default_factory=dict)  # the worst so far: maps file -> mean error
+
+
+class MapPolicy:
+    """Plans each batch's map files; its memory is bounded by `worst` names.
+
+    Raises:
+        ConfigError: unknown mode or dtype, or `worst` below 1.
+    """
+
+    def __init__(self, mode: str, worst: int, dtype: str) -> None:
+        if mode not in get_args(MapMode):
+            raise ConfigError(f"store.maps: got {mode!r}; {did_you_mean(str(mode), get_args(MapMode))}")
+        if dtype not in ("float16", "float32"):
+            raise ConfigError(f"store.maps_dtype: got {dtype!r}; known: float16, float32")
+        if worst < 1:
+            raise ConfigError(f"store.worst: got {worst}, expected the number of samples whose maps are kept, 1 or more")
+        self.mode, self.worst, self.dtype = mode, worst, np.dtype(dtype)
+        self._kept: dict[str, float] = {}
+
+    def settings(self) -> dict[str, Any]:
+        """What a reader needs to know, and what may not change when a run is resumed."""
+        settings: dict[str, Any] = {"maps": self.mode, "maps_dtype": str(self.dtype)}
+        if self.mode == "worst":
+            settings["worst"] = self.worst
+        if self.mode == "pooled":
+            settings["pool_factor"] = POOL_FACTOR
+        return settings
+
+    def restore(self, work_dir: Path, parts: Iterable[Part]) -> tuple[str, ...]:
+        """Take up the worst maps of committed `parts`; returns the files that should have been deleted already."""
+        if self.mode != "worst":
+            return ()
+        found: dict[str, float] = {}
+        for part in parts:
+            for name, mepe in part.samples.filter(pl.col("maps_file").is_not_null()).select("maps_file", "mepe").rows():
+                if (work_dir / name).exists():
+                    found[name] = _badness(mepe)
+        self._kept = self._largest(found)
+        return tuple(f for name in found.keys() - self._kept.keys() for f in (name, _display_of(name)))
+
+    def plan(self, stem: str, records: Sequence[SampleRecord]) -> MapPlan:
+        """The files of the batch `stem`.
+
+        Raises:
+            StoreError: a map or a picture has another shape or type than `SampleRecord` says.
+        """
+        for record in records:
+            _check_arrays(record)
+        if self.mode == "worst":
+            return self._plan_worst(stem, records)
+        files: dict[str, bytes] = {}
+        names: tuple[str | None, ...] = (None,) * len(records)
+        maps = {r.sample_id: self._encode(r.maps) for r in records if r.maps is not None and self.mode != "none"}
+        if maps:
+            path = f"maps/{stem}.safetensors"
+            names = tuple(path if r.sample_id in maps else None for r in records)
+            files[path] = save(maps)
+        displays = {r.sample_id: np.ascontiguousarray(r.display) for r in records if r.display is not None}
+        if displays:
+            files[f"displays/{stem}.safetensors"] = save(displays)
+        return MapPlan(files, names)
+
+    def committed(self, plan: MapPlan) -> None:
+        """The batch is on disk: its maps take part in the choice of the worst from now on."""
+        self._kept = plan.kept
+
+    def _plan_worst(self, stem: str, records: Sequence[SampleRecord]) -> MapPlan:
+        name_of = {r.sample_id: f"maps/{stem}-{i:03d}.safetensors" for i, r in enumerate(records) if r.maps is not None}
+        batch = {name_of[r.sample_id]: _badness(r.sample["mepe"]) for r in records if r.sample_id in name_of}
+        kept = self._largest(self._kept | batch)
+        files: dict[str, bytes] = {}
+        for record in records:
+            name = name_of.get(record.sample_id)
+            if name in kept and record.maps is not None:
+                files[name] = save({record.sample_id: self._encode(record.maps)})
+                if record.display is not None:
+                    files[_display_of(name)] = save({record.sample_id: np.ascontiguousarray(record.display)})
+        drop = tuple(f for name in self._kept.keys() - kept.keys() for f in (name, _display_of(name)))
+        return MapPlan(files, tuple(n if (n := name_of.get(r.sample_id)) in kept else None for r in records), drop, kept)
+
+    def _largest(self, candidates: dict[str, float]) -> dict[str, float]:
+        ranked = sorted(candidates.items(), key=lambda item: item[1], reverse=True)  # stable: the earlier one stays
+        return dict(ranked[: self.worst])
+
+    def _encode(self, maps: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(pool(maps) if self.mode == "pooled" else maps, dtype=self.dtype)
+
+
+def _badness(mepe: float) -> float:
+    """Samples without an error (nothing visible) are the first to go."""
+    return -math.inf if math.isnan(mepe) else float(mepe)
+
+
+def _display_of(maps_file: str) -> str:
+    return maps_file.replace("maps/", "displays/", 1)
+
+
+def _check_arrays(record: SampleRecord) -> None:
+    maps, display = record.maps, record.display
+    if record.sample_id == "__metadata__":
+        raise StoreError("a sample cannot have the id '__metadata__': safetensors keeps that key for itself")
+    if maps is not None and (not isinstance(maps, np.ndarray) or maps.ndim != 3 or maps.dtype.kind != "f"):
+        raise StoreError(f"maps of sample {record.sample_id!r}: expected a float array (K, H, W), got {_kind(maps)}")
+    if display is not None and (
+        not isinstance(display, np.ndarray) or display.dtype != np.uint8 or display.ndim != 3 or display.shape[2] != 3
+    ):
+        raise StoreError(f"display of sample {record.sample_id!r}: expected uint8 (H, W, 3), got {_kind(display)}")
+
+
+def _kind(value: Any) -> str:
+    return f"{getattr(value, 'dtype', type(value).__name__)} {getattr(value, 'shape', '')}".strip()

@@ -1,0 +1,163 @@
+"""Which parts of a work dir count: the one place that decides it, for the reader and for a resuming writer alike.
+
+A batch is one part: files of the same stem `part-r<rank>-<number>` in `joints/`, `relations/`, `maps/`, `displays/` and
+`samples/`.  The samples file is written last and carries, in its Parquet metadata, the size of every other file of the
+part and the checksum of every table: it is the commit marker.  A part counts when its samples file can be read and the
+files that it names are whole.  Files without it are left-overs of a batch that was cut off.  Maps and displays may be
+absent (deleted to save space, or no longer among the worst), but not damaged.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from poseig_mm.errors import StoreError
+from poseig_mm.types import Failure
+
+__all__ = ["Inventory", "Part", "encode_table", "file_entry", "part_stem", "scan_parts", "study_parts", "writer_files"]
+
+TABLES = ("joints", "relations")
+TENSORS = ("maps", "displays")
+_STEM = re.compile(r"^\.?(part-r(\d{3,})-(\d{5,}))(?:-\d{3,})?\.(?:parquet|safetensors)(\.tmp)?$")
+_MANIFEST = "poseig_mm.part"
+
+FileEntry = tuple[int, int | None]  # size in bytes, CRC-32 (tables only)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One committed batch."""
+
+    stem: str  # 'part-r000-00012'
+    rank: int
+    number: int
+    samples: pl.DataFrame  # sample_id, mepe, maps_file
+    rows: int  # in its joints file
+    tables: tuple[str, ...]  # which of TABLES it has
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What lies in a work dir: parts that count, in order of rank and number, and those that are damaged."""
+
+    parts: tuple[Part, ...]
+    broken: Mapping[str, str]  # stem -> what is wrong with it
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """One record a damaged part."""
+        return tuple(
+            Failure("store", f"{stem} does not count: {reason}; --resume computes its samples again", "StoreError")
+            for stem, reason in self.broken.items()
+        )
+
+
+def part_stem(rank: int, number: int) -> str:
+    """The name all files of a part share.
+
+    >>> part_stem(0, 12)
+    'part-r000-00012'
+    """
+    return f"part-r{rank:03d}-{number:05d}"
+
+
+def file_entry(data: bytes, *, checksum: bool) -> FileEntry:
+    """What the manifest keeps of a file."""
+    return len(data), zlib.crc32(data) if checksum else None
+
+
+def encode_table(frame: pl.DataFrame, manifest: Mapping[str, object] | None = None) -> bytes:
+    """A frame as the bytes of a Parquet file, with the part's manifest in its metadata where one is given."""
+    import io
+
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, metadata={_MANIFEST: json.dumps(manifest)} if manifest is not None else None)
+    return buffer.getvalue()
+
+
+def scan_parts(work_dir: Path) -> Inventory:
+    """Read every samples file and check what it vouches for.
+
+    Raises:
+        StoreError: a directory cannot be listed.
+    """
+    parts: list[Part] = []
+    broken: dict[str, str] = {}
+    for path in _listing(work_dir / "samples"):
+        match = _STEM.match(path.name)
+        if match is None or path.name.startswith("."):
+            continue
+        try:
+            parts.append(_read_part(work_dir, path, match))
+        except _Broken as e:
+            broken[match[1]] = str(e)
+    parts.sort(key=lambda part: (part.rank, part.number))
+    return Inventory(tuple(parts), broken)
+
+
+def study_parts(work_dir: Path) -> dict[str, list[Path]]:
+    """The part files of each study, in order."""
+    found: dict[str, list[Path]] = {}
+    for directory in _listing(work_dir / "studies"):
+        files = [p for p in _listing(directory) if _STEM.match(p.name) and not p.name.startswith(".")]
+        if files:
+            found[directory.name] = files
+    return found
+
+
+def writer_files(work_dir: Path) -> Iterator[tuple[Path, str, int, int]]:
+    """Every part file and temporary file in the work dir: path, stem, rank, number."""
+    directories = [work_dir / name for name in ("samples", *TABLES, *TENSORS)] + _listing(work_dir / "studies")
+    for directory in directories:
+        for path in _listing(directory):
+            match = _STEM.match(path.name)
+            if match is not None:
+                yield path, match[1], int(match[2]), int(match[3])
+
+
+class _Broken(Exception):
+    """A part that does not count, and why."""
+
+
+def _read_part(work_dir: Path, path: Path, match: re.Match[str]) -> Part:
+    try:
+        manifest = json.loads(pl.read_parquet_metadata(path)[_MANIFEST])
+        samples = pl.read_parquet(path, columns=["sample_id", "mepe", "maps_file"], glob=False)
+        rows, files = int(manifest["rows"]), {str(k): (int(v[0]), v[1]) for k, v in manifest["files"].items()}
+    except (pl.exceptions.PolarsError, OSError, KeyError, ValueError, TypeError, IndexError) as e:
+        raise _Broken(f"samples/{path.name} cannot be read ({type(e).__name__}: {str(e)[:120]})") from e
+    for name, entry in files.items():
+        _check_file(work_dir, name, entry)
+    tables = tuple(table for table in TABLES if f"{table}/{match[1]}.parquet" in files)
+    return Part(match[1], int(match[2]), int(match[3]), samples, rows, tables)
+
+
+def _check_file(work_dir: Path, name: str, entry: FileEntry) -> None:
+    path, (size, checksum) = work_dir / name, entry
+    try:
+        got = path.stat().st_size
+        if got != size:
+            raise _Broken(f"{name} has {got} bytes instead of {size}")
+        if checksum is not None and zlib.crc32(path.read_bytes()) != checksum:
+            raise _Broken(f"{name} does not have the content that was written")
+    except FileNotFoundError as e:
+        if name.split("/")[0] in TABLES:
+            raise _Broken(f"{name} is missing") from e
+    except OSError as e:
+        raise _Broken(f"{name} cannot be read ({e})") from e
+
+
+def _listing(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as e:
+        raise StoreError(f"cannot list {directory}: {e}; make it readable") from e

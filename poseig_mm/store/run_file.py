@@ -1,0 +1,184 @@
+"""run.json (what the run is, written atomically) and failures.jsonl (what went wrong, appended as it happens)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poseig_mm.errors import StoreError
+from poseig_mm.types import Failure
+
+from .atomic import append_line, publish
+
+__all__ = ["RunFile", "json_safe", "read_failures", "read_run", "run_path"]
+
+FAILURES_IN_RUN = 1000  # run.json stays readable; failures.jsonl has them all
+STATUSES = ("running", "complete", "interrupted", "failed")
+
+_DEFAULTS: dict[str, Any] = {
+    "status": "running",
+    "versions": {},
+    "config_hash": None,
+    "identity": {},
+    "plugins": [],
+    "seeds": {},
+    "counts": {"persons": 0, "joints": 0, "skipped": None, "failed": None},
+    "failures": [],
+    "timings": {},
+    "peak_memory": None,
+}
+
+
+def json_safe(value: Any) -> Any:
+    """`value` as JSON can hold it: NaN and infinities are null, arrays are lists, what is unknown is its `str`.
+
+    >>> json_safe({'a': np.float32('nan'), 'b': (Path('x'), np.int64(3)), 2: {1}})
+    {'a': None, 'b': ['x', 3], '2': [1]}
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): json_safe(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return json_safe(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [json_safe(v) for v in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted((json_safe(v) for v in value), key=str)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: json_safe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return str(value)
+
+
+def run_path(work_dir: Path, rank: int = 0) -> Path:
+    """run.json; ranks above 0 have one of their own.
+
+    >>> run_path(Path('w'), 3).name
+    'run-r003.json'
+    """
+    return work_dir / ("run.json" if rank == 0 else f"run-r{rank:03d}.json")
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """The content of a run.json; empty where there is none.
+
+    Raises:
+        StoreError: it cannot be read or is not JSON.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as e:
+        raise StoreError(f"cannot read {path}: {e}; restore it, or give another --work-dir") from e
+    if not isinstance(content, dict):
+        raise StoreError(f"cannot read {path}: expected a JSON object, got {type(content).__name__}")
+    return content
+
+
+def failures_path(work_dir: Path, rank: int) -> Path:
+    """Where a rank appends its failures."""
+    return work_dir / ("failures.jsonl" if rank == 0 else f"failures-r{rank:03d}.jsonl")
+
+
+def read_failures(path: Path) -> list[Failure]:
+    """The failures in a failures.jsonl; a line torn by a kill is passed over, a missing file holds none."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as e:
+        raise StoreError(f"cannot read {path}: {e}") from e
+    found = []
+    for line in lines:
+        try:
+            found.append(Failure(**json.loads(line)))
+        except (ValueError, TypeError):
+            continue
+    return found
+
+
+class RunFile:
+    """One rank's run.json and failures.jsonl."""
+
+    def __init__(self, work_dir: Path, rank: int) -> None:
+        self.path = run_path(work_dir, rank)
+        self.failures_path = failures_path(work_dir, rank)
+        self._data: dict[str, Any] = {**_DEFAULTS, "started": _now(), "resumes": 0}
+        self._counts: dict[str, Any] = {}
+        self._failures: list[dict[str, Any]] = []
+        self._stages: Counter[str] = Counter()
+        self._general: set[Failure] = set()  # those of no sample, to know them again when a resumed run repeats them
+
+    def begin(self, failures: Iterable[Failure] = ()) -> None:
+        """A run of its own: forget what an earlier one left here, then record `failures`."""
+        publish(self.failures_path, b"")
+        for failure in failures:
+            self.record(failure)
+
+    def resume(self, done: Collection[str]) -> None:
+        """Go on with an earlier run: keep its entries, and its failures but for samples that are tried again."""
+        old = read_run(self.path)
+        self._counts = {k: v for k, v in old.get("counts", {}).items() if v is not None}
+        self._data |= old | {"resumes": int(old.get("resumes", 0)) + 1}
+        kept = [f for f in read_failures(self.failures_path) if not f.sample_id or f.sample_id in done]
+        publish(self.failures_path, "".join(json.dumps(json_safe(f)) + "\n" for f in kept).encode())
+        for failure in kept:
+            self._note(failure)
+
+    def record(self, failure: Failure) -> None:
+        """Append a failure; it is on disk when this returns.  One of no sample that is known already is not repeated.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        if failure.sample_id or failure not in self._general:
+            append_line(self.failures_path, json.dumps(json_safe(failure)))
+            self._note(failure)
+
+    def write(self, info: Mapping[str, Any], persons: int, joints: int) -> None:
+        """Merge `info` at the top level and write run.json; `counts` default to what the store holds.
+
+        Raises:
+            StoreError: unknown status, or the file cannot be written.
+        """
+        if info.get("status", "running") not in STATUSES:
+            raise StoreError(f"run.json: unknown status {info['status']!r}; known: {', '.join(STATUSES)}")
+        self._data |= json_safe(info)
+        self._counts |= json_safe(info.get("counts", {}))
+        counts = {**_DEFAULTS["counts"], **self._counts, "persons": persons, "joints": joints}
+        if "counts" in info:
+            counts |= json_safe(info["counts"])
+        failures = {"total": sum(self._stages.values()), "by_stage": dict(sorted(self._stages.items()))}
+        self._data |= {
+            "updated": _now(),
+            "counts": counts,
+            "failures": self._failures,
+            "failure_counts": failures,
+        }
+        publish(self.path, (json.dumps(self._data, indent=1) + "\n").encode())
+
+    def _note(self, failure: Failure) -> None:
+        if len(self._failures) < FAILURES_IN_RUN:
+            self._failures.append(json_safe(failure))
+        self._stages[failure.stage] += 1
+        if not failure.sample_id:
+            self._general.add(failure)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -1,0 +1,297 @@
+"""The attribution engine against analytic truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from poseig_mm.errors import AttributionError, ConfigError, ShapeError
+from poseig_mm.functional.controls import gradient_attribution, random_attribution
+from poseig_mm.functional.maps import half_l1_distance, normalise_maps
+from poseig_mm.functional.path_attribution import path_attribution
+from poseig_mm.functional.paths import BlurPath, LinearPath
+from poseig_mm.functional.quadrature import RULES
+
+D = torch.float64
+G = torch.Generator().manual_seed(3)
+IMAGES = torch.rand(2, 3, 40, 36, generator=G, dtype=D)
+WEIGHT = torch.randn(4, 3, 40, 36, generator=G, dtype=D)  # four joints
+KEYPOINTS = torch.zeros(2, 4, 2, dtype=D)
+
+
+def linear_coords(images: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, 4, 2): x is a linear function of the image, y is 0."""
+    x = torch.einsum("bchw,kchw->bk", images, WEIGHT.to(images))
+    return torch.stack([x, torch.zeros_like(x)], -1)
+
+
+def first(coords: Tensor, reference: Tensor) -> Tensor:
+    """A likelihood that is linear in the coordinates."""
+    return coords[..., 0]
+
+
+def smooth_coords(images: Tensor) -> Tensor:
+    """A smooth non-linear model, (B, C, H, W) -> (B, 4, 2)."""
+    x = torch.einsum("bchw,kchw->bk", images, WEIGHT.to(images)) / 20
+    return torch.stack([3 * torch.tanh(x), x.sin()], -1)
+
+
+@pytest.mark.parametrize("quadrature", [*RULES, "adaptive"])
+@pytest.mark.parametrize("path", [BlurPath(), LinearPath("white")])
+def test_a_linear_model_is_exact_whatever_path_and_quadrature(quadrature: str, path: BlurPath | LinearPath) -> None:
+    """For a linear target the signed map is sum_c w (x - x') to 1e-6, and the residual is 0."""
+    a = path_attribution(
+        linear_coords, IMAGES, KEYPOINTS, path=path, quadrature=quadrature, nodes=5, likelihood=first, signed=True
+    )
+    baseline = path(IMAGES, torch.zeros(1))[:, 0]
+    expected = (WEIGHT[None] * (IMAGES - baseline)[:, None]).sum(2)
+    assert a.signed is not None
+    assert (a.signed - expected).abs().max() < 1e-6
+    assert a.residual.max() < 1e-9
+    assert torch.allclose(a.maps, expected.abs() / expected.abs().amax((2, 3), keepdim=True))
+
+
+@pytest.mark.parametrize(("quadrature", "nodes"), [("midpoint", 200), ("trapezoid", 200), ("gauss_legendre", 24)])
+def test_completeness_in_the_limit(quadrature: str, nodes: int) -> None:
+    """Signed maps sum to T(x) - T(x') for a non-linear model, up to the rule's error."""
+    a = path_attribution(smooth_coords, IMAGES, KEYPOINTS + 1, path="linear", quadrature=quadrature, nodes=nodes)
+    assert a.residual.max() < 1e-3
+    assert (a.target_end - a.target_start).abs().min() > 1e-3
+
+
+def test_the_residual_is_what_is_missing() -> None:
+    """One left cell of T(t) = t^2 on a linear path gives 0 instead of 1: the residual says so."""
+    image = torch.ones(1, 1, 2, 2, dtype=D) / 2
+    a = path_attribution(
+        lambda x: x.sum((1, 2, 3))[:, None, None].square(), image, torch.zeros(1, 1, 1), path="linear",
+        quadrature="trapezoid", nodes=2, likelihood=first,
+    )  # fmt: skip
+    assert a.residual.item() == pytest.approx(0, abs=1e-12)  # mean of the end gradients is exact for a square
+    a = path_attribution(
+        lambda x: x.sum((1, 2, 3))[:, None, None].square(), image, torch.zeros(1, 1, 1), path="linear",
+        quadrature="midpoint", nodes=1, likelihood=lambda c, r: c[..., 0] ** 1.5,
+    )  # fmt: skip
+    # T(t) = (2 t)^3: the midpoint gives 3 * 2^3 * 0.25 = 6 of 8.
+    assert a.residual.item() == pytest.approx(2.0, abs=1e-9)
+    assert a.residual_rel.item() == pytest.approx(0.25, abs=1e-9)
+
+
+def test_results_do_not_depend_on_batching() -> None:
+    """Chunk sizes and images beside it change nothing beyond rounding."""
+    settings = {"quadrature": "adaptive", "nodes": 6, "tol": 0.0, "max_nodes": 30}
+    whole = path_attribution(smooth_coords, IMAGES, KEYPOINTS + 1, chunk=64, **settings)
+    small = path_attribution(smooth_coords, IMAGES, KEYPOINTS + 1, chunk=1, **settings)
+    alone = path_attribution(smooth_coords, IMAGES[1:], KEYPOINTS[1:] + 1, chunk=7, **settings)
+    assert torch.allclose(whole.maps, small.maps, atol=1e-10)
+    assert torch.allclose(whole.maps[1:], alone.maps, atol=1e-10)
+    assert torch.allclose(whole.map_error, small.map_error, atol=1e-10)
+
+
+def test_only_asked_joints_are_computed() -> None:
+    """Joints that are not asked for, or have no finite keypoint, are NaN with a reason and cost no evaluation."""
+    calls = []
+    joints = torch.tensor([[True, False, True, True], [False, False, False, True]])
+    keypoints = KEYPOINTS.clone()
+    keypoints[0, 2] = torch.nan
+
+    class Count(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: Tensor) -> Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: object, grad: Tensor) -> Tensor:  # type: ignore[override]
+            calls.append(grad.shape[0])
+            return grad
+
+    a = path_attribution(
+        lambda x: linear_coords(Count.apply(x)), IMAGES, keypoints, quadrature="midpoint", nodes=4, likelihood=first,
+        joints=joints, chunk=100,
+    )  # fmt: skip
+    assert a.reasons == (("", "not_asked", "not_visible", ""), ("not_asked", "not_asked", "not_asked", ""))
+    assert a.evaluations.tolist() == [[4, 0, 0, 4], [0, 0, 0, 4]]
+    assert len(calls) == 2  # as many backward passes as the image with most joints has
+    assert a.maps[0, 1].isnan().all()
+    assert a.maps[0, 0].isfinite().all()
+    assert a.target_end.isnan().tolist() == [[False, True, True, False], [True, True, True, False]]
+
+
+class BrokenGradient(torch.autograd.Function):
+    """The identity, whose gradient is NaN where it is asked for."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: object, grad: Tensor) -> Tensor:  # type: ignore[override]
+        return torch.where(grad != 0, torch.nan, 0.0)
+
+
+def test_bad_joints_spoil_only_themselves() -> None:
+    """A joint without influence is 'zero_map', one with NaN gradients 'nonfinite_gradient'; the others stand."""
+
+    def coords(images: Tensor) -> Tensor:
+        good = linear_coords(images)
+        dead = 0 * images.sum((1, 2, 3))[:, None]
+        broken = BrokenGradient.apply(good[:, 3:, 0])
+        x = torch.cat([good[:, :2, 0], dead, broken], 1)
+        return torch.stack([x, x], -1)
+
+    a = path_attribution(coords, IMAGES, KEYPOINTS, quadrature="midpoint", nodes=4, likelihood=first)
+    assert a.reasons[0] == ("", "", "zero_map", "nonfinite_gradient")
+    assert a.maps[:, 2:].isnan().all()
+    assert a.residual[:, 2:].isnan().all()
+    clean = path_attribution(linear_coords, IMAGES, KEYPOINTS, quadrature="midpoint", nodes=4, likelihood=first)
+    assert torch.allclose(a.maps[:, :2], clean.maps[:, :2])
+
+
+def test_half_rules_agree_when_the_gradient_is_constant_and_not_when_it_flips() -> None:
+    """map_error is 0 for a linear model, and 1 when even and odd cells see disjoint pixels."""
+    a = path_attribution(linear_coords, IMAGES, KEYPOINTS, quadrature="midpoint", nodes=8, likelihood=first)
+    assert a.map_error.max() < 1e-9
+    image = torch.ones(1, 1, 1, 2, dtype=D)
+
+    def alternating(images: Tensor) -> Tensor:
+        """The gradient lies on the left pixel in even cells and on the right one in odd cells (4 cells, midpoints)."""
+        t = images.detach().mean((1, 2, 3))
+        even = (torch.floor(t * 4).long() % 2 == 0).to(images)
+        return (images[:, 0, 0, 0] * even + images[:, 0, 0, 1] * (1 - even))[:, None, None]
+
+    a = path_attribution(
+        alternating, image, torch.zeros(1, 1, 1), path="linear", quadrature="midpoint", nodes=4, likelihood=first
+    )
+    assert a.map_error.item() == pytest.approx(1.0)
+
+
+def test_adaptive_refines_only_what_is_open() -> None:
+    """Refinement stops at tol joint by joint, and at the limit of gradients."""
+    generator = torch.Generator().manual_seed(0)
+    rough = torch.randn(3, 40, 36, generator=generator, dtype=D)
+
+    def coords(images: Tensor) -> Tensor:
+        easy = linear_coords(images)[:, :1, 0]
+        hard = torch.sin(4 * (images * rough)).sum((1, 2, 3))[:, None]
+        x = torch.cat([easy, hard], 1)
+        return torch.stack([x, x], -1)
+
+    a = path_attribution(
+        coords, IMAGES, KEYPOINTS[:, :2], path="linear", nodes=4, tol=1e-3, max_nodes=20, likelihood=first
+    )
+    assert a.evaluations[:, 0].tolist() == [4, 4]
+    assert a.evaluations[:, 1].tolist() == [17, 17]  # 4 + 5 + 8; 16 more would pass the limit
+    assert a.converged.tolist() == [[True, False], [True, False]]
+    finer = path_attribution(
+        coords, IMAGES, KEYPOINTS[:, :2], path="linear", nodes=4, tol=1e-3, max_nodes=2000, likelihood=first
+    )
+    assert finer.converged.all()
+    assert (finer.map_error[:, 1] < a.map_error[:, 1]).all()
+    assert (finer.residual[:, 1] < a.residual[:, 1]).all()
+
+
+def test_contrast_is_the_difference_of_two_targets() -> None:
+    """For a linear target the contrast map is the difference of two signed maps."""
+    other = KEYPOINTS + torch.tensor([1.0, 0.0])
+
+    def target(coords: Tensor, reference: Tensor) -> Tensor:
+        return coords[..., 0] * (1 + reference[..., 0])
+
+    settings = {"quadrature": "midpoint", "nodes": 3, "likelihood": target, "signed": True}
+    both = path_attribution(linear_coords, IMAGES, KEYPOINTS, contrast=other, **settings).signed
+    a = path_attribution(linear_coords, IMAGES, KEYPOINTS, **settings).signed
+    b = path_attribution(linear_coords, IMAGES, other, **settings).signed
+    assert both is not None
+    assert a is not None
+    assert b is not None
+    assert torch.allclose(both, a - b)
+
+
+def test_power_acts_on_the_channels_before_they_are_summed() -> None:
+    """With power 2 a linear model's map is sum_c sign (w dx)^2 for one cell; completeness is not claimed."""
+    a = path_attribution(
+        linear_coords, IMAGES, KEYPOINTS, path="linear", quadrature="midpoint", nodes=1, likelihood=first, power=2.0,
+        signed=True,
+    )  # fmt: skip
+    product = WEIGHT[None] * IMAGES[:, None]
+    assert a.signed is not None
+    assert torch.allclose(a.signed, (product.abs() ** 2 * product.sign()).sum(2))
+    assert a.residual.isnan().all()
+
+
+def test_noise_is_seeded_averages_out_and_moves_only_the_gradient() -> None:
+    """Noise leaves a linear model's map unchanged; for others it depends on the seed alone."""
+    settings = {"quadrature": "midpoint", "nodes": 3, "noise_std": 0.1, "noise_draws": 2}
+    a = path_attribution(linear_coords, IMAGES, KEYPOINTS, likelihood=first, **settings)
+    clean = path_attribution(linear_coords, IMAGES, KEYPOINTS, likelihood=first, quadrature="midpoint", nodes=3)
+    assert torch.allclose(a.maps, clean.maps)
+    one, two, other = (
+        path_attribution(smooth_coords, IMAGES, KEYPOINTS + 1, seed=s, **settings).maps for s in (1, 1, 2)
+    )
+    assert torch.equal(one, two)
+    assert not torch.allclose(one, other)
+
+
+def test_float64_and_float32_agree() -> None:
+    """The dtype follows the images; float32 is float64 to rounding."""
+    a = path_attribution(smooth_coords, IMAGES, KEYPOINTS + 1, quadrature="midpoint", nodes=8)
+    b = path_attribution(smooth_coords, IMAGES.float(), KEYPOINTS + 1, quadrature="midpoint", nodes=8)
+    assert b.maps.dtype == torch.float32
+    assert (a.maps - b.maps).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 36), (2, 3, 40)])
+def test_wrong_shapes_are_named(shape: tuple[int, ...]) -> None:
+    """Errors say what was got and expected."""
+    with pytest.raises(ShapeError, match=r"expected \(B, C, H, W\)"):
+        path_attribution(linear_coords, torch.zeros(shape), KEYPOINTS)
+
+
+def _cut(images: Tensor) -> Tensor:
+    return linear_coords(images.detach())
+
+
+@pytest.mark.parametrize(
+    ("coords", "keypoints", "settings", "error", "message"),
+    [
+        (linear_coords, KEYPOINTS[:1], {}, ShapeError, "with B = 2"),
+        (linear_coords, KEYPOINTS[:, :3], {}, ShapeError, "metainfo of the data set"),
+        (linear_coords, KEYPOINTS, {"contrast": KEYPOINTS[:, :1]}, ShapeError, "contrast"),
+        (linear_coords, KEYPOINTS, {"joints": torch.ones(2, 3, dtype=torch.bool)}, ShapeError, r"expected \(B, K\)"),
+        (_cut, KEYPOINTS, {}, AttributionError, "autograd graph"),
+        (linear_coords, KEYPOINTS, {"quadrature": "simpson"}, ConfigError, "is unknown"),
+    ],
+)
+def test_wrong_inputs_are_named(
+    coords: Callable[[Tensor], Tensor], keypoints: Tensor, settings: dict[str, object], error: type, message: str
+) -> None:
+    """Each mistake has its own message."""
+    with pytest.raises(error, match=message):
+        path_attribution(coords, IMAGES, keypoints, **{"quadrature": "midpoint", "nodes": 2, **settings})
+
+
+def test_nan_image_is_refused() -> None:
+    """A NaN pixel is an error before anything is computed."""
+    with pytest.raises(AttributionError, match="NaN or infinite"):
+        path_attribution(linear_coords, IMAGES * torch.nan, KEYPOINTS)
+
+
+def test_controls() -> None:
+    """The gradient control of a linear model is |sum_c w|; the random one is seeded and knows nothing of the image."""
+    a = gradient_attribution(linear_coords, IMAGES, KEYPOINTS, likelihood=first)
+    expected = WEIGHT.sum(1).abs()
+    assert torch.allclose(a.maps[0], expected / expected.amax((1, 2), keepdim=True))
+    assert a.residual.isnan().all()
+    one = random_attribution(linear_coords, IMAGES, KEYPOINTS, seed=1)
+    assert torch.equal(one.maps, random_attribution(linear_coords, IMAGES * 2, KEYPOINTS, seed=1).maps)
+    assert not torch.equal(one.maps, random_attribution(linear_coords, IMAGES, KEYPOINTS, seed=2).maps)
+
+
+def test_map_helpers() -> None:
+    """normalise_maps refuses zero and NaN maps; the half L1 distance is a distance of distributions."""
+    maps = normalise_maps(torch.tensor([[[0.0, 0.0]], [[torch.nan, 1.0]], [[-2.0, 1.0]]]))
+    assert maps[:2].isnan().all()
+    assert maps[2].tolist() == [[1.0, 0.5]]
+    assert half_l1_distance(torch.tensor([[1.0, 1.0]]), torch.tensor([[2.0, 0.0]])).item() == pytest.approx(0.5)
