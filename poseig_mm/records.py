@@ -67,6 +67,7 @@ def sample_record(
             "epe": epe[k],
             "epe_soft": epe_soft[k],
             "unit": unit,
+            **dict.fromkeys(("di", "fi", "li"), math.nan),  # columns of every run, asked for or not
             **{name: values[k] for name, values in per_joint.items()},
             "reason": reasons[k],
             **{name: values[k] for name, values in numbers.items()},

@@ -211,8 +211,9 @@ class Session:
             raise
         finally:
             self.timings["total"] = time.perf_counter() - started
-            writer.update_run(timings=self.timings, peak_memory=peak_memory(), plugin_failures=self.host.failure_counts)
-            writer.close(status)
+            writer.close(
+                status, timings=self.timings, peak_memory=peak_memory(), plugin_failures=self.host.failure_counts
+            )
         store = Store(self.work_dir)
         if self.settings.report.enabled and self.rank == 0:
             self.build_report(store)
@@ -285,7 +286,7 @@ class Session:
             "config_hash": digest(self.config.to_dict()),
             "checkpoint": self.checkpoint,
             "weights_hash": weights,
-            "plugins": [vars(r) if hasattr(r, "__dict__") else r._asdict() for r in self.host.records],
+            "plugins": [vars(r) for r in self.host.records],
             "seeds": {"attribution": self.settings.attribution.seed, "samples": self.settings.samples.seed},
             "settings": self.settings.as_dict(),
             "device": self.device,
@@ -320,25 +321,22 @@ class Session:
         ids = source.ids()
         mine = [i for i in range(len(ids)) if i % self.world_size == self.rank]
         todo = [i for i in mine if ids[i] not in writer.done]
-        counts = _Counts(persons=len(mine) - len(todo))
         begin, size = time.perf_counter(), self.settings.samples.batch_size or (1 if self.device == "cpu" else 8)
         self._report_progress(0, len(todo), begin)
         batch: list[Sample] = []
         for position, i in enumerate(todo):
             with self._timed("load"):
                 sample = self._load(source, i, ids[i], writer)
-            if sample is None:
-                counts.failed += 1
-            else:
+            if sample is not None:
                 batch.append(sample)
             if batch and (len(batch) == size or position + 1 == len(todo)):
-                counts.add(batch, self._run_batch(adapter, source, batch, writer))
+                self._run_batch(adapter, source, batch, writer)
                 batch = []
-                writer.update_run(counts=counts.as_dict(), timings=self.timings, peak_memory=peak_memory())
+                writer.update_run(timings=self.timings, peak_memory=peak_memory())
             self._report_progress(position + 1, len(todo), begin)
         writer.flush()
-        writer.update_run(counts=counts.as_dict())
-        if not counts.persons and mine:
+        writer.update_run(timings=self.timings)
+        if mine and not writer.run["counts"]["persons"]:
             first = self.host.failures[0].message if self.host.failures else "see run.json"
             raise DataError(f"none of the {len(mine)} samples could be diagnosed; the first failure: {first}")
 
@@ -351,8 +349,8 @@ class Session:
 
     def _run_batch(
         self, adapter: CoordinateAdapter, source: SampleSource, batch: list[Sample], writer: StoreWriter
-    ) -> bool:
-        """Attribution, indices and rows of one batch; False when it failed (recorded) as a whole."""
+    ) -> None:
+        """Attribution, indices and rows of one batch; one that fails as a whole is recorded."""
         started = time.perf_counter()
         failures_before = len(self.host.failures)
         try:
@@ -370,7 +368,7 @@ class Session:
         except (PoseIGError, RuntimeError, ArithmeticError, ValueError) as error:
             for sample in batch:
                 writer.record_failure(self.host.record(error, "attribution", sample_id=sample.sample_id))
-            return False
+            return
         seconds = (time.perf_counter() - started) / len(batch)
         records = []
         for b, sample in enumerate(batch):
@@ -404,7 +402,6 @@ class Session:
             writer.record_failure(failure)
         with self._timed("store"):
             writer.write(records)
-        return True
 
     def _attribute(
         self,
@@ -557,27 +554,6 @@ class Session:
 
     def _report_progress(self, done: int, total: int, begin: float) -> None:
         self.on_progress(Progress("diagnosing", done, total, time.perf_counter() - begin))
-
-
-@dataclass
-class _Counts:
-    """Persons and joints of this work dir so far, as far as this process knows."""
-
-    persons: int = 0
-    joints: int = 0
-    skipped: int = 0  # persons without a visible joint
-    failed: int = 0
-
-    def add(self, batch: list[Sample], ok: bool) -> None:
-        if not ok:
-            self.failed += len(batch)
-            return
-        self.persons += len(batch)
-        self.joints += sum(int(s.visible.sum()) for s in batch)
-        self.skipped += sum(not bool(s.visible.any()) for s in batch)
-
-    def as_dict(self) -> dict[str, int]:
-        return dict(vars(self))
 
 
 def load_config(config: str | Path | Config) -> Config:

@@ -38,10 +38,18 @@ class FailureLog:
             traceback="".join(traceback.format_exception(type(error), error, error.__traceback__)),
         )
         self.counts[plugin, stage] += 1
-        keep = self.counts[plugin, stage] <= (KEPT if plugin else KEPT_OWN)
+        keep = self.counts[plugin, stage] <= _limit(plugin)
         if keep:
             self.kept.append(failure)
         return failure, keep
+
+    def is_full(self, plugin: str, stage: str) -> bool:
+        """Whether further failures of this plugin and stage are only counted."""
+        return self.counts[plugin, stage] >= _limit(plugin)
+
+
+def _limit(plugin: str) -> int:
+    return KEPT if plugin else KEPT_OWN
 
 
 def _message(error: BaseException) -> str:

@@ -19,7 +19,7 @@ from ..types import Failure
 from .builtins import BUILTINS
 from .catalog import Catalog
 from .failures import FailureLog
-from .records import PluginRecord
+from .records import PluginRecord, format_records
 from .registry import HOOKS, PluginRegistry
 from .results import KINDS, check_result, named_entries
 
@@ -28,6 +28,7 @@ __all__ = ["BUILTINS", "PluginHost"]
 logger = logging.getLogger(__name__)
 
 ON_ERROR = "poseig_on_error"
+SELECT = "poseig_select_adapter"
 SECTIONS = "poseig_report_sections"
 COLLECTED = (*KINDS.values(), SECTIONS)
 
@@ -59,20 +60,31 @@ class PluginHost:
         builtins: Sequence[str] = BUILTINS,
         entry_points: bool = True,
     ) -> None:
-        for name, value in (("block", block), ("plugins", plugins), ("builtins", builtins)):
-            if isinstance(value, str):
-                raise PluginError(f"{name} is the str {value!r}; expected a list, [{value!r}]")
-        self._registry = PluginRegistry()
+        self._registry = PluginRegistry(block)
         self._log = FailureLog()
         self._in_on_error = False
         self._silenced: set[str] = set()  # plugins whose failing on_error has been logged
         self._callers: dict[str, list[tuple[str, pluggy.HookCaller]]] = {}
-        self._registry.load(block, builtins, entry_points, plugins)
+        self._registry.load_builtins(builtins)
+        if entry_points:
+            self._registry.load_entry_points()
+        self.add(plugins)
+        self._registry.warn_of_unknown_blocks()
         if logger.isEnabledFor(logging.DEBUG):
             self._registry.manager.trace.root.setwriter(lambda text: logger.debug("%s", text.rstrip()))
             self._registry.manager.enable_tracing()
         for record, error in self._registry.broken:
             self._tell(error, self._log.add(error, "plugin", plugin=record.name)[0])
+
+    def add(self, plugins: Sequence[object]) -> None:
+        """Load further plugins of a config, after those that are in; one that is in already is left as it is.
+
+        Raises:
+            PluginError: one of them cannot be loaded.
+        """
+        self._registry.load_config(plugins)
+        self._callers.clear()
+        self.__dict__.pop("catalog", None)  # it is made anew
 
     @property
     def records(self) -> tuple[PluginRecord, ...]:
@@ -85,9 +97,16 @@ class PluginHost:
         return tuple(self._log.kept)
 
     @property
-    def counts(self) -> dict[tuple[str, str], int]:
-        """How many failures there were of each (plugin, stage), kept or not; plugin '' is the session itself."""
-        return dict(self._log.counts)
+    def failure_counts(self) -> dict[str, dict[str, int]]:
+        """How many failures there were, kept or not: plugin -> stage -> n; plugin '' is the session itself."""
+        counts: dict[str, dict[str, int]] = {}
+        for (plugin, stage), n in self._log.counts.items():
+            counts.setdefault(plugin, {})[stage] = n
+        return counts
+
+    def format_records(self) -> str:
+        """`records` as a text table, for `--list-plugins`."""
+        return format_records(self._registry.records)
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -140,17 +159,22 @@ class PluginHost:
         """The first answer that is not None, the plugin loaded last being asked first; None where nobody answers.
 
         Raises:
-            PluginError: a plugin raises before one has answered.
+            PluginError: a plugin raises before one has answered, or answers with a name that is not there.
         """
         self._check_call(hook, arguments, collected=False)
-        for name, call in self._callers_of(hook, last_first=True):
+        for name, call in self._callers_of(hook):
             try:
                 answer = call(**arguments)
             except Exception as error:
                 raise PluginError(
-                    f"{hook} of plugin {self._registry.loaded[name].owner} failed ({type(error).__name__}: {error}); its answer "
-                    f"decides, so the run cannot go on. Switch it off with --no-plugin {name}"
+                    f"{hook} of plugin {self._owner(name)} failed ({type(error).__name__}: {error}); its answer decides, "
+                    f"so the run cannot go on. Switch it off with --no-plugin {name}"
                 ) from error
+            if hook == SELECT and not (answer is None or answer in arguments["adapters"]):
+                raise PluginError(
+                    f"{hook} of plugin {self._owner(name)} answered {answer!r}, which is no adapter; "
+                    f"{did_you_mean(str(answer), arguments['adapters'])}"
+                )
             if answer is not None:
                 return answer
         return None
@@ -161,16 +185,20 @@ class PluginHost:
         What these raise in turn is logged only; a failure they record themselves is kept, and nobody is told.
         """
         failure, kept = self._log.add(error, stage, plugin=plugin, sample_id=sample_id)
-        who = f"plugin {plugin!r}" if plugin else stage
-        at = (f" at {stage}" if plugin else "") + (f", sample {sample_id}" if sample_id else "")
         logger.log(
             logging.WARNING if kept else logging.DEBUG,
-            "%s failed%s: %s: %s",
-            *(who, at, failure.error, failure.message),
-            extra={"failure": failure},
+            "%s failed%s: %s: %s%s",
+            f"plugin {plugin!r}" if plugin else stage,
+            (f" at {stage}" if plugin else "") + (f", sample {sample_id}" if sample_id else ""),
+            failure.error,
+            failure.message,
+            " (further failures like this are counted only)" if self._log.is_full(plugin, stage) else "",
         )
         self._tell(error, failure)
         return failure
+
+    def _owner(self, name: str) -> str:
+        return self._registry.loaded[name].owner
 
     def _tell(self, error: BaseException, failure: Failure) -> None:
         if self._in_on_error:
@@ -190,7 +218,7 @@ class PluginHost:
     def _give_up(self, hook: str, name: str, error: Exception, fatal: bool) -> None:
         if fatal and hook in KINDS.values():
             raise PluginError(
-                f"plugin {self._registry.loaded[name].owner} cannot be used ({type(error).__name__}: {error}); "
+                f"plugin {self._owner(name)} cannot be used ({type(error).__name__}: {error}); "
                 f"switch it off with --no-plugin {name}"
             ) from error
         self.record(error, "report" if hook == SECTIONS else "plugin", plugin=name)
@@ -204,23 +232,19 @@ class PluginHost:
         if set(arguments) != set(HOOKS[hook]):
             raise PluginError(f"{hook} takes ({', '.join(HOOKS[hook])}), got ({', '.join(arguments)})")
 
-    def _callers_of(self, hook: str, *, last_first: bool = False) -> list[tuple[str, pluggy.HookCaller]]:
-        """For each plugin that implements `hook`, its name and something that calls this plugin alone."""
+    def _callers_of(self, hook: str) -> list[tuple[str, pluggy.HookCaller]]:
+        """Each plugin that implements `hook`, in the order to ask, with something that calls it alone."""
         if hook not in self._callers:
-            implementations = getattr(
-                self._registry.manager.hook, hook
-            ).get_hookimpls()  # pluggy calls them from the back
-            everyone = {i.plugin_name: i.plugin for i in implementations}
+            manager = self._registry.manager
+            implementations = getattr(manager.hook, hook).get_hookimpls()  # pluggy calls them from the back
             place = {name: at for at, name in enumerate(self._registry.loaded)}
-            for key, ordered in (
-                (hook, sorted(implementations, key=lambda i: (not i.tryfirst, i.trylast, place[i.plugin_name]))),
-                (f"{hook} last first", implementations[::-1]),
-            ):
-                self._callers[key] = [
-                    (
-                        name,
-                        self._registry.manager.subset_hook_caller(hook, [p for n, p in everyone.items() if n != name]),
-                    )
-                    for name in dict.fromkeys(i.plugin_name for i in ordered)
-                ]
-        return self._callers[f"{hook} last first" if last_first else hook]
+            if hook == SELECT:
+                implementations.reverse()
+            else:
+                implementations.sort(key=lambda i: (not i.tryfirst, i.trylast, place[i.plugin_name]))
+            plugins = {i.plugin_name: i.plugin for i in implementations}  # in order, each once
+            self._callers[hook] = [
+                (name, manager.subset_hook_caller(hook, [p for other, p in plugins.items() if other != name]))
+                for name in plugins
+            ]
+        return self._callers[hook]

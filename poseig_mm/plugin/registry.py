@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
 
 import pluggy
 
@@ -22,6 +23,7 @@ from .validation import hooks_of, spec_parameters
 
 __all__ = ["HOOKS", "PluginRegistry"]
 
+_T = TypeVar("_T")
 logger = logging.getLogger(__name__)
 
 DISTRIBUTION = "poseig-mm"
@@ -29,7 +31,7 @@ HOOKS = spec_parameters(specs)  # name -> names of its parameters
 
 
 class PluginRegistry:
-    """Loads in this order: blocking, built-ins, entry points sorted by name, plugins of the config.
+    """The plugins of one host, by name; blocked names are never imported.
 
     Attributes:
         manager: pluggy's, with every loaded plugin registered.
@@ -38,39 +40,52 @@ class PluginRegistry:
         broken: entry points that could not be loaded, each with its cause.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, block: Sequence[str] = ()) -> None:
+        self._block = _names(block, "block")
         self.manager = pluggy.PluginManager(PROJECT)
         self.manager.add_hookspecs(specs)
+        for name in self._block:
+            self.manager.set_blocked(name)
         self.records: list[PluginRecord] = []
         self.loaded: dict[str, PluginRecord] = {}
         self.broken: list[tuple[PluginRecord, Exception]] = []
 
-    def load(self, block: Sequence[str], builtins: Sequence[str], search: bool, plugins: Sequence[object]) -> None:
-        """Load everything, once; the arguments are `PluginHost`'s.
+    def load_builtins(self, builtins: Sequence[str]) -> None:
+        """Modules by dotted name.
 
         Raises:
-            PluginError: a built-in or one of `plugins` cannot be loaded.
+            PluginError: one cannot be loaded.
         """
-        for name in block:
-            self.manager.set_blocked(name)
-        for dotted in builtins:
+        for dotted in _names(builtins, "builtins"):
             record = PluginRecord(short_name(dotted), "built-in", dotted, DISTRIBUTION, __version__, (), "loaded")
             self._add(record, partial(import_module, dotted))
-        if search:
-            for point in sorted(entry_points(group=PROJECT), key=lambda p: (p.name, p.value)):
-                self._add_entry_point(point)
-        for plugin in plugins:
+
+    def load_entry_points(self) -> None:
+        """What installed distributions offer, each by itself: one that is broken is one warning."""
+        for point in sorted(entry_points(group=PROJECT), key=lambda p: (p.name, p.value)):
+            self._add_entry_point(point)
+
+    def load_config(self, plugins: Sequence[object]) -> None:
+        """Plugins that somebody asked for, by what `resolve` takes or as objects.
+
+        Raises:
+            PluginError: one cannot be loaded.
+        """
+        for plugin in _names(plugins, "plugins"):
             if isinstance(plugin, str):
                 self._add(_config_record(plugin_name(plugin), plugin), partial(resolve, plugin))
             else:
-                named = plugin if hasattr(plugin, "__name__") else type(plugin)  # modules and classes, or an object
-                title = str(named.__name__)  # type: ignore[attr-defined]
+                title = str(getattr(plugin, "__name__", type(plugin).__name__))  # modules and classes have one
                 self._add(_config_record(plugin_name(title), title), partial(_as_is, plugin))
         self.manager.check_pending()  # hooks_of() has refused all it could find: this holds pluggy to the same opinion
+
+    def warn_of_unknown_blocks(self) -> None:
+        """A blocked name that nothing has is probably misspelt."""
         known = {record.name for record in self.records}
-        for name in block:
+        for name in self._block:
             if name not in known:
-                logger.warning("no plugin is called %r, so none is blocked; %s", name, did_you_mean(name, known))
+                hint = did_you_mean(name, known)
+                logger.warning("--no-plugin %s: nothing that is loaded or installed is called that; %s", name, hint)
 
     def _add_entry_point(self, point: EntryPoint) -> None:
         """Load one installed plugin; one that is broken is one warning."""
@@ -125,6 +140,12 @@ class PluginRegistry:
             if plugin is target or (isinstance(target, type) and type(plugin) is target):
                 return name
         return None
+
+
+def _names(value: Sequence[_T], what: str) -> Sequence[_T]:
+    if isinstance(value, str):
+        raise PluginError(f"{what} is the str {value!r}; expected a list, [{value!r}]")
+    return value
 
 
 def _config_record(name: str, target: str) -> PluginRecord:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from poseig_mm.plugin.catalog import Catalog
     from poseig_mm.store.reader import Store
     from poseig_mm.studies.base import Study
-    from poseig_mm.types import Attribution, Failure, Sample, Section
+    from poseig_mm.types import Attribution, Sample, Section
 
 
 @hookspec

@@ -1,0 +1,21 @@
+"""Append-only store of a run: tables as Parquet parts, maps as safetensors parts, run.json.  No torch."""
+
+from .maps import MapMode, MapPolicy, pool
+from .reader import Store
+from .run_file import json_safe
+from .schema import RELATIONS_SCHEMA, SAMPLES_SCHEMA, SampleRecord, joints_schema, rows_to_frame
+from .writer import StoreWriter
+
+__all__ = [
+    "RELATIONS_SCHEMA",
+    "SAMPLES_SCHEMA",
+    "MapMode",
+    "MapPolicy",
+    "SampleRecord",
+    "Store",
+    "StoreWriter",
+    "joints_schema",
+    "json_safe",
+    "pool",
+    "rows_to_frame",
+]

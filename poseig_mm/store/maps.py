@@ -26,7 +26,7 @@ from poseig_mm.errors import ConfigError, StoreError, did_you_mean
 from .parts import Part
 from .schema import SampleRecord
 
-__all__ = ["POOL_FACTOR", "MapMode", "MapPlan", "MapPolicy", "pool"]
+__all__ = ["POOL_FACTOR", "MapMode", "MapPlan", "MapPolicy", "check_arrays", "pool"]
 
 MapMode = Literal["all", "worst", "pooled", "none"]
 POOL_FACTOR = 4
@@ -71,7 +71,9 @@ class MapPolicy:
         if dtype not in ("float16", "float32"):
             raise ConfigError(f"store.maps_dtype: got {dtype!r}; known: float16, float32")
         if worst < 1:
-            raise ConfigError(f"store.worst: got {worst}, expected the number of samples whose maps are kept, 1 or more")
+            raise ConfigError(
+                f"store.worst: got {worst}, expected the number of samples whose maps are kept, 1 or more"
+            )
         self.mode, self.worst, self.dtype = mode, worst, np.dtype(dtype)
         self._kept: dict[str, float] = {}
 
@@ -94,16 +96,10 @@ class MapPolicy:
                 if (work_dir / name).exists():
                     found[name] = _badness(mepe)
         self._kept = self._largest(found)
-        return tuple(f for name in found.keys() - self._kept.keys() for f in (name, _display_of(name)))
+        return tuple(f for name in found.keys() - self._kept.keys() for f in (_display_of(name), name))
 
     def plan(self, stem: str, records: Sequence[SampleRecord]) -> MapPlan:
-        """The files of the batch `stem`.
-
-        Raises:
-            StoreError: a map or a picture has another shape or type than `SampleRecord` says.
-        """
-        for record in records:
-            _check_arrays(record)
+        """The files of the batch `stem`, whose records have passed `check_arrays`."""
         if self.mode == "worst":
             return self._plan_worst(stem, records)
         files: dict[str, bytes] = {}
@@ -133,8 +129,10 @@ class MapPolicy:
                 files[name] = save({record.sample_id: self._encode(record.maps)})
                 if record.display is not None:
                     files[_display_of(name)] = save({record.sample_id: np.ascontiguousarray(record.display)})
-        drop = tuple(f for name in self._kept.keys() - kept.keys() for f in (name, _display_of(name)))
-        return MapPlan(files, tuple(n if (n := name_of.get(r.sample_id)) in kept else None for r in records), drop, kept)
+        drop = tuple(f for name in self._kept.keys() - kept.keys() for f in (_display_of(name), name))
+        return MapPlan(
+            files, tuple(n if (n := name_of.get(r.sample_id)) in kept else None for r in records), drop, kept
+        )
 
     def _largest(self, candidates: dict[str, float]) -> dict[str, float]:
         ranked = sorted(candidates.items(), key=lambda item: item[1], reverse=True)  # stable: the earlier one stays
@@ -153,16 +151,22 @@ def _display_of(maps_file: str) -> str:
     return maps_file.replace("maps/", "displays/", 1)
 
 
-def _check_arrays(record: SampleRecord) -> None:
-    maps, display = record.maps, record.display
-    if record.sample_id == "__metadata__":
-        raise StoreError("a sample cannot have the id '__metadata__': safetensors keeps that key for itself")
-    if maps is not None and (not isinstance(maps, np.ndarray) or maps.ndim != 3 or maps.dtype.kind != "f"):
-        raise StoreError(f"maps of sample {record.sample_id!r}: expected a float array (K, H, W), got {_kind(maps)}")
-    if display is not None and (
-        not isinstance(display, np.ndarray) or display.dtype != np.uint8 or display.ndim != 3 or display.shape[2] != 3
-    ):
-        raise StoreError(f"display of sample {record.sample_id!r}: expected uint8 (H, W, 3), got {_kind(display)}")
+def check_arrays(records: Iterable[SampleRecord]) -> None:
+    """Maps and pictures have the shape and type that `SampleRecord` says.
+
+    Raises:
+        StoreError: names the sample, what was got and what was expected.
+    """
+    for record in records:
+        maps, picture, of = record.maps, record.display, f"of sample {record.sample_id!r}"
+        if record.sample_id == "__metadata__":
+            raise StoreError("a sample cannot have the id '__metadata__': safetensors keeps that key for itself")
+        if maps is not None and (not isinstance(maps, np.ndarray) or maps.ndim != 3 or maps.dtype.kind != "f"):
+            raise StoreError(f"maps {of}: expected a numpy float array (K, H, W), got {_kind(maps)}")
+        if picture is not None and (
+            not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.shape[2:] != (3,)
+        ):
+            raise StoreError(f"display {of}: expected a numpy uint8 array (H, W, 3), got {_kind(picture)}")
 
 
 def _kind(value: Any) -> str:

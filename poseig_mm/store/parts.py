@@ -1,14 +1,18 @@
 """Which parts of a work dir count: the one place that decides it, for the reader and for a resuming writer alike.
 
 A batch is one part: files of the same stem `part-r<rank>-<number>` in `joints/`, `relations/`, `maps/`, `displays/` and
-`samples/`.  The samples file is written last and carries, in its Parquet metadata, the size of every other file of the
-part and the checksum of every table: it is the commit marker.  A part counts when its samples file can be read and the
-files that it names are whole.  Files without it are left-overs of a batch that was cut off.  Maps and displays may be
-absent (deleted to save space, or no longer among the worst), but not damaged.
+`samples/`, and in `studies/<name>/` for studies that go sample by sample.  The samples file is written last and carries,
+in its Parquet metadata, the size of every other file of the part and the checksum of every table: it is the commit
+marker.  A part counts when its samples file can be read and the files that it names are whole.  Files without it are
+left-overs of a batch that was cut off.  Maps, displays and studies may be absent (deleted by hand to save space, or no
+longer among the worst), but not damaged.
+
+A study made from the finished tables is one file a rank, `studies/<name>/part-r<rank>-all.parquet`, and counts by itself.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import zlib
@@ -21,11 +25,21 @@ import polars as pl
 from poseig_mm.errors import StoreError
 from poseig_mm.types import Failure
 
-__all__ = ["Inventory", "Part", "encode_table", "file_entry", "part_stem", "scan_parts", "study_parts", "writer_files"]
+__all__ = [
+    "Inventory",
+    "Part",
+    "encode_table",
+    "file_entry",
+    "part_files",
+    "part_stem",
+    "rank_of",
+    "scan_parts",
+    "whole_stem",
+]
 
 TABLES = ("joints", "relations")
 TENSORS = ("maps", "displays")
-_STEM = re.compile(r"^\.?(part-r(\d{3,})-(\d{5,}))(?:-\d{3,})?\.(?:parquet|safetensors)(\.tmp)?$")
+_STEM = re.compile(r"^\.?(part-r(\d{3,})-(\d{5,}|all))(?:-\d{3,})?\.(?:parquet|safetensors)(\.tmp)?$")
 _MANIFEST = "poseig_mm.part"
 
 FileEntry = tuple[int, int | None]  # size in bytes, CRC-32 (tables only)
@@ -38,9 +52,8 @@ class Part:
     stem: str  # 'part-r000-00012'
     rank: int
     number: int
-    samples: pl.DataFrame  # sample_id, mepe, maps_file
-    rows: int  # in its joints file
-    tables: tuple[str, ...]  # which of TABLES it has
+    samples: pl.DataFrame  # sample_id, n_visible, mepe, maps_file
+    files: frozenset[str]  # its other files, paths in the work dir
 
 
 @dataclass(frozen=True)
@@ -50,13 +63,10 @@ class Inventory:
     parts: tuple[Part, ...]
     broken: Mapping[str, str]  # stem -> what is wrong with it
 
-    @property
-    def failures(self) -> tuple[Failure, ...]:
-        """One record a damaged part."""
-        return tuple(
-            Failure("store", f"{stem} does not count: {reason}; --resume computes its samples again", "StoreError")
-            for stem, reason in self.broken.items()
-        )
+    def failure(self, stem: str) -> Failure:
+        """The record of a damaged part."""
+        reason = self.broken[stem]
+        return Failure("store", f"{stem} does not count: {reason}; --resume computes its samples again", "StoreError")
 
 
 def part_stem(rank: int, number: int) -> str:
@@ -68,6 +78,24 @@ def part_stem(rank: int, number: int) -> str:
     return f"part-r{rank:03d}-{number:05d}"
 
 
+def whole_stem(rank: int) -> str:
+    """The name of a rank's file of a study that is written as a whole.
+
+    >>> whole_stem(0)
+    'part-r000-all'
+    """
+    return f"part-r{rank:03d}-all"
+
+
+def rank_of(stem: str) -> int:
+    """The rank that wrote a part.
+
+    >>> rank_of('part-r003-00012')
+    3
+    """
+    return int(stem.split("-")[1][1:])
+
+
 def file_entry(data: bytes, *, checksum: bool) -> FileEntry:
     """What the manifest keeps of a file."""
     return len(data), zlib.crc32(data) if checksum else None
@@ -75,8 +103,6 @@ def file_entry(data: bytes, *, checksum: bool) -> FileEntry:
 
 def encode_table(frame: pl.DataFrame, manifest: Mapping[str, object] | None = None) -> bytes:
     """A frame as the bytes of a Parquet file, with the part's manifest in its metadata where one is given."""
-    import io
-
     buffer = io.BytesIO()
     frame.write_parquet(buffer, metadata={_MANIFEST: json.dumps(manifest)} if manifest is not None else None)
     return buffer.getvalue()
@@ -92,7 +118,7 @@ def scan_parts(work_dir: Path) -> Inventory:
     broken: dict[str, str] = {}
     for path in _listing(work_dir / "samples"):
         match = _STEM.match(path.name)
-        if match is None or path.name.startswith("."):
+        if match is None or match[3] == "all" or path.name.startswith("."):
             continue
         try:
             parts.append(_read_part(work_dir, path, match))
@@ -102,24 +128,14 @@ def scan_parts(work_dir: Path) -> Inventory:
     return Inventory(tuple(parts), broken)
 
 
-def study_parts(work_dir: Path) -> dict[str, list[Path]]:
-    """The part files of each study, in order."""
-    found: dict[str, list[Path]] = {}
-    for directory in _listing(work_dir / "studies"):
-        files = [p for p in _listing(directory) if _STEM.match(p.name) and not p.name.startswith(".")]
-        if files:
-            found[directory.name] = files
-    return found
-
-
-def writer_files(work_dir: Path) -> Iterator[tuple[Path, str, int, int]]:
-    """Every part file and temporary file in the work dir: path, stem, rank, number."""
+def part_files(work_dir: Path) -> Iterator[tuple[Path, str, int]]:
+    """Every part file and temporary file in the work dir, samples first: path, stem, rank."""
     directories = [work_dir / name for name in ("samples", *TABLES, *TENSORS)] + _listing(work_dir / "studies")
     for directory in directories:
         for path in _listing(directory):
             match = _STEM.match(path.name)
             if match is not None:
-                yield path, match[1], int(match[2]), int(match[3])
+                yield path, match[1], int(match[2])
 
 
 class _Broken(Exception):
@@ -129,14 +145,13 @@ class _Broken(Exception):
 def _read_part(work_dir: Path, path: Path, match: re.Match[str]) -> Part:
     try:
         manifest = json.loads(pl.read_parquet_metadata(path)[_MANIFEST])
-        samples = pl.read_parquet(path, columns=["sample_id", "mepe", "maps_file"], glob=False)
-        rows, files = int(manifest["rows"]), {str(k): (int(v[0]), v[1]) for k, v in manifest["files"].items()}
+        samples = pl.read_parquet(path, columns=["sample_id", "n_visible", "mepe", "maps_file"], glob=False)
+        files = {str(name): (int(size), checksum) for name, (size, checksum) in manifest["files"].items()}
     except (pl.exceptions.PolarsError, OSError, KeyError, ValueError, TypeError, IndexError) as e:
         raise _Broken(f"samples/{path.name} cannot be read ({type(e).__name__}: {str(e)[:120]})") from e
     for name, entry in files.items():
         _check_file(work_dir, name, entry)
-    tables = tuple(table for table in TABLES if f"{table}/{match[1]}.parquet" in files)
-    return Part(match[1], int(match[2]), int(match[3]), samples, rows, tables)
+    return Part(match[1], int(match[2]), int(match[3]), samples, frozenset(files))
 
 
 def _check_file(work_dir: Path, name: str, entry: FileEntry) -> None:

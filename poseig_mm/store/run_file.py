@@ -18,7 +18,7 @@ from poseig_mm.types import Failure
 
 from .atomic import append_line, publish
 
-__all__ = ["RunFile", "json_safe", "read_failures", "read_run", "run_path"]
+__all__ = ["RunFile", "failures_path", "json_safe", "read_failures", "read_run", "run_path"]
 
 FAILURES_IN_RUN = 1000  # run.json stays readable; failures.jsonl has them all
 STATUSES = ("running", "complete", "interrupted", "failed")
@@ -30,7 +30,7 @@ _DEFAULTS: dict[str, Any] = {
     "identity": {},
     "plugins": [],
     "seeds": {},
-    "counts": {"persons": 0, "joints": 0, "skipped": None, "failed": None},
+    "counts": {"persons": 0, "joints": 0, "skipped": 0, "failed": 0},
     "failures": [],
     "timings": {},
     "peak_memory": None,
@@ -119,9 +119,9 @@ class RunFile:
         self.path = run_path(work_dir, rank)
         self.failures_path = failures_path(work_dir, rank)
         self._data: dict[str, Any] = {**_DEFAULTS, "started": _now(), "resumes": 0}
-        self._counts: dict[str, Any] = {}
         self._failures: list[dict[str, Any]] = []
         self._stages: Counter[str] = Counter()
+        self._failed: set[str] = set()  # ids of samples with a failure
         self._general: set[Failure] = set()  # those of no sample, to know them again when a resumed run repeats them
 
     def begin(self, failures: Iterable[Failure] = ()) -> None:
@@ -133,7 +133,6 @@ class RunFile:
     def resume(self, done: Collection[str]) -> None:
         """Go on with an earlier run: keep its entries, and its failures but for samples that are tried again."""
         old = read_run(self.path)
-        self._counts = {k: v for k, v in old.get("counts", {}).items() if v is not None}
         self._data |= old | {"resumes": int(old.get("resumes", 0)) + 1}
         kept = [f for f in read_failures(self.failures_path) if not f.sample_id or f.sample_id in done]
         publish(self.failures_path, "".join(json.dumps(json_safe(f)) + "\n" for f in kept).encode())
@@ -150,8 +149,17 @@ class RunFile:
             append_line(self.failures_path, json.dumps(json_safe(failure)))
             self._note(failure)
 
-    def write(self, info: Mapping[str, Any], persons: int, joints: int) -> None:
-        """Merge `info` at the top level and write run.json; `counts` default to what the store holds.
+    @property
+    def data(self) -> dict[str, Any]:
+        """The content of run.json as last written or taken up."""
+        return dict(self._data)
+
+    def failed(self, done: Collection[str]) -> int:
+        """How many samples have a failure and are not among `done`."""
+        return sum(sample_id not in done for sample_id in self._failed)
+
+    def write(self, info: Mapping[str, Any], counts: Mapping[str, int]) -> None:
+        """Merge `info` at the top level and write run.json; `counts` are the store's own and win.
 
         Raises:
             StoreError: unknown status, or the file cannot be written.
@@ -159,24 +167,22 @@ class RunFile:
         if info.get("status", "running") not in STATUSES:
             raise StoreError(f"run.json: unknown status {info['status']!r}; known: {', '.join(STATUSES)}")
         self._data |= json_safe(info)
-        self._counts |= json_safe(info.get("counts", {}))
-        counts = {**_DEFAULTS["counts"], **self._counts, "persons": persons, "joints": joints}
-        if "counts" in info:
-            counts |= json_safe(info["counts"])
         failures = {"total": sum(self._stages.values()), "by_stage": dict(sorted(self._stages.items()))}
         self._data |= {
             "updated": _now(),
-            "counts": counts,
+            "counts": {**self._data["counts"], **counts},
             "failures": self._failures,
             "failure_counts": failures,
         }
-        publish(self.path, (json.dumps(self._data, indent=1) + "\n").encode())
+        publish(self.path, (json.dumps(self._data, indent=1, allow_nan=False) + "\n").encode())
 
     def _note(self, failure: Failure) -> None:
         if len(self._failures) < FAILURES_IN_RUN:
             self._failures.append(json_safe(failure))
         self._stages[failure.stage] += 1
-        if not failure.sample_id:
+        if failure.sample_id:
+            self._failed.add(failure.sample_id)
+        else:
             self._general.add(failure)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from poseig_mm.compat import prepare_environment
 from poseig_mm.errors import ConfigError, ShapeError
 
+from . import transforms  # noqa: F401  (registers ExtendBBox for the same configs)
 from .network import TFLiteGraph, load_network
 
 prepare_environment()
@@ -130,7 +131,8 @@ class BlazePoseHeatmapHead(HeatmapHead):  # type: ignore[misc]  # mmpose is unty
                 f"the backbone's last output is {tuple(feats[-1].shape)}, this head takes (B, 39, 64, 64): "
                 "set BlazePoseBackbone(outputs=('heatmap',))"
             )
-        return feats[-1].index_select(1, self.joints)
+        logits: Tensor = feats[-1].index_select(1, self.joints)
+        return logits
 
     def decode(self, batch_outputs: Tensor) -> Any:
         """Logits (B, K, h, w) -> MMPose's instances, joints in input px, scores in (0, 1)."""
@@ -158,7 +160,8 @@ class _LandmarkHead(RegressionHead):  # type: ignore[misc]  # mmpose is untyped
                 "set outputs=('landmarks',) of its backbone"
             )
         landmarks = feats[-1].unflatten(1, (self.n_landmarks, self.n_values))  # (B, 39, 5)
-        return landmarks.index_select(1, self.joints)[..., :2] / landmarks.new_tensor(self.input_size)
+        joints: Tensor = landmarks.index_select(1, self.joints)[..., :2] / landmarks.new_tensor(self.input_size)
+        return joints
 
 
 @MODELS.register_module()
@@ -209,13 +212,14 @@ class BlazePoseEstimator(TopdownPoseEstimator):  # type: ignore[misc]  # mmpose 
             weights = self.backbone.weights or "mediapipe"
             self._segmenter = (load_network("pose_full", ("segmentation",), weights).eval().requires_grad_(False),)
         segmenter = self._segmenter[0].to(images)  # device and dtype
-        (logits,) = segmenter(images)
+        logits: Tensor = segmenter(images)[0]
         return logits[:, 0] > 0
 
 
 def predicted_mask(model: BlazePoseEstimator, image: Tensor) -> Tensor:
     """The person mask of one image (3, 256, 256), RGB in [0, 1]: (256, 256) bool.  Rows are to say 'predicted'."""
-    return model.predict_mask(image.unsqueeze(0))[0]
+    mask: Tensor = model.predict_mask(image.unsqueeze(0))[0]
+    return mask
 
 
 def _indices(joints: Sequence[int], count: int) -> Tensor:

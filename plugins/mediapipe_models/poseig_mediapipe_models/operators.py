@@ -190,15 +190,15 @@ def _activation(op: Operator) -> nn.Module | None:
     return ACTIVATIONS[code]()
 
 
-def _padding(op: Operator, graph: Graph, kernel: tuple[int, int], value: float = 0.0) -> nn.Module | None:
-    """The 'same' padding as a module (left, right, top, bottom), or None where there is none to add."""
+def _padding(op: Operator, graph: Graph, kernel: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Zeros (left, right, top, bottom) that the operator's padding adds."""
     if op.options["padding"] != SAME:
-        return None
+        return (0, 0, 0, 0)
     _, height, width, _ = graph.shapes[op.inputs[0]]
     dilation = op.options.get("dilationHFactor", 1), op.options.get("dilationWFactor", 1)
     rows = same_padding(height, kernel[0], op.options["strideH"], dilation[0])
     columns = same_padding(width, kernel[1], op.options["strideW"], dilation[1])
-    return nn.ConstantPad2d((*columns, *rows), value) if any(rows + columns) else None
+    return (*columns, *rows)
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:
@@ -220,21 +220,20 @@ def _convolution(op: Operator, graph: Graph) -> nn.Module:
     else:
         weight, groups = weight.transpose(0, 3, 1, 2), channels // weight.shape[3]  # (out, kh, kw, in) -> (out, in, ..)
     kernel = (weight.shape[2], weight.shape[3])
-    pad = _padding(op, graph, kernel)
-    padding = (0, 0)
-    if pad is not None and pad.padding[0] == pad.padding[1] and pad.padding[2] == pad.padding[3]:
-        padding, pad = (int(pad.padding[2]), int(pad.padding[0])), None  # both sides alike: the convolution can do it
+    left, right, top, bottom = _padding(op, graph, kernel)
+    alike = left == right and top == bottom  # then the convolution does it itself
     conv = nn.Conv2d(
         channels,
         weight.shape[0],
         kernel,
         stride=(op.options["strideH"], op.options["strideW"]),
-        padding=padding,
+        padding=(top, left) if alike else 0,
         dilation=(op.options["dilationHFactor"], op.options["dilationWFactor"]),
         groups=groups,
         bias=_has_bias(op),
     )
     _load(conv, weight, op, graph)
+    pad = None if alike else nn.ZeroPad2d((left, right, top, bottom))
     return _sequence(("pad", pad), ("conv", conv), ("act", _activation(op)))
 
 
@@ -254,16 +253,17 @@ def _has_bias(op: Operator) -> bool:
 def _pool(op: Operator, graph: Graph) -> nn.Module:
     kernel = (op.options["filterHeight"], op.options["filterWidth"])
     stride = (op.options["strideH"], op.options["strideW"])
+    padding = _padding(op, graph, kernel)
     if op.kind == "MAX_POOL_2D":
-        pad = _padding(op, graph, kernel, value=-torch.inf)
+        pad = nn.ConstantPad2d(padding, -torch.inf) if any(padding) else None
         return _sequence(("pad", pad), ("pool", nn.MaxPool2d(kernel, stride)), ("act", _activation(op)))
-    pad = _padding(op, graph, kernel)
-    pool = nn.AvgPool2d(kernel, stride) if pad is None else SameAverage(kernel, stride, pad.padding)
+    pool = SameAverage(kernel, stride, padding) if any(padding) else nn.AvgPool2d(kernel, stride)
     return _sequence(("pool", pool), ("act", _activation(op)))
 
 
 def _elementwise(op: Operator, graph: Graph) -> nn.Module:
-    function = {"ADD": torch.add, "SUB": torch.sub, "MUL": torch.mul}[op.kind]
+    functions: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"ADD": torch.add, "SUB": torch.sub, "MUL": torch.mul}
+    function = functions[op.kind]
     fixed = [i for i in op.inputs if i in graph.constants]
     if not fixed:
         return Elementwise(function, _activation(op))
@@ -284,7 +284,8 @@ def _resize(op: Operator, graph: Graph) -> nn.Module:
     height, width = (int(n) for n in graph.constants[op.inputs[1]])
     if op.options["halfPixelCenters"] or op.options["alignCorners"]:
         return Resize((height, width), align_corners=bool(op.options["alignCorners"]))
-    return LegacyResize(graph.shapes[op.inputs[0]][1:3], (height, width))
+    _, rows, columns, _ = graph.shapes[op.inputs[0]]
+    return LegacyResize((rows, columns), (height, width))
 
 
 def _mean(op: Operator, graph: Graph) -> nn.Module:

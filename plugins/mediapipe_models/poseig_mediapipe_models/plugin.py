@@ -41,7 +41,7 @@ def poseig_session_start(config: Config, run_dir: Path) -> None:
 @hookimpl
 def poseig_report_sections(store: Store) -> Sequence[Section]:
     """The same record as a table in the report."""
-    path = Path(store.work_dir) / PROVENANCE_FILE
+    path = Path(store.path) / PROVENANCE_FILE
     if not path.is_file():
         return ()
     record: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))

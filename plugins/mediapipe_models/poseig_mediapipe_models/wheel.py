@@ -82,7 +82,8 @@ def load_schema() -> ModuleType:
         missing = "flatbuffers" if path.is_file() else f"{SCHEMA} in the mediapipe wheel"
         raise DependencyError(f"{missing} is missing, without which no .tflite file can be read: {INSTALL_COMMAND}")
     spec = importlib.util.spec_from_file_location(SCHEMA_MODULE, path)
-    assert spec is not None and spec.loader is not None  # a file that exists has both
+    if spec is None or spec.loader is None:  # what importlib's types allow; a .py file has both
+        raise DependencyError(f"{path} cannot be loaded; install the wheel again: {INSTALL_COMMAND}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[SCHEMA_MODULE] = module  # the generated classes look one another up there
     try:

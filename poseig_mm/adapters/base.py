@@ -1,0 +1,217 @@
+"""The coordinate adapter: an MMPose model as a differentiable function from images to coordinates."""
+
+from __future__ import annotations
+
+import logging
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..errors import AdapterError, ConfigError, ShapeError
+from ..types import Coordinates
+from .agreement import Agreement, measure_agreement
+from .freezing import frozen
+from .metainfo import keypoint_names
+from .preprocessing import load_input, pixel_range
+from .visibility import coordinate_head
+
+__all__ = ["COMMON_STRIDE", "CoordinateAdapter"]
+
+logger = logging.getLogger(__name__)
+COMMON_STRIDE = 4.0  # input px per heatmap px of the models most figures are given for (method section 2)
+CALIBRATION_BATCH = 4  # images in one forward pass of `calibrate`
+
+
+class CoordinateAdapter(ABC):
+    """Turns one family of heads into coordinates.  To write one: `name`, `head_types` and `decode` (docs/plugins.md).
+
+    Args:
+        model: an MMPose pose estimator.  It is never changed, except inside `frozen()`, which gives it back as it was.
+        beta: sharpness of the soft-argmax, kept whatever `calibrate` would choose; None: the head's default.
+        metainfo: MMPose's, for the keypoints' names; None: the model's `dataset_meta`, where it has one.
+
+    Attributes:
+        model, head: the estimator, and its head (the inner one of a VisPredictHead).
+        keypoint_names: (K,) in the order of the coordinates.
+        input_size: (w, h) of the network input, px.
+        unit: of the coordinates, 'px' or what a 3D adapter declares.
+        stride: input px per heatmap px, None where the model has no heatmaps.
+        selected: indices of the joints given out, where `model.test_cfg.output_keypoint_indices` selects some.
+
+    Raises:
+        AdapterError: the model lacks something that this adapter needs; the message says what.
+    """
+
+    name: ClassVar[str]
+    head_types: ClassVar[tuple[str, ...]] = ()  # class names; a head is matched along its MRO
+    has_beta: ClassVar[bool] = False  # decoding is a soft-argmax of ours
+    unit: str = "px"
+    no_peak_score: float = 0.0  # MMPose's decoding gives this score, or less, to joints it found no peak for
+
+    def __init__(self, model: Any, *, beta: float | None = None, metainfo: Mapping[str, Any] | None = None) -> None:
+        self.model = model
+        self.head = coordinate_head(model)
+        test_cfg = getattr(model, "test_cfg", None) or {}
+        selected = test_cfg.get("output_keypoint_indices")
+        self.selected: tuple[int, ...] | None = None if selected is None else tuple(int(i) for i in selected)
+        self.stride: float | None = None
+        self.input_size: tuple[int, int] = self.find_input_size()
+        metainfo = metainfo if metainfo is not None else getattr(model, "dataset_meta", None)
+        self.keypoint_names: tuple[str, ...] = keypoint_names(metainfo, self.count_joints(), self.selected)
+        self._beta: float | None = None
+        self._beta_given = beta is not None
+        if beta is not None:
+            self.beta = beta
+
+    # ---- what a family of heads defines ------------------------------------------------------------------------------
+
+    @abstractmethod
+    def decode(self, output: Any) -> Coordinates:
+        """What `head.forward` returned -> coordinates of all the head's joints, (B, K, D) in `unit`, differentiable."""
+
+    def find_input_size(self) -> tuple[int, int]:
+        """(w, h) of the network input: the head's or its codec's `input_size`."""
+        codec = getattr(self.head, "decoder", None)
+        for holder in (codec, getattr(codec, "keypoint_codec", None), self.head):
+            size = getattr(holder, "input_size", None)
+            if size is not None:
+                return int(size[0]), int(size[1])
+        raise AdapterError(
+            f"{type(self.head).__name__} has neither a codec with an `input_size` nor one itself; set `decoder` in the "
+            "config's head, or override find_input_size() in the adapter"
+        )
+
+    def count_joints(self) -> int:
+        """How many joints the head predicts (before any selection)."""
+        for name in ("num_joints", "out_channels"):
+            if isinstance(count := getattr(self.head, name, None), int):
+                return count
+        raise AdapterError(
+            f"{type(self.head).__name__} says neither `num_joints` nor `out_channels`; override count_joints() in the adapter"
+        )
+
+    # ---- what everybody calls ----------------------------------------------------------------------------------------
+
+    @property
+    def beta(self) -> float | None:
+        """Sharpness of the soft-argmax; None where the head gives its own coordinates (setting it then has no effect)."""
+        return self._beta
+
+    @beta.setter
+    def beta(self, value: float) -> None:
+        if not self.has_beta:
+            return
+        if not (math.isfinite(value) and value > 0):
+            raise ConfigError(f"beta is {value!r}; expected a finite number above 0, e.g. 10 for heatmaps of peak 1")
+        self._beta = float(value)
+
+    def __call__(self, images: Tensor) -> Coordinates:
+        """Images (B, C, H, W), normalised network input -> coordinates (B, K, D), differentiable with respect to them.
+
+        Raises:
+            ShapeError: images that are not four-dimensional.
+        """
+        if images.ndim != 4:
+            raise ShapeError(f"images have shape {tuple(images.shape)}; expected (B, C, H, W)")
+        decoded = self.decode(self.head.forward(self.model.extract_feat(images)))
+        if self.selected is None:
+            return decoded
+        return Coordinates(
+            coords=self._select(decoded.coords),
+            unit=decoded.unit,
+            heatmaps=None if decoded.heatmaps is None else self._select(decoded.heatmaps),
+        )
+
+    def predict(self, images: Tensor) -> Tensor:
+        """The model's own decoding of images (B, C, H, W): (B, K, D) in `unit`, no flip test, no gradient.
+
+        Just as MMPose gives it: a joint without a peak lies at its place-holder, one heatmap pixel outside the image.
+        """
+        with self.frozen(), torch.no_grad():
+            keypoints, _ = self.own_decoding(self.model.extract_feat(images), images)
+        return self._select(keypoints)
+
+    def calibrate(self, images: Tensor, *, fixed: bool = False) -> Agreement:
+        """How well the coordinates agree with `predict` on images (B, C, H, W); sets `beta` where the head has one.
+
+        Args:
+            images: normalised network input, about 16 persons.
+            fixed: keep the present beta, and only measure.  A beta given to the adapter is always kept.
+
+        Returns:
+            The agreement reached; below 95 % (`not agreement.good`) a warning is logged.
+        """
+        with self.frozen(), torch.no_grad():
+            agreement = self._calibrate(images, fixed or self._beta_given)
+        if agreement.n and not agreement.good:
+            logger.warning(
+                "%s: only %.0f %% of %d joints are decoded within %.3g %s of the model's own decoding (beta %s)",
+                self.name,
+                100 * agreement.share_within,
+                agreement.n,
+                agreement.threshold,
+                self.unit,
+                agreement.beta,
+            )
+        return agreement
+
+    def frozen(self) -> AbstractContextManager[None]:
+        """Context in which the model is in evaluation mode and its parameters get no gradients; see `freezing.frozen`."""
+        return frozen(self.model)
+
+    def pixel_range(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """What black and white are in the normalised input, one value a channel each."""
+        return pixel_range(getattr(self.model, "data_preprocessor", None))
+
+    def preprocess_file(self, path: str | Path) -> Tensor:
+        """An image file as a network input (1, C, H, W); see `preprocessing.load_input`."""
+        return load_input(path, self.input_size, self.model.data_preprocessor)
+
+    # ---- for adapters that change how calibration works --------------------------------------------------------------
+
+    @property
+    def threshold(self) -> float:
+        """How near is near enough in `calibrate`: one heatmap pixel, in `unit`."""
+        return self.stride or COMMON_STRIDE
+
+    def own_decoding(self, feats: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The head's `predict` on features: keypoints (B, K, D) of all its joints in `unit`, and (B, K) bool: decided."""
+        from mmpose.structures import PoseDataSample
+
+        config = {**(getattr(self.model, "test_cfg", None) or {}), "flip_test": False, "output_heatmaps": False}
+        samples = [PoseDataSample(metainfo={"input_size": self.input_size}) for _ in images]
+        found = self.head.predict(feats, samples, test_cfg=config)
+        instances = found[0] if isinstance(found, tuple) else found  # a tuple has pixel fields (heatmaps) beside them
+        keypoints = torch.stack([torch.as_tensor(i.keypoints)[0] for i in instances]).to(images)
+        if "keypoint_scores" not in instances[0]:
+            return keypoints, torch.ones_like(keypoints[..., 0], dtype=torch.bool)
+        scores = torch.stack([torch.as_tensor(i.keypoint_scores)[0] for i in instances]).to(images)
+        return keypoints, scores > self.no_peak_score
+
+    def _calibrate(self, images: Tensor, fixed: bool) -> Agreement:
+        found, own, decided = [], [], []
+        for batch, feats in self._features(images):
+            found.append(self.decode(self.head.forward(feats)).coords)
+            keypoints, known = self.own_decoding(feats, batch)
+            own.append(keypoints)
+            decided.append(known)
+        return self._measure(torch.cat(found), torch.cat(own), torch.cat(decided))
+
+    def _features(self, images: Tensor) -> Iterator[tuple[Tensor, Any]]:
+        for batch in images.split(CALIBRATION_BATCH):
+            yield batch, self.model.extract_feat(batch)
+
+    def _measure(self, coords: Tensor, own: Tensor, decided: Tensor) -> Agreement:
+        """Over the joints given out."""
+        coords, own, decided = (self._select(t) for t in (coords, own, decided))
+        return measure_agreement(coords, own, decided, threshold=self.threshold, beta=self.beta, unit=self.unit)
+
+    def _select(self, values: Tensor) -> Tensor:
+        """(B, K, ...) -> the joints given out."""
+        return values if self.selected is None else values[:, list(self.selected)]

@@ -1,0 +1,40 @@
+"""Borrowing somebody's model: evaluation mode and no parameter gradients, given back exactly as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+__all__ = ["frozen"]
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Within the context every submodule is in evaluation mode and no parameter requires a gradient.
+
+    Afterwards, also after an error, each module's `training` flag and each parameter's `requires_grad` flag are what they
+    were, one by one (a model may be partly frozen or partly in evaluation mode).  Weights, buffers and `.grad` are not
+    touched.  The flags are set directly: `train()` and `eval()` of some backbones do more than that.  May be nested.
+
+    >>> layer = nn.BatchNorm1d(3)
+    >>> with frozen(layer):
+    ...     print(layer.training, layer.weight.requires_grad)
+    False False
+    >>> layer.training, layer.weight.requires_grad
+    (True, True)
+    """
+    modules = [(module, module.training) for module in model.modules()]
+    parameters = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        for module, _ in modules:
+            module.training = False
+        for parameter, _ in parameters:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module, training in modules:
+            module.training = training
+        for parameter, requires_grad in parameters:
+            parameter.requires_grad_(requires_grad)

@@ -1,0 +1,57 @@
+"""What the built-in sections need beyond `Section` and `Table`: cards, boxes, and sections that failed in part."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..types import Failure, Section, Table
+
+__all__ = ["Cards", "GuardedSection", "Notices", "attempt", "failure_of"]
+
+
+@dataclass(frozen=True)
+class Cards(Table):
+    """A table of key numbers, shown as cards.  Columns: label, value, note."""
+
+
+@dataclass(frozen=True)
+class Notices(Table):
+    """A table of remarks, shown as boxes.  Columns: level ('warning' | 'note'), text."""
+
+
+@dataclass(frozen=True)
+class GuardedSection(Section):
+    """A section parts of which could not be made; `build_report` adds what went wrong to the report's failures."""
+
+    failures: tuple[Failure, ...] = ()
+
+
+def failure_of(error: BaseException, plugin: str, sample_id: str = "") -> Failure:
+    """What went wrong while a report was made.
+
+    >>> failure_of(ValueError('no'), 'indices').error
+    'ValueError'
+    """
+    return Failure(
+        stage="report",
+        message=str(error),
+        error=type(error).__name__,
+        plugin=plugin,
+        sample_id=sample_id,
+        traceback="".join(traceback.format_exception(type(error), error, error.__traceback__)),
+    )
+
+
+def attempt(name: str, title: str, order: int, make: Callable[[], Section]) -> Section:
+    """`make()`, or a section that says that it could not be made: one broken section leaves the others alone.
+
+    >>> attempt('a', 'A', 1, lambda: 1 / 0).lead
+    'This section could not be made: division by zero (ZeroDivisionError).'
+    """
+    try:
+        return make()
+    except Exception as error:
+        lead = f"This section could not be made: {error} ({type(error).__name__})."
+        return GuardedSection(name, title, lead, order=order, failures=(failure_of(error, f"report.{name}"),))

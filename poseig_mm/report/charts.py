@@ -1,0 +1,199 @@
+"""The figures of the built-in sections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .figures import PALETTE, SEQUENTIAL, figure_style, group_styles, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..functional.statistics import Estimate
+    from .summary import Measure
+
+__all__ = ["JointEstimates", "dot_plot", "group_distributions", "relation_matrix", "trust_plot"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class JointEstimates:
+    """One row of the dot plot."""
+
+    name: str
+    group: str
+    values: Mapping[str, Estimate]  # measure -> estimate
+
+
+def dot_plot(rows: Sequence[JointEstimates], group_means: Mapping[str, Mapping[str, Estimate]], measures: Sequence[Measure]) -> Figure:
+    """Means and intervals, one panel a measure and one line a joint; a group's mean is the line behind its joints."""
+    styles = group_styles([r.group for r in rows])
+    with figure_style():
+        figure, axes = new_figure(2.0 + 2.0 * len(measures), 1.2 + 0.23 * len(rows), 1, len(measures), sharey=True)
+        positions = _positions([r.group for r in rows])
+        for axis, measure in zip(axes, measures, strict=True):
+            for row, y in zip(rows, positions, strict=True):
+                _dot(axis, row.values[measure.name], y, *styles[row.group])
+            for group, means in group_means.items():
+                ys = [y for row, y in zip(rows, positions, strict=True) if row.group == group]
+                mean = means[measure.name].mean
+                if ys and np.isfinite(mean):
+                    axis.plot([mean, mean], [min(ys) - 0.4, max(ys) + 0.4], color=styles[group][0], lw=1.4, alpha=0.55)
+            if measure.neutral is not None:
+                axis.axvline(measure.neutral, color="#444", lw=0.8, ls=(0, (4, 3)), zorder=1)
+            if not any(np.isfinite(r.values[measure.name].mean) for r in rows):
+                axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
+                axis.set_xticks([])
+            axis.set_title(measure.label)
+            axis.grid(axis="y", visible=False)
+            axis.margins(x=0.08)
+            axis.tick_params(axis="y", length=0)
+            axis.spines["left"].set_visible(False)
+        axes[0].set_yticks(positions, [r.name for r in rows])
+        axes[0].set_ylim(max(positions) + 0.7, -0.7)
+        _group_legend(figure, {g: s for g, s in styles.items() if any(r.group == g for r in rows)})
+    return figure
+
+
+def _positions(groups: Sequence[str]) -> list[float]:
+    """A line a joint, and half a line between groups."""
+    y, found = 0.0, []
+    for i, group in enumerate(groups):
+        y += 0.0 if i == 0 else (1.0 if group == groups[i - 1] else 1.6)
+        found.append(y)
+    return found
+
+
+def _dot(axis: Axes, value: Estimate, y: float, color: str, marker: str) -> None:
+    if np.isfinite(value.low) and np.isfinite(value.high):
+        axis.plot([value.low, value.high], [y, y], color=color, lw=1.6, solid_capstyle="round")
+    if np.isfinite(value.mean):
+        axis.plot([value.mean], [y], marker=marker, color=color, ms=5.5, mec="white", mew=0.6, ls="none", zorder=3)
+
+
+def _group_legend(figure: Figure, styles: Mapping[str, tuple[str, str]]) -> None:
+    from matplotlib.lines import Line2D
+
+    if any(styles):
+        handles = [
+            Line2D([], [], color=color, marker=marker, ls="-", lw=1.6, mec="white", label=group or "no group")
+            for group, (color, marker) in styles.items()
+        ]
+        figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), fontsize=9)
+
+
+def relation_matrix(matrix: Array, names: Sequence[str]) -> Figure:
+    """Mean RI(row's map -> column's joint), (K, K), on a logarithmic scale; NaN cells are hatched."""
+    from matplotlib import colormaps
+    from matplotlib.colors import LogNorm
+    from matplotlib.patches import Rectangle
+
+    count, known = len(names), matrix[np.isfinite(matrix) & (matrix > 0)]
+    high = max(float(known.max()), 2.0) if known.size else 2.0
+    norm = LogNorm(vmin=0.1, vmax=high, clip=True)
+    side = min(3.2 + 0.34 * count, 13.0)
+    with figure_style():
+        figure, (axis,) = new_figure(side + 0.6, side)
+        axis.add_patch(Rectangle((-0.5, -0.5), count, count, fc="#f2f3f5", ec="#c9cdd4", lw=0, hatch="////", zorder=0))
+        shown = np.ma.masked_invalid(np.maximum(matrix, 0.1))  # NaN stays NaN
+        image = axis.imshow(shown, norm=norm, cmap=SEQUENTIAL, zorder=1)
+        size = 9 if count <= 40 else 6
+        axis.set_xticks(range(count), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=size)
+        axis.set_yticks(range(count), names, fontsize=size)
+        axis.set_xlabel("… looks at the surroundings of this joint")
+        axis.set_ylabel("map of this joint …")
+        axis.grid(False)
+        axis.tick_params(length=0)
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+        if count <= 24:
+            colors = colormaps[SEQUENTIAL]
+            for (i, j), value in np.ndenumerate(matrix):
+                if np.isfinite(value):
+                    dark = sum(colors(norm(value))[:3]) < 1.35
+                    axis.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=6.5, color="w" if dark else "k")
+        bar = figure.colorbar(image, ax=axis, shrink=0.6, aspect=30, pad=0.02)
+        ticks = [t for t in (0.1, 0.3, 1, 3, 10, 30, 100) if t <= high]
+        bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
+        bar.minorticks_off()
+        bar.set_label("RI, 1 = no preference")
+        bar.outline.set_visible(False)  # type: ignore[operator]  # matplotlib's stubs say Callable
+    return figure
+
+
+def group_distributions(values: Mapping[str, Mapping[str, Array]], measures: Sequence[Measure]) -> Figure:
+    """Distribution of each measure over each group's joints: box (quartiles), violin where n >= 8, and the joints."""
+    from matplotlib.collections import PolyCollection
+
+    groups = list(values)
+    styles, rng = group_styles(groups), np.random.default_rng(0)
+    with figure_style():
+        figure, axes = new_figure(1.0 + 2.2 * len(measures), 3.3, 1, len(measures))
+        for axis, measure in zip(axes, measures, strict=True):
+            for x, group in enumerate(groups):
+                data, (color, _) = values[group][measure.name], styles[group]
+                if data.size >= 8 and np.ptp(data) > 0:
+                    parts = axis.violinplot(data, [x], widths=0.85, showextrema=False)
+                    for body in parts["bodies"]:
+                        assert isinstance(body, PolyCollection)
+                        body.set(facecolor=color, alpha=0.22, edgecolor="none")
+                if data.size:
+                    some = data if data.size <= 400 else rng.choice(data, 400, replace=False)
+                    jitter = x + rng.uniform(-0.13, 0.13, some.size)
+                    axis.plot(jitter, some, ".", color=color, ms=3, alpha=0.55, mew=0, zorder=2)
+                    axis.boxplot(
+                        data, positions=[x], widths=0.34, showfliers=False, showcaps=False, zorder=3,
+                        boxprops={"color": "#222", "lw": 1.0}, whiskerprops={"color": "#222", "lw": 1.0},
+                        medianprops={"color": "#222", "lw": 2.0},
+                    )  # fmt: skip
+            if measure.neutral is not None:
+                axis.axhline(measure.neutral, color="#444", lw=0.8, ls=(0, (4, 3)), zorder=1)
+            if not any(values[g][measure.name].size for g in groups):
+                axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
+            labels = [f"{group or 'no group'}\nn = {values[group][measure.name].size}" for group in groups]
+            axis.set_xticks(range(len(groups)), labels)
+            axis.set_xlim(-0.6, len(groups) - 0.4)
+            axis.set_title(measure.label)
+            axis.grid(axis="x", visible=False)
+    return figure
+
+
+def trust_plot(residuals: Array, map_errors: Array, threshold: float, tolerance: float | None) -> Figure:
+    """Cumulative distributions of the relative completeness residual and of the map error estimate over joints."""
+    with figure_style():
+        figure, axes = new_figure(9.0, 2.9, 1, 2)
+        panels = (
+            (axes[0], residuals, threshold, "completeness residual, relative", "flagged above", PALETTE[0]),
+            (axes[1], map_errors, tolerance, "map error estimate", "asked for", PALETTE[4]),
+        )
+        for axis, values, line, title, word, color in panels:
+            axis.set_title(title)
+            axis.set_ylim(0, 102)
+            axis.set_ylabel("joints at or below (%)")
+            if not values.size:
+                axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
+                axis.set_xticks([])
+                continue
+            ordered = np.sort(values)
+            share = 100 * np.arange(1, ordered.size + 1) / ordered.size
+            axis.step(np.r_[0.0, ordered], np.r_[0.0, share], where="post", color=color, lw=2)
+            right = max(float(np.quantile(ordered, 0.99)) * 1.08, (line or 0.0) * 1.35, 1e-6)
+            axis.set_xlim(0, right)
+            if line is not None:
+                axis.axvline(line, color="#444", lw=0.9, ls=(0, (4, 3)))
+                axis.annotate(
+                    f" {word} {line:g}", (line, 4), color="#444", fontsize=8, ha="left" if line < 0.7 * right else "right"
+                )
+            median = float(np.median(ordered))
+            axis.plot([median], [50], "o", color=color, ms=6, mec="white", zorder=4)
+            axis.annotate(
+                f"median {median:.3g}", (median, 50), xytext=(8, -4), textcoords="offset points", fontsize=8.5, va="top"
+            )
+    return figure

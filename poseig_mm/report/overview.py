@@ -1,0 +1,225 @@
+"""The first section: what was diagnosed, the key numbers, and how far they can be trusted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from ..types import Picture, Section, Table
+from .blocks import Cards, Notices
+from .charts import trust_plot
+from .summary import Measure, estimate, finite, measures, missing_reasons, plural, run_value, unit_of
+from .tables import NOTHING, show
+
+if TYPE_CHECKING:
+    from ..store import Store
+
+__all__ = ["overview_section"]
+
+AGREEMENT_WANTED = 0.95  # share of joints whose differentiable decoding is within 1 heatmap px of the model's own
+RESIDUAL_THRESHOLD = 0.25
+
+
+def overview_section(store: Store) -> Section:
+    """What a reader must know before any other number.
+
+    Raises:
+        StoreError: the tables cannot be read.
+    """
+    joints, samples = store.joints(), store.samples()
+    visible = joints.filter(pl.col("visible"))
+    if not len(samples):
+        lead = f"No person was diagnosed ({_status(store)}), so there is nothing to show yet; see Failures for the reasons."
+        return Section("overview", "Overview", lead, (_notices(store, joints, samples), _what(store, joints, samples)), 0)
+    found = measures(store, joints)
+    residuals, errors = finite(joints["residual_rel"].abs()), finite(joints["map_error"])
+    figure = trust_plot(residuals, errors, _threshold(store), _tolerance(store))
+    blocks = (
+        _cards(found, visible),
+        _notices(store, joints, samples),
+        _what(store, joints, samples),
+        _trust(store, joints),
+        Picture("trust", "How far the maps can be trusted: a map is converged towards the left.", figure),
+    )
+    return Section("overview", "Overview", _lead(store, visible, len(samples)), blocks, 0)
+
+
+def _lead(store: Store, visible: pl.DataFrame, persons: int) -> str:
+    """The model, the data and the main finding in two sentences."""
+    model = run_value(store, "model", "backbone", default="The model")
+    head, data = run_value(store, "model", "head"), run_value(store, "dataset", "name", default="the data set")
+    mepe = estimate(visible, "epe")
+    error = f"{show(mepe.mean, 1).text} {unit_of(visible)}"
+    first = (
+        f"{model}{f' with {head}' if head else ''} on {data}: {plural(persons, 'person')}, "
+        f"{plural(len(visible), 'visible joint')}, mean end-point error {error}."
+    )
+    residuals = finite(visible["residual_rel"].abs())
+    if not residuals.size:
+        return first
+    share = 100 * float((residuals <= _threshold(store)).mean())
+    return f"{first} The attributions of {share:.0f} % of the joints are complete within {_threshold(store):g}."
+
+
+def _cards(found: tuple[Measure, ...], visible: pl.DataFrame) -> Cards:
+    rows = []
+    for measure in found:
+        value = estimate(visible, measure.name)
+        title = "MEPE" if measure.name == "epe" else measure.title
+        label = f"{title} ({measure.unit})" if measure.unit else title
+        note = measure.meaning if value.n else "no joint has a value; the reasons are listed below"
+        rows.append((label, value, note))
+    return Cards("Means over visible joints, with 95 % intervals (bootstrap over persons).", ("", "mean", ""), tuple(rows))
+
+
+def _what(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Table:
+    model, settings = run_value(store, "model", default={}), run_value(store, "settings", "attribution", default={})
+    counts, size = run_value(store, "counts", default={}), run_value(store, "model", "input_size", default=None)
+    parameters = model.get("parameters")
+    rows: list[tuple[str, Any]] = [
+        ("Status", _status(store)),
+        ("Configuration", store.run.get("config") or NOTHING),
+        ("Checkpoint", store.run.get("checkpoint") or NOTHING),
+        ("Model", " · ".join(str(model[k]) for k in ("estimator", "backbone", "head") if model.get(k)) or NOTHING),
+        ("Parameters", f"{parameters:,}".replace(",", "\u202f") if parameters else NOTHING),
+        ("Input", f"{size[0]} × {size[1]} px" if size else NOTHING),
+        ("Decoding", _decoding(model)),
+        ("Data", f"{run_value(store, 'dataset', 'name', default=NOTHING)}"),
+        ("Persons", _persons(len(samples), counts)),
+        ("Joints", f"{int(joints['visible'].sum())} visible of {len(joints)}"),
+        ("Attribution", _attribution(settings)),
+        ("Target", _target(settings)),
+        ("Masks", _masks(samples)),
+    ]
+    return Table("What was diagnosed.", ("", "value"), tuple(rows))
+
+
+def _decoding(model: dict[str, Any]) -> str:
+    beta = model.get("beta")
+    return f"{model.get('adapter', NOTHING)}{f', soft-argmax β = {beta:g}' if isinstance(beta, (int, float)) else ''}"
+
+
+def _persons(n: int, counts: dict[str, Any]) -> str:
+    rest = [f"{counts[k]} {word}" for k, word in (("skipped", "without a visible joint"), ("failed", "failed")) if counts.get(k)]
+    return ", ".join([str(n), *rest])
+
+
+def _attribution(settings: dict[str, Any]) -> str:
+    if not settings:
+        return NOTHING
+    parts = [str(settings.get("method", "")), f"{settings.get('path')} path", f"{settings.get('quadrature')} quadrature"]
+    if settings.get("preset"):
+        parts.append(f"preset {settings['preset']}")
+    if settings.get("quadrature") == "adaptive":
+        parts.append(f"tolerance {settings.get('tol')}, at most {settings.get('max_nodes')} gradients a joint")
+    elif settings.get("nodes"):
+        parts.append(f"{settings['nodes']} nodes")
+    return ", ".join(parts)
+
+
+def _target(settings: dict[str, Any]) -> str:
+    if not settings:
+        return NOTHING
+    text = f"{settings.get('likelihood')} of the distance from the {settings.get('reference')}"
+    return f"{text}, minus that from {settings['contrast']}" if settings.get("contrast") else text
+
+
+def _masks(samples: pl.DataFrame) -> str:
+    counts = samples.group_by("mask_source").len().sort("len", descending=True).rows()
+    return ", ".join(f"{source}: {n}" for source, n in counts) or NOTHING
+
+
+def _trust(store: Store, joints: pl.DataFrame) -> Table:
+    """One line a check: median, 90 % quantile, and the share of joints beyond the threshold."""
+    threshold, tolerance = _threshold(store), _tolerance(store)
+    rows: list[tuple[Any, ...]] = []
+    checks = (
+        ("Completeness residual, relative", joints["residual_rel"].abs(), threshold, "checks the arithmetic: |Σ IG − ΔT| / |ΔT|"),
+        ("Map error estimate", joints["map_error"], tolerance, "half the L1 distance between two half-density maps"),
+    )
+    for name, column, limit, meaning in checks:
+        values = finite(column)
+        median, high = (float(q) for q in np.quantile(values, (0.5, 0.9))) if values.size else (None, None)
+        share = 100 * float((values > limit).mean()) if values.size and limit is not None else None
+        rows.append((name, values.size, median, high, limit, share, meaning))
+    return Table(
+        "How trustworthy: the distribution over joints.",
+        ("check", "joints", "median", "90 %", "limit", "above limit (%)", "meaning"),
+        tuple(rows),
+        3,
+    )
+
+
+def _notices(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Notices:
+    rows = [("warning", text) for text in _warnings(store, joints, samples)]
+    agreement = _agreement_text(store)
+    if agreement is not None:
+        rows.append(agreement)
+    rows += [("note", str(text)) for text in store.run.get("notes") or ()]
+    return Notices("Remarks.", ("level", "text"), tuple(rows))
+
+
+def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list[str]:
+    """Whatever weakens the numbers of this report."""
+    found = []
+    status = store.run.get("status")
+    if status != "complete":
+        found.append(f"The run is not complete ({_status(store)}): the numbers are of the persons done so far.")
+    if run_value(store, "model", "random_weights", default=False):
+        found.append("No checkpoint was given: the model has random weights, and its maps say nothing about a trained one.")
+    failed = run_value(store, "counts", "failed", default=0)
+    if failed:
+        found.append(f"{plural(int(failed), 'person')} failed and {'is' if failed == 1 else 'are'} missing here; see Failures.")
+    if len(samples) and not samples.filter(pl.col("mask_source") != "none").height:
+        found.append("No person has a mask, so FI is undefined everywhere (shown as –).")
+    predicted = samples.filter(pl.col("mask_source") == "predicted").height
+    if predicted:
+        found.append(f"FI of {plural(predicted, 'person')} uses a mask predicted by the model, not an annotated one.")
+    if run_value(store, "keypoints", "derived", default=False):
+        found.append("The joint groups were derived from the data set's skeleton; they are not laid down by hand.")
+    if 0 < len(samples) < 8:
+        found.append(f"Only {plural(len(samples), 'person')}: the intervals say little.")
+    residuals, threshold = finite(joints["residual_rel"].abs()), _threshold(store)
+    if residuals.size and (share := float((residuals > threshold).mean())) > 0.1:
+        found.append(f"{100 * share:.0f} % of the joints have a completeness residual above {threshold:g}: use more nodes.")
+    tolerance, errors = _tolerance(store), finite(joints["map_error"])
+    if tolerance is not None and errors.size and (share := float((errors > tolerance).mean())) > 0.1:
+        found.append(
+            f"The maps of {100 * share:.0f} % of the joints did not reach the tolerance {tolerance:g}: raise max_nodes."
+        )
+    zero = missing_reasons(joints).get("zero_map", 0) + missing_reasons(joints).get("nonfinite_gradient", 0)
+    if zero:
+        found.append(f"{plural(zero, 'joint')} without a usable gradient: no map, no indices.")
+    return found
+
+
+def _agreement_text(store: Store) -> tuple[str, str] | None:
+    """How the differentiable decoding agrees with MMPose's own, as a remark; None where it was not measured."""
+    agreement = run_value(store, "agreement", default={})
+    n, share = agreement.get("n"), agreement.get("share")
+    if not n or share is None:
+        return None
+    distance = agreement.get("mean_distance")
+    text = f"Decoding: {100 * share:.1f} % of {n} joints are within one heatmap pixel of MMPose's own prediction"
+    text += f" (mean distance {distance:.2f} px)." if isinstance(distance, (int, float)) else "."
+    if share < AGREEMENT_WANTED:
+        return "warning", f"{text} Below 95 %: the maps explain a decoding that differs from the reported one."
+    return "note", text
+
+
+def _status(store: Store) -> str:
+    status = str(store.run.get("status") or "unknown")
+    return {"running": "still running, or killed", "complete": "complete"}.get(status, status)
+
+
+def _threshold(store: Store) -> float:
+    return float(run_value(store, "settings", "attribution", "residual_threshold", default=RESIDUAL_THRESHOLD))
+
+
+def _tolerance(store: Store) -> float | None:
+    """The wanted map error; only an adaptive run has one."""
+    settings = run_value(store, "settings", "attribution", default={})
+    tolerance = settings.get("tol") if settings.get("quadrature") == "adaptive" else None
+    return None if tolerance is None else float(tolerance)

@@ -1,0 +1,73 @@
+"""How the numbers came about: versions, hashes, settings, seeds, plugins, times, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..types import Gallery, Picture, Section, Table
+
+if TYPE_CHECKING:
+    from ..store import Store
+
+__all__ = ["flatten", "provenance_section"]
+
+
+def provenance_section(store: Store) -> Section:
+    """Everything run.json holds on where the numbers come from."""
+    run = store.run
+    about = {k: run[k] for k in ("command", "started", "updated", "resumes", "device", "config", "checkpoint") if run.get(k)}
+    hashes = {k: run[k] for k in ("config_hash", "weights_hash") if run.get(k)} | dict(run.get("identity") or {})
+    samples = store.samples()
+    timings: list[tuple[Any, ...]] = [(k, v) for k, v in (run.get("timings") or {}).items() if isinstance(v, (int, float))]
+    if len(samples):
+        timings.append(("per person, mean", float(samples["seconds"].mean() or 0.0)))  # type: ignore[arg-type]
+    memory = run.get("peak_memory") or {}
+    memory = memory if isinstance(memory, Mapping) else {"cpu": memory}
+    plugins = run.get("plugins") or []
+    blocks: list[Table | Picture | Gallery] = []
+    for caption, columns, rows in (
+        ("The run.", ("", "value"), flatten(about)),
+        ("Versions.", ("package", "version"), flatten(run.get("versions") or {})),
+        ("Hashes: equal hashes, equal inputs.", ("of", "SHA-256, shortened"), flatten(hashes)),
+        ("Settings, as resolved.", ("setting", "value"), flatten(run.get("settings") or {})),
+        ("Seeds.", ("of", "seed"), flatten(run.get("seeds") or {})),
+        ("Times, added up over the run.", ("stage", "seconds"), timings),
+        ("Largest memory.", ("where", "GiB"), [(k, v / 2**30) for k, v in memory.items() if isinstance(v, (int, float))]),
+        ("Plugins.", *_plugin_table(plugins)),
+    ):
+        if rows:
+            blocks.append(Table(caption, columns, tuple(rows)))
+    lead = "What it takes to make these numbers again; the resolved configuration lies beside this report as config.py."
+    return Section("provenance", "Provenance", lead, tuple(blocks), 950)
+
+
+def _plugin_table(plugins: list[Any]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    columns = ("name", "distribution", "version", "status", "hooks")
+    rows = []
+    for plugin in plugins:
+        record = plugin if isinstance(plugin, Mapping) else {"name": plugin}
+        rows.append(tuple(_text(record.get(c)) for c in columns))
+    return columns, rows
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as (dotted name, text), in order.
+
+    >>> flatten({'a': {'b': 1, 'c': {}}, 'd': [1, 2], 'e': None})
+    [('a.b', '1'), ('a.c', '{}'), ('d', '1, 2'), ('e', 'None')]
+    """
+    rows: list[tuple[str, str]] = []
+    for key, entry in value.items():
+        name = f"{prefix}{key}"
+        if isinstance(entry, Mapping) and entry:
+            rows += flatten(entry, f"{name}.")
+        else:
+            rows.append((name, _text(entry) if entry is not None else "None"))
+    return rows
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)

@@ -1,0 +1,135 @@
+"""What several sections ask of a store: which indices there are, means with intervals, why numbers are missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ..functional.statistics import Estimate
+    from ..store import Store
+
+__all__ = [
+    "Measure", "estimate", "finite", "joint_order", "measures", "missing_reasons", "plural", "reason_text", "run_value",
+    "unit_of",
+]  # fmt: skip
+
+# What the built-in numbers mean, in as few words as they can be said; `neutral` is the value of no preference.
+_KNOWN: dict[str, tuple[str, str, float | None]] = {
+    "epe": ("EPE", "distance of the prediction from the annotation", None),
+    "di": ("DI", "diffusion: 0 one pixel, 100 the whole input alike", None),
+    "fi": ("FI", "foreground: 1 no preference for the person, more is more", 1.0),
+    "li": ("LI", "locality: 1 no preference for the joint's surroundings, more is more", 1.0),
+}
+_REASONS = {
+    "no_mask": "no mask of this person, so FI is undefined",
+    "empty_mask": "the mask has no pixel inside the input, so FI is undefined",
+    "not_visible": "joint not annotated, or outside the input",
+    "not_asked": "joint left out by the settings",
+    "outside": "joint outside the input",
+    "zero_map": "the gradient is zero everywhere, so there is no map",
+    "nonfinite_gradient": "the gradient is NaN or infinite, so there is no map",
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column of `joints` that the report summarises."""
+
+    name: str  # column
+    title: str
+    unit: str = ""
+    meaning: str = ""
+    neutral: float | None = None  # the value that says: no preference
+
+    @property
+    def label(self) -> str:
+        """Title and unit."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+
+def unit_of(joints: pl.DataFrame) -> str:
+    """Unit of EPE, 'px' where the table is empty."""
+    return str(joints["unit"][0]) if len(joints) else "px"
+
+
+def measures(store: Store, joints: pl.DataFrame) -> tuple[Measure, ...]:
+    """EPE and every index of a joint that this run has, in the order in which they were asked for."""
+    found = [Measure("epe", "EPE", unit_of(joints), _KNOWN["epe"][1])]
+    described = store.run.get("indices") or [{"name": name} for name in ("di", "fi", "li")]
+    for about in described:
+        name = str(about["name"])
+        if about.get("kind", "joint") != "joint" or name not in joints.columns or name == "epe":
+            continue
+        if name in _KNOWN:
+            title, meaning, neutral = _KNOWN[name]
+            found.append(Measure(name, title, "", meaning, neutral))
+        else:
+            unit = str(about.get("unit") or "")
+            found.append(Measure(name, str(about.get("title") or name), "" if unit == "1" else unit))
+    return tuple(found)
+
+
+def finite(values: Any) -> NDArray[np.float64]:
+    """The finite ones of `values`."""
+    array = np.asarray(values, dtype=np.float64)
+    return array[np.isfinite(array)]
+
+
+def estimate(rows: pl.DataFrame, column: str) -> Estimate:
+    """Mean of a column's finite values with its 95 % interval, persons resampled (seed 0)."""
+    from ..functional.statistics import bootstrap_mean
+
+    rows = rows.filter(pl.col(column).is_finite())
+    return bootstrap_mean(rows[column].to_numpy(), groups=rows["sample_id"].to_numpy())
+
+
+def joint_order(joints: pl.DataFrame, groups: Sequence[str]) -> list[tuple[int, str, str]]:
+    """(joint, name, group) of every joint, group by group in the order of `groups`, those of no group last."""
+    rank = {g: i for i, g in enumerate(groups)}
+    known = joints.select("joint", "joint_name", "group").unique().sort("joint").rows()
+    return sorted(known, key=lambda row: (rank.get(row[2], len(rank)), row[0]))
+
+
+def missing_reasons(joints: pl.DataFrame) -> Counter[str]:
+    """How many rows of `joints` carry each reason code."""
+    counts: Counter[str] = Counter()
+    for reason, n in joints.group_by("reason").len().rows():
+        for code in filter(None, str(reason or "").split(";")):
+            counts[code.strip()] += n
+    return counts
+
+
+def reason_text(code: str) -> str:
+    """A reason code in words.
+
+    >>> reason_text('my_index_failed')
+    'the index my_index raised an exception (see Failures)'
+    """
+    if code in _REASONS:
+        return _REASONS[code]
+    name = code.removesuffix("_failed")
+    return f"the index {name} raised an exception (see Failures)" if name != code else "said by a plugin"
+
+
+def run_value(store: Store, *keys: str, default: Any = None) -> Any:
+    """A nested entry of run.json, or `default` where any key on the way is missing or null."""
+    value: Any = store.run
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return default if value is None else value
+
+
+def plural(n: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> plural(1, 'person'), plural(2, 'person')
+    ('1 person', '2 persons')
+    """
+    return f"{n} {noun}" + ("" if n == 1 else "s")

@@ -1,0 +1,175 @@
+"""Tables as they are shown, as CSV and as LaTeX.
+
+A cell is a str, int, float, bool or None, or an estimate: anything with `n`, `mean`, `low` and `high`
+(`functional.statistics.Estimate`).  An estimate is one cell on the page and four columns in the CSV.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..types import Table
+
+__all__ = ["Cell", "NOTHING", "csv_text", "is_estimate", "latex_text", "show", "shown_cells"]
+
+NOTHING = "–"  # what stands for a number that does not exist
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How one cell is shown: `text`, a smaller `aside` (an interval), and `sort`, its number where it has one."""
+
+    text: str
+    aside: str = ""
+    sort: float | None = None
+    numeric: bool = False
+
+
+def is_estimate(value: Any) -> bool:
+    """Whether `value` has a mean and an interval."""
+    return all(hasattr(value, name) for name in ("n", "mean", "low", "high"))
+
+
+def show(value: Any, digits: int = 2) -> Cell:
+    """A cell's text; NaN and None are a dash, never a number.
+
+    >>> show(1234.5678).text, show(float('nan')).text, show(None).text, show(7).text, show(True).text
+    ('1234.57', '–', '–', '7', 'yes')
+    """
+    if is_estimate(value):
+        cell = show(float(value.mean), digits)
+        known = math.isfinite(value.low) and math.isfinite(value.high)
+        aside = f"[{_number(value.low, digits)}, {_number(value.high, digits)}]" if known else ""
+        return Cell(cell.text, aside if cell.sort is not None else "", cell.sort, True)
+    if value is None:
+        return Cell(NOTHING)
+    if isinstance(value, (bool, np.bool_)):
+        return Cell("yes" if value else "no", sort=float(value))
+    if isinstance(value, (int, np.integer)):
+        return Cell(str(int(value)), sort=float(value), numeric=True)
+    if isinstance(value, (float, np.floating)):
+        number = float(value)
+        if math.isnan(number):
+            return Cell(NOTHING, numeric=True)
+        return Cell(_number(number, digits), sort=number if math.isfinite(number) else None, numeric=True)
+    return Cell(str(value))
+
+
+def _number(value: float, digits: int) -> str:
+    """Fixed decimals with a real minus sign; numbers that would be shown as 0 keep two significant figures."""
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞"
+    text = f"{value:.{digits}f}"
+    if value != 0 and float(text) == 0:
+        text = f"{value:.1e}"
+    return text.replace("-", "−", 1) if text.startswith("-") else text
+
+
+def shown_cells(table: Table) -> list[list[Cell]]:
+    """Every row as cells.
+
+    Raises:
+        ValueError: a row has not as many cells as there are columns.
+    """
+    width = len(table.columns)
+    for i, row in enumerate(table.rows):
+        if len(row) != width:
+            raise ValueError(
+                f"table {table.caption!r}: row {i} has {len(row)} cells, expected {width} (one for each column)"
+            )
+    return [[show(value, table.digits) for value in row] for row in table.rows]
+
+
+def csv_text(table: Table) -> str:
+    """The table at full precision; a missing number is an empty field, an estimate is mean, low, high and n.
+
+    >>> print(csv_text(Table('', ('joint', 'DI'), (('nose', 0.1), ('hip', float('nan'))))), end='')
+    joint,DI
+    nose,0.1
+    hip,
+    """
+    expanded = [any(is_estimate(row[i]) for row in table.rows) for i in range(len(table.columns))]
+    header: list[str] = []
+    for name, wide in zip(table.columns, expanded, strict=True):
+        header += [name, f"{name} low", f"{name} high", f"{name} n"] if wide else [name]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    for row in table.rows:
+        line: list[Any] = []
+        for value, wide in zip(row, expanded, strict=True):
+            if not wide:
+                line.append(_plain(value))
+            elif is_estimate(value):
+                line += [_plain(value.mean), _plain(value.low), _plain(value.high), int(value.n)]
+            else:
+                line += [_plain(value), "", "", ""]
+        writer.writerow(line)
+    return out.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return repr(value) if isinstance(value, float) else value
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", NOTHING: "--", "∞": r"$\infty$", "→": r"$\to$",
+}  # fmt: skip
+
+
+def latex_text(table: Table) -> str:
+    """The table as LaTeX with booktabs, numbers as on the page, intervals beside the means.
+
+    >>> print(latex_text(Table('50 % of A_k', ('a_b', 'n'), (('x & y', 3),))), end='')
+    % \\usepackage{booktabs}
+    \\begin{table}
+      \\centering
+      \\caption{50 \\% of A\\_k}
+      \\begin{tabular}{lr}
+        \\toprule
+        a\\_b & n \\\\
+        \\midrule
+        x \\& y & 3 \\\\
+        \\bottomrule
+      \\end{tabular}
+    \\end{table}
+    """
+    cells = shown_cells(table)
+    numeric = [any(row[i].numeric for row in cells) for i in range(len(table.columns))]
+    lines = [" & ".join(_escape(cell.text) + _aside(cell.aside) for cell in row) + r" \\" for row in cells]
+    return "\n".join(
+        [
+            r"% \usepackage{booktabs}",
+            r"\begin{table}",
+            r"  \centering",
+            rf"  \caption{{{_escape(table.caption)}}}",
+            rf"  \begin{{tabular}}{{{''.join('r' if n else 'l' for n in numeric)}}}",
+            r"    \toprule",
+            "    " + " & ".join(_escape(name) for name in table.columns) + r" \\",
+            r"    \midrule",
+            *(f"    {line}" for line in lines),
+            r"    \bottomrule",
+            r"  \end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _escape(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+
+
+def _aside(text: str) -> str:
+    return rf" {{\scriptsize {_escape(text)}}}" if text else ""

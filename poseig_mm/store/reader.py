@@ -1,0 +1,214 @@
+"""The store's reader: committed rows and maps of all ranks, without a model and without loading what is not asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from poseig_mm.errors import StoreError, did_you_mean
+from poseig_mm.types import Failure, JointGroups
+
+from .parts import Inventory, part_files, scan_parts, whole_stem
+from .run_file import failures_path, read_failures, read_run, run_path
+from .schema import RELATIONS_SCHEMA, SAMPLES_SCHEMA, Schema, joints_schema
+
+__all__ = ["Store"]
+
+
+class Store:
+    """What a run has committed so far, as it was when this was made; a running writer does not disturb it.
+
+    Rows come in the order of rank and part.  A sample that two ranks wrote counts once, the first time.  Damaged parts
+    are left out and stand among `failures`.
+
+    Raises:
+        StoreError: `work_dir` is not the work dir of a run, or its run.json cannot be read.
+    """
+
+    def __init__(self, work_dir: str | Path) -> None:
+        self.path = Path(work_dir)
+        if not self.path.is_dir():
+            raise StoreError(f"{self.path} is not a directory: expected the work dir of a poseig-diagnose run")
+        inventory = scan_parts(self.path)
+        self.run: dict[str, Any] = read_run(run_path(self.path))
+        if not self.run and not inventory.parts and not inventory.broken:
+            raise StoreError(
+                f"{self.path} is not the work dir of a run: expected run.json and samples/part-*.parquet in it, as "
+                "poseig-diagnose --work-dir writes them"
+            )
+        self._parts = inventory.parts
+        self._where: dict[str, tuple[str, str | None]] = {}  # sample id -> part, maps file
+        self._repeated: dict[str, list[str]] = {}  # part -> ids that an earlier part has
+        for part in inventory.parts:
+            for sample_id, maps_file in part.samples.select("sample_id", "maps_file").rows():
+                if sample_id in self._where:
+                    self._repeated.setdefault(part.stem, []).append(sample_id)
+                else:
+                    self._where[sample_id] = (part.stem, maps_file)
+        self._studies, damaged = _readable_studies(self.path, inventory)
+        self._damaged = (*map(inventory.failure, inventory.broken), *damaged)
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        return len(self._where)
+
+    @property
+    def sample_ids(self) -> tuple[str, ...]:
+        """Ids of the committed samples, in the order of the tables."""
+        return tuple(self._where)
+
+    def scan_joints(self) -> pl.LazyFrame:
+        """The `joints` table, lazily: one row a sample and joint."""
+        about = self.run.get("store", {})
+        return self._scan("joints", joints_schema(about.get("dimensions", 2), about.get("extra_indices", ())))
+
+    def joints(self) -> pl.DataFrame:
+        """The `joints` table: one row a sample and joint, missing numbers NaN."""
+        return self.scan_joints().collect()
+
+    def samples(self) -> pl.DataFrame:
+        """The `samples` table: one row a sample."""
+        return self._scan("samples", SAMPLES_SCHEMA).collect()
+
+    def relations(self) -> pl.DataFrame:
+        """The `relations` table: one row a sample and pair of joints with its RI."""
+        return self._scan("relations", RELATIONS_SCHEMA).collect()
+
+    @property
+    def studies(self) -> tuple[str, ...]:
+        """Names of the studies that have a table."""
+        return tuple(self._studies)
+
+    def study(self, name: str) -> pl.DataFrame:
+        """A study's table, parts of all ranks one under the other (a column that a part lacks is null there).
+
+        Raises:
+            StoreError: no such study in this run.
+        """
+        if name not in self._studies:
+            raise StoreError(f"no study {name!r} in {self.path}; {did_you_mean(name, self._studies)}")
+        frames = []
+        for path in self._studies[name]:
+            frame, repeated = pl.read_parquet(path, glob=False), self._repeated.get(path.stem)
+            if repeated and "sample_id" in frame.columns:
+                frame = frame.filter(~pl.col("sample_id").is_in(repeated))
+            frames.append(frame)
+        return pl.concat(frames, how="diagonal_relaxed")
+
+    @cached_property
+    def has_maps(self) -> bool:
+        """Whether at least one sample's maps can be read."""
+        files = dict.fromkeys(maps_file for _, maps_file in self._where.values() if maps_file is not None)
+        return any((self.path / name).exists() for name in files)
+
+    def map(self, sample_id: str) -> NDArray[np.float32] | None:
+        """Maps of one sample, (K, H, W) in [0, 1], NaN where a joint was not computed; None where none were kept.
+
+        Only these maps are read from the file.  Pooled maps come in their pooled size (run.json: `store.pool_factor`).
+
+        Raises:
+            StoreError: no such sample, or the file is damaged.
+        """
+        _, maps_file = self._find(sample_id)
+        found = None if maps_file is None else self._tensor(maps_file, sample_id)
+        return None if found is None else found.astype(np.float32)
+
+    def display(self, sample_id: str) -> NDArray[np.uint8] | None:
+        """The input crop of one sample to look at, (H, W, 3) uint8 RGB; None where none was kept.
+
+        Raises:
+            StoreError: no such sample, or the file is damaged.
+        """
+        stem, maps_file = self._find(sample_id)
+        name = Path(maps_file).name if maps_file is not None else f"{stem}.safetensors"
+        return self._tensor(f"displays/{name}", sample_id)
+
+    @cached_property
+    def failures(self) -> tuple[Failure, ...]:
+        """What went wrong and was survived, of all ranks, and the parts found damaged now."""
+        paths = [failures_path(self.path, 0), *sorted(self.path.glob("failures-r*.jsonl"))]
+        found = [failure for path in paths for failure in read_failures(path)]
+        return tuple(dict.fromkeys((*found, *self._damaged)))
+
+    @property
+    def groups(self) -> JointGroups | None:
+        """Joint names, groups and chain from run.json's `keypoints`; None where the run recorded none."""
+        about = self.run.get("keypoints")
+        if not about:
+            return None
+        return JointGroups(
+            keypoint_names=tuple(about["names"]),
+            group_of=tuple(about["groups"]),
+            parent_of=tuple(about["parents"]),
+            flip_pairs=tuple((int(a), int(b)) for a, b in about.get("flip_pairs", ())),
+            skeleton=tuple((int(a), int(b)) for a, b in about["skeleton"]),
+            derived=bool(about.get("derived", False)),
+        )
+
+    def _find(self, sample_id: str) -> tuple[str, str | None]:
+        try:
+            return self._where[sample_id]
+        except KeyError:
+            raise StoreError(
+                f"no sample {sample_id!r} among the {len(self)} of {self.path} (see `sample_ids`)"
+            ) from None
+
+    def _scan(self, table: str, schema: Schema) -> pl.LazyFrame:
+        """The table's committed parts as one lazy frame."""
+        frames = list(self._scan_parts(table))
+        return pl.concat(frames) if frames else pl.LazyFrame(schema=schema)
+
+    def _scan_parts(self, table: str) -> Iterator[pl.LazyFrame]:
+        """Runs of parts scanned together, interrupted only by parts of which some rows are left out."""
+        together: list[Path] = []
+        for part in self._parts:
+            name = f"{table}/{part.stem}.parquet"
+            if table != "samples" and name not in part.files:
+                continue
+            path = self.path / name
+            if part.stem not in self._repeated:
+                together.append(path)
+                continue
+            if together:
+                yield pl.scan_parquet(together, glob=False)
+                together = []
+            repeated = pl.Series(self._repeated[part.stem])
+            yield pl.scan_parquet(path, glob=False).filter(~pl.col("sample_id").is_in(repeated.implode()))
+        if together:
+            yield pl.scan_parquet(together, glob=False)
+
+    def _tensor(self, name: str, key: str) -> NDArray[Any] | None:
+        path = self.path / name
+        try:
+            with safe_open(path, framework="np") as file:
+                return np.asarray(file.get_tensor(key)) if key in file.keys() else None  # noqa: SIM118
+        except FileNotFoundError:
+            return None
+        except (SafetensorError, OSError) as e:
+            raise StoreError(f"cannot read {path}: {e}; --resume computes its samples again") from e
+
+
+def _readable_studies(work_dir: Path, inventory: Inventory) -> tuple[dict[str, list[Path]], list[Failure]]:
+    """Files of each study that count and can be read, and a failure for each that should and cannot."""
+    committed = {work_dir / name for part in inventory.parts for name in part.files}
+    studies: dict[str, list[Path]] = {}
+    failures = []
+    for path, stem, rank in part_files(work_dir):
+        name, whole = path.parent.name, path.name == f"{whole_stem(rank)}.parquet"
+        if path.parent.parent != work_dir / "studies" or not (whole or path in committed):
+            continue
+        try:
+            pl.read_parquet_metadata(path)
+        except (pl.exceptions.PolarsError, OSError) as e:
+            message = f"study {name!r}: {stem} cannot be read ({e}); its rows are left out"
+            failures.append(Failure("store", message, type(e).__name__))
+        else:
+            studies.setdefault(name, []).append(path)
+    return studies, failures
