@@ -57,7 +57,8 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest
                 del sys.modules[name]
     if tests := sorted(str(path) for path in tmp_path.glob("test_*.py")):
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-Werror", *tests]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+        search = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": search})
         assert done.returncode == 0, done.stdout + done.stderr
 
 

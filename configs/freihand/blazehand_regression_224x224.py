@@ -8,7 +8,7 @@ data_root = '{{$POSEIG_DATA:data}}/freihand/'
 ann_file = 'test_freihand.json'
 
 model = dict(
-    type='TopdownPoseEstimator',
+    type='BlazeHandEstimator',
     data_preprocessor=dict(type='PoseDataPreprocessor', mean=[0, 0, 0], std=[255, 255, 255], bgr_to_rgb=True),
     backbone=dict(type='BlazeHandBackbone', outputs=('landmarks', )),
     head=dict(type='BlazeHandRegressionHead', decoder=dict(type='RegressionLabel', input_size=(224, 224))),

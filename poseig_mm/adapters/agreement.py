@@ -25,7 +25,7 @@ class Agreement:
     mean_distance: float  # mean distance, in `unit`; NaN where n is 0
     n: int  # joints compared
     threshold: float  # in `unit`: one heatmap pixel; 4 input px where the model has no heatmaps
-    undecided: int = 0  # joints left out, since the model's decoding found no peak (MMPose then gives a place-holder)
+    left_out: int = 0  # joints not asked for, or without a peak (MMPose's decoding then gives a place-holder)
     unit: str = "px"
 
     @property
@@ -44,23 +44,23 @@ class Agreement:
 
 
 def measure_agreement(
-    coords: Tensor, own: Tensor, decided: Tensor, *, threshold: float, beta: float | None, unit: str = "px"
+    coords: Tensor, own: Tensor, counts: Tensor, *, threshold: float, beta: float | None, unit: str = "px"
 ) -> Agreement:
     """Compare two decodings of the same images.
 
     Args:
         coords: (B, K, D) the adapter's.
         own: (B, K, D) the model's.
-        decided: (B, K) bool, joints that the model's decoding found.
+        counts: (B, K) bool, the joints that count.
         threshold: in the coordinates' unit.
         beta: with which `coords` were decoded.
         unit: of the coordinates.
 
     >>> a, b = torch.zeros(1, 2, 2), torch.tensor([[[3.0, 4.0], [0.0, 2.0]]])
     >>> measure_agreement(a, b, torch.ones(1, 2, dtype=torch.bool), threshold=4.0, beta=10.0)
-    Agreement(beta=10.0, share_within=0.5, mean_distance=3.5, n=2, threshold=4.0, undecided=0, unit='px')
+    Agreement(beta=10.0, share_within=0.5, mean_distance=3.5, n=2, threshold=4.0, left_out=0, unit='px')
     """
-    distance = torch.linalg.vector_norm(coords.double() - own.double(), dim=-1)[decided]  # (n,)
+    distance = torch.linalg.vector_norm(coords.double() - own.double(), dim=-1)[counts]  # (n,)
     n = distance.numel()
     return Agreement(
         beta=beta,
@@ -68,7 +68,7 @@ def measure_agreement(
         mean_distance=distance.mean().item() if n else math.nan,
         n=n,
         threshold=threshold,
-        undecided=decided.numel() - n,
+        left_out=counts.numel() - n,
         unit=unit,
     )
 

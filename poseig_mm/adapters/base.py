@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,13 +12,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..errors import AdapterError, ConfigError, ShapeError
+from ..errors import ShapeError
 from ..types import Coordinates
 from .agreement import Agreement, measure_agreement
 from .freezing import frozen
+from .heads import coordinate_head, count_joints, find_input_size
 from .metainfo import keypoint_names
 from .preprocessing import load_input, pixel_range
-from .visibility import coordinate_head
 
 __all__ = ["COMMON_STRIDE", "CoordinateAdapter"]
 
@@ -42,6 +41,7 @@ class CoordinateAdapter(ABC):
         input_size: (w, h) of the network input, px.
         unit: of the coordinates, 'px' or what a 3D adapter declares.
         stride: input px per heatmap px, None where the model has no heatmaps.
+        beta_given: whether `beta` was set at construction.
         selected: indices of the joints given out, where `model.test_cfg.output_keypoint_indices` selects some.
 
     Raises:
@@ -50,7 +50,6 @@ class CoordinateAdapter(ABC):
 
     name: ClassVar[str]
     head_types: ClassVar[tuple[str, ...]] = ()  # class names; a head is matched along its MRO
-    has_beta: ClassVar[bool] = False  # decoding is a soft-argmax of ours
     unit: str = "px"
     no_peak_score: float = 0.0  # MMPose's decoding gives this score, or less, to joints it found no peak for
 
@@ -64,8 +63,7 @@ class CoordinateAdapter(ABC):
         self.input_size: tuple[int, int] = self.find_input_size()
         metainfo = metainfo if metainfo is not None else getattr(model, "dataset_meta", None)
         self.keypoint_names: tuple[str, ...] = keypoint_names(metainfo, self.count_joints(), self.selected)
-        self._beta: float | None = None
-        self._beta_given = beta is not None
+        self.beta_given = beta is not None
         if beta is not None:
             self.beta = beta
 
@@ -76,40 +74,24 @@ class CoordinateAdapter(ABC):
         """What `head.forward` returned -> coordinates of all the head's joints, (B, K, D) in `unit`, differentiable."""
 
     def find_input_size(self) -> tuple[int, int]:
-        """(w, h) of the network input: the head's or its codec's `input_size`."""
-        codec = getattr(self.head, "decoder", None)
-        for holder in (codec, getattr(codec, "keypoint_codec", None), self.head):
-            size = getattr(holder, "input_size", None)
-            if size is not None:
-                return int(size[0]), int(size[1])
-        raise AdapterError(
-            f"{type(self.head).__name__} has neither a codec with an `input_size` nor one itself; set `decoder` in the "
-            "config's head, or override find_input_size() in the adapter"
-        )
+        """(w, h) of the network input, px: its codec's or the head's `input_size`."""
+        return find_input_size(self.head)
 
     def count_joints(self) -> int:
         """How many joints the head predicts (before any selection)."""
-        for name in ("num_joints", "out_channels"):
-            if isinstance(count := getattr(self.head, name, None), int):
-                return count
-        raise AdapterError(
-            f"{type(self.head).__name__} says neither `num_joints` nor `out_channels`; override count_joints() in the adapter"
-        )
+        return count_joints(self.head)
 
     # ---- what everybody calls ----------------------------------------------------------------------------------------
 
     @property
     def beta(self) -> float | None:
         """Sharpness of the soft-argmax; None where the head gives its own coordinates (setting it then has no effect)."""
-        return self._beta
+        return None
 
     @beta.setter
     def beta(self, value: float) -> None:
-        if not self.has_beta:
-            return
-        if not (math.isfinite(value) and value > 0):
-            raise ConfigError(f"beta is {value!r}; expected a finite number above 0, e.g. 10 for heatmaps of peak 1")
-        self._beta = float(value)
+        # A setting for all models, e.g. the published preset's, may meet a head that has no beta.
+        logger.debug("adapter %s has no beta; %s is ignored", self.name, value)
 
     def __call__(self, images: Tensor) -> Coordinates:
         """Images (B, C, H, W), normalised network input -> coordinates (B, K, D), differentiable with respect to them.
@@ -137,18 +119,19 @@ class CoordinateAdapter(ABC):
             keypoints, _ = self.own_decoding(self.model.extract_feat(images), images)
         return self._select(keypoints)
 
-    def calibrate(self, images: Tensor, *, fixed: bool = False) -> Agreement:
+    def calibrate(self, images: Tensor, *, joints: Tensor | None = None, fixed: bool = False) -> Agreement:
         """How well the coordinates agree with `predict` on images (B, C, H, W); sets `beta` where the head has one.
 
         Args:
             images: normalised network input, about 16 persons.
+            joints: (B, K) bool, the joints that count, e.g. the visible ones; None: all.
             fixed: keep the present beta, and only measure.  A beta given to the adapter is always kept.
 
         Returns:
             The agreement reached; below 95 % (`not agreement.good`) a warning is logged.
         """
         with self.frozen(), torch.no_grad():
-            agreement = self._calibrate(images, fixed or self._beta_given)
+            agreement = self._calibrate(images, joints, fixed or self.beta_given)
         if agreement.n and not agreement.good:
             logger.warning(
                 "%s: only %.0f %% of %d joints are decoded within %.3g %s of the model's own decoding (beta %s)",
@@ -194,23 +177,27 @@ class CoordinateAdapter(ABC):
         scores = torch.stack([torch.as_tensor(i.keypoint_scores)[0] for i in instances]).to(images)
         return keypoints, scores > self.no_peak_score
 
-    def _calibrate(self, images: Tensor, fixed: bool) -> Agreement:
-        found, own, decided = [], [], []
-        for batch, feats in self._features(images):
-            found.append(self.decode(self.head.forward(feats)).coords)
-            keypoints, known = self.own_decoding(feats, batch)
-            own.append(keypoints)
-            decided.append(known)
-        return self._measure(torch.cat(found), torch.cat(own), torch.cat(decided))
+    def _calibrate(self, images: Tensor, joints: Tensor | None, fixed: bool) -> Agreement:
+        outputs, own, counts = self._both(images, joints)
+        return self._measure(outputs, own, counts)
 
-    def _features(self, images: Tensor) -> Iterator[tuple[Tensor, Any]]:
+    def _both(self, images: Tensor, joints: Tensor | None) -> tuple[list[Any], Tensor, Tensor]:
+        """The head's outputs in batches, the model's own decoding (B, K, D), and which joints count (B, K) bool."""
+        outputs, own, decided = [], [], []
         for batch in images.split(CALIBRATION_BATCH):
-            yield batch, self.model.extract_feat(batch)
+            feats = self.model.extract_feat(batch)
+            outputs.append(self.head.forward(feats))
+            keypoints, known = self.own_decoding(feats, batch)
+            own.append(self._select(keypoints))
+            decided.append(self._select(known))
+        counts = torch.cat(decided)
+        if joints is not None and joints.shape != counts.shape:
+            raise ShapeError(f"joints have shape {tuple(joints.shape)}; expected (B, K) = {tuple(counts.shape)}")
+        return outputs, torch.cat(own), counts if joints is None else counts & joints.to(counts)
 
-    def _measure(self, coords: Tensor, own: Tensor, decided: Tensor) -> Agreement:
-        """Over the joints given out."""
-        coords, own, decided = (self._select(t) for t in (coords, own, decided))
-        return measure_agreement(coords, own, decided, threshold=self.threshold, beta=self.beta, unit=self.unit)
+    def _measure(self, outputs: list[Any], own: Tensor, counts: Tensor) -> Agreement:
+        coords = self._select(torch.cat([self.decode(output).coords for output in outputs]))
+        return measure_agreement(coords, own, counts, threshold=self.threshold, beta=self.beta, unit=self.unit)
 
     def _select(self, values: Tensor) -> Tensor:
         """(B, K, ...) -> the joints given out."""

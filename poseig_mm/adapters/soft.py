@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..errors import AdapterError
+from ..errors import AdapterError, ConfigError
 from .agreement import Agreement, beta_ladder
 from .base import CoordinateAdapter
 
-__all__ = ["SoftArgmaxAdapter"]
+__all__ = ["SoftArgmaxAdapter", "codec_kind"]
 
 
 class SoftArgmaxAdapter(CoordinateAdapter):
-    """A head whose own decoding is an argmax; `decode` uses `self.beta`.  Arguments as for `CoordinateAdapter`."""
+    """A head whose own decoding is an argmax.  Its adapter's `decode` takes a softmax of `scores`, sharpened by `beta`.
 
-    has_beta: ClassVar[bool] = True
-    beta: float  # never None here
+    Arguments as for `CoordinateAdapter`.  `beta` starts as `default_beta()`; `calibrate` chooses it.
+    """
 
     def __init__(self, model: Any, *, beta: float | None = None, metainfo: Mapping[str, Any] | None = None) -> None:
-        self.codec = _codec(model, self)
         super().__init__(model, beta=beta, metainfo=metainfo)
         if beta is None:
             self.beta = self.default_beta()
@@ -34,4 +34,64 @@ class SoftArgmaxAdapter(CoordinateAdapter):
 
     @abstractmethod
     def scores(self, output: Any) -> tuple[Tensor, ...]:
-        """What `decode` takes the softmax of, in one or more tensors (B, K, n)."""
+        """What `decode` takes softmaxes of: one or more tensors (B, K, n), one softmax over each row."""
+
+    @property
+    def beta(self) -> float:
+        """Sharpness of the soft-argmax, in units of 1 / score.
+
+        Raises:
+            ConfigError: when set to anything but a finite number above 0.
+        """
+        return self._beta
+
+    @beta.setter
+    def beta(self, value: float) -> None:
+        if not (math.isfinite(value) and value > 0):
+            raise ConfigError(f"beta is {value!r}; expected a finite number above 0, e.g. 10 for heatmaps of peak 1")
+        self._beta = float(value)
+
+    def _calibrate(self, images: Tensor, joints: Tensor | None, fixed: bool) -> Agreement:
+        """The smallest beta of the ladder with which 95 % agree, else the best one."""
+        outputs, own, counts = self._both(images, joints)
+        if fixed or not counts.any():
+            return self._measure(outputs, own, counts)
+        before, best = self.beta, None
+        try:
+            for beta in beta_ladder(self.default_beta(), self._spread(outputs, counts)):
+                self.beta = beta
+                found = self._measure(outputs, own, counts)
+                if best is None or found.share_within > best[1].share_within:
+                    best = beta, found
+                if found.good:
+                    break
+        finally:
+            self.beta = best[0] if best else before
+        assert best  # the ladder is never empty
+        return best[1]
+
+    def _spread(self, outputs: Iterable[Any], counts: Tensor) -> float:
+        """By how much the peak of a typical joint's scores stands above their median; the lower of x and y."""
+        heights = [
+            torch.stack([s.amax(-1) - s.median(-1).values for s in self.scores(output)]).amin(0) for output in outputs
+        ]
+        return self._select(torch.cat(heights))[counts].median().item()
+
+
+def codec_kind(head: Any, known: Iterable[str], adapter: str) -> str:
+    """Which of the `known` codecs the head's decoder is, along the decoder's MRO.
+
+    Raises:
+        AdapterError: the head has no decoder, or one of a kind that is not known.
+    """
+    codec = getattr(head, "decoder", None)
+    names = [c.__name__ for c in type(codec).__mro__]
+    kinds = tuple(known)
+    for name in names:
+        if name in kinds:
+            return name
+    got = "no codec" if codec is None else f"the codec {names[0]}"
+    raise AdapterError(
+        f"{type(head).__name__} has {got}, but adapter {adapter!r} decodes {', '.join(kinds)}; set `decoder` in the "
+        "config's head to one of them (or to a subclass), or write an adapter for this head (docs/plugins.md)"
+    )

@@ -1,0 +1,34 @@
+"""Pure tensor mathematics: no config, no files, no MMPose.  Device and dtype follow the input, which stays unchanged."""
+
+from .heatmaps import gaussian_heatmaps, published_heatmaps
+from .indices import (
+    diffusion_index,
+    endpoint_error,
+    foreground_index,
+    gini,
+    locality_index,
+    relation_index,
+)
+from .kde import kde_heatmap
+from .path_attribution import path_attribution
+from .paths import BlurPath, LinearPath
+from .soft_argmax import soft_argmax
+from .statistics import Estimate, bootstrap_mean
+
+__all__ = [
+    "BlurPath",
+    "Estimate",
+    "LinearPath",
+    "bootstrap_mean",
+    "diffusion_index",
+    "endpoint_error",
+    "foreground_index",
+    "gaussian_heatmaps",
+    "gini",
+    "kde_heatmap",
+    "locality_index",
+    "path_attribution",
+    "published_heatmaps",
+    "relation_index",
+    "soft_argmax",
+]

@@ -217,9 +217,9 @@ class PluginHost:
 
     def _give_up(self, hook: str, name: str, error: Exception, fatal: bool) -> None:
         if fatal and hook in KINDS.values():
+            reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
             raise PluginError(
-                f"plugin {self._owner(name)} cannot be used ({type(error).__name__}: {error}); "
-                f"switch it off with --no-plugin {name}"
+                f"plugin {self._owner(name)} cannot be used ({reason}); switch it off with --no-plugin {name}"
             ) from error
         self.record(error, "report" if hook == SECTIONS else "plugin", plugin=name)
 

@@ -113,7 +113,7 @@ class PluginRegistry:
                 return
             hooks = self._register(plugin() if isinstance(plugin, type) else plugin, record.name)
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}".rstrip(".")
+            reason = (str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}").rstrip(".")
             self.records.append(replace(record, status="failed", error=reason.splitlines()[0]))
             raise PluginError(f"plugin {record.owner} cannot be loaded ({reason}).") from error
         if not hooks:

@@ -31,8 +31,8 @@ def hooks_of(plugin: object, known: Mapping[str, tuple[str, ...]], manager: Plug
 
     Raises:
         PluginError: an unknown hook; a hook without `@hookimpl`; a parameter the hook hasn't, or one with a default, which
-            pluggy does not pass; a wrapper, generator or coroutine, which would do nothing when it is called alone; a
-            plugin that cannot be hashed.
+            pluggy before 1.7 does not pass; a wrapper, generator or coroutine, which would do nothing when it is called
+            alone; a plugin that cannot be hashed.
     """
     _check_hashable(plugin)
     found = set()
@@ -87,6 +87,6 @@ def _check_implementation(hook: str, function: Callable[..., Any], expected: tup
             raise PluginError(f"{hook} has no parameter {name!r}; {did_you_mean(name, expected)}")
         if parameter.default is not inspect.Parameter.empty:
             raise PluginError(
-                f"{hook} gives its parameter {name!r} a default value; pluggy would not pass the real one. "
+                f"{hook} gives its parameter {name!r} a default value; pluggy before 1.7 never passes the real one. "
                 f"Write {name!r} without '='"
             )

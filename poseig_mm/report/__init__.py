@@ -1,0 +1,1 @@
+"""The report: sections to a page and figures, from the store alone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from .figures import PALETTE, SEQUENTIAL, figure_style, group_styles, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import PolyCollection
     from matplotlib.figure import Figure
 
     from ..functional.statistics import Estimate
@@ -32,7 +33,9 @@ class JointEstimates:
     values: Mapping[str, Estimate]  # measure -> estimate
 
 
-def dot_plot(rows: Sequence[JointEstimates], group_means: Mapping[str, Mapping[str, Estimate]], measures: Sequence[Measure]) -> Figure:
+def dot_plot(
+    rows: Sequence[JointEstimates], group_means: Mapping[str, Mapping[str, Estimate]], measures: Sequence[Measure]
+) -> Figure:
     """Means and intervals, one panel a measure and one line a joint; a group's mean is the line behind its joints."""
     styles = group_styles([r.group for r in rows])
     with figure_style():
@@ -98,7 +101,7 @@ def relation_matrix(matrix: Array, names: Sequence[str]) -> Figure:
     count, known = len(names), matrix[np.isfinite(matrix) & (matrix > 0)]
     high = max(float(known.max()), 2.0) if known.size else 2.0
     norm = LogNorm(vmin=0.1, vmax=high, clip=True)
-    side = min(3.2 + 0.34 * count, 13.0)
+    side = min(2.6 + 0.3 * count, 13.0)
     with figure_style():
         figure, (axis,) = new_figure(side + 0.6, side)
         axis.add_patch(Rectangle((-0.5, -0.5), count, count, fc="#f2f3f5", ec="#c9cdd4", lw=0, hatch="////", zorder=0))
@@ -124,14 +127,12 @@ def relation_matrix(matrix: Array, names: Sequence[str]) -> Figure:
         bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
         bar.minorticks_off()
         bar.set_label("RI, 1 = no preference")
-        bar.outline.set_visible(False)  # type: ignore[operator]  # matplotlib's stubs say Callable
+        bar.outline.set_visible(False)
     return figure
 
 
 def group_distributions(values: Mapping[str, Mapping[str, Array]], measures: Sequence[Measure]) -> Figure:
     """Distribution of each measure over each group's joints: box (quartiles), violin where n >= 8, and the joints."""
-    from matplotlib.collections import PolyCollection
-
     groups = list(values)
     styles, rng = group_styles(groups), np.random.default_rng(0)
     with figure_style():
@@ -141,8 +142,8 @@ def group_distributions(values: Mapping[str, Mapping[str, Array]], measures: Seq
                 data, (color, _) = values[group][measure.name], styles[group]
                 if data.size >= 8 and np.ptp(data) > 0:
                     parts = axis.violinplot(data, [x], widths=0.85, showextrema=False)
-                    for body in parts["bodies"]:
-                        assert isinstance(body, PolyCollection)
+                    bodies: list[PolyCollection] = cast(Any, parts["bodies"])  # the stubs have it as a single one
+                    for body in bodies:
                         body.set(facecolor=color, alpha=0.22, edgecolor="none")
                 if data.size:
                     some = data if data.size <= 400 else rng.choice(data, 400, replace=False)
@@ -188,9 +189,11 @@ def trust_plot(residuals: Array, map_errors: Array, threshold: float, tolerance:
             axis.set_xlim(0, right)
             if line is not None:
                 axis.axvline(line, color="#444", lw=0.9, ls=(0, (4, 3)))
+                room = line < 0.7 * right
                 axis.annotate(
-                    f" {word} {line:g}", (line, 4), color="#444", fontsize=8, ha="left" if line < 0.7 * right else "right"
-                )
+                    f"{word} {line:g}", (line, 4), xytext=(4 if room else -4, 0), textcoords="offset points",
+                    color="#444", fontsize=8, ha="left" if room else "right",
+                )  # fmt: skip
             median = float(np.median(ordered))
             axis.plot([median], [50], "o", color=color, ms=6, mec="white", zorder=4)
             axis.annotate(

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 __all__ = [
-    "PREDICTION", "TRUTH", "Canvas", "density", "map_to_original", "overlay", "read_original", "row_of_panels", "sum_of_maps",
-    "to_input_size", "to_original", "view_box",
+    "PREDICTION", "TRUTH", "Canvas", "density", "map_to_original", "overlay", "read_original", "row_of_panels",
+    "sum_of_maps", "to_input_size", "to_original", "view_box",
 ]  # fmt: skip
 
 Floats = NDArray[np.floating[Any]]
@@ -50,7 +50,9 @@ def map_to_original(values: Floats, inverse_warp: Floats, size: tuple[int, int])
     linear = inverse_warp[:, :2]
     determinant = float(np.linalg.det(linear))
     if not np.isfinite(determinant) or abs(determinant) < 1e-12:
-        raise ValueError(f"the inverse warp {linear.tolist()} cannot be inverted: it maps the input to a line or a point")
+        raise ValueError(
+            f"the inverse warp {linear.tolist()} cannot be inverted: it maps the input to a line or a point"
+        )
     forward = np.linalg.inv(linear)  # original -> input, (x, y)
     shrink = float(np.sqrt(abs(np.linalg.det(forward))))  # input px per original px
     smooth = gaussian_filter(values.astype(np.float64), 0.5 * shrink, mode="constant") if shrink > 1 else values
@@ -71,7 +73,8 @@ def to_input_size(values: Floats, size: tuple[int, int]) -> Floats:
     factor = max(-(-size[0] // values.shape[0]), -(-size[1] // values.shape[1]))
     rows = np.minimum(np.arange(size[0]) // factor, values.shape[0] - 1)
     columns = np.minimum(np.arange(size[1]) // factor, values.shape[1] - 1)
-    return values[np.ix_(rows, columns)]
+    enlarged: Floats = values[np.ix_(rows, columns)]
+    return enlarged
 
 
 def sum_of_maps(maps: Floats) -> Floats | None:
@@ -111,9 +114,10 @@ def overlay(image: Pixels, values: Floats, *, smooth: bool = False) -> Pixels:
     level = np.clip(values / top, 0, 1) if top > 0 else np.zeros_like(values)
     shown = level if smooth else np.sqrt(level)
     color = colormaps[HEAT](0.18 + 0.82 * shown)[..., :3]
-    alpha = np.clip(1.25 * shown, 0, 0.88)[..., None]
+    alpha = np.clip(1.35 * (shown - 0.09), 0, 0.88)[..., None]
     mixed = (1 - alpha) * base + alpha * color
-    return np.round(255 * np.clip(mixed, 0, 1)).astype(np.uint8)
+    drawn: Pixels = np.round(255 * np.clip(mixed, 0, 1)).astype(np.uint8)
+    return drawn
 
 
 def read_original(path: str | Path, most: int = 1600) -> tuple[Pixels, float]:
@@ -181,7 +185,9 @@ class Canvas:
             self._draw.line(path, fill=HALO, width=round((width + 1.6) * FINER), joint="curve")
         self._draw.line(path, fill=color, width=max(1, round(width * FINER)), joint="curve")
 
-    def circle(self, point: Floats, radius: float = 5.0, color: tuple[int, int, int] = TRUTH, width: float = 2.0) -> None:
+    def circle(
+        self, point: Floats, radius: float = 5.0, color: tuple[int, int, int] = TRUTH, width: float = 2.0
+    ) -> None:
         """A ring: an annotated joint."""
         if not np.isfinite(point).all():
             return
@@ -190,7 +196,9 @@ class Canvas:
             reach = r * FINER
             self._draw.ellipse((x - reach, y - reach, x + reach, y + reach), outline=ink, width=round(w * FINER))
 
-    def cross(self, point: Floats, arm: float = 4.5, color: tuple[int, int, int] = PREDICTION, width: float = 2.0) -> None:
+    def cross(
+        self, point: Floats, arm: float = 4.5, color: tuple[int, int, int] = PREDICTION, width: float = 2.0
+    ) -> None:
         """An x: a predicted joint."""
         if not np.isfinite(point).all():
             return

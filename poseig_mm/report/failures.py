@@ -13,8 +13,9 @@ from .summary import missing_reasons, plural, reason_text
 if TYPE_CHECKING:
     from ..store import Store
 
-__all__ = ["failures_section", "grouped"]
+__all__ = ["COLUMNS", "failures_section", "grouped"]
 
+COLUMNS = ("stage", "plugin", "error", "count", "first message", "first sample")
 LONGEST = 400  # characters of a message on the page
 
 
@@ -26,8 +27,7 @@ def failures_section(store: Store, report_failures: Sequence[Failure] = ()) -> S
     reasons = missing_reasons(joints)
     blocks: list[Table | Picture | Gallery] = []
     if failures:
-        columns = ("stage", "plugin", "error", "count", "first message", "first sample")
-        blocks.append(Table("Failures of one stage, plugin and kind, counted.", columns, tuple(grouped(failures))))
+        blocks.append(Table("Failures of one stage, plugin and kind, counted.", COLUMNS, tuple(grouped(failures))))
         rows = tuple((f.sample_id, f.stage, f.error, _short(f.message)) for f in failures if f.sample_id)
         if rows:
             blocks.append(Table("Samples that failed.", ("sample", "stage", "error", "message"), rows))
@@ -41,7 +41,10 @@ def failures_section(store: Store, report_failures: Sequence[Failure] = ()) -> S
     if skipped:
         lead += f" {plural(len(skipped), 'person')} had no visible joint."
     if reasons:
-        lead += f" {plural(sum(reasons.values()), 'reason')} for missing numbers, counted below."
+        incomplete = joints.filter(pl.col("reason").fill_null("") != "").height
+        lead += (
+            f" {plural(incomplete, 'joint')} of {len(joints)} lack{'s' if incomplete == 1 else ''} one or more numbers."
+        )
     return Section("failures", "Failures", lead, tuple(blocks), 900)
 
 

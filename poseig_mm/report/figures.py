@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ MUTED = "#8a8f98"
 SEQUENTIAL = "cividis"  # perceptually uniform, the same with red-green blindness
 SVG_LIMIT = 1_500_000  # bytes; a larger drawing is shown as PNG
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9,
     "axes.titlesize": 10,
@@ -101,7 +101,9 @@ def save_figure(figure: Figure, stem: str, page_dir: Path, figures_dir: Path) ->
     from matplotlib.figure import Figure as MatplotlibFigure
 
     if not isinstance(figure, MatplotlibFigure):
-        raise TypeError(f"a Picture holds a {type(figure).__name__}; expected a matplotlib Figure or the path of an image")
+        raise TypeError(
+            f"a Picture holds a {type(figure).__name__}; expected a matplotlib Figure or the path of an image"
+        )
     page_dir.mkdir(parents=True, exist_ok=True)
     figures_dir.mkdir(parents=True, exist_ok=True)
     svg, png, pdf = page_dir / f"{stem}.svg", figures_dir / f"{stem}.png", figures_dir / f"{stem}.pdf"

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["choose", "gallery_section"]
 
-STRIP_HEIGHT, TILE_HEIGHT, MOST_TILES = 340, 288, 40  # px, px, joints of a person
+STRIP_HEIGHT, TILE_HEIGHT, MOST_TILES = 360, 300, 40  # px, px, joints of a person
 LEGEND = (
     "Ring: annotated joint, cross: prediction, line between them: the error. Maps glow where a change of the pixel moves "
     "the joint's score; the density of a map is drawn with the areas that hold 50 % and 80 % of it."
 )
+NO_BREAK = "\u00a0"  # a space at which no line breaks
 Floats = NDArray[np.float64]
 
 
@@ -155,7 +156,8 @@ class _Person:
         numbers = []
         for m in self.measures:
             text = show(float(joint[m.name]), 1 if m.name in ("epe", "di") else 2).text
-            numbers.append(f"{m.title} {text}{f' {m.unit}' if m.unit and text != NOTHING else ''}")
+            unit = m.unit if text != NOTHING else ""
+            numbers.append(" ".join(filter(None, (m.title, text, unit))).replace(" ", NO_BREAK))
         return f"{joint['joint_name']} · {' · '.join(numbers)}"
 
     def _tile(self, k: int) -> Image.Image:
@@ -181,7 +183,7 @@ class _Person:
         total = None if self.maps is None else drawing.sum_of_maps(self.maps.astype(np.float64))
         if total is not None:
             panels.append(Canvas(drawing.overlay(self.display, total), STRIP_HEIGHT).finish())
-            titles.append("maps of all joints")
+            titles.append("maps of all joints, summed")
             blurred = drawing.density(total)
             if blurred is not None:
                 smooth = Canvas(drawing.overlay(self.display, blurred, smooth=True), STRIP_HEIGHT)
@@ -231,8 +233,8 @@ class _Person:
         for k in joints:
             canvas.line(np.stack([truth[k], prediction[k]]), drawing.PREDICTION, 1.2)
         for k in joints:
-            canvas.circle(truth[k], 4.8 * size)
-            canvas.cross(prediction[k], 4.2 * size)
+            canvas.circle(truth[k], 6.0 * size)
+            canvas.cross(prediction[k], 5.5 * size)
 
 
 def _save(image: Image.Image, path: Path) -> None:

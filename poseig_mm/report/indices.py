@@ -10,6 +10,7 @@ import polars as pl
 from ..types import Gallery, Picture, Section, Table
 from .charts import JointEstimates, dot_plot, group_distributions, relation_matrix
 from .summary import Measure, estimate, finite, joint_order, measures, missing_reasons, plural, reason_text
+from .tables import NOTHING
 
 if TYPE_CHECKING:
     from ..functional.statistics import Estimate
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["indices_section", "relation_means"]
 
 MOST_JOINTS = 40  # lines of the dot plot
+GROUP_ORDER = ("trunk", "branch", "leaf", "wrist", "MCP", "PIP", "DIP", "TIP")  # from the root outwards
 Estimates = dict[str, "Estimate"]
 
 
@@ -37,7 +39,9 @@ def indices_section(store: Store) -> Section:
     rows = [JointEstimates(name, group, by_joint[j]) for j, name, group in shown]
     means = {g: e for g, e in by_group.items() if g != "all"}
     left = len(order) - len(shown)
-    caption = "Mean and 95 % interval per joint; the line behind a group's joints is the group's mean, dashed: no preference."
+    caption = (
+        "Mean and 95 % interval per joint; the line behind a group's joints is the group's mean, dashed: no preference."
+    )
     if left:
         caption += f" The {len(shown)} joints of largest error; {left} more are in the table."
     blocks: list[Table | Picture | Gallery] = [
@@ -79,7 +83,8 @@ def relation_means(store: Store, order: list[tuple[int, str, str]]) -> tuple[lis
 def _group_names(store: Store, visible: pl.DataFrame) -> list[str]:
     laid_down = store.groups.group_names if store.groups is not None else ()
     present = [g for g in visible["group"].unique(maintain_order=True) if g]
-    return [g for g in laid_down if g in present] + [g for g in present if g not in laid_down]
+    known = [*GROUP_ORDER, *(g for g in laid_down if g not in GROUP_ORDER)]
+    return [g for g in known if g in present] + [g for g in present if g not in known]
 
 
 def _estimates(rows: pl.DataFrame, found: tuple[Measure, ...]) -> Estimates:
@@ -120,11 +125,12 @@ def _lead(by_group: dict[str, Estimates], found: tuple[Measure, ...]) -> str:
         if len(means) > 1:
             low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
             parts.append(f"{measure.title} from {means[low]:.2f} ({low}) to {means[high]:.2f} ({high})")
-    return f"Between the joint groups, the means go: {'; '.join(parts)}. Whether that is more than chance, the intervals say."
+    text = "; ".join(parts)
+    return f"Between the joint groups, the means go: {text}. The intervals say whether that is more than chance."
 
 
 def _missing(joints: pl.DataFrame) -> Table:
     counts = missing_reasons(joints)
     rows = tuple((code, n, 100 * n / len(joints), reason_text(code)) for code, n in counts.most_common())
-    caption = f"Why a number is missing (shown as –), of {plural(len(joints), 'joint')}."
+    caption = f"Why a number is missing (shown as {NOTHING}), of {plural(len(joints), 'joint')}."
     return Table(caption, ("reason", "joints", "share (%)", "meaning"), rows, 1)

@@ -32,7 +32,9 @@ def overview_section(store: Store) -> Section:
     visible = joints.filter(pl.col("visible"))
     if not len(samples):
         lead = f"No person was diagnosed ({_status(store)}), so there is nothing to show yet; see Failures for the reasons."
-        return Section("overview", "Overview", lead, (_notices(store, joints, samples), _what(store, joints, samples)), 0)
+        return Section(
+            "overview", "Overview", lead, (_notices(store, joints, samples), _what(store, joints, samples)), 0
+        )
     found = measures(store, joints)
     residuals, errors = finite(joints["residual_rel"].abs()), finite(joints["map_error"])
     figure = trust_plot(residuals, errors, _threshold(store), _tolerance(store))
@@ -71,7 +73,9 @@ def _cards(found: tuple[Measure, ...], visible: pl.DataFrame) -> Cards:
         label = f"{title} ({measure.unit})" if measure.unit else title
         note = measure.meaning if value.n else "no joint has a value; the reasons are listed below"
         rows.append((label, value, note))
-    return Cards("Means over visible joints, with 95 % intervals (bootstrap over persons).", ("", "mean", ""), tuple(rows))
+    return Cards(
+        "Means over visible joints, with 95 % intervals (bootstrap over persons).", ("", "mean", ""), tuple(rows)
+    )
 
 
 def _what(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Table:
@@ -84,7 +88,7 @@ def _what(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Table:
         ("Checkpoint", store.run.get("checkpoint") or NOTHING),
         ("Model", " · ".join(str(model[k]) for k in ("estimator", "backbone", "head") if model.get(k)) or NOTHING),
         ("Parameters", f"{parameters:,}".replace(",", "\u202f") if parameters else NOTHING),
-        ("Input", f"{size[0]} × {size[1]} px" if size else NOTHING),
+        ("Input", f"{size[0]} \u00d7 {size[1]} px" if size else NOTHING),
         ("Decoding", _decoding(model)),
         ("Data", f"{run_value(store, 'dataset', 'name', default=NOTHING)}"),
         ("Persons", _persons(len(samples), counts)),
@@ -102,14 +106,22 @@ def _decoding(model: dict[str, Any]) -> str:
 
 
 def _persons(n: int, counts: dict[str, Any]) -> str:
-    rest = [f"{counts[k]} {word}" for k, word in (("skipped", "without a visible joint"), ("failed", "failed")) if counts.get(k)]
+    rest = [
+        f"{counts[k]} {word}"
+        for k, word in (("skipped", "without a visible joint"), ("failed", "failed"))
+        if counts.get(k)
+    ]
     return ", ".join([str(n), *rest])
 
 
 def _attribution(settings: dict[str, Any]) -> str:
     if not settings:
         return NOTHING
-    parts = [str(settings.get("method", "")), f"{settings.get('path')} path", f"{settings.get('quadrature')} quadrature"]
+    parts = [
+        str(settings.get("method", "")),
+        f"{settings.get('path')} path",
+        f"{settings.get('quadrature')} quadrature",
+    ]
     if settings.get("preset"):
         parts.append(f"preset {settings['preset']}")
     if settings.get("quadrature") == "adaptive":
@@ -136,7 +148,12 @@ def _trust(store: Store, joints: pl.DataFrame) -> Table:
     threshold, tolerance = _threshold(store), _tolerance(store)
     rows: list[tuple[Any, ...]] = []
     checks = (
-        ("Completeness residual, relative", joints["residual_rel"].abs(), threshold, "checks the arithmetic: |Σ IG − ΔT| / |ΔT|"),
+        (
+            "Completeness residual, relative",
+            joints["residual_rel"].abs(),
+            threshold,
+            "checks the arithmetic: |ΣIG \u2212 ΔT| / |ΔT|",
+        ),
         ("Map error estimate", joints["map_error"], tolerance, "half the L1 distance between two half-density maps"),
     )
     for name, column, limit, meaning in checks:
@@ -168,12 +185,16 @@ def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list
     if status != "complete":
         found.append(f"The run is not complete ({_status(store)}): the numbers are of the persons done so far.")
     if run_value(store, "model", "random_weights", default=False):
-        found.append("No checkpoint was given: the model has random weights, and its maps say nothing about a trained one.")
+        found.append(
+            "No checkpoint was given: the model has random weights, and its maps say nothing about a trained one."
+        )
     failed = run_value(store, "counts", "failed", default=0)
     if failed:
-        found.append(f"{plural(int(failed), 'person')} failed and {'is' if failed == 1 else 'are'} missing here; see Failures.")
+        found.append(
+            f"{plural(int(failed), 'person')} failed and {'is' if failed == 1 else 'are'} missing here; see Failures."
+        )
     if len(samples) and not samples.filter(pl.col("mask_source") != "none").height:
-        found.append("No person has a mask, so FI is undefined everywhere (shown as –).")
+        found.append(f"No person has a mask, so FI is undefined everywhere (shown as {NOTHING}).")
     predicted = samples.filter(pl.col("mask_source") == "predicted").height
     if predicted:
         found.append(f"FI of {plural(predicted, 'person')} uses a mask predicted by the model, not an annotated one.")
@@ -183,7 +204,9 @@ def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list
         found.append(f"Only {plural(len(samples), 'person')}: the intervals say little.")
     residuals, threshold = finite(joints["residual_rel"].abs()), _threshold(store)
     if residuals.size and (share := float((residuals > threshold).mean())) > 0.1:
-        found.append(f"{100 * share:.0f} % of the joints have a completeness residual above {threshold:g}: use more nodes.")
+        found.append(
+            f"{100 * share:.0f} % of the joints have a completeness residual above {threshold:g}: use more nodes."
+        )
     tolerance, errors = _tolerance(store), finite(joints["map_error"])
     if tolerance is not None and errors.size and (share := float((errors > tolerance).mean())) > 0.1:
         found.append(
@@ -198,12 +221,15 @@ def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list
 def _agreement_text(store: Store) -> tuple[str, str] | None:
     """How the differentiable decoding agrees with MMPose's own, as a remark; None where it was not measured."""
     agreement = run_value(store, "agreement", default={})
-    n, share = agreement.get("n"), agreement.get("share")
+    n, share = agreement.get("n"), agreement.get("share_within")
     if not n or share is None:
         return None
-    distance = agreement.get("mean_distance")
-    text = f"Decoding: {100 * share:.1f} % of {n} joints are within one heatmap pixel of MMPose's own prediction"
-    text += f" (mean distance {distance:.2f} px)." if isinstance(distance, (int, float)) else "."
+    distance, threshold, unit = (agreement.get(key) for key in ("mean_distance", "threshold", "unit"))
+    within = f"one heatmap pixel ({threshold:g} {unit})" if threshold else "one heatmap pixel"
+    text = f"Decoding: {100 * share:.1f} % of {n} joints are within {within} of MMPose's own prediction"
+    text += f", {distance:.2f} {unit} away on average." if distance is not None else "."
+    if agreement.get("undecided"):
+        text += f" {agreement['undecided']} more were left out: the model's decoding found no peak."
     if share < AGREEMENT_WANTED:
         return "warning", f"{text} Below 95 %: the maps explain a decoding that differs from the reported one."
     return "note", text

@@ -16,10 +16,14 @@ __all__ = ["flatten", "provenance_section"]
 def provenance_section(store: Store) -> Section:
     """Everything run.json holds on where the numbers come from."""
     run = store.run
-    about = {k: run[k] for k in ("command", "started", "updated", "resumes", "device", "config", "checkpoint") if run.get(k)}
+    about = {
+        k: run[k] for k in ("command", "started", "updated", "resumes", "device", "config", "checkpoint") if run.get(k)
+    }
     hashes = {k: run[k] for k in ("config_hash", "weights_hash") if run.get(k)} | dict(run.get("identity") or {})
     samples = store.samples()
-    timings: list[tuple[Any, ...]] = [(k, v) for k, v in (run.get("timings") or {}).items() if isinstance(v, (int, float))]
+    timings: list[tuple[Any, ...]] = [
+        (k, v) for k, v in (run.get("timings") or {}).items() if isinstance(v, (int, float))
+    ]
     if len(samples):
         timings.append(("per person, mean", float(samples["seconds"].mean() or 0.0)))  # type: ignore[arg-type]
     memory = run.get("peak_memory") or {}
@@ -33,7 +37,11 @@ def provenance_section(store: Store) -> Section:
         ("Settings, as resolved.", ("setting", "value"), flatten(run.get("settings") or {})),
         ("Seeds.", ("of", "seed"), flatten(run.get("seeds") or {})),
         ("Times, added up over the run.", ("stage", "seconds"), timings),
-        ("Largest memory.", ("where", "GiB"), [(k, v / 2**30) for k, v in memory.items() if isinstance(v, (int, float))]),
+        (
+            "Largest memory.",
+            ("where", "GiB"),
+            [(k, v / 2**30) for k, v in memory.items() if isinstance(v, (int, float))],
+        ),
         ("Plugins.", *_plugin_table(plugins)),
     ):
         if rows:

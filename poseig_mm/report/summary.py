@@ -79,7 +79,8 @@ def measures(store: Store, joints: pl.DataFrame) -> tuple[Measure, ...]:
 def finite(values: Any) -> NDArray[np.float64]:
     """The finite ones of `values`."""
     array = np.asarray(values, dtype=np.float64)
-    return array[np.isfinite(array)]
+    known: NDArray[np.float64] = array[np.isfinite(array)]
+    return known
 
 
 def estimate(rows: pl.DataFrame, column: str) -> Estimate:

@@ -16,9 +16,10 @@ import numpy as np
 
 from ..types import Table
 
-__all__ = ["Cell", "NOTHING", "csv_text", "is_estimate", "latex_text", "show", "shown_cells"]
+__all__ = ["NOTHING", "Cell", "csv_text", "is_estimate", "latex_text", "show", "shown_cells"]
 
-NOTHING = "–"  # what stands for a number that does not exist
+NOTHING = "\u2013"  # what stands for a number that does not exist
+MINUS = "\u2212"
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,10 @@ def is_estimate(value: Any) -> bool:
 def show(value: Any, digits: int = 2) -> Cell:
     """A cell's text; NaN and None are a dash, never a number.
 
-    >>> show(1234.5678).text, show(float('nan')).text, show(None).text, show(7).text, show(True).text
-    ('1234.57', '–', '–', '7', 'yes')
+    >>> show(1234.5678).text, show(7).text, show(True).text
+    ('1234.57', '7', 'yes')
+    >>> show(float('nan')).text == show(None).text == NOTHING
+    True
     """
     if is_estimate(value):
         cell = show(float(value.mean), digits)
@@ -64,11 +67,11 @@ def show(value: Any, digits: int = 2) -> Cell:
 def _number(value: float, digits: int) -> str:
     """Fixed decimals with a real minus sign; numbers that would be shown as 0 keep two significant figures."""
     if not math.isfinite(value):
-        return "∞" if value > 0 else "−∞"
+        return "∞" if value > 0 else f"{MINUS}∞"
     text = f"{value:.{digits}f}"
     if value != 0 and float(text) == 0:
         text = f"{value:.1e}"
-    return text.replace("-", "−", 1) if text.startswith("-") else text
+    return text.replace("-", MINUS, 1) if text.startswith("-") else text
 
 
 def shown_cells(table: Table) -> list[list[Cell]]:
@@ -89,17 +92,17 @@ def shown_cells(table: Table) -> list[list[Cell]]:
 def csv_text(table: Table) -> str:
     """The table at full precision; a missing number is an empty field, an estimate is mean, low, high and n.
 
-    >>> print(csv_text(Table('', ('joint', 'DI'), (('nose', 0.1), ('hip', float('nan'))))), end='')
-    joint,DI
-    nose,0.1
-    hip,
+    Lines end as RFC 4180 says, with CR LF.
+
+    >>> csv_text(Table('', ('joint', 'DI'), (('nose', 0.1), ('hip', float('nan')))))
+    'joint,DI\\r\\nnose,0.1\\r\\nhip,\\r\\n'
     """
     expanded = [any(is_estimate(row[i]) for row in table.rows) for i in range(len(table.columns))]
     header: list[str] = []
     for name, wide in zip(table.columns, expanded, strict=True):
         header += [name, f"{name} low", f"{name} high", f"{name} n"] if wide else [name]
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(out)
     writer.writerow(header)
     for row in table.rows:
         line: list[Any] = []
@@ -124,7 +127,7 @@ def _plain(value: Any) -> Any:
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", NOTHING: "--", "∞": r"$\infty$", "→": r"$\to$",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", MINUS: "$-$", NOTHING: "--", "∞": r"$\infty$", "→": r"$\to$",
 }  # fmt: skip
 
 

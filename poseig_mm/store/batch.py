@@ -87,13 +87,24 @@ def study_frame(name: str, rows: pl.DataFrame | Sequence[Row]) -> pl.DataFrame:
     """
     if isinstance(rows, pl.DataFrame):
         return rows
+    plain = [{k: _plain(v) for k, v in row.items()} for row in rows]
+    kinds: dict[str, str] = {}
+    for row in plain:
+        for column, value in row.items():
+            kind = "number" if type(value) in (int, float) else type(value).__name__
+            if value is not None and kinds.setdefault(column, kind) != kind:
+                raise StoreError(
+                    f"study {name!r}, column {column!r}: got {kind} {value!r} after {kinds[column]} values; give every "
+                    "column one type"
+                )
     try:
-        return pl.DataFrame([{k: _plain(v) for k, v in row.items()} for row in rows], infer_schema_length=None)
+        return pl.DataFrame(plain, infer_schema_length=None)
     except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as e:
-        raise StoreError(f"study {name!r}: its rows make no table: {e}; give every column one type") from e
+        raise StoreError(f"study {name!r}: its rows make no table: {e}") from e
 
 
 def _plain(value: Any) -> Any:
+    """A numpy scalar as the Python number it is."""
     return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
 
 

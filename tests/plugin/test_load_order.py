@@ -126,7 +126,10 @@ def test_plugins_can_be_added_later() -> None:
     host = host_of(plugin_with("First", poseig_indices=lambda: [FakeIndex("a")]), block=["Third"])
     assert list(host.catalog.indices) == ["a"]
     host.add([plugin_with("Second", poseig_indices=lambda: [FakeIndex("b")]), plugin_with("Third")])
-    assert list(host.catalog.indices) == ["a", "b"]
+    assert [(name, host.catalog.owner("indices", name)) for name in host.catalog.indices] == [
+        ("a", "First"),
+        ("b", "Second"),
+    ]
     assert [(r.name, r.status) for r in host.records][1:] == [("Second", "loaded"), ("Third", "blocked")]
 
 

@@ -94,10 +94,13 @@ def test_what_is_not_there_says_what_to_do(module: Path, spec: str, message: str
         host_of(spec.format(file=module))
 
 
-@pytest.mark.parametrize("spec", ["needy", "needy.Plugin", "needy:Plugin", "needy.py"])
+@pytest.mark.parametrize("spec", ["needy", "needy.Plugin", "needy:Plugin", "needy.py", "pack.needy"])
 def test_a_library_that_a_plugin_lacks_is_named(site: Path, monkeypatch: pytest.MonkeyPatch, spec: str) -> None:
     """The plugin is there; blaming it, rather than the missing library, would mislead."""
     write_module(site, "needy", "import library_nobody_has")
+    (site / "pack").mkdir()
+    (site / "pack" / "__init__.py").touch()
+    write_module(site / "pack", "needy", "import library_nobody_has")
     monkeypatch.chdir(site)
     with pytest.raises(PluginError, match="No module named 'library_nobody_has'"):
         host_of(spec)
@@ -118,6 +121,7 @@ def test_two_files_of_one_name_stay_apart(tmp_path: Path) -> None:
         (tmp_path / folder / "plugin.py").write_text(f"WHO = '{folder}'")
     a, b = (resolve(str(tmp_path / folder / "plugin.py")) for folder in ("a", "b"))
     assert (a.WHO, b.WHO) == ("a", "b")  # type: ignore[attr-defined]
+    assert [sys.modules[m.__name__] for m in (a, b)] == [a, b]  # type: ignore[attr-defined]
 
 
 def test_a_file_that_fails_leaves_no_module(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Runs a small diagnosis again and again, each time killed (SIGKILL) at another file operation, and resumes it.
 
 A process of its own: it forks a child a run, which is fast, and safe only while the parent has not used polars.
-Usage: kill_driver.py DIRECTORY MODE STEP ; prints one JSON object.
+Usage: kill_driver.py DIRECTORY MODE FIRST STEP (which operations, besides all unlinks); prints one JSON object.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ OPERATIONS = ("open", "write", "fsync", "replace", "unlink", "mkdir", "ftruncate
 BATCHES = (("s0", "s1"), ("s2", "s3"), ("s4", "s5"))
 MEPE = {"s0": 3.0, "s1": 1.0, "s2": 5.0, "s3": 0.5, "s4": 4.0, "s5": float("nan")}
 count = 0
+names: list[str] = []
 
 
 def arm(kill_at: int | None) -> None:
@@ -36,6 +37,7 @@ def arm(kill_at: int | None) -> None:
         def operation(*args: Any, **kwargs: Any) -> Any:
             global count
             count += 1
+            names.append(name)
             if count - 1 == kill_at:
                 if name == "write":
                     original(args[0], bytes(args[1])[: len(args[1]) // 2])
@@ -83,8 +85,8 @@ def describe(work_dir: Path) -> dict[str, Any]:
         **{name: repr(table.rows()) for name, table in tables.items()},
         "maps": dict(sorted(maps.items())),
         "pictures": dict(sorted(pictures.items())),
-        "run": {k: store.run[k] for k in ("status", "counts", "failures", "failure_counts")},
-        "failures": [f.message for f in store.failures],
+        "run": {k: store.run[k] for k in ("status", "counts", "failure_counts")},
+        "failures": [sorted(f["message"] for f in store.run["failures"]), sorted(f.message for f in store.failures)],
         "waste": sorted(str(p.relative_to(work_dir)) for p in work_dir.rglob(".part*"))
         + sorted(str(p.relative_to(work_dir)) for p in (work_dir / "maps").iterdir() if f"maps/{p.name}" not in named),
         "pictures kept": len(list((work_dir / "displays").iterdir())),
@@ -122,7 +124,7 @@ def attempt(work_dir: Path, mode: str, kills: list[int], report: Path) -> str:
         if status not in (0, -signal.SIGKILL):
             return f"kill {n} ended with status {status}"
         if n == 0 and status == 0:
-            return "end"  # the run has fewer operations
+            return "was not killed"
 
     def resume() -> dict[str, Any]:
         flushed = set(progress.read_text().split()) if progress.exists() else set()
@@ -135,24 +137,23 @@ def attempt(work_dir: Path, mode: str, kills: list[int], report: Path) -> str:
     return "" if child(resume, report) == 0 else "cannot be resumed"
 
 
-def main(directory: Path, mode: str, step: int) -> dict[str, Any]:
+def main(directory: Path, mode: str, first: int, step: int) -> dict[str, Any]:
     report, work_dir = directory / "report.json", directory / "run"
 
-    def whole() -> dict[str, Any]:
+    def whole() -> list[Any]:
+        arm(None)
         diagnose(work_dir, mode, False, None)
-        return describe(work_dir)
+        return [list(names), describe(work_dir)]
 
     assert child(whole, report) == 0
-    expected = json.loads(report.read_text())
+    operations, expected = json.loads(report.read_text())
     wrong, runs = [], 0
-    plans = [[n] for n in range(0, 1000, step)]
-    while plans:
-        plan = plans.pop(0)
+    unlinks = {n for n, name in enumerate(operations) if name == "unlink"}
+    last = len(operations)
+    plans = [[n] for n in sorted(unlinks | set(range(first, last, step)))]
+    plans += [[last // 2, m] for m in range(0, 60, 2 * step)]  # killed, and killed again while it cleans up
+    for plan in plans:
         problem = attempt(work_dir, mode, plan, report)
-        if problem == "end":
-            last = plan[0]
-            plans = [[last // 2, m] for m in range(0, 60, 2 * step)]  # killed, and killed again while it cleans up
-            continue
         runs += 1
         found = {} if problem else json.loads(report.read_text())
         differing = [k for k in expected if found.get(k) != expected[k]]
@@ -162,4 +163,4 @@ def main(directory: Path, mode: str, step: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))
+    print(json.dumps(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))))

@@ -28,6 +28,7 @@ from mmpose.registry import MODELS  # noqa: E402
 __all__ = [
     "COCO_JOINTS",
     "BlazeHandBackbone",
+    "BlazeHandEstimator",
     "BlazeHandRegressionHead",
     "BlazePoseBackbone",
     "BlazePoseEstimator",
@@ -189,8 +190,22 @@ class BlazeHandRegressionHead(_LandmarkHead):
         super().__init__(joints, decoder, init_cfg)
 
 
+class _BlazeEstimator(TopdownPoseEstimator):  # type: ignore[misc]  # mmpose is untyped
+    """MMPose's top-down estimator, which brings its weights along."""
+
+    @property
+    def random_weights(self) -> bool:
+        """Whether the model was built with fresh weights; a run without a checkpoint says so, else it need not."""
+        return self.backbone.weights is None
+
+
 @MODELS.register_module()
-class BlazePoseEstimator(TopdownPoseEstimator):  # type: ignore[misc]  # mmpose is untyped
+class BlazeHandEstimator(_BlazeEstimator):
+    """MMPose's top-down estimator over MediaPipe's hand network."""
+
+
+@MODELS.register_module()
+class BlazePoseEstimator(_BlazeEstimator):
     """MMPose's top-down estimator over MediaPipe's body network, with a person mask for data sets that have none."""
 
     _segmenter: tuple[TFLiteGraph, ...] = ()  # in a tuple, to be neither part of the state dict nor randomised with it

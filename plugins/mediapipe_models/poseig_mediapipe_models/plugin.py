@@ -16,6 +16,7 @@ from poseig_mm.types import Section, Table
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
     from poseig_mm.store.reader import Store
 
 __all__ = ["PROVENANCE_FILE", "poseig_report_sections", "poseig_session_start"]

@@ -75,8 +75,12 @@ def test_same_padding_gives_ceil_n_over_stride_cells(size: int, kernel: int, str
 
 
 @pytest.mark.parametrize("depthwise", [False, True])
-@pytest.mark.parametrize(("size", "kernel", "stride", "dilation"), [(6, 3, 2, 1), (7, 3, 2, 1), (6, 5, 1, 1), (6, 3, 1, 2)])
-def test_convolutions_equal_their_definition(depthwise: bool, size: int, kernel: int, stride: int, dilation: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "dilation"), [(6, 3, 2, 1), (7, 3, 2, 1), (6, 5, 1, 1), (6, 3, 1, 2)]
+)
+def test_convolutions_equal_their_definition(
+    depthwise: bool, size: int, kernel: int, stride: int, dilation: int
+) -> None:
     """CONV_2D and DEPTHWISE_CONV_2D (two outputs a channel) with 'same' padding, one-sided at even sizes."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, size, size + 1, 3)).astype(np.float32)
@@ -213,7 +217,7 @@ def test_fused_activations_are_modules_and_change_nothing_in_place() -> None:
 
 def test_an_unknown_operator_or_activation_is_named() -> None:
     """What can't be built is said when the network is built, by name."""
-    with pytest.raises(CheckpointError, match="CUSTOM_THING.*CONV_2D"):
+    with pytest.raises(CheckpointError, match=r"CUSTOM_THING.*CONV_2D"):
         single("CUSTOM_THING", (1, 1, 1, 1), (1, 1, 1, 1))
     with pytest.raises(CheckpointError, match="activation 5"):
         single("ADD", (1, 1, 1, 1), (1, 1, 1, 1), inputs=(0, 0), fusedActivationFunction=5)

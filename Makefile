@@ -1,0 +1,30 @@
+# The two commands of the README are `make demo` and `make test`; each creates .venv when it is absent.
+
+# With another busy process on the machine, OpenMP threads that spin while they wait have been 40 times slower.
+export OMP_WAIT_POLICY := PASSIVE
+
+BIN := .venv/bin
+# Any Python runs the setup, which then looks for 3.11 or 3.10; PYTHON=/path/to/python3.11 names one.
+SETUP_PYTHON := $(firstword $(foreach name,$(PYTHON) python3 python3.11 python3.10 python,$(shell command -v $(name) 2>/dev/null)))
+
+.PHONY: demo test lint setup clean
+
+demo: setup
+	$(BIN)/python tools/demo.py
+
+test: lint
+	$(BIN)/python -m pytest tests plugins poseig_mm
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p poseig_mm
+	$(BIN)/lint-imports
+
+setup:
+	@$(if $(SETUP_PYTHON),,echo "setup: Python 3.10 or 3.11 is needed, found none: install python3.11" >&2; exit 1;) $(SETUP_PYTHON) tools/setup_env.py
+
+clean:
+	rm -rf .venv build dist *.egg-info plugins/*/build plugins/*/*.egg-info work_dirs
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,67 @@
+"""What is read off an MMPose head: the head that gives the coordinates, its input size, its number of joints.
+
+MMPose's VisPredictHead wraps another head, its `pose_head`, to add visibility.  Visibility has no part in the coordinates,
+so adapters look through the wrapper: they are chosen by the inner head's class, along its MRO, and run the inner head alone
+(the wrapper also changes its features' shape in place).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import AdapterError
+
+__all__ = ["coordinate_head", "count_joints", "find_input_size", "is_combined"]
+
+WRAPPERS = {"VisPredictHead": "pose_head"}  # class name -> attribute that holds the inner head
+
+
+def coordinate_head(model: Any) -> Any:
+    """The head that predicts coordinates: the model's, or the one inside a wrapper; None where there is no head.
+
+    >>> from types import SimpleNamespace
+    >>> class VisPredictHead:
+    ...     pose_head = 'a HeatmapHead'
+    >>> coordinate_head(SimpleNamespace(head=VisPredictHead()))
+    'a HeatmapHead'
+    """
+    head = getattr(model, "head", None)
+    while attribute := next((WRAPPERS[c.__name__] for c in type(head).__mro__ if c.__name__ in WRAPPERS), None):
+        head = getattr(head, attribute)
+    return head
+
+
+def is_combined(head: Any) -> bool:
+    """Whether a joint has a class map and two offset maps (UDP, heatmap_type 'combined') instead of one heatmap."""
+    return getattr(getattr(head, "decoder", None), "heatmap_type", "gaussian") == "combined"
+
+
+def count_joints(head: Any) -> int:
+    """How many joints a head predicts: `num_joints` or `out_channels`, a third of them where combined.
+
+    Raises:
+        AdapterError: it says neither.
+    """
+    for name in ("num_joints", "out_channels"):
+        if isinstance(count := getattr(head, name, None), int):
+            return count // 3 if is_combined(head) else count
+    raise AdapterError(
+        f"{type(head).__name__} says neither `num_joints` nor `out_channels`; override count_joints() in its adapter"
+    )
+
+
+def find_input_size(head: Any) -> tuple[int, int]:
+    """(w, h) of the network input, px: the `input_size` of the head's codec, or of the head.
+
+    Raises:
+        AdapterError: neither has one.
+    """
+    codec = getattr(head, "decoder", None)
+    for holder in (codec, getattr(codec, "keypoint_codec", None), head):
+        size = getattr(holder, "input_size", None)
+        if size is not None:
+            return int(size[0]), int(size[1])
+    raise AdapterError(
+        f"{type(head).__name__} has neither a codec with an `input_size` nor one itself; set `decoder` in the config's "
+        "head, or override find_input_size() in its adapter"
+    )

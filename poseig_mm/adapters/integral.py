@@ -1,0 +1,31 @@
+"""Heads that take a soft-argmax themselves: IntegralRegressionHead and its subclass DSNTHead, with or without debiasing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..types import Coordinates
+from .base import CoordinateAdapter
+
+__all__ = ["IntegralAdapter"]
+
+
+class IntegralAdapter(CoordinateAdapter):
+    """The head's own coordinates, fractions of the input's size, in input px.  Arguments: `CoordinateAdapter`.
+
+    Beta and debiasing are the head's.  `Coordinates.heatmaps` are what it integrates over: they sum to 1.
+    """
+
+    name = "integral"
+    head_types = ("IntegralRegressionHead",)
+
+    def __init__(self, model: Any, *, beta: float | None = None, metainfo: Mapping[str, Any] | None = None) -> None:
+        super().__init__(model, beta=beta, metainfo=metainfo)
+        width, height = self.head.heatmap_size
+        self.stride = (self.input_size[0] / width + self.input_size[1] / height) / 2
+
+    def decode(self, output: Any) -> Coordinates:
+        """(coordinates (B, K, 2) over the input's (w, h), heatmaps (B, K, h, w)) -> coordinates (B, K, 2), input px."""
+        coords, heatmaps = output
+        return Coordinates(coords * coords.new_tensor(self.input_size), self.unit, heatmaps)

@@ -1,0 +1,180 @@
+"""Putting a checkpoint's weights into a model, strictly, and telling what does not fit."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import CheckpointError
+
+__all__ = ["load_weights", "model_hash"]
+
+logger = logging.getLogger(__name__)
+# Parts of a key whose absence or surplus changes no prediction: only training uses them, or they are constants.
+TRAINING_ONLY = ("loss_module", "data_preprocessor", "num_batches_tracked", "linspace_x", "linspace_y")
+SHOWN = 3  # keys of each kind named in a message
+
+
+@dataclass
+class _Mismatch:
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)  # key -> file, model
+
+
+def load_weights(
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    source: str,
+    keypoints: int | None = None,
+    probe: Callable[[], Iterable[Tensor]] | None = None,
+) -> None:
+    """Load `state` into `model`; every weight that a prediction depends on must be there, in the right shape.
+
+    Old names (MMPose 0.x: 'keypoint_head.') are converted by the model's own hooks.  Keys that only training uses
+    (`loss_module`, such as RLE's flow; `data_preprocessor`) may be missing or too many, and weights that do not reach the
+    output (layers behind the last feature map that a backbone gives out) may be missing.
+
+    Args:
+        model: receives the weights.
+        state: weights by name, with torch's `_metadata` where it is known.
+        source: where they come from, for messages.
+        keypoints: how many the model predicts, to recognise a checkpoint for another number.
+        probe: the model's output tensors on some image, to see whether a missing weight reaches them; None: all do.
+
+    Raises:
+        CheckpointError: names the first keys that are missing, unexpected, or of another shape.
+    """
+    found = _load(model, dict(state), getattr(state, "_metadata", None) or {})
+    tolerated = [k for k in (*found.missing, *found.unexpected) if _only_for_training(k)]
+    found.missing = [k for k in found.missing if not _only_for_training(k)]
+    found.unexpected = [k for k in found.unexpected if not _only_for_training(k)]
+    if found.missing and probe and not _reach_output(model, found.missing, probe):
+        tolerated += found.missing
+        found.missing = []
+    if tolerated:
+        logger.info("%s: %d keys do not match but reach no prediction, e.g. %s", source, len(tolerated), tolerated[0])
+    if not (found.missing or found.unexpected or found.shapes):
+        return
+    other = None if found.missing or found.unexpected else _other_count(found.shapes, keypoints)
+    details = [
+        _listed(len(found.missing), "missing in the checkpoint", found.missing),
+        _listed(len(found.unexpected), "unknown to the model", found.unexpected),
+        _listed(
+            len(found.shapes),
+            "of another shape",
+            (f"{key} is {file} in the checkpoint, {own} in the model" for key, (file, own) in found.shapes.items()),
+        ),
+    ]
+    what = (
+        f"checkpoint has {other} keypoints, config {keypoints}"
+        if other
+        else "the checkpoint belongs to another architecture than the config"
+    )
+    raise CheckpointError(
+        f"{source}: {what}; keys: {'; '.join(d for d in details if d)}. Give the checkpoint that was trained with this "
+        "config, or the config of this checkpoint"
+    )
+
+
+def _load(model: nn.Module, state: dict[str, Tensor], metadata: Mapping[str, Any]) -> _Mismatch:
+    """torch's own recursion (as in MMEngine's loader), which keeps shape mismatches apart instead of putting all in one
+    error text."""
+    found, ignored = _Mismatch(), list[str]()
+
+    def load(module: nn.Module, state: dict[str, Tensor], prefix: str) -> None:
+        # Pre-hooks, which convert old names, change `state` in here.
+        module._load_from_state_dict(
+            state, prefix, metadata.get(prefix[:-1], {}), True, found.missing, found.unexpected, ignored
+        )
+        for name, own in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+            given = state.get(prefix + name)
+            if given is not None and given.shape != own.shape:
+                found.shapes[prefix + name] = (tuple(given.shape), tuple(own.shape))
+        for name, child in module.named_children():
+            inner = prefix + name + "."
+            load(child, {k: v for k, v in state.items() if k.startswith(inner)}, inner)
+
+    load(model, state, "")
+    return found
+
+
+def _reach_output(model: nn.Module, keys: Iterable[str], probe: Callable[[], Iterable[Tensor]]) -> bool:
+    """Whether the output depends on these weights: with NaN in their place it would hold NaN.  The weights are put back."""
+    own = model.state_dict(keep_vars=True)
+    tensors = [own[key].detach() for key in keys if key in own]
+    if not all(t.is_floating_point() for t in tensors):
+        return True
+    before = [t.clone() for t in tensors]
+    try:
+        for tensor in tensors:
+            tensor.fill_(torch.nan)
+        return any(bool(output.isnan().any()) for output in probe())
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+        logger.info("the model cannot be probed (%s); all weights count", error)
+        return True
+    finally:
+        for tensor, value in zip(tensors, before, strict=True):
+            tensor.copy_(value)
+
+
+def _only_for_training(key: str) -> bool:
+    return any(part in TRAINING_ONLY for part in key.split("."))
+
+
+def _listed(count: int, what: str, keys: Iterable[str]) -> str:
+    shown = list(keys)[:SHOWN]
+    return f"{count} {what} ({', '.join(shown)}{', ...' if count > len(shown) else ''})" if count else ""
+
+
+def _other_count(shapes: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]], keypoints: int | None) -> int | None:
+    """The checkpoint's number of keypoints, if every mismatch of shape is explained by one other number.
+
+    >>> _other_count({'head.fc.bias': ((64,), (68,)), 'head.fc.weight': ((64, 9), (68, 9))}, 17)
+    16
+    >>> _other_count({'head.fc.weight': ((64, 9), (68, 8))}, 17) is None
+    True
+    """
+    counts = set()
+    for key, (file, own) in shapes.items():
+        if not keypoints or not key.startswith("head.") or len(file) != len(own):
+            return None
+        for theirs, ours in zip(file, own, strict=True):
+            if theirs == ours:
+                continue
+            share = ours // keypoints
+            if ours % keypoints == 0 and theirs % share == 0:
+                counts.add(theirs // share)  # `share` channels a keypoint
+            elif ours == 2 * keypoints - 1:
+                counts.add((theirs + 1) // 2)  # relative positions of keypoints (RTMCC)
+            else:
+                return None
+    return counts.pop() if len(counts) == 1 else None
+
+
+def model_hash(model: nn.Module) -> str:
+    """SHA-256 (hex) over the state dict: names, types, shapes and bytes, in the order of the names.
+
+    Equal weights give equal hashes on every device; another dtype gives another hash.
+
+    >>> a, b = nn.Linear(2, 1), nn.Linear(2, 1)
+    >>> model_hash(a) == model_hash(b), model_hash(b.double()) == model_hash(b)
+    (False, True)
+    >>> _ = a.double().load_state_dict(b.state_dict())
+    >>> model_hash(a) == model_hash(b)
+    True
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        if not isinstance(value, Tensor):  # a module's extra state
+            digest.update(f"{name}|{value!r}".encode())
+            continue
+        digest.update(f"{name}|{value.dtype}|{tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,61 @@
+"""Gaussian heatmaps around keypoints: the weights of LI and RI."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import ShapeError
+
+__all__ = ["gaussian_heatmaps", "published_heatmaps"]
+
+
+def gaussian_heatmaps(keypoints: Tensor, size: tuple[int, int], sigma: float = 8.0) -> Tensor:
+    """A Gaussian of peak 1 around each keypoint, evaluated exactly at every pixel.
+
+    Args:
+        keypoints: (B, K, 2) as (x, y); a NaN keypoint gives a NaN heatmap.
+        size: (H, W) of the frame the keypoints are in.
+        sigma: standard deviation in pixels of that frame; 8 input px are 2 heatmap px at stride 4 (method section 5).
+
+    Returns:
+        (B, K, H, W) in [0, 1].
+
+    Raises:
+        ShapeError: keypoints of another shape.
+
+    >>> h = gaussian_heatmaps(torch.tensor([[[2.0, 1.0]]]), (4, 5), sigma=1.0)
+    >>> h[0, 0, 1, 2].item(), round(h[0, 0, 1, 3].item(), 4)  # 1 at (x, y) = (2, 1), exp(-1/2) beside it
+    (1.0, 0.6065)
+    """
+    if keypoints.ndim != 3 or keypoints.shape[-1] != 2:
+        raise ShapeError(f"keypoints have shape {tuple(keypoints.shape)}; expected (B, K, 2) as (x, y)")
+    height, width = size
+    x = torch.arange(width, dtype=keypoints.dtype, device=keypoints.device) - keypoints[..., :1]  # (B, K, W)
+    y = torch.arange(height, dtype=keypoints.dtype, device=keypoints.device) - keypoints[..., 1:]  # (B, K, H)
+    return torch.exp(-0.5 * (y / sigma).square())[..., None] * torch.exp(-0.5 * (x / sigma).square())[..., None, :]
+
+
+def published_heatmaps(keypoints: Tensor, size: tuple[int, int], stride: float = 4.0, sigma: float = 2.0) -> Tensor:
+    """The published weight: a Gaussian on the heatmap's grid, resized to the input.
+
+    The heatmap of size (H / stride, W / stride) holds a Gaussian of standard deviation `sigma` heatmap px around
+    keypoint / stride and is resized bilinearly (`align_corners=False`), which moves it by (stride - 1) / 2 input px to the
+    lower right of the exact Gaussian; `gaussian_heatmaps` has neither that shift nor the interpolation.
+
+    Args:
+        keypoints: (B, K, 2) as (x, y), input px.
+        size: (H, W) of the input, px.
+        stride: input px per heatmap px.
+        sigma: heatmap px.
+
+    Returns:
+        (B, K, H, W) in [0, 1].
+
+    >>> published_heatmaps(torch.tensor([[[8.0, 8.0]]]), (32, 32)).shape
+    torch.Size([1, 1, 32, 32])
+    """
+    height, width = size
+    grid = (round(height / stride), round(width / stride))
+    return F.interpolate(gaussian_heatmaps(keypoints / stride, grid, sigma), size, mode="bilinear", align_corners=False)

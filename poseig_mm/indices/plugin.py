@@ -1,0 +1,21 @@
+"""The built-in indices, as a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..plugin.markers import hookimpl
+
+if TYPE_CHECKING:
+    from .base import Index
+
+__all__: list[str] = []
+
+
+@hookimpl
+def poseig_indices() -> Sequence[Index]:
+    """DI, FI, LI (a number a joint) and RI (a number a pair of joints)."""
+    from .builtin import BUILTIN_INDICES
+
+    return [index() for index in BUILTIN_INDICES]

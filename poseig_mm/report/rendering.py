@@ -1,0 +1,191 @@
+"""Blocks of a section as what the templates show; files are written here, markup is made there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ..types import Failure, Gallery, Picture, Section, Table
+from .blocks import Cards, Notices, failure_of
+from .figures import save_figure
+from .tables import Cell, csv_text, latex_text, shown_cells
+
+__all__ = ["Places", "RenderedBlock", "RenderedSection", "Shown", "render_section", "slug"]
+
+MOST_ROWS = 300  # of a table on the page; the CSV has them all
+WIDE = 1.7  # pictures with a larger aspect ratio take a line of their own
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One image on the page."""
+
+    url: str
+    caption: str
+    width: int | None = None
+    height: int | None = None
+
+    @property
+    def wide(self) -> bool:
+        """Whether it takes a line of its own."""
+        return bool(self.width and self.height and self.width > WIDE * self.height)
+
+
+@dataclass(frozen=True)
+class RenderedBlock:
+    """What the template of `kind` needs."""
+
+    kind: str  # 'table' | 'cards' | 'notices' | 'picture' | 'gallery' | 'broken'
+    caption: str = ""
+    columns: tuple[tuple[str, bool], ...] = ()  # (name, numeric)
+    rows: Sequence[Sequence[Cell]] = ()
+    hidden_rows: int = 0
+    links: tuple[tuple[str, str], ...] = ()  # (text, url)
+    images: tuple[Shown, ...] = ()
+
+    @property
+    def facts(self) -> bool:
+        """Whether it is a list of facts (name, value) and not a table to sort."""
+        return [name for name, _ in self.columns] == ["", "value"]
+
+
+@dataclass(frozen=True)
+class RenderedSection:
+    """A section ready for the template."""
+
+    anchor: str
+    title: str
+    lead: str
+    blocks: tuple[RenderedBlock, ...]
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass
+class Places:
+    """Where a report's files go; hands out names that are used once."""
+
+    out: Path  # of index.html
+    figures: Path  # of PNG and PDF
+    _taken: set[str] = field(default_factory=set)
+
+    def name(self, *parts: str) -> str:
+        """A file stem or anchor made of `parts` that nobody else has, also where file names ignore case."""
+        stem = "-".join(filter(None, (slug(p) for p in parts))) or "part"
+        candidate, n = stem, 2
+        while candidate.lower() in self._taken:
+            candidate, n = f"{stem}-{n}", n + 1
+        self._taken.add(candidate.lower())
+        return candidate
+
+    def url(self, path: Path) -> str:
+        """Relative address of a file, for the page."""
+        return quote(Path(os.path.relpath(path.resolve(), self.out.resolve())).as_posix())
+
+
+def slug(text: str) -> str:
+    """Letters, digits, '_' and '-' of `text`, for file names and anchors.
+
+    >>> slug('RI: left/right <b>'), slug('関節')
+    ('RI-left-right-b', '')
+    """
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:60]
+
+
+def render_section(section: Section, places: Places) -> RenderedSection:
+    """Every block that can be shown; one that cannot leaves a sentence in its place and a failure."""
+    anchor = places.name(section.name)
+    blocks: list[RenderedBlock] = []
+    failures: list[Failure] = []
+    try:
+        given = list(section.blocks)
+    except TypeError as error:
+        given = []
+        failures.append(failure_of(error, f"section {section.name}"))
+    for block in given:
+        try:
+            blocks.append(_render(block, anchor, places, failures, section.name))
+        except Exception as error:
+            failures.append(failure_of(error, f"section {section.name}"))
+            what = (
+                getattr(block, "caption", "") if isinstance(block, (Table, Picture, Gallery)) else type(block).__name__
+            )
+            blocks.append(
+                RenderedBlock("broken", f"This part could not be made ({what}): {type(error).__name__}: {error}")
+            )
+    return RenderedSection(anchor, section.title, section.lead, tuple(blocks), tuple(failures))
+
+
+def _render(block: Any, anchor: str, places: Places, failures: list[Failure], section: str) -> RenderedBlock:
+    if isinstance(block, Table):
+        return _table(block, anchor, places)
+    if isinstance(block, Picture):
+        return _picture(block, anchor, places)
+    if isinstance(block, Gallery):
+        return _gallery(block, anchor, places, failures, section)
+    raise TypeError(f"a block is a {type(block).__name__}; expected Table, Picture or Gallery of poseig_mm.types")
+
+
+def _table(table: Table, anchor: str, places: Places) -> RenderedBlock:
+    cells = shown_cells(table)
+    numeric = [any(row[i].numeric for row in cells) for i in range(len(table.columns))]
+    columns = tuple((str(name), n) for name, n in zip(table.columns, numeric, strict=True))
+    kind = "cards" if isinstance(table, Cards) else "notices" if isinstance(table, Notices) else "table"
+    links: tuple[tuple[str, str], ...] = ()
+    if kind != "notices" and cells:
+        stem = places.name(anchor, re.split(r"[.:,\[(]", table.caption)[0])
+        folder = places.out / "assets" / "tables"
+        texts = (("CSV", "csv", csv_text(table)), ("LaTeX", "tex", latex_text(table)))
+        for _, suffix, text in texts:
+            (folder / f"{stem}.{suffix}").write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+        links = tuple((label, places.url(folder / f"{stem}.{suffix}")) for label, suffix, _ in texts)
+    hidden = max(0, len(cells) - MOST_ROWS)
+    return RenderedBlock(kind, str(table.caption), columns, cells[:MOST_ROWS], hidden, links)
+
+
+def _picture(picture: Picture, anchor: str, places: Places) -> RenderedBlock:
+    stem = places.name(anchor, picture.name)
+    if isinstance(picture.figure, (str, Path)):
+        shown = _image(Path(picture.figure), picture.caption, stem, places)
+        return RenderedBlock("picture", picture.caption, images=(shown,))
+    saved = save_figure(picture.figure, stem, places.out / "assets" / "figures", places.figures)
+    links = (("PDF", places.url(saved.pdf)), ("PNG", places.url(saved.png)))
+    shown = Shown(places.url(saved.page), picture.caption, saved.width, saved.height)
+    return RenderedBlock("picture", picture.caption, links=links, images=(shown,))
+
+
+def _gallery(gallery: Gallery, anchor: str, places: Places, failures: list[Failure], section: str) -> RenderedBlock:
+    """An image that is missing or unreadable is left out, the others are shown."""
+    images = []
+    for path, caption in gallery.images:
+        try:
+            images.append(_image(Path(path), str(caption), places.name(anchor, Path(path).stem), places))
+        except Exception as error:
+            failures.append(failure_of(error, f"section {section}"))
+    return RenderedBlock("gallery", str(gallery.caption), images=tuple(images))
+
+
+def _image(path: Path, caption: str, stem: str, places: Places) -> Shown:
+    """An image beside the page; one that lies elsewhere is copied there."""
+    from PIL import Image
+
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise ValueError(f"{path} is not an image that browsers show; expected one of {', '.join(IMAGE_SUFFIXES)}")
+    width = height = None
+    if path.suffix.lower() == ".svg":
+        path.stat()
+    else:
+        with Image.open(path) as image:
+            width, height = image.size
+    assets = (places.out / "assets").resolve()
+    if assets not in path.resolve().parents:
+        target = assets / "pictures" / f"{stem}{path.suffix.lower()}"
+        shutil.copyfile(path, target)
+        path = target
+    return Shown(places.url(path), caption, width, height)

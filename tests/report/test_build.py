@@ -1,0 +1,134 @@
+"""Sections of others: what is broken becomes a failure, what is not is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from poseig_mm.errors import StoreError
+from poseig_mm.report.build import build_report
+from poseig_mm.report.plugin import poseig_report_sections
+from poseig_mm.types import Failure, Gallery, Picture, Section, Table
+
+from .synthetic import make_store, record
+
+
+class Unsaveable(Figure):
+    """A figure that cannot be drawn."""
+
+    def savefig(self, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("cannot be drawn")
+
+
+GOOD = Section("good", "Good", "All is well.", (Table("t", ("a",), ((1,),)),), order=400)
+
+
+def text_of(work: Path, *sections: Any, **more: Any) -> str:
+    store = make_store(work, [record(0)])
+    return build_report(store, sections, **more).read_text(encoding="utf-8")
+
+
+def test_sections_are_sorted_by_order_then_name(tmp_path: Path) -> None:
+    """The order given is not the order shown."""
+    html = text_of(tmp_path, Section("b", "B", order=5), Section("c", "C", order=1), Section("a", "A", order=5))
+    assert html.index('id="c"') < html.index('id="a"') < html.index('id="b"')
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (Section("x", "X", blocks=(Picture("p", "P", Unsaveable()),)), "cannot be drawn"),
+        (Section("x", "X", blocks=(Picture("p", "P", "no figure"),)), "no figure"),  # type: ignore[arg-type]
+        (Section("x", "X", blocks=(Table("t", ("a", "b"), ((1,),)),)), "row 0 has 1 cells, expected 2"),
+        (Section("x", "X", blocks=("text",)), "a block is a str"),  # type: ignore[arg-type]
+        (Section("x", "X", blocks=7), "not iterable"),  # type: ignore[arg-type]
+        (Section("x", "X", blocks=(Gallery("g", ((Path("/nowhere/a.png"), "gone"),)),)), "/nowhere/a.png"),
+        (Section("x", "X", blocks=(Gallery("g", ((Path("run.json"), "not an image"),)),)), "not an image"),
+        (Section("x", 3), "`title` is 3"),  # type: ignore[arg-type]
+        (Section("x", "X", order="late"), "`order` is"),  # type: ignore[arg-type]
+        (Section("good", "Twice"), "two sections are named"),
+        ({"title": "a dict"}, "expected poseig_mm.Section"),
+        (None, "expected poseig_mm.Section"),
+    ],
+)
+def test_a_broken_section_is_a_failure_and_the_others_are_shown(tmp_path: Path, broken: Any, said: str) -> None:
+    """Whatever a plugin returns: the page is built, says what is wrong, and holds the good section."""
+    html = text_of(tmp_path, GOOD, broken)
+    assert "All is well." in html
+    failures = html[html.index('id="failures"') :]
+    assert said in failures.replace("&#39;", "'")
+
+
+def test_good_blocks_of_a_broken_section_are_shown(tmp_path: Path) -> None:
+    """One bad figure does not take the table beside it along."""
+    section = Section("x", "X", blocks=(Picture("p", "P", Unsaveable()), Table("t", ("a",), (("still here",),))))
+    assert "still here" in text_of(tmp_path, section)
+
+
+def test_failures_of_the_session_are_listed(tmp_path: Path) -> None:
+    """Plugins that raised before the report was built stand on the page."""
+    html = text_of(tmp_path, GOOD, failures=(Failure("report", "my plugin broke", "KeyError", plugin="mine"),))
+    assert "my plugin broke" in html
+
+
+def test_a_built_in_section_that_raises_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The built-ins come from one hook, yet fail one by one."""
+
+    def broken(store: object) -> Section:
+        raise ZeroDivisionError("no indices today")
+
+    monkeypatch.setattr("poseig_mm.report.indices.indices_section", broken)
+    store = make_store(tmp_path, [record(0)])
+    html = build_report(store, poseig_report_sections(store, {})).read_text(encoding="utf-8")
+    assert html.count("<section") == 5
+    assert html.count("no indices today") == 2  # in its place, and among the failures
+
+
+def test_pictures_of_others_are_copied_beside_the_page(tmp_path: Path) -> None:
+    """Images from anywhere, with the same names and odd ones, each end up in assets/ under a name of their own."""
+    paths = []
+    for i in range(2):
+        folder = tmp_path / f"elsewhere {i}"
+        folder.mkdir()
+        paths.append(folder / "a b&ü.png")
+        Image.new("RGB", (4, 3), (i, 0, 0)).save(paths[-1])
+    section = Section("x", "X", blocks=(Gallery("g", tuple((p, "c") for p in paths)), Picture("p", "P", paths[0])))
+    html = text_of(tmp_path / "work", section)
+    copied = sorted((tmp_path / "work/report/assets/pictures").iterdir())
+    assert len(copied) == 3
+    assert all(f"assets/pictures/{p.name}" in html for p in copied)
+
+
+def test_figures_of_the_same_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    """Also where only the case differs, for file systems that ignore it."""
+    section = Section("x", "X", blocks=tuple(Picture(n, "c", Figure()) for n in ("p", "p", "P")))
+    text_of(tmp_path, section)
+    assert len(list((tmp_path / "figures").glob("*.pdf"))) == 3
+
+
+def test_a_report_elsewhere_keeps_everything_in_its_place(tmp_path: Path) -> None:
+    """With an `out` outside the work dir nothing is written around it, and gallery pictures come along."""
+    store = make_store(tmp_path / "work", [record(0)])
+    out = tmp_path / "far" / "page"
+    index = build_report(store, poseig_report_sections(store, {}), out)
+    assert index == out / "index.html"
+    assert sorted(p.name for p in (tmp_path / "far").iterdir()) == ["page"]
+    assert list((out / "figures").glob("*.pdf"))
+    assert list((out / "assets/pictures").glob("*strip*.jpg"))
+
+
+def test_a_place_that_cannot_be_written_is_a_store_error(tmp_path: Path) -> None:
+    """The message names the place."""
+    store = make_store(tmp_path / "work", [record(0)])
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match=r"cannot write the report to .*file"):
+        build_report(store, [GOOD], tmp_path / "file" / "report")
+
+
+def test_text_that_utf8_cannot_hold_does_not_break_the_page(tmp_path: Path) -> None:
+    """A lone surrogate, as undecodable file names have, is written escaped."""
+    assert r"\udcff" in text_of(tmp_path, Section("x", "X", "bad \udcff name"))

@@ -1,0 +1,77 @@
+"""Cells, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poseig_mm.report.tables import NOTHING, csv_text, latex_text, show, shown_cells
+from poseig_mm.types import Table
+
+ESTIMATE = SimpleNamespace(n=5, mean=1.25, low=1.0, high=1.5)
+
+
+@given(st.lists(st.tuples(st.text(st.characters(exclude_categories=["Cs"])), st.floats(allow_nan=False)), max_size=5))
+def test_csv_gives_back_every_text_and_number(rows: list[tuple[str, float]]) -> None:
+    """Quoting, line breaks and the last digit survive."""
+    text = csv_text(Table("", ("a", "b"), tuple(rows)))
+    header, *read = csv.reader(io.StringIO(text, newline=""))
+    assert header == ["a", "b"]
+    assert [r[0] for r in read] == [r[0] for r in rows]
+    assert [float(r[1]) for r in read] == [r[1] for r in rows]
+
+
+def test_an_estimate_is_one_cell_and_four_columns() -> None:
+    """Mean with its interval on the page; mean, low, high and n in the file; a plain number leaves the rest empty."""
+    cell = show(ESTIMATE)
+    assert (cell.text, cell.aside, cell.sort) == ("1.25", "[1.00, 1.50]", 1.25)
+    text = csv_text(Table("", ("g", "DI"), (("a", ESTIMATE), ("b", 2.0))))
+    assert text.splitlines() == ["g,DI,DI low,DI high,DI n", "a,1.25,1.0,1.5,5", "b,2.0,,,"]
+
+
+def test_an_estimate_without_interval_or_mean() -> None:
+    """One value: no interval; none: a dash, and nothing to sort by."""
+    one = SimpleNamespace(n=1, mean=2.0, low=math.nan, high=math.nan)
+    none = SimpleNamespace(n=0, mean=math.nan, low=math.nan, high=math.nan)
+    assert (show(one).text, show(one).aside) == ("2.00", "")
+    assert (show(none).text, show(none).aside, show(none).sort) == (NOTHING, "", None)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (-1.5, 1, "\u22121.5"),
+        (0.0004, 2, "4.0e-04"),
+        (0.0, 2, "0.00"),
+        (np.float32(0.5), 2, "0.50"),
+        (np.int64(3), 2, "3"),
+        (math.inf, 2, "\u221e"),
+        (-math.inf, 2, "\u2212\u221e"),
+    ],
+)
+def test_numbers_as_they_are_shown(value: float, digits: int, text: str) -> None:
+    """A number that is not 0 is never shown as 0; minus is a minus; integers have no decimals."""
+    assert show(value, digits).text == text
+
+
+def test_a_row_of_another_length_is_named() -> None:
+    """The error says which row of which table."""
+    with pytest.raises(ValueError, match=r"table 'T': row 1 has 3 cells, expected 2"):
+        shown_cells(Table("T", ("a", "b"), ((1, 2), (1, 2, 3))))
+
+
+def test_latex_escapes_what_tex_would_read() -> None:
+    """Names with special characters and line breaks stay text, and intervals stand beside the mean."""
+    text = latex_text(Table("a\nb", ("x_1", "DI"), (("50% & {more} \\ #$~^", ESTIMATE),)))
+    assert r"\caption{a b}" in text
+    assert r"x\_1 & DI \\" in text
+    assert r"50\% \& \{more\} \textbackslash{} \#\$\textasciitilde{}\textasciicircum{}" in text
+    assert r"1.25 {\scriptsize [1.00, 1.50]}" in text
+    assert r"\begin{tabular}{lr}" in text

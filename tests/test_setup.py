@@ -1,0 +1,255 @@
+"""Installation: the environment of `make`, and that installing this package changes nobody else's."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from collections import namedtuple
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from poseig_mm.compat import INSTALL_COMMANDS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+OPENMMLAB = {"torch", "torchvision", "mmengine", "mmcv", "mmcv-lite", "mmdet", "mmpose"}
+Disk = namedtuple("Disk", "total used free")
+
+
+def requirements(path: Path) -> list[str]:
+    """The lines of a requirement file, without comments."""
+    lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
+    return [line for line in lines if line]
+
+
+def project(path: Path) -> dict[str, list[str]]:
+    return dict(tomllib.loads(path.read_text())["project"])
+
+
+@pytest.fixture
+def setup_env() -> ModuleType:
+    """tools/setup_env.py as a module."""
+    spec = importlib.util.spec_from_file_location("setup_env", ROOT / "tools" / "setup_env.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def house(setup_env: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small repository in place of ours, in which pip succeeds at once; `calls.txt` has a line for each call."""
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "10-first.txt").write_text("six\n")
+    (tmp_path / "requirements" / "constraints.txt").write_text("")
+    (tmp_path / "plugins" / "mine").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "plugins" / "mine"):
+        (folder / "pyproject.toml").write_text("[project]\n")
+    monkeypatch.setattr(setup_env, "ROOT", tmp_path)
+
+    def pip(python: Path, arguments: list[str], log: Path) -> None:
+        with open(tmp_path / "calls.txt", "a") as file:
+            file.write(" ".join(arguments).replace(str(tmp_path), ".") + "\n")
+
+    monkeypatch.setattr(setup_env, "pip", pip)
+    return tmp_path
+
+
+def calls(house: Path) -> list[str]:
+    """The pip calls since the last time."""
+    path = house / "calls.txt"
+    lines = path.read_text().splitlines() if path.exists() else []
+    path.write_text("")
+    return lines
+
+
+@pytest.fixture
+def fake_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`fake_python("python3.11", "3.11", venv=False)` puts a Python of that version on an otherwise empty PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("PYTHON", raising=False)
+
+    def make(name: str, version: str, venv: bool = True) -> None:
+        (folder / name).write_text(f"#!/bin/sh\necho {version}\nexit {0 if venv else 1}\n")
+        (folder / name).chmod(0o755)
+
+    return make
+
+
+# ---- what is missing is said in one line ------------------------------------------------------------------------------
+
+
+def test_the_first_supported_python_is_taken(setup_env: ModuleType, fake_python: Callable[..., None]) -> None:
+    """3.11 before 3.10; one without venv is passed over for one that has it."""
+    fake_python("python3", "3.10")
+    assert setup_env.find_python() == "python3"
+    fake_python("python3.10", "3.10")
+    assert setup_env.find_python() == "python3.10"
+    fake_python("python3.11", "3.11", venv=False)
+    assert setup_env.find_python() == "python3.10"
+    fake_python("python3.11", "3.11")
+    assert setup_env.find_python() == "python3.11"
+
+
+def test_another_python_is_refused(setup_env: ModuleType, fake_python: Callable[..., None]) -> None:
+    """With what was found, what is needed, and how to name one."""
+    fake_python("python3", "3.12")
+    expected = r"^Python 3\.10 or 3\.11 is needed, found python3 is 3\.12: install python3\.11, or .*PYTHON=.*$"
+    with pytest.raises(setup_env.SetupError, match=expected):
+        setup_env.find_python()
+
+
+def test_a_python_without_venv_is_named(setup_env: ModuleType, fake_python: Callable[..., None]) -> None:
+    """Debian splits it off."""
+    fake_python("python3.11", "3.11", venv=False)
+    with pytest.raises(setup_env.SetupError, match=r"^python3\.11 \(3\.11\) has no venv module: sudo apt install"):
+        setup_env.find_python()
+
+
+def test_a_full_disk_is_said_before_anything_is_installed(
+    setup_env: ModuleType, house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what is needed and what there is."""
+    monkeypatch.setattr(setup_env.shutil, "disk_usage", lambda path: Disk(0, 0, 3.9e9))
+    monkeypatch.setattr(setup_env, "has_gpu", lambda: False)
+    with pytest.raises(setup_env.SetupError, match=r"^4 GB of free disk space are needed at .*, found 3\.9 GB$"):
+        setup_env.setup(house / ".venv", editable=True)
+    assert not (house / ".venv").exists()
+    assert calls(house) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("WARNING: Retrying after NewConnectionError(...)\nERROR: No matching distribution found", "no network: "),
+        ("ERROR: Could not install: [Errno 28] No space left on device", "the disk is full "),
+        ("ERROR: first\nERROR: No matching distribution found for six", "pip failed: ERROR: No matching"),
+    ],
+)
+def test_a_failure_of_pip_is_said_in_one_line(setup_env: ModuleType, tmp_path: Path, said: str, expected: str) -> None:
+    """Its own words are in the log."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\ncat <<'EOF'\n{said}\nEOF\nexit 1\n")
+    python.chmod(0o755)
+    with pytest.raises(setup_env.SetupError) as caught:
+        setup_env.pip(python, ["six"], tmp_path / "log")
+    assert str(caught.value).startswith(expected)
+    assert "\n" not in str(caught.value)
+    assert said in (tmp_path / "log").read_text()
+
+
+# ---- again, and after an interruption ---------------------------------------------------------------------------------
+
+
+def test_it_installs_once_and_again_only_when_something_changed(setup_env: ModuleType, house: Path) -> None:
+    """Requirements in their order, then the package and its plugins; a changed or new project is installed again."""
+    venv = house / ".venv"
+    steps = [
+        "-c ./requirements/constraints.txt -r ./requirements/10-first.txt",
+        "--no-deps --no-build-isolation -e . -e ./plugins/mine",
+    ]
+    setup_env.setup(venv, editable=True)
+    assert calls(house) == steps
+    setup_env.setup(venv, editable=True)
+    assert calls(house) == []
+    (house / "plugins" / "mine" / "pyproject.toml").write_text("[project]\nname = 'other'\n")
+    setup_env.setup(venv, editable=True)
+    assert calls(house) == steps
+    (house / "requirements" / "20-models.no-deps.txt").write_text("six\n")
+    setup_env.setup(venv, editable=False)
+    assert calls(house) == [
+        steps[0],
+        "--no-deps -c ./requirements/constraints.txt -r ./requirements/20-models.no-deps.txt",
+    ]
+
+
+def test_an_interrupted_installation_goes_on(
+    setup_env: ModuleType, house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was whole stays, what was half is forgotten, and only a whole installation counts as done."""
+    with monkeypatch.context() as patch:
+        patch.setattr(setup_env, "pip", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            setup_env.setup(house / ".venv", editable=True)
+    (site,) = (house / ".venv").glob("lib/python3*/site-packages")
+    (site / "whole-1.0.dist-info").mkdir()
+    (site / "whole-1.0.dist-info" / "INSTALLER").write_text("pip\n")
+    (site / "half-1.0.dist-info").mkdir()
+    setup_env.setup(house / ".venv", editable=True)
+    assert len(calls(house)) == 2
+    assert (site / "whole-1.0.dist-info").exists()
+    assert not (site / "half-1.0.dist-info").exists()
+
+
+def test_an_environment_from_elsewhere_is_made_anew(
+    setup_env: ModuleType, house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copied .venv would import the package of the place it comes from."""
+    setup_env.setup(house / ".venv", editable=True)
+    (house / ".venv" / "mark").touch()
+    (house / ".venv" / "setup.stamp").write_text("/somewhere/else\nabc\n")
+    setup_env.setup(house / ".venv", editable=True)
+    assert not (house / ".venv" / "mark").exists()
+    assert (house / ".venv" / "bin" / "python").exists()
+
+
+# ---- in somebody's own environment ------------------------------------------------------------------------------------
+
+
+def test_torch_and_mmpose_are_no_dependencies() -> None:
+    """Of this package and of its plugins: pip never replaces a torch or an mmpose that is there."""
+    named = {
+        re.split(r"[^\w.-]", requirement)[0].lower()
+        for path in [ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml")]
+        for requirement in [
+            *project(path)["dependencies"],
+            *sum(dict(project(path).get("optional-dependencies", {})).values(), []),
+        ]
+    }
+    assert "pluggy" in named
+    assert named & OPENMMLAB == set()
+
+
+def test_installing_this_package_changes_no_other(tmp_path: Path) -> None:
+    """pip's own plan for `pip install -e .` here is this package alone."""
+    report = tmp_path / "report.json"
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-build-isolation", "--quiet", "--no-index"]
+    done = subprocess.run([*command, "--report", str(report), "-e", str(ROOT)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [item["metadata"]["name"] for item in json.loads(report.read_text())["install"]] == ["poseig-mm"]
+
+
+def test_the_commands_of_the_error_are_those_that_are_proven() -> None:
+    """compat.py tells people what requirements/ installs, in its order, without dependencies where it does."""
+    files = sorted((ROOT / "requirements").glob("[0-9]*.txt"))
+    proven = [(line, path.name.endswith(".no-deps.txt")) for path in files for line in requirements(path)]
+    told = [
+        (word.strip("'"), "--no-deps" in command)
+        for command in INSTALL_COMMANDS.values()
+        for word in command.split("pip install ")[1].replace("--no-deps", "").split()
+    ]
+    looser = {"scipy": "scipy>=1.10", "matplotlib": "matplotlib>=3.7"}
+    places = [proven.index((looser.get(word, word), alone)) for word, alone in told]
+    assert places == sorted(places)
+
+
+def test_what_the_package_depends_on_is_what_the_environment_gets() -> None:
+    """pyproject.toml and requirements/ do not drift apart, also for the tests."""
+    files = (ROOT / "requirements").glob("[0-9]*.txt")
+    installed = {re.split(r"[^\w.-]", line)[0] for path in files for line in requirements(path)}
+    settings = project(ROOT / "pyproject.toml")
+    wanted = [*settings["dependencies"], *dict(settings["optional-dependencies"])["test"]]
+    assert {re.split(r"[^\w.-]", line)[0] for line in wanted} - installed == set()
