@@ -205,7 +205,7 @@ def _print_summary(store: Any, work_dir: Path) -> None:
     for column in columns:
         table.add_column(column, justify="right")
     shown = joints.filter(pl.col("visible")).with_columns(pl.col(columns).fill_nan(None))
-    groups = shown.filter(pl.col("group") != "").group_by("group", maintain_order=True).mean()
+    groups = shown.filter(pl.col("group") != "").group_by("group", maintain_order=True).agg(pl.col(columns).mean())
     for row in [*groups.iter_rows(named=True), {"group": "all", **shown.select(pl.col(columns).mean()).to_dicts()[0]}]:
         table.add_row(row["group"], *("-" if row[c] is None else f"{row[c]:.3g}" for c in columns))
     console = Console()

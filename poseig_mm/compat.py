@@ -31,7 +31,7 @@ OPERATORS = ("nms", "qnms")  # of torchvision, described by it at import whether
 FULL_MMCV = "pip uninstall -y mmcv-lite && pip install -U openmim && mim install 'mmcv>=2.0.1,<2.2'"
 
 INSTALL_COMMANDS: dict[str, str] = {
-    "setuptools": "pip install 'setuptools>=68,<81'",
+    "setuptools": "pip install 'setuptools>=77,<81'",
     "torch": "pip install torch==2.13.0",
     "torchvision": "pip install torchvision==0.28.0 --no-deps",
     "numpy": "pip install numpy==1.26.4 'opencv-python<4.12'",

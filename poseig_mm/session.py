@@ -257,7 +257,7 @@ class Session:
         if earlier and earlier.get("n"):
             adapter.beta = earlier["beta"]
             return dict(earlier)
-        images = []
+        images: list[Tensor] = []
         for i in range(len(source)):
             if len(images) == CALIBRATION_SAMPLES:
                 break
@@ -453,7 +453,7 @@ class Session:
         prediction: Tensor,
         adapter: CoordinateAdapter,
     ) -> tuple[dict[str, Tensor], list[list[str]]]:
-        size = attribution.maps.shape[-2:]
+        size = (int(attribution.maps.shape[-2]), int(attribution.maps.shape[-1]))
         points = reference[..., :2]
         exact = self.settings.attribution.locality == "exact"
         heatmaps = gaussian_heatmaps(points, size) if exact else published_heatmaps(points, size, adapter.stride or 4)
@@ -474,8 +474,11 @@ class Session:
             self.indices,
             inputs,
             attribution.reasons,
-            on_error=lambda name, error: self.host.record(error, "index", plugin=name),
+            on_error=self._index_failed,
         )
+
+    def _index_failed(self, name: str, error: Exception) -> None:
+        self.host.record(error, "index", plugin=name)
 
     # ---- small things ------------------------------------------------------------------------------------------------
 

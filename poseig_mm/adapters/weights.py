@@ -25,6 +25,7 @@ SHOWN = 3  # keys of each kind named in a message
 class _Mismatch:
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
+    unconverted: list[str] = field(default_factory=list)  # what a module's conversion of old names failed on
     shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)  # key -> file, model
 
 
@@ -55,17 +56,18 @@ def load_weights(
     tolerated = [k for k in (*found.missing, *found.unexpected) if _only_for_training(k)]
     found.missing = [k for k in found.missing if not _only_for_training(k)]
     found.unexpected = [k for k in found.unexpected if not _only_for_training(k)]
-    if found.missing and probe and not _reach_output(model, found.missing, probe):
+    if found.missing and probe and not found.unconverted and not _reach_output(model, found.missing, probe):
         tolerated += found.missing
         found.missing = []
     if tolerated:
         logger.info("%s: %d keys do not match but reach no prediction, e.g. %s", source, len(tolerated), tolerated[0])
-    if not (found.missing or found.unexpected or found.shapes):
+    if not (found.missing or found.unexpected or found.shapes or found.unconverted):
         return
-    other = None if found.missing or found.unexpected else _other_count(found.shapes, keypoints)
+    other = None if found.missing or found.unexpected or found.unconverted else _other_count(found.shapes, keypoints)
     details = [
         _listed(len(found.missing), "missing in the checkpoint", found.missing),
         _listed(len(found.unexpected), "unknown to the model", found.unexpected),
+        _listed(len(found.unconverted), "not convertible", found.unconverted),
         _listed(
             len(found.shapes),
             "of another shape",
@@ -89,10 +91,17 @@ def _load(model: nn.Module, state: dict[str, Tensor], metadata: Mapping[str, Any
     found, ignored = _Mismatch(), list[str]()
 
     def load(module: nn.Module, state: dict[str, Tensor], prefix: str) -> None:
-        # Pre-hooks, which convert old names, change `state` in here.
-        module._load_from_state_dict(
-            state, prefix, metadata.get(prefix[:-1], {}), True, found.missing, found.unexpected, ignored
-        )
+        names = set(state)
+        try:  # pre-hooks, which convert old names, change `state` in here
+            module._load_from_state_dict(
+                state, prefix, metadata.get(prefix[:-1], {}), True, found.missing, found.unexpected, ignored
+            )
+        except Exception as error:  # such a hook gave up on the names: MMPose's assert what they expect
+            own_keys = {prefix + key for key in module.state_dict()}
+            found.missing += sorted(own_keys - names)
+            found.unexpected += sorted(names - own_keys)
+            found.unconverted.append(f"{prefix}* by {type(module).__name__}, {type(error).__name__}")
+            return
         for name, own in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
             given = state.get(prefix + name)
             if given is not None and given.shape != own.shape:

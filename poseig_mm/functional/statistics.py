@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import ShapeError
+from ..errors import ConfigError, ShapeError
 
 __all__ = ["Estimate", "bootstrap_mean"]
 
-_CHUNK = 20_000_000  # drawn indices held at once
+_CHUNK = 131_072  # drawn labels held at once (1 MiB): what fits a cache is ten times faster than what does not
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,13 @@ def bootstrap_mean(
 
     Raises:
         ShapeError: groups of another length.
+        ConfigError: no resamples, or a level that is not between 0 and 1.
 
     >>> bootstrap_mean([1.0, 3.0, float('nan')]).mean
     2.0
     """
+    if n_resamples < 1 or not 0 < level < 1:
+        raise ConfigError(f"n_resamples is {n_resamples} and level {level}; expected at least 1, and between 0 and 1")
     x = np.asarray(values, dtype=np.float64).ravel()
     keep = np.isfinite(x)
     labels = np.arange(len(x)) if groups is None else np.asarray(groups).ravel()
@@ -65,7 +68,7 @@ def bootstrap_mean(
     mean, std = float(x.mean()), float(x.std(ddof=1)) if n > 1 else math.nan
     _, inverse = np.unique(labels[keep], return_inverse=True)
     counts = np.bincount(inverse).astype(np.float64)
-    sums = np.bincount(inverse, weights=x - mean)  # centred: no loss of digits
+    sums = np.asarray(np.bincount(inverse, weights=x - mean), dtype=np.float64)  # centred: no loss of digits
     if len(counts) < 2:
         return Estimate(n, mean, std, math.nan, math.nan)
     means = mean + _resampled_ratios(sums, counts, n_resamples, seed)
@@ -76,10 +79,10 @@ def bootstrap_mean(
 def _resampled_ratios(
     sums: NDArray[np.float64], counts: NDArray[np.float64], n_resamples: int, seed: int
 ) -> NDArray[np.float64]:
-    """sum of sums / sum of counts over groups drawn with replacement, (n_resamples,)."""
+    """Sum of sums over sum of counts of as many groups, drawn with replacement, (n_resamples,); chunks draw the same."""
     rng, m = np.random.default_rng(seed), len(sums)
     ratios, step = [], max(1, _CHUNK // m)
     for start in range(0, n_resamples, step):
         drawn = rng.integers(0, m, (min(step, n_resamples - start), m))
-        ratios.append(sums[drawn].sum(1) / counts[drawn].sum(1))
+        ratios.append(sums.take(drawn).sum(1) / counts.take(drawn).sum(1))
     return np.concatenate(ratios)

@@ -170,33 +170,32 @@ def trust_plot(residuals: Array, map_errors: Array, threshold: float, tolerance:
     """Cumulative distributions of the relative completeness residual and of the map error estimate over joints."""
     with figure_style():
         figure, axes = new_figure(9.0, 2.9, 1, 2)
-        panels = (
-            (axes[0], residuals, threshold, "completeness residual, relative", "flagged above", PALETTE[0]),
-            (axes[1], map_errors, tolerance, "map error estimate", "asked for", PALETTE[4]),
-        )
-        for axis, values, line, title, word, color in panels:
-            axis.set_title(title)
-            axis.set_ylim(0, 102)
-            axis.set_ylabel("joints at or below (%)")
-            if not values.size:
-                axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
-                axis.set_xticks([])
-                continue
-            ordered = np.sort(values)
-            share = 100 * np.arange(1, ordered.size + 1) / ordered.size
-            axis.step(np.r_[0.0, ordered], np.r_[0.0, share], where="post", color=color, lw=2)
-            right = max(float(np.quantile(ordered, 0.99)) * 1.08, (line or 0.0) * 1.35, 1e-6)
-            axis.set_xlim(0, right)
-            if line is not None:
-                axis.axvline(line, color="#444", lw=0.9, ls=(0, (4, 3)))
-                room = line < 0.7 * right
-                axis.annotate(
-                    f"{word} {line:g}", (line, 4), xytext=(4 if room else -4, 0), textcoords="offset points",
-                    color="#444", fontsize=8, ha="left" if room else "right",
-                )  # fmt: skip
-            median = float(np.median(ordered))
-            axis.plot([median], [50], "o", color=color, ms=6, mec="white", zorder=4)
-            axis.annotate(
-                f"median {median:.3g}", (median, 50), xytext=(8, -4), textcoords="offset points", fontsize=8.5, va="top"
-            )
+        axes[0].set_xscale("log")
+        _cumulative(axes[0], np.maximum(residuals, 1e-4), threshold, "flagged above", PALETTE[0])
+        _cumulative(axes[1], map_errors, tolerance, "asked for", PALETTE[4])
+        axes[0].set_title("completeness residual, relative")
+        axes[1].set_title("map error estimate")
     return figure
+
+
+def _cumulative(axis: Axes, values: Array, line: float | None, word: str, color: str) -> None:
+    """Share of `values` at or below x, their median, and a limit where there is one."""
+    axis.set_ylim(0, 102)
+    axis.set_ylabel("joints at or below (%)")
+    if not values.size:
+        axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
+        axis.set_xticks([])
+        return
+    ordered = np.sort(values)
+    share = 100 * np.arange(1, ordered.size + 1) / ordered.size
+    right = max(float(ordered[-1]), line or 0.0, 1e-3) * 1.3
+    left = float(ordered[0]) / 1.5 if axis.get_xscale() == "log" else 0.0
+    axis.step(np.r_[left, ordered, right], np.r_[0.0, share, 100.0], where="post", color=color, lw=2)
+    axis.set_xlim(left, right)
+    note: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8.5, "va": "center"}
+    if line is not None:
+        axis.axvline(line, color="#444", lw=0.9, ls=(0, (4, 3)))
+        axis.annotate(f"{word} {line:g}", (line, 5), xytext=(-4, 0), ha="right", color="#444", **note)
+    median = float(np.median(ordered))
+    axis.plot([median], [50], "o", color=color, ms=6, mec="white", zorder=4)
+    axis.annotate(f"median {median:.3g}", (median, 50), xytext=(-8, 4), ha="right", **note)

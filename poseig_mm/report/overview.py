@@ -165,7 +165,6 @@ def _trust(store: Store, joints: pl.DataFrame) -> Table:
         "How trustworthy: the distribution over joints.",
         ("check", "joints", "median", "90 %", "limit", "above limit (%)", "meaning"),
         tuple(rows),
-        3,
     )
 
 

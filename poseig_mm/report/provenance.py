@@ -46,7 +46,7 @@ def provenance_section(store: Store) -> Section:
     ):
         if rows:
             blocks.append(Table(caption, columns, tuple(rows)))
-    lead = "What it takes to make these numbers again; the resolved configuration lies beside this report as config.py."
+    lead = "What it takes to make these numbers again; the resolved configuration is config.py in the work dir."
     return Section("provenance", "Provenance", lead, tuple(blocks), 950)
 
 

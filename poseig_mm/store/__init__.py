@@ -3,11 +3,10 @@
 from .maps import MapMode, MapPolicy, pool
 from .reader import Store
 from .run_file import json_safe
-from .schema import RELATIONS_SCHEMA, SAMPLES_SCHEMA, SampleRecord, joints_schema, rows_to_frame
+from .schema import SAMPLES_SCHEMA, SampleRecord, joints_schema, relations_schema, rows_to_frame
 from .writer import StoreWriter
 
 __all__ = [
-    "RELATIONS_SCHEMA",
     "SAMPLES_SCHEMA",
     "MapMode",
     "MapPolicy",
@@ -17,5 +16,6 @@ __all__ = [
     "joints_schema",
     "json_safe",
     "pool",
+    "relations_schema",
     "rows_to_frame",
 ]

@@ -14,7 +14,7 @@ from poseig_mm.errors import StoreError
 from .atomic import make_dir, publish, remove
 from .maps import MapPlan
 from .parts import encode_table, file_entry
-from .schema import RELATIONS_SCHEMA, SAMPLES_SCHEMA, Row, SampleRecord, Schema, rows_to_frame
+from .schema import SAMPLES_SCHEMA, Row, SampleRecord, Schema, rows_to_frame
 
 __all__ = ["Batch", "make_batch", "publish_batch", "study_frame"]
 
@@ -28,7 +28,9 @@ class Batch:
     tables: Mapping[str, pl.DataFrame]  # 'joints', 'relations', 'studies/<name>'
 
 
-def make_batch(records: Sequence[SampleRecord], study_rows: Mapping[str, Sequence[Row]], joints: Schema) -> Batch:
+def make_batch(
+    records: Sequence[SampleRecord], study_rows: Mapping[str, Sequence[Row]], schemas: Mapping[str, Schema]
+) -> Batch:
     """Check `records` and make their tables; of `study_rows`, those of other samples are left out.
 
     Raises:
@@ -39,8 +41,8 @@ def make_batch(records: Sequence[SampleRecord], study_rows: Mapping[str, Sequenc
             if row.get("sample_id") != record.sample_id:
                 raise StoreError(f"sample {record.sample_id!r} has a row whose sample_id is {row.get('sample_id')!r}")
     tables = {
-        "joints": rows_to_frame("joints", [row for r in records for row in r.joints], joints),
-        "relations": rows_to_frame("relations", [row for r in records for row in r.relations], RELATIONS_SCHEMA),
+        "joints": rows_to_frame("joints", [row for r in records for row in r.joints], schemas["joints"]),
+        "relations": rows_to_frame("relations", [row for r in records for row in r.relations], schemas["relations"]),
     }
     ids = {record.sample_id for record in records}
     for name, rows in study_rows.items():

@@ -17,7 +17,7 @@ from poseig_mm.types import Failure, JointGroups
 
 from .parts import Inventory, part_files, scan_parts, whole_stem
 from .run_file import failures_path, read_failures, read_run, run_path
-from .schema import RELATIONS_SCHEMA, SAMPLES_SCHEMA, Schema, joints_schema
+from .schema import SAMPLES_SCHEMA, Schema, joints_schema, relations_schema
 
 __all__ = ["Store"]
 
@@ -79,7 +79,8 @@ class Store:
 
     def relations(self) -> pl.DataFrame:
         """The `relations` table: one row a sample and pair of joints with its RI."""
-        return self._scan("relations", RELATIONS_SCHEMA).collect()
+        extra = self.run.get("store", {}).get("extra_relations", ())
+        return self._scan("relations", relations_schema(extra)).collect()
 
     @property
     def studies(self) -> tuple[str, ...]:

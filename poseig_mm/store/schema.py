@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from poseig_mm.errors import StoreError, did_you_mean
 
-__all__ = ["RELATIONS_SCHEMA", "SAMPLES_SCHEMA", "SampleRecord", "joints_schema", "rows_to_frame"]
+__all__ = ["RELATIONS_SCHEMA", "SAMPLES_SCHEMA", "SampleRecord", "joints_schema", "relations_schema", "rows_to_frame"]
 
 Row = Mapping[str, Any]
 Schema = dict[str, pl.DataType]
@@ -79,10 +79,27 @@ def joints_schema(dimensions: int = 2, extra_indices: Sequence[str] = ()) -> Sch
     tail: Schema = {"reason": text}
     tail |= {name: number for name in ("target_start", "target_end", "residual", "residual_rel", "map_error")}
     tail |= {"converged": flag, "evaluations": integer}
-    for i, name in enumerate(extra_indices):
-        if name in head or name in tail or name in extra_indices[:i]:
-            raise StoreError(f"index {name!r} has the name of another column of `joints`: give it another name")
-    return head | {name: number for name in extra_indices} | tail
+    return head | _extra("joints", extra_indices, head | tail) | tail
+
+
+def relations_schema(extra_relations: Sequence[str] = ()) -> Schema:
+    """Columns of `relations`; the plugins' relation indices come after `ri`.
+
+    >>> list(relations_schema(['mine']))
+    ['sample_id', 'joint', 'joint_name', 'other', 'other_name', 'ri', 'mine']
+
+    Raises:
+        StoreError: an extra index takes the name of another column.
+    """
+    return RELATIONS_SCHEMA | _extra("relations", extra_relations, RELATIONS_SCHEMA)
+
+
+def _extra(table: str, names: Sequence[str], taken: Schema) -> Schema:
+    """Columns for indices of plugins."""
+    for i, name in enumerate(names):
+        if name in taken or name in names[:i]:
+            raise StoreError(f"index {name!r} has the name of another column of `{table}`: give it another name")
+    return {name: pl.Float64() for name in names}
 
 
 def rows_to_frame(table: str, rows: Sequence[Row], schema: Schema) -> pl.DataFrame:

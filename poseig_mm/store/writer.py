@@ -22,7 +22,7 @@ from .maps import MapPolicy, check_arrays
 from .opening import clean, compare_runs, refuse_if_used
 from .parts import encode_table, part_stem, rank_of, scan_parts, whole_stem
 from .run_file import RunFile
-from .schema import SampleRecord, joints_schema
+from .schema import SampleRecord, joints_schema, relations_schema
 
 __all__ = ["StoreWriter"]
 
@@ -49,6 +49,7 @@ class StoreWriter:
         maps_dtype: 'float16' or 'float32'.
         dimensions: of the joints, 2 or 3.
         extra_indices: names of plugin indices, columns of `joints` after `li`.
+        extra_relations: names of plugin relation indices, columns of `relations` after `ri`.
         queue_size: batches handed over and not yet on disk; a further `write` waits.
 
     Attributes:
@@ -77,12 +78,21 @@ class StoreWriter:
         maps_dtype: str = "float16",
         dimensions: int = 2,
         extra_indices: Sequence[str] = (),
+        extra_relations: Sequence[str] = (),
         queue_size: int = 2,
     ) -> None:
         self.path, self.rank = Path(work_dir), rank
         self._policy = MapPolicy(maps, worst, maps_dtype)
-        self._joints = joints_schema(dimensions, tuple(extra_indices))
-        settings = {"format": FORMAT, "dimensions": dimensions, "extra_indices": list(extra_indices)}
+        self._schemas = {
+            "joints": joints_schema(dimensions, tuple(extra_indices)),
+            "relations": relations_schema(tuple(extra_relations)),
+        }
+        settings = {
+            "format": FORMAT,
+            "dimensions": dimensions,
+            "extra_indices": list(extra_indices),
+            "extra_relations": list(extra_relations),
+        }
         about: dict[str, dict[str, Any]] = {"identity": dict(identity), "store": settings | self._policy.settings()}
         for directory in (self.path, *(self.path / name for name in _DIRECTORIES)):
             make_dir(directory)
@@ -147,7 +157,7 @@ class StoreWriter:
         if twice:
             raise StoreError(f"sample {twice[0]!r} would be written twice: leave out what `done` names")
         check_arrays(records)
-        batch = make_batch(records, self._study_rows, self._joints)
+        batch = make_batch(records, self._study_rows, self._schemas)
         while len(self._pending) >= self._queue_size:
             self._wait_for_one()
         self._check()

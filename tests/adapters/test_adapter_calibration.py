@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ def test_defaults_before_calibration() -> None:
 
 
 @pytest.mark.parametrize(
-    ("peak", "offset"), [(1.0, 0.0), (0.3, 0.0), (8.0, -3.0), (80.0, -77.0), (0.001, 0.0)], ids=str
+    ("peak", "offset"), [(1.0, 0.0), (0.3, 0.0), (8.0, -3.0), (80.0, -60.0), (0.001, 0.0)], ids=str
 )
 def test_the_smallest_beta_of_the_ladder_that_agrees_is_taken(peak: float, offset: float) -> None:
     """Whatever the heatmaps' scale: 95 % within a heatmap pixel, which no smaller beta of the ladder reaches."""
@@ -122,7 +123,7 @@ def test_only_the_joints_asked_for_count() -> None:
     """`joints` restricts the comparison: a joint that disagrees does not matter when it is left out."""
     adapter = tiny_adapter("heatmap-msra")
     maps = bumps()
-    maps[:, 0] = bumps(0.004)[:, 0]  # far too flat for the beta of the others
+    maps[:, 0] = bumps(0.1)[:, 0]  # too flat for the beta of the others
     inject(adapter, maps)
     everyone = adapter.calibrate(IMAGES).beta
     joints = torch.ones(4, K, dtype=torch.bool)
@@ -180,7 +181,7 @@ def test_ladder() -> None:
     """Ascends by sqrt(2); starts at the default unless scores stand out more; holds the default's own grid."""
     for spread in (0.003, 0.5, 1.0, 3.0, 80.0):
         ladder = beta_ladder(10.0, spread)
-        assert all(b / a == pytest.approx(math.sqrt(2)) for a, b in zip(ladder, ladder[1:], strict=False))
+        assert all(b / a == pytest.approx(math.sqrt(2)) for a, b in pairwise(ladder))
         assert ladder[0] <= 10
         assert ladder[0] == 10 or spread > 1
         assert ladder[-1] * spread >= 300

