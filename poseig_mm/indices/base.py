@@ -2,45 +2,51 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import ShapeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Index", "IndexInputs", "compute_indices"]
 
 
 @dataclass(frozen=True)
 class IndexInputs:
-    """What an index may read; B images, K joints, everything in the input frame."""
+    """What an index may read; B images, K joints, everything in the input frame.  Nothing may be changed in place."""
 
     maps: Tensor  # (B, K, H, W) >= 0, maximum 1; NaN where there is no map
     visible: Tensor  # (B, K) bool
-    mask: Tensor  # (B, 1, H, W) bool, the instance; all False where there is none
-    has_mask: Tensor  # (B,) bool
-    heatmaps: Tensor  # (B, K, H, W) Gaussian around each joint's reference, NaN where that is not known
-    keypoints: Tensor  # (B, K, D) reference points, input px or the adapter's unit
-    coords: Tensor  # (B, K, D) the model's own prediction
+    keypoints: Tensor  # (B, K, D) reference points, input px (x, y) or the adapter's unit
+    mask: Tensor | None = None  # (B, 1, H, W) bool, the instance; all False where an image has none
+    has_mask: Tensor | None = None  # (B,) bool; None: every image has the mask that is given
+    heatmaps: Tensor | None = None  # (B, K, H, W) Gaussian around each reference point, NaN where that is not known
+    coords: Tensor | None = None  # (B, K, D) the model's own prediction
 
 
-class Index(ABC):
-    """A number read off each joint's map; write the class attributes and `__call__`."""
+class Index(Protocol):
+    """A number read off each joint's map: six attributes and a call.
 
-    name: ClassVar[str]  # column of the `joints` table, lower case
-    title: ClassVar[str]  # for people
-    unit: ClassVar[str] = ""
-    range: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
-    requires: ClassVar[frozenset[str]] = frozenset()  # of {'mask'}: NaN with a reason where it is missing
-    kind: ClassVar[Literal["joint", "relation"]] = "joint"
+    A plugin's index may derive from this class (it gives `unit`, `range`, `requires` and `kind`) or just look like it.
 
-    @abstractmethod
+    `requires` names what the index cannot do without; where that is missing its value is NaN with a reason: 'mask' (no
+    mask, or none of its pixels inside the input), 'heatmaps' (the joint's own is NaN or zero: its reference lies outside),
+    'visible' (the joint is not annotated, even if it has a map; for a relation, the other joint).
+    """
+
+    name: str  # column of the table `joints` or `relations`
+    title: str  # for people
+    unit: str = ""
+    range: tuple[float, float] = (float("-inf"), float("inf"))  # both ends included
+    requires: frozenset[str] = frozenset()
+    kind: str = "joint"  # or 'relation'
+
     def __call__(self, inputs: IndexInputs) -> Tensor:
-        """(B, K), or (B, K, K) for a relation; NaN where it is undefined.  The inputs must not be changed."""
+        """(B, K), or (B, K, K) [b, k, m] for a relation of joint k's map to joint m; NaN where it is undefined."""
+        ...
 
 
 def compute_indices(
@@ -48,44 +54,104 @@ def compute_indices(
     inputs: IndexInputs,
     reasons: Sequence[Sequence[str]],
     *,
-    on_error: Callable[[str, Exception], None],
+    on_error: Callable[[str, Exception], None] | None = None,
 ) -> tuple[dict[str, Tensor], list[list[str]]]:
     """All indices of a batch, and why a number is missing.
 
+    An index is not called on a batch in which no joint has what it requires, and never yields a number for a joint
+    without a map.
+
     Args:
-        indices: to compute; one that raises is reported to `on_error(name, exception)` and is NaN on this batch.
+        indices: to compute; one that raises, or returns another shape than its kind's, is NaN on this batch.
         inputs: see `IndexInputs`.
         reasons: (B)(K) why a joint has no map, '' where it has one (`Attribution.reasons`).
-        on_error: called with the index's name and its exception.
+        on_error: called with a failing index's name and its exception.
 
     Returns:
-        name -> (B, K) or (B, K, K), and (B)(K) reason codes joined by ';': those given, 'no_mask' or 'empty_mask' where an
-        index asked for a mask, '<name>_failed' where one raised.
+        name -> (B, K) or (B, K, K) without gradient, and (B)(K) reason codes joined by ';': those given, and for joints
+        with a map 'no_mask', 'empty_mask', 'no_heatmaps', 'outside', 'not_visible' where an index asked for them,
+        '<name>_failed' where it raised, '<name>_undefined' where it gave NaN by itself.
+
+    Raises:
+        ShapeError: `reasons` has not one entry for each image and joint.
+
+    >>> import torch
+    >>> from poseig_mm.indices.builtin import DiffusionIndex, ForegroundIndex
+    >>> inputs = IndexInputs(torch.ones(1, 1, 4, 3), torch.ones(1, 1).bool(), torch.zeros(1, 1, 2))
+    >>> compute_indices([DiffusionIndex(), ForegroundIndex()], inputs, [['']])
+    ({'di': tensor([[100.]]), 'fi': tensor([[nan]])}, [['no_mask']])
     """
-    batch, joints = inputs.maps.shape[:2]
-    codes = [[[r] if r else [] for r in row] for row in reasons]
+    import torch
+
+    size = (int(inputs.maps.shape[0]), int(inputs.maps.shape[1]))
+    if [len(row) for row in reasons] != [size[1]] * size[0]:
+        got = (len(reasons), sorted({len(row) for row in reasons}))
+        raise ShapeError(
+            f"reasons: got {got[0]} rows of {got[1]} codes; expected (B)(K) = {size}, '' where there is a map"
+        )
+    codes = [[[code] if code else [] for code in row] for row in reasons]
     values: dict[str, Tensor] = {}
-    for index in indices:
-        shape = (batch, joints, joints) if index.kind == "relation" else (batch, joints)
-        try:
-            value = index(inputs)
-            if tuple(value.shape) != shape:
-                raise ShapeError(f"index {index.name!r} returned shape {tuple(value.shape)}; expected {shape}")
-        except Exception as error:
-            on_error(index.name, error)
-            value = inputs.maps.new_full(shape, torch.nan)
-            _add(codes, f"{index.name}_failed", [True] * batch)
-        values[index.name] = value.detach()
-    if any("mask" in index.requires for index in indices):
-        has, any_pixel = inputs.has_mask.tolist(), inputs.mask.flatten(1).any(1).tolist()
-        _add(codes, "no_mask", [not h for h in has])
-        _add(codes, "empty_mask", [h and not a for h, a in zip(has, any_pixel, strict=True)])
-    return values, [[";".join(c) for c in row] for row in codes]
+    with torch.no_grad():
+        has_map = inputs.maps.sum((2, 3)).isfinite()
+        _add(codes, "no_map", ~has_map & torch.tensor([[not code for code in row] for row in codes]).to(has_map))
+        for index in indices:
+            lacking = _lacking(index, inputs)
+            usable = has_map
+            for code, where in lacking.items():
+                usable = usable & ~where
+                _add(codes, code, where & has_map)
+            shape = size if index.kind == "joint" else (*size, size[1])
+            value = torch.full(shape, torch.nan, dtype=inputs.maps.dtype, device=inputs.maps.device)
+            if bool(usable.any()):
+                try:
+                    value = _called(index, inputs, shape)
+                except Exception as error:
+                    if on_error is not None:
+                        on_error(index.name, error)
+                    _add(codes, f"{index.name}_failed", usable)
+                    usable = torch.zeros_like(usable)
+            value = value.where(usable if index.kind == "joint" else usable[:, :, None], torch.nan)
+            if index.kind == "joint":
+                _add(codes, f"{index.name}_undefined", usable & value.isnan())
+            elif "visible" in index.requires:
+                value = value.where(inputs.visible[:, None, :], torch.nan)
+            values[index.name] = value
+    return values, [[";".join(dict.fromkeys(joint)) for joint in row] for row in codes]
 
 
-def _add(codes: list[list[list[str]]], code: str, where: Sequence[bool]) -> None:
-    """Append a code to the joints that have a map, in the images where it holds."""
-    for row, holds in zip(codes, where, strict=True):
-        for joint in row:
-            if holds and not set(joint) & {"not_visible", "not_asked", "zero_map", "nonfinite_gradient"}:
+def _called(index: Index, inputs: IndexInputs, shape: tuple[int, ...]) -> Tensor:
+    value = index(inputs)
+    if tuple(value.shape) != shape:
+        raise ShapeError(
+            f"index {index.name!r} returned shape {tuple(value.shape)}; expected {shape} for kind {index.kind!r}"
+        )
+    return value.detach().to(inputs.maps)
+
+
+def _lacking(index: Index, inputs: IndexInputs) -> dict[str, Tensor]:
+    """Reason code -> (B, K) bool, where something that the index requires is missing."""
+    nowhere = ~inputs.visible & inputs.visible
+    lacking: dict[str, Tensor] = {}
+    if "mask" in index.requires and inputs.mask is None:
+        lacking["no_mask"] = ~nowhere
+    elif "mask" in index.requires and inputs.mask is not None:
+        empty = ~inputs.mask.bool().flatten(1).any(1)
+        without = empty & ~empty if inputs.has_mask is None else ~inputs.has_mask.to(empty)
+        lacking["no_mask"] = nowhere | without[:, None]
+        lacking["empty_mask"] = nowhere | (empty & ~without)[:, None]
+    if "heatmaps" in index.requires and inputs.heatmaps is None:
+        lacking["no_heatmaps"] = ~nowhere
+    elif "heatmaps" in index.requires and inputs.heatmaps is not None and index.kind == "joint":
+        total = inputs.heatmaps.sum((2, 3))
+        lacking["outside"] = ~((total > 0) & total.isfinite())
+    if "visible" in index.requires and index.kind == "joint":
+        lacking["not_visible"] = ~inputs.visible
+    return lacking
+
+
+def _add(codes: list[list[list[str]]], code: str, where: Tensor) -> None:
+    """Append a code to the joints where it holds."""
+    for row, holds in zip(codes, where.tolist(), strict=True):
+        for joint, held in zip(row, holds, strict=True):
+            if held:
                 joint.append(code)

@@ -1,10 +1,11 @@
-"""The paper's indices, as named objects over `functional.indices`."""
+"""The paper's indices, as named objects over `functional.indices` (method section 5)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from ..errors import ShapeError
 from ..functional.indices import diffusion_index, foreground_index, locality_index, relation_index
 from .base import Index, IndexInputs
 
@@ -12,9 +13,9 @@ __all__ = ["BUILTIN_INDICES", "DiffusionIndex", "ForegroundIndex", "LocalityInde
 
 
 class DiffusionIndex(Index):
-    """DI: how widely the evidence is spread."""
+    """DI: how widely the evidence is spread; 100 over the whole input alike."""
 
-    name, title, unit, range = "di", "Diffusion index", "", (0.0, 100.0)
+    name, title, range = "di", "Diffusion index", (0.0, 100.0)
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K)."""
@@ -22,33 +23,41 @@ class DiffusionIndex(Index):
 
 
 class ForegroundIndex(Index):
-    """FI: how much of the evidence is on the person."""
+    """FI: how much of the evidence is on the person; 1 is no preference."""
 
-    name, title, unit, range, requires = "fi", "Foreground index", "", (0.0, float("inf")), frozenset({"mask"})
+    name, title, range, requires = "fi", "Foreground index", (0.0, float("inf")), frozenset({"mask"})
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
-        """(B, K), NaN without a mask."""
-        return foreground_index(inputs.maps, inputs.mask)
+        """(B, K), NaN where the mask is empty."""
+        return foreground_index(inputs.maps, _given(inputs.mask, "mask"))
 
 
 class LocalityIndex(Index):
-    """LI: how near the joint the evidence is."""
+    """LI: how near the joint the evidence is; 1 is no preference."""
 
-    name, title, unit, range = "li", "Locality index", "", (0.0, float("inf"))
+    name, title, range, requires = "li", "Locality index", (0.0, float("inf")), frozenset({"heatmaps"})
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K)."""
-        return locality_index(inputs.maps, inputs.heatmaps)
+        return locality_index(inputs.maps, _given(inputs.heatmaps, "heatmaps"))
 
 
 class RelationIndex(Index):
-    """RI(k -> m): how much of joint k's evidence is around joint m."""
+    """RI(k -> m): how much of joint k's evidence is around joint m; 1 is no preference."""
 
-    name, title, unit, range, kind = "ri", "Relation index", "", (0.0, float("inf")), "relation"
+    name, title, range, kind = "ri", "Relation index", (0.0, float("inf")), "relation"
+    requires = frozenset({"heatmaps", "visible"})
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K, K), NaN where m is not visible."""
-        return torch.where(inputs.visible[:, None], relation_index(inputs.maps, inputs.heatmaps), torch.nan)
+        relations = relation_index(inputs.maps, _given(inputs.heatmaps, "heatmaps"))
+        return relations.where(inputs.visible[:, None, :], torch.nan)
+
+
+def _given(value: Tensor | None, name: str) -> Tensor:
+    if value is None:
+        raise ShapeError(f"{name}: got None, expected a tensor; `compute_indices` leaves an index without it out")
+    return value
 
 
 BUILTIN_INDICES = (DiffusionIndex, ForegroundIndex, LocalityIndex, RelationIndex)

@@ -107,7 +107,7 @@ def test_figures_of_the_same_name_do_not_overwrite_each_other(tmp_path: Path) ->
     """Also where only the case differs, for file systems that ignore it."""
     section = Section("x", "X", blocks=tuple(Picture(n, "c", Figure()) for n in ("p", "p", "P")))
     text_of(tmp_path, section)
-    assert len(list((tmp_path / "figures").glob("*.pdf"))) == 3
+    assert len({path.name.lower() for path in (tmp_path / "figures").glob("*.pdf")}) == 3
 
 
 def test_a_report_elsewhere_keeps_everything_in_its_place(tmp_path: Path) -> None:

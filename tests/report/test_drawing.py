@@ -95,6 +95,7 @@ def test_pooled_maps_cover_their_blocks() -> None:
     enlarged = drawing.to_input_size(pool(full)[0], (10, 7))
     assert enlarged.shape == (10, 7)
     assert enlarged[9, 6] == pytest.approx(full[0, 8:, 4:].mean())
+    assert enlarged[7, 0] == pytest.approx(full[0, 4:8, :4].mean())
     assert enlarged[0, 3] == pytest.approx(full[0, :4, :4].mean())
 
 
