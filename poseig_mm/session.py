@@ -29,7 +29,7 @@ from .records import sample_record
 from .report.build import build_report
 from .settings import Settings
 from .store import Store, StoreWriter
-from .types import Attribution, Sample
+from .types import Attribution, Sample, Section
 
 __all__ = ["Progress", "Session", "attribute", "load_adapter"]
 
@@ -219,11 +219,11 @@ class Session:
             self.build_report(store)
         return store
 
-    def build_report(self, store: Store) -> Path:
-        """The report from the store alone; a section that fails becomes a line among the failures."""
+    def build_report(self, store: Store, extra: Sequence[Section] = ()) -> Path:
+        """The report from the store alone, with `extra` sections; one that fails becomes a line among the failures."""
         before = len(self.host.failures)
         found = self.host.collect("poseig_report_sections", store=store, config=self.config)
-        sections = [section for _, result in found for section in result]
+        sections = [*extra, *(section for _, result in found for section in result)]
         return build_report(store, sections, failures=self.host.failures[before:])
 
     # ---- preparation -------------------------------------------------------------------------------------------------
@@ -257,22 +257,21 @@ class Session:
         if earlier and earlier.get("n"):
             adapter.beta = earlier["beta"]
             return dict(earlier)
-        images: list[Tensor] = []
+        samples: list[Sample] = []
         for i in range(len(source)):
-            if len(images) == CALIBRATION_SAMPLES:
+            if len(samples) == CALIBRATION_SAMPLES:
                 break
             try:
-                images.append(source.load(i).image)
+                samples.append(source.load(i))
             except DataError:
                 continue  # the run itself will meet and record it
-        if not images:
+        if not samples:
             return {"beta": adapter.beta, "n": 0}
+        fixed = self.settings.attribution.beta is not None
         if self.settings.attribution.beta is not None:
             adapter.beta = self.settings.attribution.beta
-        with adapter.frozen():
-            agreement = adapter.calibrate(
-                self._tensor(torch.stack(images)), fixed=self.settings.attribution.beta is not None
-            )
+        images, visible = (torch.stack([getattr(s, name) for s in samples]) for name in ("image", "visible"))
+        agreement = adapter.calibrate(self._tensor(images), joints=visible.to(self.device), fixed=fixed)
         return agreement.as_dict()
 
     def _description(

@@ -193,6 +193,7 @@ def _cumulative(axis: Axes, values: Array, line: float | None, word: str, color:
     axis.step(np.r_[left, ordered, right], np.r_[0.0, share, 100.0], where="post", color=color, lw=2)
     axis.set_xlim(left, right)
     note: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8.5, "va": "center"}
+    note["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
     if line is not None:
         axis.axvline(line, color="#444", lw=0.9, ls=(0, (4, 3)))
         axis.annotate(f"{word} {line:g}", (line, 5), xytext=(-4, 0), ha="right", color="#444", **note)

@@ -102,7 +102,7 @@ def _what(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Table:
 
 def _decoding(model: dict[str, Any]) -> str:
     beta = model.get("beta")
-    return f"{model.get('adapter', NOTHING)}{f', soft-argmax β = {beta:g}' if isinstance(beta, (int, float)) else ''}"
+    return f"{model.get('adapter', NOTHING)}{f', soft-argmax β = {beta:.4g}' if isinstance(beta, (int, float)) else ''}"
 
 
 def _persons(n: int, counts: dict[str, Any]) -> str:
@@ -226,9 +226,9 @@ def _agreement_text(store: Store) -> tuple[str, str] | None:
     distance, threshold, unit = (agreement.get(key) for key in ("mean_distance", "threshold", "unit"))
     within = f"one heatmap pixel ({threshold:g} {unit})" if threshold else "one heatmap pixel"
     text = f"Decoding: {100 * share:.1f} % of {n} joints are within {within} of MMPose's own prediction"
-    text += f", {distance:.2f} {unit} away on average." if distance is not None else "."
-    if agreement.get("undecided"):
-        text += f" {agreement['undecided']} more were left out: the model's decoding found no peak."
+    text += f"; on average they are {distance:.2f} {unit} away from it." if distance is not None else "."
+    if agreement.get("left_out"):
+        text += f" {agreement['left_out']} more were left out: not asked for, or without a peak."
     if share < AGREEMENT_WANTED:
         return "warning", f"{text} Below 95 %: the maps explain a decoding that differs from the reported one."
     return "note", text

@@ -178,6 +178,61 @@ def test_gradients() -> None:
     assert torch.autograd.gradcheck(lambda m: locality_index(m, heatmaps), maps)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, D])
+@pytest.mark.parametrize("negative", [False, True])
+def test_the_fast_sort_is_the_sort(dtype: torch.dtype, negative: bool) -> None:
+    """Sorting bit patterns gives the Gini of `torch.sort`, which is what a map with a gradient goes through."""
+    maps = random_maps(size=(40, 30)).to(dtype)
+    maps[0, 0] = maps[0, 0].round()  # ties and zeros
+    maps[1, 1] *= 1e-30
+    if negative:  # not a map, but not a reason for another number either
+        maps[0, 1] -= 0.01
+        maps[0, 2] = maps[0, 2].round() * 2 - 1e-3
+    assert torch.equal(gini(maps), gini(maps.clone().requires_grad_()).detach())
+
+
+def test_gradient_of_the_gini() -> None:
+    """Where no two pixels tie, the Gini is differentiable in the map."""
+    maps = torch.rand(1, 2, 4, 5, generator=torch.Generator().manual_seed(3), dtype=D, requires_grad=True)
+    assert torch.autograd.gradcheck(gini, maps)
+
+
+def test_half_precision_is_computed_in_single() -> None:
+    """Products of small numbers do not underflow: LI of a float16 map is that of its float32 copy, to float16's digits."""
+    maps = torch.full((1, 1, 30, 30), 1e-4, dtype=torch.float16)
+    heatmaps = gaussian_heatmaps(torch.tensor([[[15.0, 15.0]]]), (30, 30), 4.0).half()
+    for index in (locality_index, relation_index):
+        found = index(maps, heatmaps)
+        assert found.dtype == torch.float16
+        assert found.item() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_each_joint_stands_for_itself() -> None:
+    """Any joint of any image has, alone, the indices that it has in the batch; no images give no numbers."""
+    maps = random_maps()
+    mask = torch.rand(2, 1, 24, 20, generator=torch.Generator().manual_seed(1)) > 0.9
+    heatmaps = random_maps(7)
+    for b in range(2):
+        for k in range(3):
+            m, h = maps[b : b + 1, k : k + 1], heatmaps[b : b + 1, k : k + 1]
+            assert torch.allclose(diffusion_index(m)[0, 0], diffusion_index(maps)[b, k])
+            assert torch.allclose(foreground_index(m, mask[b : b + 1])[0, 0], foreground_index(maps, mask)[b, k])
+            assert torch.allclose(locality_index(m, h)[0, 0], locality_index(maps, heatmaps)[b, k])
+            assert torch.allclose(relation_index(m, h)[0, 0, 0], relation_index(maps, heatmaps)[b, k, k])
+    none = maps[:0]
+    assert [tuple(v.shape) for v in (diffusion_index(none), foreground_index(none, mask[:0]))] == [(0, 3)] * 2
+    assert relation_index(none, none).shape == (0, 3, 3)
+
+
+def test_nothing_is_changed_in_place() -> None:
+    """Maps, mask and heatmaps are as they were."""
+    maps, heatmaps, mask = random_maps(), random_maps(7), torch.zeros(2, 1, 24, 20)
+    mask[..., 3, 4] = 1
+    before = [t.clone() for t in (maps, heatmaps, mask)]
+    diffusion_index(maps), foreground_index(maps, mask), locality_index(maps, heatmaps), relation_index(maps, heatmaps)
+    assert all(torch.equal(a, b) for a, b in zip((maps, heatmaps, mask), before, strict=True))
+
+
 def test_dilation_is_five_by_five() -> None:
     """One pixel becomes 25, fewer at the border."""
     mask = torch.zeros(1, 1, 10, 10, dtype=torch.bool)

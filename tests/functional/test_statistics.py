@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from poseig_mm.errors import ShapeError
+from poseig_mm.errors import ConfigError, ShapeError
+from poseig_mm.functional import statistics
 from poseig_mm.functional.statistics import bootstrap_mean
 
 
@@ -65,3 +66,32 @@ def test_labels_must_fit() -> None:
     """Groups of another length are refused."""
     with pytest.raises(ShapeError, match="2 entries, values 3"):
         bootstrap_mean([1, 2, 3], groups=[0, 1])
+
+
+def test_chunks_draw_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many labels are held at once changes nothing."""
+    x, groups = np.random.default_rng(3).random(60), np.repeat(np.arange(20), 3)
+    whole = bootstrap_mean(x, groups=groups)
+    monkeypatch.setattr(statistics, "_CHUNK", 37)
+    assert bootstrap_mean(x, groups=groups) == whole
+
+
+def test_unequal_groups_are_a_ratio_of_sums() -> None:
+    """A person with many joints weighs more; the interval is that of a plain loop over the same draws."""
+    sizes = np.array([1, 9, 4, 2])
+    groups = np.repeat(["d", "a", "c", "b"], sizes)  # labels need not be sorted
+    x = np.random.default_rng(4).random(16)
+    found = bootstrap_mean(x, groups=groups, n_resamples=50, level=0.5, seed=9)
+    assert found.mean == pytest.approx(x.mean())
+    rng, means = np.random.default_rng(9), []
+    members = [x[groups == label] for label in ("a", "b", "c", "d")]
+    for _ in range(50):
+        means.append(np.concatenate([members[i] for i in rng.integers(0, 4, 4)]).mean())
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, [0.25, 0.75])))
+
+
+@pytest.mark.parametrize("wrong", [{"level": 95.0}, {"level": 0.0}, {"n_resamples": 0}])
+def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
+    """A level is a share, and there is at least one resample."""
+    with pytest.raises(ConfigError, match="expected at least 1, and between 0 and 1"):
+        bootstrap_mean([1.0, 2.0], **wrong)  # type: ignore[arg-type]

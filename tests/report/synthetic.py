@@ -54,7 +54,7 @@ RUN: dict[str, Any] = {
         "names": NAMES, "groups": GROUPS, "parents": [-1] * 17, "skeleton": SKELETON, "derived": False, "flip_pairs": [],
     },
     "agreement": {
-        "beta": 20.0, "n": 78, "share_within": 0.974, "mean_distance": 1.4, "threshold": 4.0, "unit": "px", "undecided": 0,
+        "beta": 20.0, "n": 78, "share_within": 0.974, "mean_distance": 1.4, "threshold": 4.0, "unit": "px", "left_out": 0,
     },
     "notes": ["bbox_file was replaced by the annotated boxes"],
     "indices": [

@@ -1,0 +1,166 @@
+"""A whole diagnosis in about a second: a drawn COCO data set of three persons, and a config for a tiny model over it.
+
+Importing this loads neither torch nor MMPose, so that it serves tests of the bare command line too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from poseig_mm.store import Store
+
+__all__ = ["IDS", "ROOT", "TABLES", "annotations", "cli", "run", "tables", "tiny", "write_plugin", "write_run"]
+
+ROOT = Path(__file__).parents[1]
+IDS = ("1-1", "1-2", "2-3")  # two persons in the first image, one in the second
+SIZE = 64  # the network's input, px
+TABLES = ("joints", "samples", "relations")
+VISIBLE = {1: (0, 5, 9, 16), 2: (5, 6, 13), 3: (0, 7, 15)}  # annotation id -> annotated joints
+FAST = {"quadrature": "midpoint", "nodes": 2}  # two gradients a joint
+# Box a person in an image of 120 x 100 px; keypoints lie on the box's diagonal, so that all are inside the crop.
+BOXES = {1: (5.0, 5.0, 50.0, 80.0), 2: (60.0, 20.0, 45.0, 60.0), 3: (20.0, 10.0, 70.0, 80.0)}
+
+
+def annotations() -> dict[str, Any]:
+    """COCO's dictionary: polygons for 1 and 3, an uncompressed run length for 2."""
+    found = []
+    for number, (x, y, w, h) in BOXES.items():
+        keypoints = []
+        for k in range(17):
+            shown = 2 if k in VISIBLE[number] else 0
+            keypoints += [x + w * (k + 1) / 18, y + h * (k + 1) / 18, shown] if shown else [0, 0, 0]
+        polygon = [x, y, x + w, y, x + w, y + h, x, y + h]
+        found.append(
+            {
+                **{"id": number, "image_id": 1 if number < 3 else 2, "category_id": 1, "iscrowd": 0},
+                **{"bbox": [x, y, w, h], "area": w * h, "keypoints": keypoints, "num_keypoints": len(VISIBLE[number])},
+                "segmentation": [polygon] if number != 2 else {"size": [100, 120], "counts": [6500, 3000, 2500]},
+            }
+        )
+    return {
+        "images": [{"id": i, "file_name": f"{i}.png", "width": 120, "height": 100} for i in (1, 2)],
+        "annotations": found,
+        "categories": [{"id": 1, "name": "person"}],
+    }
+
+
+CONFIG = """
+custom_imports = dict(imports={imports!r}, allow_failed_imports=False)
+default_scope = 'mmpose'
+codec = dict(type='MSRAHeatmap', input_size=({size}, {size}), heatmap_size=({size} // 4, {size} // 4), sigma=2)
+model = dict(
+    type='TopdownPoseEstimator',
+    data_preprocessor=dict(type='PoseDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
+                           bgr_to_rgb=True),
+    backbone=dict(type='ResNet', depth=18, num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,),
+                  base_channels={channels}, stem_channels={channels}),
+    head=dict(type='HeatmapHead', in_channels={channels}, out_channels={joints}, deconv_out_channels=None,
+              deconv_kernel_sizes=None, decoder=codec))
+pipeline = [dict(type='LoadImage'), dict(type='GetBBoxCenterScale'), dict(type='TopdownAffine', input_size=({size}, {size})),
+            dict(type='PackPoseInputs')]
+test_dataloader = val_dataloader = dict(
+    batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='CocoDataset', data_root={root!r}, data_mode='topdown', ann_file='persons.json',
+                 data_prefix=dict(img=''), test_mode=True, pipeline=pipeline))
+"""
+
+
+class tiny:
+    """The files of a tiny run in a folder: images, `persons.json`, `config.py`, `weights.pth`.
+
+    Args:
+        folder: for everything.
+        diagnosis: the config's variable; None leaves it out.
+        joints, channels: of the model; with other ones than the defaults no weights are written.
+        annotate: changes the annotations in place.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        diagnosis: dict[str, Any] | None = None,
+        *,
+        joints: int = 17,
+        channels: int = 8,
+        annotate: Callable[[dict[str, Any]], None] | None = None,
+        imports: Sequence[str] = ("mmpose",),
+    ) -> None:
+        import cv2
+        import numpy as np
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.config, self.weights = folder, folder / "config.py", folder / "weights.pth"
+        random = np.random.default_rng(0)
+        for i in (1, 2):
+            image = cv2.resize(random.integers(0, 255, (10, 12, 3), dtype=np.uint8), (120, 100))
+            cv2.imwrite(str(folder / f"{i}.png"), image)
+        self.annotations = annotations()
+        if annotate is not None:
+            annotate(self.annotations)
+        (folder / "persons.json").write_text(json.dumps(self.annotations))
+        about = {"size": SIZE, "root": f"{folder}/", "joints": joints, "channels": channels, "imports": list(imports)}
+        text = CONFIG.format(**about)
+        self.config.write_text(text + ("" if diagnosis is None else f"diagnosis = {diagnosis!r}\n"))
+
+    def train(self) -> tiny:
+        """Write weights: random, but of a size that makes peaks that move with the image."""
+        import torch
+
+        from poseig_mm.adapters.loading import build_model
+
+        torch.manual_seed(1)
+        model = build_model(str(self.config))
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1:
+                torch.nn.init.kaiming_normal_(parameter)
+            if name == "head.final_layer.weight":
+                with torch.no_grad():
+                    parameter.mul_(0.2)
+        torch.save({"state_dict": model.state_dict(), "meta": {}}, self.weights)
+        return self
+
+
+def write_run(folder: Path, diagnosis: dict[str, Any] | None = None, **options: Any) -> tiny:
+    """`tiny` with weights, and with settings that make it fast (`diagnosis` adds to them)."""
+    given = dict(diagnosis or {})
+    given["attribution"] = {**FAST, **given.get("attribution", {})}
+    given.setdefault("report", {"enabled": False})
+    return tiny(folder, given, **options).train()
+
+
+def run(made: tiny, work_dir: Path, **options: Any) -> Store:
+    """One session over it, without installed plugins."""
+    from poseig_mm import Session
+
+    options.setdefault("entry_points", False)
+    return Session(str(made.config), made.weights, work_dir=work_dir, device="cpu", **options).run()
+
+
+def tables(store: Store, names: Sequence[str] = TABLES) -> dict[str, list[tuple[Any, ...]]]:
+    """What must be the same between two runs: the tables sorted, without the time they took and where maps lie."""
+    found = {}
+    for name in names:
+        frame = getattr(store, name)().drop("seconds", "maps_file", strict=False)
+        keys = [c for c in ("sample_id", "joint", "other") if c in frame.columns]
+        found[name] = [tuple(map(repr, row)) for row in frame.sort(keys).rows()]
+    return found
+
+
+def write_plugin(path: Path, body: str) -> Path:
+    """A plugin file with `hookimpl` imported."""
+    path.write_text(f"from poseig_mm import hookimpl\n\n{body}")
+    return path
+
+
+def cli(*arguments: object, env: dict[str, str] | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
+    """`python tools/diagnose.py ...` in a process of its own."""
+    command = [sys.executable, str(ROOT / "tools" / "diagnose.py"), *map(str, arguments)]
+    merged = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **(env or {})}
+    return subprocess.run(command, capture_output=True, text=True, env=merged, timeout=120, **options)
