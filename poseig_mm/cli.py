@@ -7,7 +7,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+PATIENCE = 7 * 24 * 3600  # seconds that a finished process waits for the others of a launcher
 INTERRUPTED = 130  # exit code of a run that was stopped by the user and can be resumed
 
 
@@ -29,14 +32,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        host, parser = _host_and_parser(arguments)
-        options = parser.parse_args(arguments)
-        if options.list_plugins:
-            print(host.format_records())
-            return 0
-        if options.config is None:
-            parser.error("give the path of an MMPose config, or --list-plugins")
-        return _diagnose(options)
+        with _terminated_is_interrupted():
+            host, parser = _host_and_parser(arguments)
+            options = parser.parse_args(arguments)
+            if options.list_plugins:
+                print(host.format_records())
+                return 0
+            if options.config is None:
+                parser.error("give the path of an MMPose config, or --list-plugins")
+            return _diagnose(options, host)
+    except KeyboardInterrupt:
+        print("\ninterrupted; what is on disk is whole: go on with --resume and the same --work-dir", file=sys.stderr)
+        return INTERRUPTED
     except PoseIGError as error:
         if os.environ.get("POSEIG_DEBUG"):
             raise
@@ -87,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _diagnose(options: argparse.Namespace) -> int:
+def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
     """One run with its progress on the terminal."""
     from .compat import prepare_environment
 
@@ -96,9 +103,9 @@ def _diagnose(options: argparse.Namespace) -> int:
 
     config = load_config(options.config)
     config.merge_from_dict(_overrides(options))
-    rank, world_size = _processes(options.launcher)
-    signal.signal(signal.SIGTERM, _interrupt)
-    with _progress_bar(visible=rank == 0) as show:
+    if added := _plugins_options(options):
+        config.cli_options = added
+    with _processes(options.launcher) as (rank, world_size), _progress_bar(visible=rank == 0) as show:
         session = Session(
             config,
             options.checkpoint,
@@ -106,23 +113,42 @@ def _diagnose(options: argparse.Namespace) -> int:
             device=options.device,
             resume=options.resume,
             plugins=tuple(options.plugin),
-            block=tuple(options.no_plugin),
+            host=host,
             on_progress=show,
             rank=rank,
             world_size=world_size,
         )
-        try:
-            store = session.run()
-        except KeyboardInterrupt:
-            print(f"\ninterrupted; go on with --resume --work-dir {session.work_dir}", file=sys.stderr)
-            return INTERRUPTED
+        store = session.run()
     if rank == 0:
         _print_summary(store, Path(session.work_dir))
     return 0
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+@contextmanager
+def _terminated_is_interrupted() -> Iterator[None]:
+    """SIGTERM, which schedulers send, ends a run as cleanly as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _plugins_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The options that plugins have added: they reach every hook as `config.cli_options`."""
+    own = vars(_parser().parse_args([]))
+    return {name: _plain(value) for name, value in vars(options).items() if name not in own}
+
+
+def _plain(value: Any) -> Any:
+    """A value as a config can hold and write it."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
@@ -140,16 +166,26 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     return dict(found)
 
 
-def _processes(launcher: str) -> tuple[int, int]:
-    """Rank and number of processes, by mmengine's launchers."""
+@contextmanager
+def _processes(launcher: str) -> Iterator[tuple[int, int]]:
+    """Rank and number of processes, by mmengine's launchers; they only wait for one another, so gloo does."""
     if launcher == "none":
-        return 0, 1
+        yield 0, 1
+        return
     import torch
     from mmengine.dist import get_dist_info, init_dist
 
-    init_dist(launcher, backend="nccl" if torch.cuda.is_available() else "gloo")
-    rank, world_size = get_dist_info()
-    return int(rank), int(world_size)
+    if launcher == "pytorch" and not torch.cuda.is_available():  # mmengine's own would select a GPU
+        if "RANK" not in os.environ:
+            raise ConfigError("--launcher pytorch: RANK is not set; start with python -m torch.distributed.run")
+        torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=PATIENCE))
+    else:
+        init_dist(launcher, backend="gloo", timeout=PATIENCE)
+    try:
+        rank, world_size = get_dist_info()
+        yield int(rank), int(world_size)
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 class _progress_bar:

@@ -95,6 +95,7 @@ def sample_record(
             "joint_name": name_a,
             "other": b,
             "other_name": name_b,
+            "ri": math.nan,  # a column of every run, asked for or not
             **{name: values[a][b] for name, values in matrices.items()},
         }
         for a, name_a in enumerate(groups.keypoint_names)
@@ -107,5 +108,6 @@ def sample_record(
         joints=joints,
         relations=relations,
         maps=attribution.maps[0].float().cpu().numpy(),
+        signed=None if attribution.signed is None else attribution.signed[0].float().cpu().numpy(),
         display=sample.display,
     )

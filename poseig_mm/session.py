@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +20,10 @@ from .adapters.loading import build_model, model_hash
 from .adapters.registry import select_adapter
 from .compat import prepare_environment
 from .data.samples import SampleSource
-from .errors import AttributionError, ConfigError, DataError, PoseIGError
+from .errors import AttributionError, ConfigError, DataError, PluginError, did_you_mean
 from .functional.heatmaps import gaussian_heatmaps, published_heatmaps
 from .functional.paths import LinearPath
+from .functional.quadrature import RULES
 from .indices.base import Index, IndexInputs, compute_indices
 from .plugin.manager import PluginHost
 from .provenance import digest, peak_memory, versions
@@ -29,11 +31,14 @@ from .records import sample_record
 from .report.build import build_report
 from .settings import Settings
 from .store import Store, StoreWriter
+from .store.atomic import publish
+from .store.schema import joints_schema, relations_schema
 from .types import Attribution, Sample, Section
 
 __all__ = ["Progress", "Session", "attribute", "load_adapter"]
 
 logger = logging.getLogger(__name__)
+JOINT_INDICES, RELATION_INDICES = ("di", "fi", "li"), ("ri",)  # columns of every run; further ones are plugins'
 CALIBRATION_SAMPLES = 16  # persons looked at to set beta and to report the decoding's agreement
 
 
@@ -126,8 +131,11 @@ class Session:
         resume: go on with an earlier run of the same settings in `work_dir`.
         plugins, block: further plugins, and plugins to leave out.
         entry_points: False leaves out installed plugins (tests).
+        host: plugins that are loaded already (the command line's); the config's are added to it, and `block` and
+            `entry_points` are its own affair.
         on_progress: called after each batch.
-        rank, world_size: this process' share of the samples.
+        rank, world_size: this process' share of the samples.  Where a process group is up (`--launcher`), rank 0 waits
+            for the others before it makes the report.
     """
 
     def __init__(
@@ -141,6 +149,7 @@ class Session:
         plugins: Sequence[str] = (),
         block: Sequence[str] = (),
         entry_points: bool = True,
+        host: PluginHost | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         rank: int = 0,
         world_size: int = 1,
@@ -153,13 +162,18 @@ class Session:
         self.work_dir = Path(work_dir or self.config.get("work_dir") or Path("work_dirs") / name)
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         self.resume = resume
-        self.host = PluginHost(block=tuple(block), plugins=self.settings.plugins, entry_points=entry_points)
+        self.host = host or PluginHost(block=tuple(block), entry_points=entry_points)
+        there = {record.target for record in self.host.records if record.source == "config"}
+        self.host.add([p for p in dict.fromkeys(self.settings.plugins) if p not in there])
+        self._noted = 0  # how many of the host's failures stand in run.json
         self.on_progress = on_progress or (lambda progress: None)
         self.rank, self.world_size = rank, world_size
         catalog = self.host.catalog
         self.method = catalog.get("attribution_methods", self.settings.attribution.method)
         names = self.settings.indices if self.settings.indices is not None else tuple(catalog.indices)
-        self.indices: list[Index] = [catalog.get("indices", n) for n in names]
+        self.indices: list[Index] = [catalog.get("indices", n) for n in dict.fromkeys(names)]
+        self._check_columns()
+        self._check_quadrature()
         self.studies = [catalog.get("studies", n)() for n in self.settings.studies]
         self.timings: dict[str, float] = {}
 
@@ -176,22 +190,25 @@ class Session:
         started = time.perf_counter()
         with self._timed("setup"):
             adapter = load_adapter(self.config, self.checkpoint, self.device, host=self.host)
+            weights = model_hash(adapter.model)
             model = adapter.model if self.settings.attribution.dtype == "float32" else adapter.model.double()
             source = self._source(model)
-            weights = model_hash(model)
+            self._prepare_target(adapter, source)
         writer = StoreWriter(
             self.work_dir,
             rank=self.rank,
             resume=self.resume,
-            identity=self._identity(weights),
+            identity=self._identity(weights, source),
             maps=self.settings.store.maps,
             worst=self.settings.store.worst,
             dimensions=source.dimensions,
-            extra_indices=[i.name for i in self.indices if i.kind == "joint" and i.name not in ("di", "fi", "li")],
+            extra_indices=[i.name for i in self.indices if i.kind == "joint" and i.name not in JOINT_INDICES],
+            extra_relations=[i.name for i in self.indices if i.kind == "relation" and i.name not in RELATION_INDICES],
         )
         status = "failed"
         try:
-            self.config.dump(str(self.work_dir / "config.py"))
+            self._wait_for_others()  # what an earlier run left has been looked at by all before anybody writes
+            publish(self.work_dir / "config.py", self.config.pretty_text.encode())
             self.host.notify(
                 "poseig_session_start",
                 stage="session_start",
@@ -204,20 +221,20 @@ class Session:
             writer.update_run(**self._description(source, adapter, agreement, weights))
             with adapter.frozen():
                 self._diagnose(adapter, source, writer)
-            self._finish_studies(writer)
+            self._wait_for_others()
+            if self.rank == 0:
+                self._finish(writer, source, started)
             status = "complete"
         except KeyboardInterrupt:
             status = "interrupted"
             raise
         finally:
             self.timings["total"] = time.perf_counter() - started
+            self._note_failures(writer)
             writer.close(
                 status, timings=self.timings, peak_memory=peak_memory(), plugin_failures=self.host.failure_counts
             )
-        store = Store(self.work_dir)
-        if self.settings.report.enabled and self.rank == 0:
-            self.build_report(store)
-        return store
+        return Store(self.work_dir)
 
     def build_report(self, store: Store, extra: Sequence[Section] = ()) -> Path:
         """The report from the store alone, with `extra` sections; one that fails becomes a line among the failures."""
@@ -241,13 +258,61 @@ class Session:
             datasets=self.host.catalog.datasets,
         )
 
-    def _identity(self, weights: str) -> dict[str, str]:
+    def _check_columns(self) -> None:
+        """A plugin's index becomes a column: it cannot have the name of one that is there already."""
+        taken = {
+            "joint": joints_schema(3).keys() - set(JOINT_INDICES),
+            "relation": relations_schema().keys() - set(RELATION_INDICES),
+        }
+        for index in self.indices:
+            if index.name in taken[index.kind]:
+                owner = self.host.catalog.owner("indices", index.name)
+                raise PluginError(
+                    f"plugin {owner!r} gives an index {index.name!r}, but that is a column of every run's table; give the "
+                    f"index another name, leave it out of diagnosis.indices, or switch the plugin off with --no-plugin {owner}"
+                )
+
+    def _check_quadrature(self) -> None:
+        s = self.settings.attribution
+        if s.method == "path_ig" and s.quadrature not in (known := (*RULES, "adaptive")):
+            raise ConfigError(
+                f"diagnosis.attribution.quadrature {s.quadrature!r} is unknown; {did_you_mean(s.quadrature, known)}"
+            )
+
+    def _prepare_target(self, adapter: CoordinateAdapter, source: SampleSource) -> None:
+        """Path, likelihood and reference points by name: what is misspelt is an error before the first sample."""
+        s = self.settings.attribution
+        self._path = _made(
+            f"diagnosis.attribution.path_settings of path {s.path!r}",
+            self.host.catalog.get("paths", s.path),
+            **self._path_settings(s.path, adapter),
+        )
+        likelihood = dict(s.likelihood_settings)
+        if s.alpha_per_heatmap_px is not None and s.likelihood == "exp_l2":
+            likelihood["alpha"] = s.alpha_per_heatmap_px / (adapter.stride or 4)
+        function = self.host.catalog.get("likelihoods", s.likelihood)
+        nowhere = torch.zeros(1, len(source.groups.keypoint_names), source.dimensions)
+        _made(
+            f"diagnosis.attribution.likelihood_settings of likelihood {s.likelihood!r}",
+            inspect.signature(function).bind,
+            nowhere,
+            nowhere,
+            **likelihood,
+        )
+        self._likelihood: tuple[Any, dict[str, Any]] = (function, likelihood)
+        for name in (s.reference, s.contrast):
+            self._point(name, nowhere, nowhere, source)
+        if s.joints != "visible":
+            self._named_joints(s.joints, source)
+
+    def _identity(self, weights: str, source: SampleSource) -> dict[str, str]:
         """What must be equal for `--resume`: the model, the data, and every setting that changes a number."""
         loader = self.config.get(f"{self.settings.samples.split}_dataloader", {})
         return {
             "model": digest(self.config.get("model")),
             "weights": weights,
-            "data": digest(loader.get("dataset")),
+            "data": digest([loader.get("dataset"), source.fingerprint()]),
+            **({"cli_options": digest(options)} if (options := self.config.get("cli_options")) else {}),
             **{f"settings.{k}": digest(v) for k, v in self.settings.identity().items()},
         }
 
@@ -305,6 +370,7 @@ class Session:
                 "names": groups.keypoint_names,
                 "groups": groups.group_of,
                 "parents": groups.parent_of,
+                "flip_pairs": groups.flip_pairs,
                 "skeleton": groups.skeleton,
                 "derived": groups.derived,
             },
@@ -335,23 +401,19 @@ class Session:
             self._report_progress(position + 1, len(todo), begin)
         writer.flush()
         writer.update_run(timings=self.timings)
-        if mine and not writer.run["counts"]["persons"]:
-            first = self.host.failures[0].message if self.host.failures else "see run.json"
-            raise DataError(f"none of the {len(mine)} samples could be diagnosed; the first failure: {first}")
 
     def _load(self, source: SampleSource, i: int, sample_id: str, writer: StoreWriter) -> Sample | None:
         try:
             return source.load(i)
         except (DataError, OSError) as error:
-            writer.record_failure(self.host.record(error, "sample", sample_id=sample_id))
+            self._fail(error, "sample", sample_id, writer)
             return None
 
     def _run_batch(
         self, adapter: CoordinateAdapter, source: SampleSource, batch: list[Sample], writer: StoreWriter
     ) -> None:
-        """Attribution, indices and rows of one batch; one that fails as a whole is recorded."""
-        started = time.perf_counter()
-        failures_before = len(self.host.failures)
+        """Attribution, indices and rows of one batch; where it fails as a whole, each of its samples by itself."""
+        started, given = time.perf_counter(), batch
         try:
             images = self._tensor(torch.stack([s.image for s in batch]))
             truth = self._tensor(torch.stack([s.keypoints for s in batch]))
@@ -364,9 +426,15 @@ class Session:
                 attribution = self._attribute(adapter, images, reference, truth, prediction, visible, source)
             with self._timed("indices"):
                 values, reasons = self._indices(batch, attribution, reference, visible, prediction, adapter)
-        except (PoseIGError, RuntimeError, ArithmeticError, ValueError) as error:
-            for sample in batch:
-                writer.record_failure(self.host.record(error, "attribution", sample_id=sample.sample_id))
+        except ConfigError:
+            raise  # every other sample would meet it too
+        except Exception as error:
+            if len(given) == 1:
+                self._fail(error, "attribution", given[0].sample_id, writer)
+                return
+            logger.info("a batch of %d failed (%s); its samples are tried one by one", len(given), error)
+            for sample in given:
+                self._run_batch(adapter, source, [sample], writer)
             return
         seconds = (time.perf_counter() - started) / len(batch)
         records = []
@@ -397,8 +465,7 @@ class Session:
                     seconds=seconds,
                 )
             )
-        for failure in self.host.failures[failures_before:]:
-            writer.record_failure(failure)
+        self._note_failures(writer)
         with self._timed("store"):
             writer.write(records)
 
@@ -416,17 +483,15 @@ class Session:
         wanted = visible if s.reference != "prediction" else torch.ones_like(visible)
         if s.joints != "visible":
             wanted = wanted & self._named_joints(s.joints, source).to(wanted.device)
-        likelihood = dict(s.likelihood_settings)
-        if s.alpha_per_heatmap_px is not None and s.likelihood == "exp_l2":
-            likelihood["alpha"] = s.alpha_per_heatmap_px / (adapter.stride or 4)
+        likelihood, likelihood_settings = self._likelihood
         settings = {
-            "path": self.host.catalog.get("paths", s.path)(**self._path_settings(s.path, adapter)),
+            "path": self._path,
             "quadrature": s.quadrature,
             "nodes": s.nodes,
             "max_nodes": s.max_nodes,
             "tol": s.tol,
-            "likelihood": self.host.catalog.get("likelihoods", s.likelihood),
-            "likelihood_settings": likelihood,
+            "likelihood": likelihood,
+            "likelihood_settings": likelihood_settings,
             "joints": wanted,
             "contrast": self._point(s.contrast, truth, prediction, source) if s.contrast else None,
             "power": s.power,
@@ -538,6 +603,42 @@ class Session:
             with self._guard("study", study.name):
                 writer.write_study(study.name, study.store_rows(store), replace_all=True)
 
+    def _finish(self, writer: StoreWriter, source: SampleSource, started: float) -> None:
+        """Of all ranks' numbers: studies of the whole, then the report, while its failures can be noted in run.json.
+
+        Raises:
+            DataError: there are no numbers.
+        """
+        if len(source) and not len(Store(self.work_dir)):
+            own = [f.message for f in self.host.failures if f.sample_id] or ["see run.json"]
+            raise DataError(f"none of the {len(source)} samples could be diagnosed; the first failure: {own[0]}")
+        self._finish_studies(writer)
+        self.timings["total"] = time.perf_counter() - started
+        self._note_failures(writer)
+        writer.update_run(status="complete", timings=self.timings, peak_memory=peak_memory())
+        if self.settings.report.enabled:
+            with self._timed("report"):
+                self.build_report(Store(self.work_dir))
+
+    def _wait_for_others(self) -> None:
+        """Until all processes of a launcher have come here; alone, or without one, this does nothing."""
+        if self.world_size > 1:
+            from mmengine.dist import barrier
+
+            barrier()
+
+    def _fail(self, error: Exception, stage: str, sample_id: str, writer: StoreWriter) -> None:
+        """Record a failure of our own, whether or not the host keeps it."""
+        self._note_failures(writer)
+        writer.record_failure(self.host.record(error, stage, sample_id=sample_id))
+        self._noted = len(self.host.failures)
+
+    def _note_failures(self, writer: StoreWriter) -> None:
+        """What the host has recorded since the last time goes to run.json."""
+        for failure in self.host.failures[self._noted :]:
+            self._noted += 1
+            writer.record_failure(failure)
+
     @contextmanager
     def _guard(self, stage: str, plugin: str, sample_id: str = "") -> Iterator[None]:
         """Record an exception of somebody's plugin and go on."""
@@ -569,6 +670,14 @@ def load_config(config: str | Path | Config) -> Config:
         return Config.fromfile(str(path))
     except Exception as error:
         raise ConfigError(f"config {path} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _made(what: str, make: Callable[..., Any], /, *args: Any, **settings: Any) -> Any:
+    """`make(*args, **settings)`; settings that it does not take are a `ConfigError`."""
+    try:
+        return make(*args, **settings)
+    except TypeError as error:
+        raise ConfigError(f"{what} do not fit: {error}") from error
 
 
 def _take(attribution: Attribution, b: int) -> Attribution:

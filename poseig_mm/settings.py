@@ -49,7 +49,7 @@ class AttributionSettings:
     seed: int = 0
     beta: float | None = None  # soft-argmax; None: set per head so that it agrees with the model's own decoding
     joints: str | list[str] = "visible"  # 'visible', or names of joints to compute where they are visible
-    signed: bool = False  # also keep the signed maps (signed/*.safetensors)
+    signed: bool = False  # also keep the signed maps (signed/*.safetensors), of the samples whose maps are kept
     locality: str = (
         "exact"  # weight of LI and RI: 'exact' Gaussian in the input frame, or 'published' (resized stride 4)
     )
@@ -146,6 +146,11 @@ class Settings:
         for key, (value, known) in choices.items():
             if value not in known:
                 raise ConfigError(f"diagnosis.{key} is {value!r}; expected one of {', '.join(map(repr, known))}")
+        if self.attribution.signed and self.store.maps == "none":
+            raise ConfigError(
+                "diagnosis.attribution.signed is True, but store.maps is 'none': signed maps are kept where maps are; set "
+                "store=dict(maps='all'), or leave `signed` out"
+            )
         if self.attribution.alpha_per_heatmap_px is not None and self.attribution.likelihood_settings:
             raise ConfigError(
                 "diagnosis.attribution has alpha_per_heatmap_px and likelihood_settings; give one of them, e.g. "

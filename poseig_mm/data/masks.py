@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 
-__all__ = ["rasterise", "union", "warp_mask"]
+__all__ = ["is_box", "rasterise", "union", "warp_mask"]
 
 Mask = NDArray[np.uint8]
+_FAR = 1e5  # px; no image is so large, and pycocotools walks along every edge
 
 
 def rasterise(segmentation: Any, height: int, width: int) -> Mask | None:
@@ -27,33 +28,87 @@ def rasterise(segmentation: Any, height: int, width: int) -> Mask | None:
         (H, W) uint8 0 / 1, or None where there is no segmentation.
 
     Raises:
-        DataError: anything else; it says what was got.
+        DataError: anything else, and runs that do not cover the image exactly (pycocotools reads past their end).
 
     >>> rasterise([[0, 0, 2, 0, 2, 2, 0, 2]], 3, 4).sum()
     4
+    >>> rasterise({"size": [2, 2], "counts": [1, 2, 1]}, 2, 2).tolist()  # down the columns, beginning with background
+    [[0, 1], [1, 0]]
     """
     if segmentation is None or (isinstance(segmentation, list) and not segmentation):
         return None
-    from pycocotools import mask as coco
-
     try:
         if isinstance(segmentation, dict):
-            if list(segmentation["size"]) != [height, width]:
-                raise ValueError(f"its size is {list(segmentation['size'])}, the image's {[height, width]}")
-            counts = segmentation["counts"]
-            encoded = coco.frPyObjects(segmentation, height, width) if isinstance(counts, list) else segmentation
-        else:
-            polygons = [[float(v) for v in p] for p in segmentation]
-            if any(len(p) < 6 or len(p) % 2 for p in polygons):
-                raise ValueError("a polygon needs at least 3 points, as x and y in turn")
-            encoded = coco.merge(coco.frPyObjects(polygons, height, width))
-        decoded: Mask = coco.decode(encoded)
+            return _from_runs(segmentation, height, width)
+        return _from_polygons(segmentation, height, width)
     except Exception as error:
         raise DataError(
             f"a segmentation cannot be read ({error}); expected COCO polygons [[x0, y0, x1, y1, ...], ...] or a run-length "
-            f"encoding dict(size=[H, W], counts=...); got {str(segmentation)[:80]}"
+            f"encoding dict(size=[H, W], counts=...); got {str(segmentation)[:80]}. Correct the annotation file, or go on "
+            "without masks: diagnosis.samples.mask='none'"
         ) from error
+
+
+def _from_polygons(segmentation: Any, height: int, width: int) -> Mask:
+    from pycocotools import mask as coco
+
+    polygons = [[float(v) for v in p] for p in segmentation]
+    if any(len(p) < 6 or len(p) % 2 for p in polygons):
+        raise ValueError("a polygon needs at least 3 points, as x and y in turn")
+    if not all(abs(v) < _FAR for p in polygons for v in p):  # NaN as well
+        raise ValueError(f"a polygon has a coordinate beyond {_FAR:g} px or not a number")
+    decoded: Mask = coco.decode(coco.merge(coco.frPyObjects(polygons, height, width)))
     return decoded
+
+
+def _from_runs(segmentation: dict[str, Any], height: int, width: int) -> Mask:
+    if [int(v) for v in segmentation["size"]] != [height, width]:
+        raise ValueError(f"its size is {list(segmentation['size'])}, the image's {[height, width]}")
+    counts = segmentation["counts"]
+    runs = _run_lengths(counts) if isinstance(counts, (str, bytes)) else [int(v) for v in counts]
+    if any(r < 0 for r in runs) or sum(runs) != height * width:
+        raise ValueError(f"its runs cover {sum(runs)} pixels, the image has {height * width}")
+    pixels = np.repeat(np.arange(len(runs), dtype=np.int64) % 2, runs).astype(np.uint8)
+    return np.ascontiguousarray(pixels.reshape(width, height).T)  # runs go down the columns
+
+
+def _run_lengths(counts: str | bytes) -> list[int]:
+    """COCO's compressed run lengths: five bits a character, lowest first; from the fourth run on, the difference to the
+    run before the last one."""
+    text = counts.encode() if isinstance(counts, str) else counts
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = character - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"the character {chr(character)!r} is no part of a compressed run length")
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:  # more to come
+            continue
+        if bits & 0x10:  # negative
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("the compressed run lengths break off")
+    return runs
+
+
+def is_box(segmentation: Any) -> bool:
+    """Whether a segmentation is nothing but an upright rectangle: some data sets write an instance's box there.
+
+    >>> is_box([[0, 0, 5, 0, 5, 3, 0, 3]]), is_box([[0, 0, 5, 1, 5, 3, 0, 3]])
+    (True, False)
+    """
+    if not isinstance(segmentation, list) or len(segmentation) != 1 or len(segmentation[0]) < 8:
+        return False
+    xs, ys = segmentation[0][0::2], segmentation[0][1::2]
+    corners = {(x, y) for x in (min(xs), max(xs)) for y in (min(ys), max(ys))}
+    points = list(zip(xs, ys, strict=False))
+    upright = all(a[0] == b[0] or a[1] == b[1] for a, b in zip(points, [*points[1:], points[0]], strict=True))
+    on_border = all(x in (min(xs), max(xs)) or y in (min(ys), max(ys)) for x, y in points)
+    return upright and on_border and corners <= set(points)
 
 
 def union(masks: Iterable[Mask | None]) -> Mask | None:
@@ -66,7 +121,7 @@ def union(masks: Iterable[Mask | None]) -> Mask | None:
     return np.maximum.reduce(found) if found else None
 
 
-def warp_mask(mask: Mask, warp: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
+def warp_mask(mask: Mask, warp: NDArray[np.float64], size: Sequence[int]) -> NDArray[np.bool_]:
     """The mask in the input frame, by the image's own affine map and the nearest pixel.
 
     Args:
@@ -75,7 +130,7 @@ def warp_mask(mask: Mask, warp: NDArray[np.float64], size: tuple[int, int]) -> N
         size: (H, W) of the input.
 
     Returns:
-        (H, W) bool.
+        (H, W) bool; False where the input looks beyond the image.
 
     >>> warp_mask(np.eye(3, dtype=np.uint8), np.array([[1.0, 0, 1], [0, 1, 0]]), (3, 4)).sum(0).tolist()
     [0, 1, 1, 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import logging
 from collections import Counter, defaultdict
@@ -86,6 +87,13 @@ class SampleSource:
     def ids(self) -> list[str]:
         """Sample ids in order, without loading an image."""
         return [self._all_ids[i] for i in self._order]
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the annotation files, also those of data sets inside wrappers: other annotations, another run."""
+        found = hashlib.sha256()
+        for path in _annotation_files(self._dataset):
+            found.update(Path(path).read_bytes() if Path(path).is_file() else path.encode())
+        return found.hexdigest()
 
     def load(self, position: int) -> Sample:
         """The sample at a position of `ids()`.
@@ -210,6 +218,13 @@ def _use_annotated_boxes(dataset: Any, notes: list[str]) -> None:
     for inner in [dataset.get("dataset"), *(dataset.get("datasets") or [])]:
         if inner:
             _use_annotated_boxes(inner, notes)
+
+
+def _annotation_files(dataset: Any) -> list[str]:
+    """Paths (or addresses) of all annotations of a data set, in a stable order."""
+    inner = [getattr(dataset, "dataset", None), *(getattr(dataset, "datasets", None) or [])]
+    own = [str(dataset.ann_file)] if getattr(dataset, "ann_file", None) else []
+    return own + [path for d in inner if d is not None for path in _annotation_files(d)]
 
 
 def _sample_ids(dataset: Any) -> list[str]:

@@ -110,4 +110,7 @@ def poseig_report_sections(store: Store, config: Config) -> Sequence[Section]:  
 
 @hookspec
 def poseig_add_cli(parser: ArgumentParser) -> None:
-    """Add options to the command line, before it is parsed fully.  An exception is recorded; the options are missing."""
+    """Add options to the command line, before it is parsed fully.  An exception is recorded; the options are missing.
+
+    Their values are in `config.cli_options`, by name, in every hook that is given the config.
+    """

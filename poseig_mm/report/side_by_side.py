@@ -83,8 +83,10 @@ def _pictures(stores: Mapping[str, Store], shared: pl.DataFrame, folder: Path) -
         panels = [_panel(store, row["sample_id"], row["joint"]) for store in stores.values()]
         if any(p is None for p in panels):
             continue
-        path = folder / f"side-by-side-{i:02d}.jpg"
-        row_of_panels([p for p in panels if p is not None], list(stores)).save(path, quality=88)
+        path = folder / f"joint-{i:02d}.jpg"
+        row_of_panels([p for p in panels if p is not None], [f"{row['joint_name']}, {name}" for name in stores]).save(
+            path, quality=88
+        )
         pictures.append((path, f"{row['joint_name']} of {row['sample_id']}"))
     return tuple(pictures)
 

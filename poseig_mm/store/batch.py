@@ -63,6 +63,7 @@ def publish_batch(work_dir: Path, stem: str, batch: Batch, plan: MapPlan) -> Non
         for name, data in plan.files.items():
             files[name] = file_entry(data, checksum=False)
             written.append(work_dir / name)
+            make_dir(written[-1].parent)
             publish(written[-1], data)
         for table, frame in batch.tables.items():
             if len(frame):

@@ -6,6 +6,9 @@
 `worst`   one file a sample, only for the N samples of largest mean error that this rank has seen so far; a sample that
           falls out has its file deleted after the batch that displaced it is committed.  Its picture goes with it.
 `none`    no maps; pictures are still kept where a record has them.
+
+Signed maps, where a record has them, are kept with the maps, in `signed/` and in float32: their sums are differences of the
+target, which may be far below what float16 resolves.
 """
 
 from __future__ import annotations
@@ -96,7 +99,7 @@ class MapPolicy:
                 if (work_dir / name).exists():
                     found[name] = _badness(mepe)
         self._kept = self._largest(found)
-        return tuple(f for name in found.keys() - self._kept.keys() for f in (_display_of(name), name))
+        return tuple(f for name in found.keys() - self._kept.keys() for f in _files_of(name))
 
     def plan(self, stem: str, records: Sequence[SampleRecord]) -> MapPlan:
         """The files of the batch `stem`, whose records have passed `check_arrays`."""
@@ -109,6 +112,9 @@ class MapPolicy:
             path = f"maps/{stem}.safetensors"
             names = tuple(path if r.sample_id in maps else None for r in records)
             files[path] = save(maps)
+        signed = {r.sample_id: self._encode_signed(r.signed) for r in records if r.signed is not None and maps}
+        if signed:
+            files[f"signed/{stem}.safetensors"] = save(signed)
         displays = {r.sample_id: np.ascontiguousarray(r.display) for r in records if r.display is not None}
         if displays:
             files[f"displays/{stem}.safetensors"] = save(displays)
@@ -127,9 +133,11 @@ class MapPolicy:
             name = name_of.get(record.sample_id)
             if name in kept and record.maps is not None:
                 files[name] = save({record.sample_id: self._encode(record.maps)})
+                if record.signed is not None:
+                    files[_beside(name, "signed")] = save({record.sample_id: self._encode_signed(record.signed)})
                 if record.display is not None:
-                    files[_display_of(name)] = save({record.sample_id: np.ascontiguousarray(record.display)})
-        drop = tuple(f for name in self._kept.keys() - kept.keys() for f in (_display_of(name), name))
+                    files[_beside(name, "displays")] = save({record.sample_id: np.ascontiguousarray(record.display)})
+        drop = tuple(f for name in self._kept.keys() - kept.keys() for f in _files_of(name))
         return MapPlan(
             files, tuple(n if (n := name_of.get(r.sample_id)) in kept else None for r in records), drop, kept
         )
@@ -141,14 +149,22 @@ class MapPolicy:
     def _encode(self, maps: NDArray[Any]) -> NDArray[Any]:
         return np.ascontiguousarray(pool(maps) if self.mode == "pooled" else maps, dtype=self.dtype)
 
+    def _encode_signed(self, maps: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(pool(maps) if self.mode == "pooled" else maps, dtype=np.float32)
+
 
 def _badness(mepe: float) -> float:
     """Samples without an error (nothing visible) are the first to go."""
     return -math.inf if math.isnan(mepe) else float(mepe)
 
 
-def _display_of(maps_file: str) -> str:
-    return maps_file.replace("maps/", "displays/", 1)
+def _beside(maps_file: str, directory: str) -> str:
+    return maps_file.replace("maps/", f"{directory}/", 1)
+
+
+def _files_of(maps_file: str) -> tuple[str, ...]:
+    """All files of one sample, its maps last: while they are there, the others are looked for again."""
+    return (_beside(maps_file, "displays"), _beside(maps_file, "signed"), maps_file)
 
 
 def check_arrays(records: Iterable[SampleRecord]) -> None:
@@ -161,8 +177,9 @@ def check_arrays(records: Iterable[SampleRecord]) -> None:
         maps, picture, of = record.maps, record.display, f"of sample {record.sample_id!r}"
         if record.sample_id == "__metadata__":
             raise StoreError("a sample cannot have the id '__metadata__': safetensors keeps that key for itself")
-        if maps is not None and (not isinstance(maps, np.ndarray) or maps.ndim != 3 or maps.dtype.kind != "f"):
-            raise StoreError(f"maps {of}: expected a numpy float array (K, H, W), got {_kind(maps)}")
+        for what, value in (("maps", maps), ("signed maps", record.signed)):
+            if value is not None and (not isinstance(value, np.ndarray) or value.ndim != 3 or value.dtype.kind != "f"):
+                raise StoreError(f"{what} {of}: expected a numpy float array (K, H, W), got {_kind(value)}")
         if picture is not None and (
             not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.shape[2:] != (3,)
         ):

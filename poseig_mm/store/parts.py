@@ -1,7 +1,7 @@
 """Which parts of a work dir count: the one place that decides it, for the reader and for a resuming writer alike.
 
-A batch is one part: files of the same stem `part-r<rank>-<number>` in `joints/`, `relations/`, `maps/`, `displays/` and
-`samples/`, and in `studies/<name>/` for studies that go sample by sample.  The samples file is written last and carries,
+A batch is one part: files of the same stem `part-r<rank>-<number>` in `joints/`, `relations/`, `maps/`, `displays/`,
+`signed/` and `samples/`, and in `studies/<name>/` for studies that go sample by sample.  The samples file is written last and carries,
 in its Parquet metadata, the size of every other file of the part and the checksum of every table: it is the commit
 marker.  A part counts when its samples file can be read and the files that it names are whole.  Files without it are
 left-overs of a batch that was cut off.  Maps, displays and studies may be absent (deleted by hand to save space, or no
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 TABLES = ("joints", "relations")
-TENSORS = ("maps", "displays")
+TENSORS = ("maps", "displays", "signed")
 _STEM = re.compile(r"^\.?(part-r(\d{3,})-(\d{5,}|all))(?:-\d{3,})?\.(?:parquet|safetensors)(\.tmp)?$")
 _MANIFEST = "poseig_mm.part"
 

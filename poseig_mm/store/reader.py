@@ -121,6 +121,17 @@ class Store:
         found = None if maps_file is None else self._tensor(maps_file, sample_id)
         return None if found is None else found.astype(np.float32)
 
+    def signed_map(self, sample_id: str) -> NDArray[np.float32] | None:
+        """Signed sums of one sample, (K, H, W), neither absolute nor normalised; None where none were kept.
+
+        Raises:
+            StoreError: no such sample, or the file is damaged.
+        """
+        _, maps_file = self._find(sample_id)
+        if maps_file is None:
+            return None
+        return self._tensor(maps_file.replace("maps/", "signed/", 1), sample_id)
+
     def display(self, sample_id: str) -> NDArray[np.uint8] | None:
         """The input crop of one sample to look at, (H, W, 3) uint8 RGB; None where none was kept.
 

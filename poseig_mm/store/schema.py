@@ -28,6 +28,7 @@ class SampleRecord:
     relations: Sequence[Row] = field(default_factory=tuple)  # rows of `relations`
     maps: NDArray[np.floating[Any]] | None = None  # (K, H, W) in [0, 1], NaN where a joint was not computed
     display: NDArray[np.uint8] | None = None  # (H, W, 3) RGB
+    signed: NDArray[np.floating[Any]] | None = None  # (K, H, W) signed sums, kept where `maps` are
 
 
 SAMPLES_SCHEMA: Schema = {

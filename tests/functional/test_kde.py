@@ -65,6 +65,14 @@ def test_impossible_maps_are_nan(kind: str) -> None:
     assert kde_heatmap(weights).isnan().all()
 
 
+def test_an_oblique_line_is_degenerate_whatever_the_rounding() -> None:
+    """The determinant of the covariance of one line is zero up to rounding, of either sign."""
+    for seed in range(20):
+        weights = torch.zeros(20, 20, dtype=torch.float64)
+        weights[range(1, 10), range(0, 18, 2)] = torch.rand(9, generator=torch.Generator().manual_seed(seed)).double()
+        assert kde_heatmap(weights).isnan().all()
+
+
 def test_wrong_shape() -> None:
     """Batches are refused with the shape that was got."""
     with pytest.raises(ShapeError, match=r"expected \(H, W\)"):
