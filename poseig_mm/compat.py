@@ -182,9 +182,8 @@ def _complete_mmcv() -> bool:
         return False
     stand_in = _NoOperators(EXTENSION)
     sys.modules[EXTENSION] = stand_in
-    importlib.import_module(
-        "mmcv"
-    )._ext = stand_in  # `import mmcv._ext` alone does not bind what it finds in sys.modules
+    package: Any = importlib.import_module("mmcv")
+    package._ext = stand_in  # `import mmcv._ext` does not bind what it finds in sys.modules
     return True
 
 

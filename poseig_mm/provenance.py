@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -30,13 +31,21 @@ def versions() -> dict[str, str]:
 
 
 def digest(value: Any) -> str:
-    """A short SHA-256 of anything JSON can say (other objects by their `repr`), independent of key order.
+    """A short SHA-256 of anything JSON can say, independent of key order, and the same in every process.
+
+    Other objects count by their `repr` without the address in memory, sets by their sorted elements.
 
     >>> digest({'a': 1, 'b': 2}) == digest({'b': 2, 'a': 1})
     True
     """
-    text = json.dumps(value, sort_keys=True, default=repr)
+    text = json.dumps(value, sort_keys=True, default=_described)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _described(value: Any) -> Any:
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=repr)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def peak_memory() -> dict[str, int]:

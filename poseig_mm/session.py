@@ -268,8 +268,8 @@ class Session:
             if index.name in taken[index.kind]:
                 owner = self.host.catalog.owner("indices", index.name)
                 raise PluginError(
-                    f"plugin {owner!r} gives an index {index.name!r}, but that is a column of every run's table; give the "
-                    f"index another name, leave it out of diagnosis.indices, or switch the plugin off with --no-plugin {owner}"
+                    f"plugin {owner!r} gives an index {index.name!r}, but that is a column of every run's table; give it "
+                    f"another name, leave it out of diagnosis.indices, or switch the plugin off with --no-plugin {owner}"
                 )
 
     def _check_quadrature(self) -> None:

@@ -121,11 +121,8 @@ class Settings:
             raise ConfigError(
                 f"diagnosis.attribution.preset {preset!r} is unknown; {did_you_mean(str(preset), PRESETS)}"
             )
-        parsed: dict[str, Any] = {
-            "attribution": _section(
-                AttributionSettings, {**PRESETS.get(preset or "", {}), **attribution}, "diagnosis.attribution"
-            )
-        }
+        attribution = {**_preset(preset, attribution), **attribution}
+        parsed: dict[str, Any] = {"attribution": _section(AttributionSettings, attribution, "diagnosis.attribution")}
         for name, section in (("samples", SampleSettings), ("store", StoreSettings), ("report", ReportSettings)):
             parsed[name] = _section(section, _mapping(given.get(name, {}), f"diagnosis.{name}"), f"diagnosis.{name}")
         for name in ("indices", "studies", "plugins"):
@@ -151,11 +148,17 @@ class Settings:
                 "diagnosis.attribution.signed is True, but store.maps is 'none': signed maps are kept where maps are; set "
                 "store=dict(maps='all'), or leave `signed` out"
             )
-        if self.attribution.alpha_per_heatmap_px is not None and self.attribution.likelihood_settings:
-            raise ConfigError(
-                "diagnosis.attribution has alpha_per_heatmap_px and likelihood_settings; give one of them, e.g. "
-                "likelihood_settings=dict(alpha=0.075) in input px"
-            )
+        if self.attribution.alpha_per_heatmap_px is not None:
+            if self.attribution.likelihood_settings:
+                raise ConfigError(
+                    "diagnosis.attribution has alpha_per_heatmap_px and likelihood_settings; give one of them, e.g. "
+                    "likelihood_settings=dict(alpha=0.075) in input px"
+                )
+            if self.attribution.likelihood != "exp_l2":
+                raise ConfigError(
+                    f"diagnosis.attribution.alpha_per_heatmap_px is for likelihood 'exp_l2', got "
+                    f"{self.attribution.likelihood!r}; give its own settings in likelihood_settings"
+                )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready."""
@@ -172,6 +175,18 @@ class Settings:
         return replace(self, plugins=(*self.plugins, *plugins))
 
 
+def _preset(name: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The preset's values, without the settings of a path or likelihood that others are given in the place of."""
+    values = dict(PRESETS[name]) if name is not None else {}
+    if "path" in values and given.get("path", values["path"]) != values["path"]:
+        del values["path_settings"]
+    if "likelihood" in values and (
+        given.get("likelihood", values["likelihood"]) != values["likelihood"] or given.get("likelihood_settings")
+    ):
+        del values["alpha_per_heatmap_px"]
+    return values
+
+
 def _mapping(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where} is a {type(value).__name__}; expected a dict")
@@ -186,7 +201,7 @@ def _known(given: Mapping[str, Any], cls: type, where: str) -> None:
 
 
 def _names(value: Any, where: str) -> tuple[str, ...]:
-    if isinstance(value, str) or not all(isinstance(v, str) for v in value):
+    if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
         raise ConfigError(f"{where} is {value!r}; expected a list of names")
     return tuple(value)
 

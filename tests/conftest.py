@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tiny import tiny
+
+    from poseig_mm.store import Store
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -19,3 +25,19 @@ def mmpose_ready() -> None:
     from poseig_mm.compat import prepare_environment
 
     prepare_environment()
+
+
+@pytest.fixture(scope="session")
+def tiny_files(tmp_path_factory: pytest.TempPathFactory, mmpose_ready: None) -> tiny:
+    """Files of a tiny run (see tiny.py), with settings that make it fast; not to be changed."""
+    from tiny import write_run
+
+    return write_run(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tiny_files: tiny, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A finished run over `tiny_files`."""
+    from tiny import run
+
+    return run(tiny_files, tmp_path_factory.mktemp("work") / "plain")

@@ -195,6 +195,7 @@ def test_only_the_commands_for_what_is_missing_are_given(world: World) -> None:
         ("mmcv", "1.7.2", ">=2.0.1,<2.2"),
         ("mmcv", "2.0.0", ">=2.0.1,<2.2"),
         ("mmcv", "2.2.0", ">=2.0.1,<2.2"),
+        ("mmcv", "2.2", ">=2.0.1,<2.2"),
         ("mmpose", "0.29.0", ">=1.3,<2"),
         ("mmpose", "1.2.0", ">=1.3,<2"),
     ],

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from poseig_mm import Session
     from poseig_mm.store import Store
 
-__all__ = ["IDS", "ROOT", "TABLES", "annotations", "cli", "run", "tables", "tiny", "write_plugin", "write_run"]
+__all__ = ["IDS", "ROOT", "TABLES", "annotations", "cli", "run", "session", "tables", "tiny", "write_plugin", "write_run"]
 
 ROOT = Path(__file__).parents[1]
 IDS = ("1-1", "1-2", "2-3")  # two persons in the first image, one in the second
@@ -135,12 +136,21 @@ def write_run(folder: Path, diagnosis: dict[str, Any] | None = None, **options: 
     return tiny(folder, given, **options).train()
 
 
-def run(made: tiny, work_dir: Path, **options: Any) -> Store:
-    """One session over it, without installed plugins."""
+def session(made: tiny, work_dir: Path, settings: dict[str, Any] | None = None, **options: Any) -> Session:
+    """A session over it, without installed plugins; `settings` are overrides like 'attribution.nodes'."""
+    from mmengine.config import Config
+
     from poseig_mm import Session
 
+    config = Config.fromfile(str(made.config))
+    config.merge_from_dict({f"diagnosis.{key}": value for key, value in (settings or {}).items()})
     options.setdefault("entry_points", False)
-    return Session(str(made.config), made.weights, work_dir=work_dir, device="cpu", **options).run()
+    return Session(config, made.weights, work_dir=work_dir, device="cpu", **options)
+
+
+def run(made: tiny, work_dir: Path, settings: dict[str, Any] | None = None, **options: Any) -> Store:
+    """The finished run of a `session`."""
+    return session(made, work_dir, settings, **options).run()
 
 
 def tables(store: Store, names: Sequence[str] = TABLES) -> dict[str, list[tuple[Any, ...]]]:

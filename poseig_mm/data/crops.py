@@ -1,8 +1,11 @@
-"""The end of a top-down pipeline: what MMPose packs, and what a diagnosis needs beside it."""
+"""The way of an image through a top-down pipeline: run step by step, so that the crop's affine map is known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import random
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,64 +14,153 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 
-__all__ = ["KeepResults", "find_warp", "last_transforms"]
+__all__ = ["Crop", "invert", "random_transforms", "run_pipeline", "seeded", "split_pipeline"]
 
-TOLERANCE = 0.05  # input px between a keypoint warped by MMPose and by us
+TOLERANCE = 0.01  # input px between a keypoint as MMPose warped it and as the affine map puts it
+_RANDOM = {"Albumentation", "PhotometricDistortion", "Mosaic", "YOLOXMixUp", "YOLOXHSVRandomAug", "MixUp"}
 
 
 @dataclass(frozen=True)
-class KeepResults:
-    """Stands in for a pipeline's packing transform and keeps what went into it."""
+class Crop:
+    """One person, cropped."""
 
-    pack: Callable[[dict[str, Any]], dict[str, Any]]
+    packed: dict[str, Any]  # what the pipeline gives: inputs and data_samples
+    results: Mapping[str, Any]  # what that was made from
+    warp: NDArray[np.float64]  # (2, 3) original px (x, y, 1) -> input px
+    original_size: tuple[int, int]  # (H, W) of the image as loaded
 
-    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
-        """{'packed': what the pipeline would have given, 'results': what it was made from}."""
-        return {"packed": self.pack(results), "results": results}
 
-
-def last_transforms(pipeline: Any) -> tuple[list[Any], Any]:
-    """(the transforms of a built pipeline, its cropping transform).
+def split_pipeline(transforms: Sequence[Any]) -> tuple[list[Any], Any, list[Any], Any]:
+    """(before the crop, the crop, between crop and packing, the packing) of a top-down pipeline's transforms.
 
     Raises:
-        DataError: no PackPoseInputs at its end, or no top-down crop in it.
+        DataError: no PackPoseInputs at its end, or not exactly one TopdownAffine in it.
     """
     from mmpose.datasets.transforms import PackPoseInputs, TopdownAffine
 
-    transforms = list(getattr(pipeline, "transforms", ()))
-    names = ", ".join(type(t).__name__ for t in transforms) or "empty"
+    names = ", ".join(type(t).__name__ for t in transforms) or "nothing"
     if not transforms or not isinstance(transforms[-1], PackPoseInputs):
-        raise DataError(f"the pipeline must end with PackPoseInputs; it is: {names}")
-    crops = [t for t in transforms if isinstance(t, TopdownAffine)]
+        raise DataError(f"the data pipeline must end with PackPoseInputs; it holds {names}")
+    crops = [i for i, t in enumerate(transforms) if isinstance(t, TopdownAffine)]
     if len(crops) != 1:
         raise DataError(
-            f"expected one TopdownAffine in the pipeline, which crops one person to the network's input; it is: {names}"
+            "the data pipeline must hold exactly one TopdownAffine, which crops one person to the network's input; it holds "
+            f"{names}. Top-down models can be diagnosed; bottom-up, one-stage and lifting models not yet"
         )
-    return transforms, crops[0]
+    crop = crops[0]
+    return list(transforms[:crop]), transforms[crop], list(transforms[crop + 1 : -1]), transforms[-1]
 
 
-def find_warp(results: Mapping[str, Any], crop: Any) -> NDArray[np.float64]:
-    """The affine map (2, 3) from original to input px that `crop` (a TopdownAffine) applied.
+def random_transforms(transforms: Sequence[Any]) -> list[str]:
+    """Names of the transforms that draw random numbers, as far as MMPose's naming tells."""
+    names = [type(t).__name__ for t in transforms]
+    return [name for name in names if "Random" in name or name in _RANDOM]
 
-    Made from the same numbers by MMPose's own function, and checked on the keypoints that MMPose warped.
+
+def run_pipeline(transforms: Sequence[Any], info: dict[str, Any]) -> Crop:
+    """Everything a pipeline does to one annotated person.
+
+    The affine map is made by MMPose's own function from the numbers that TopdownAffine leaves behind, then checked on the
+    keypoints that TopdownAffine warped; a flip of the whole image before it is part of the map.
+
+    Args:
+        transforms: of the pipeline, see `split_pipeline`.
+        info: of the data set; may be changed.
 
     Raises:
-        DataError: the two disagree: another transform moved the keypoints.
+        DataError: a transform gave nothing, or moved pixels or keypoints in a way that is not known here.
     """
-    import cv2
+    before, crop, between, pack = split_pipeline(transforms)
+    results = _apply(before, info)
+    if results.get("keypoints") is None:
+        raise DataError("the sample has no keypoints; a diagnosis needs annotated persons, not detections")
+    size = tuple(int(v) for v in np.shape(results["img"])[:2])
+    if size != tuple(int(v) for v in results.get("ori_shape", size)[:2]):
+        raise DataError(
+            f"the image was {tuple(results['ori_shape'])} px (H, W) when loaded and is {size} before TopdownAffine: a "
+            "transform resizes it, and maps could not be drawn on the original. Take it out of the pipeline"
+        )
+    keypoints, flip = np.array(results["keypoints"]), results.get("flip_direction")
+    results = _apply(between, _apply([crop], results))
+    warp = _affine(results, crop)
+    _check(keypoints, results, warp)
+    return Crop(pack(results), results, warp @ _flip(flip, size), (size[0], size[1]))
+
+
+def _apply(transforms: Sequence[Any], results: dict[str, Any]) -> dict[str, Any]:
+    for transform in transforms:
+        changed = transform(results)
+        if changed is None:
+            raise DataError(f"{type(transform).__name__} of the data pipeline gave no result")
+        results = changed
+    return results
+
+
+def _affine(results: Mapping[str, Any], crop: Any) -> NDArray[np.float64]:
     from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
     make = get_udp_warp_matrix if crop.use_udp else get_warp_matrix
     rotation = float(np.ravel(results.get("bbox_rotation", 0.0))[0])
-    warp = np.asarray(make(results["input_center"], results["input_scale"], rotation, output_size=crop.input_size))
-    moved, here = results.get("transformed_keypoints"), results.get("keypoints")
-    if moved is None or here is None or np.ndim(moved) < 3:
-        raise DataError("the sample has no keypoints; a diagnosis needs annotated persons, not detections")
-    ours = cv2.transform(np.asarray(here, dtype=np.float64)[..., :2], warp)
-    distance = np.abs(ours - np.asarray(moved)[..., :2]).max() if np.size(here) else 0.0
-    if not distance <= TOLERANCE + 1e-5 * np.abs(ours).max(initial=0):
+    warp = make(results["input_center"], results["input_scale"], rotation, output_size=crop.input_size)
+    return np.asarray(warp, dtype=np.float64)
+
+
+def _check(keypoints: NDArray[Any], results: Mapping[str, Any], warp: NDArray[np.float64]) -> None:
+    import cv2
+
+    there = np.asarray(results["transformed_keypoints"])[..., :2]
+    here = cv2.transform(keypoints[..., :2], warp) if keypoints.size else keypoints[..., :2]
+    if here.shape != there.shape:
         raise DataError(
-            f"the crop's affine map puts a keypoint {distance:.3g} px from where the pipeline put it; a transform beside "
-            "TopdownAffine moves keypoints. Take it out of the test pipeline"
+            f"TopdownAffine was given keypoints of shape {here.shape}, the pipeline ends with {there.shape}"
         )
-    return warp.astype(np.float64)
+    distance = np.linalg.norm(here - there, axis=-1)
+    worst = float(np.nanmax(distance, initial=0.0))
+    if worst > TOLERANCE:
+        raise DataError(
+            f"a keypoint lies {worst:.3g} input px from where the crop's affine map puts it (expected at most {TOLERANCE}): "
+            "a transform beside TopdownAffine moves keypoints. Take it out of the pipeline"
+        )
+
+
+def _flip(direction: str | None, size: Sequence[int]) -> NDArray[np.float64]:
+    """(3, 3) original px -> px of the flipped image, as RandomFlip does it."""
+    height, width = size
+    matrix = np.eye(3)
+    if direction in ("horizontal", "diagonal"):
+        matrix[0] = (-1, 0, width - 1)
+    if direction in ("vertical", "diagonal"):
+        matrix[1] = (0, -1, height - 1)
+    return matrix
+
+
+def invert(warp: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The affine map (2, 3) that undoes another.
+
+    >>> invert(np.array([[2.0, 0, 6], [0, 4, 8]])).tolist()
+    [[0.5, 0.0, -3.0], [0.0, 0.25, -2.0]]
+    """
+    linear = np.linalg.inv(warp[:, :2])
+    result: NDArray[np.float64] = np.hstack([linear, -linear @ warp[:, 2:]]) + 0.0  # no negative zeros
+    return result
+
+
+@contextmanager
+def seeded(name: str, seed: int = 0) -> Iterator[None]:
+    """Random transforms draw the same numbers for the same sample, in whatever order samples are loaded.
+
+    The global generators of Python, NumPy and torch, which MMPose's transforms use, come back as they were.
+    """
+    import torch
+
+    own = zlib.crc32(f"{seed}/{name}".encode())
+    kept = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - the transforms' own
+    try:
+        random.seed(own)
+        np.random.seed(own)  # noqa: NPY002
+        torch.manual_seed(own)
+        yield
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])  # noqa: NPY002
+        torch.set_rng_state(kept[2])

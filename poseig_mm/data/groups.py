@@ -20,7 +20,8 @@ _HEAD = {"nose": "leaf", "eye": "leaf", "ear": "leaf", "head_top": "leaf", "top_
 # the first of these that the data set has, on the joint's own side or on none
 _BODY_PARENTS = {
     "elbow": ("shoulder",), "wrist": ("elbow",), "knee": ("hip",), "ankle": ("knee",), "foot": ("knee",),
-    "eye": ("nose",), "ear": ("eye", "nose"), "shoulder": ("upper_neck", "neck"), "hip": ("pelvis", "mid_hip", "root"),
+    "eye": ("nose",), "ear": ("eye", "nose"), "shoulder": ("upper_neck", "neck", "thorax"),
+    "hip": ("pelvis", "mid_hip", "root", "hip"),
     "thorax": ("spine", "pelvis", "root"), "spine": ("pelvis", "root"), "upper_neck": ("thorax",), "neck": ("thorax",),
     "head_top": ("upper_neck", "neck"), "top_head": ("neck",), "head": ("neck",),
 }  # fmt: skip
@@ -131,4 +132,4 @@ def _body_parent(side: str, part: str, index: Mapping[Joint, int]) -> int:
     if part in _LIMBS and not side:
         return -1
     inner = [(s, p) for p in _BODY_PARENTS.get(part, ()) for s in (side, "")]
-    return next((index[joint] for joint in inner if joint in index), -1)
+    return next((index[joint] for joint in inner if joint in index and joint != (side, part)), -1)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
-import logging
-from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,22 +13,25 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError, did_you_mean
-from ..types import Sample
-from .crops import KeepResults, find_warp, last_transforms
+from ..types import JointGroups, Sample
+from .building import build_dataset, read_annotations
+from .crops import Crop, invert, random_transforms, run_pipeline, seeded, split_pipeline
 from .datasets import DatasetInfo
+from .entries import Entries, choose, unique_ids
 from .groups import joint_groups
-from .masks import Mask, rasterise, union, warp_mask
+from .masks import is_box, rasterise, union, warp_mask
 
 __all__ = ["SampleSource"]
 
-logger = logging.getLogger(__name__)
+MASKS = ("instance", "union", "none")
+LOOKED_AT = 20  # persons whose segmentations are looked at, to tell masks from boxes
 
 
 class SampleSource:
     """The persons of a config's test (or validation) data, in a stable order, loaded one by one.
 
     The user's config stays as it is; what has to differ for a diagnosis is done on a copy and listed in `notes`: boxes are
-    the annotated ones (detections have no keypoints).
+    the annotated ones (detections have no keypoints), each person is taken once, random transforms are seeded by sample.
 
     Args:
         cfg: an MMPose config.
@@ -39,17 +39,23 @@ class SampleSource:
         split: 'test' or 'val': whose dataloader.
         mask: 'instance' (this person's own segmentation), 'union' (all persons of the image, as published) or 'none'.
         limit: the first N, after the seeded shuffle where there is a seed.
-        seed: shuffles the order.
+        seed: shuffles the order; also of the random transforms.
         ids: only these samples, in this order.
         datasets: what plugins know of data sets; their groups win over those found by joint names.
 
     Attributes:
         groups: names, groups and chains of the joints.
+        metainfo: MMPose's own.
         dataset_name, notes, dimensions: for run.json; dimensions is 2.
 
     Raises:
-        ConfigError: the config has no such dataloader, or an id is unknown.
+        ConfigError: the config has no such dataloader, or an id or a choice is unknown.
         DataError: the annotations are missing or hold no person, or the pipeline is not a top-down one.
+
+    Example::
+
+        source = SampleSource(Config.fromfile('config.py'), preprocess=model.data_preprocessor, limit=10)
+        sample = source.load(0)  # sample.keypoints (K, 2) and sample.mask (H, W) in input px
     """
 
     dimensions = 2
@@ -66,194 +72,170 @@ class SampleSource:
         ids: Sequence[str] | None = None,
         datasets: Mapping[str, DatasetInfo] | None = None,
     ) -> None:
+        if mask not in MASKS:
+            raise ConfigError(f"diagnosis.samples.mask is {mask!r}, which is unknown; {did_you_mean(mask, MASKS)}")
         self.notes: list[str] = []
-        self._preprocess, self._mask_kind = preprocess, mask
-        self._dataset = _build_dataset(cfg, split, self.notes)
-        transforms, self._crop = last_transforms(self._dataset.pipeline)
-        self._dataset.pipeline.transforms = [*transforms[:-1], KeepResults(transforms[-1])]
-        metainfo = self._dataset.metainfo
-        self.dataset_name = str(metainfo.get("dataset_name", type(self._dataset).__name__))
-        info = (datasets or {}).get(self.dataset_name)
-        self.groups = info.groups if info is not None and info.groups is not None else joint_groups(metainfo)
-        if self.groups.derived:
-            self.notes.append(f"joint groups of {self.dataset_name} were derived from its skeleton")
-        self._all_ids = _sample_ids(self._dataset)
-        self._order = _select(self._all_ids, limit, seed, ids)
-        self._others: dict[str, list[Any]] | None = None
+        self._preprocess, self._mask_kind, self._seed = preprocess, mask, seed or 0
+        self._entries = Entries(build_dataset(cfg, split, self.notes), self.notes)
+        for transforms in self._entries.pipelines():
+            split_pipeline(transforms)  # all are top-down, or the run doesn't start
+        self.metainfo = self._entries.metainfo
+        self.dataset_name = str(self.metainfo.get("dataset_name", ""))
+        self.groups = self._joint_groups(datasets or {})
+        self._names = unique_ids(self._entries, self.notes)
+        self._order = choose([name for name, _, _ in self._names], limit, seed, ids)
+        self._annotations: dict[str, dict[str, list[Any]]] = {}  # file -> image id -> segmentations
+        self._note_peculiarities()
 
     def __len__(self) -> int:
         return len(self._order)
 
     def ids(self) -> list[str]:
         """Sample ids in order, without loading an image."""
-        return [self._all_ids[i] for i in self._order]
+        return [self._names[i][0] for i in self._order]
 
     def fingerprint(self) -> str:
         """SHA-256 over the annotation files, also those of data sets inside wrappers: other annotations, another run."""
         found = hashlib.sha256()
-        for path in _annotation_files(self._dataset):
-            found.update(Path(path).read_bytes() if Path(path).is_file() else path.encode())
+        for path in self._entries.annotation_files():
+            if not Path(path).is_file():
+                found.update(path.encode())
+                continue
+            with Path(path).open("rb") as file:
+                while block := file.read(1 << 20):
+                    found.update(block)
         return found.hexdigest()
 
     def load(self, position: int) -> Sample:
         """The sample at a position of `ids()`.
 
         Raises:
-            DataError: the image or annotation cannot be read; it names the sample and the file.
+            DataError: the image or the annotation cannot be read; it names the sample and the file.
         """
         index = self._order[position]
-        sample_id, path = self._all_ids[index], "?"
+        name, path = self._names[index][0], "?"
         try:
-            path = str(self._dataset.get_data_info(index).get("img_path", "?"))
-            kept = self._dataset.prepare_data(index)
-            return self._sample(sample_id, kept["results"], kept["packed"])
+            info = self._entries.info(index)
+            path = str(info.get("img_path", "?"))
+            person = copy.copy(info)  # as annotated: transforms put other objects in their place
+            with seeded(name, self._seed):
+                crop = run_pipeline(self._entries.transforms(index), info)
+            return self._sample(index, person, crop)
         except Exception as error:
             detail = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
-            what = "" if Path(path).is_file() else " (there is no such file)"
-            raise DataError(f"sample {sample_id}, image {path}{what}: {detail}") from error
+            missing = "" if path == "?" or Path(path).is_file() else " (no such file; see data_root and data_prefix)"
+            raise DataError(f"sample {name}, image {path}{missing}: {detail}") from error
 
-    def _sample(self, sample_id: str, results: Mapping[str, Any], packed: dict[str, Any]) -> Sample:
-        warp = find_warp(results, self._crop)
-        crop = packed["inputs"]  # (C, H, W) uint8, as loaded
-        image = self._preprocess({"inputs": [crop], "data_samples": [packed["data_samples"]]}, False)["inputs"][0].cpu()
-        height, width = int(image.shape[-2]), int(image.shape[-1])
-        points = torch.as_tensor(np.asarray(results["transformed_keypoints"])[0, :, :2], dtype=torch.float32)
-        visibility = np.asarray(results["keypoints_visible"])[0]
-        annotated = torch.as_tensor((visibility if visibility.ndim == 1 else visibility[:, 0]) > 0)
-        limits = torch.tensor([width - 1.0, height - 1.0])
-        inside = ((points >= 0) & (points <= limits)).all(1)
-        mask = self._mask(results, warp, (height, width))
+    def _sample(self, index: int, person: Mapping[str, Any], crop: Crop) -> Sample:
+        pixels = crop.packed["inputs"]  # (C, h, w), as loaded
+        data = {"inputs": [pixels], "data_samples": [crop.packed["data_samples"]]}
+        image = (
+            self._preprocess(data, False)["inputs"][0].detach().cpu().float()
+        )  # (C, H, W), padded to the right and below
+        keypoints, visible = _keypoints(crop.results, pixels.shape[-1], pixels.shape[-2])
+        mask = self._mask(index, person, crop, pixels.shape[-2:], image.shape[-2:])
+        name, image_id, instance_id = self._names[index]
         return Sample(
-            sample_id=sample_id,
-            image_id=str(results.get("img_id", "")),
-            instance_id=str(results.get("id", "")),
-            image_path=str(results.get("img_path", "")),
-            image=image.float(),
-            display=self._display(crop, (height, width)),
-            keypoints=torch.where(annotated[:, None], points, torch.nan),
-            visible=annotated & inside,
-            mask=None if mask is None else torch.from_numpy(mask),
-            mask_source=self._mask_kind if mask is not None else "none",
-            inverse_warp=_invert(warp),
-            extra={
-                "bbox": np.asarray(results["bbox"])[0].tolist() if results.get("bbox") is not None else None,
-                "area": float(np.ravel(results["area"])[0]) if results.get("area") is not None else None,
-                "iscrowd": int(results.get("iscrowd", 0)),
-                "input_center": np.asarray(results["input_center"]).tolist(),
-                "input_scale": np.asarray(results["input_scale"]).tolist(),
-                "ori_shape": tuple(int(v) for v in results.get("ori_shape", ())),
-            },
+            sample_id=name,
+            image_id=image_id,
+            instance_id=instance_id,
+            image_path=str(person.get("img_path", "")),
+            image=image,
+            display=_display(pixels, image.shape[-2:]),
+            keypoints=keypoints,
+            visible=visible,
+            mask=mask,
+            mask_source="none" if mask is None else self._mask_kind,
+            inverse_warp=invert(crop.warp),
+            extra=_extra(person, crop),
         )
-
-    def _display(self, crop: torch.Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """The crop as RGB (H, W, 3), padded as the preprocessor pads."""
-        picture = crop[[2, 1, 0]] if getattr(self._preprocess, "_channel_conversion", True) else crop
-        shown = np.zeros((*size, 3), dtype=np.uint8)
-        shown[: crop.shape[1], : crop.shape[2]] = picture.permute(1, 2, 0).clamp(0, 255).to(torch.uint8).numpy()
-        return shown
 
     def _mask(
-        self, results: Mapping[str, Any], warp: NDArray[np.float64], size: tuple[int, int]
-    ) -> NDArray[np.bool_] | None:
+        self, index: int, person: Mapping[str, Any], crop: Crop, size: Sequence[int], padded: Sequence[int]
+    ) -> torch.Tensor | None:
+        """(H, W) bool in the input frame; False in what the preprocessor padded."""
         if self._mask_kind == "none":
             return None
-        height, width = (int(v) for v in results["ori_shape"][:2])
-        mask: Mask | None
-        if self._mask_kind == "union":
-            mask = union(rasterise(s, height, width) for s in self._segmentations(str(results.get("img_id", ""))))
-        else:
-            mask = rasterise(results.get("segmentation"), height, width)
-        return None if mask is None else warp_mask(mask, warp, size)
+        height, width = crop.original_size
+        segmentations = self._union(index) if self._mask_kind == "union" else [_segmentation(person)]
+        mask = union(rasterise(s, height, width) for s in segmentations)
+        if mask is None:
+            return None
+        result = torch.zeros(tuple(padded), dtype=torch.bool)
+        result[: size[0], : size[1]] = torch.from_numpy(warp_mask(mask, crop.warp, size))
+        return result
 
-    def _segmentations(self, image_id: str) -> list[Any]:
-        """Segmentations of all persons of an image, crowds included, from the annotation file."""
-        if self._others is None:
-            self._others = defaultdict(list)
-            path = Path(str(getattr(self._dataset, "ann_file", "")))
-            found = json.loads(path.read_text()) if path.suffix == ".json" and path.is_file() else {}
-            for annotation in found.get("annotations", []) if isinstance(found, dict) else []:
-                self._others[str(annotation.get("image_id"))].append(annotation.get("segmentation"))
-        return self._others.get(image_id, [])
+    def _union(self, index: int) -> list[Any]:
+        """Segmentations of all persons of the entry's image, crowds and persons without keypoints included."""
+        file = self._entries.annotation_file(index)
+        if file not in self._annotations:
+            images = {self._names[i][1] for i in self._order}
+            found: dict[str, list[Any]] = {}
+            for annotation in read_annotations(file):
+                if str(annotation.get("image_id")) in images:  # all that is kept
+                    found.setdefault(str(annotation["image_id"]), []).append(annotation.get("segmentation"))
+            self._annotations[file] = found
+        return self._annotations[file].get(self._names[index][1], [])
 
+    def _joint_groups(self, datasets: Mapping[str, DatasetInfo]) -> JointGroups:
+        known = datasets.get(self.dataset_name)
+        if known is None or known.groups is None:
+            return joint_groups(self.metainfo)
+        names = [self.metainfo["keypoint_id2name"][i] for i in sorted(self.metainfo["keypoint_id2name"])]
+        if list(known.groups.keypoint_names) != names:
+            raise ConfigError(
+                f"a plugin's joint groups for {self.dataset_name} name {len(known.groups.keypoint_names)} joints "
+                f"{list(known.groups.keypoint_names)[:3]} ..., the data set has {len(names)}: {names[:3]} ...; they must be "
+                "the same in the same order. Correct the plugin, or switch it off with --no-plugin"
+            )
+        return known.groups
 
-def _build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
-    """The split's data set with annotated boxes, initialised."""
-    from mmengine.registry import init_default_scope
-    from mmengine.utils import import_modules_from_strings
-    from mmpose.registry import DATASETS
-
-    loader = cfg.get(f"{split}_dataloader")
-    if not loader or "dataset" not in loader:
-        known = [k for k in cfg if str(k).endswith("_dataloader")]
-        raise ConfigError(
-            f"the config has no {split}_dataloader.dataset; it has: {', '.join(known) or 'no dataloader at all'}. "
-            "Choose one with diagnosis.samples.split, or add it"
-        )
-    if cfg.get("custom_imports"):
-        import_modules_from_strings(**cfg["custom_imports"])
-    init_default_scope(cfg.get("default_scope", "mmpose"))
-    wanted = copy.deepcopy(loader["dataset"])
-    _use_annotated_boxes(wanted, notes)
-    try:
-        dataset = DATASETS.build(wanted)
-        dataset.full_init()
-    except (FileNotFoundError, AssertionError, json.JSONDecodeError, KeyError) as error:
-        raise DataError(
-            f"the data set of {split}_dataloader cannot be read ({type(error).__name__}: {error}); check data_root and "
-            f"ann_file, e.g. --cfg-options {split}_dataloader.dataset.data_root=/path/to/data"
-        ) from error
-    if not len(dataset):
-        raise DataError(
-            f"the data set of {split}_dataloader holds no person with annotated keypoints "
-            f"(ann_file {getattr(dataset, 'ann_file', '?')}); check the annotations"
-        )
-    return dataset
-
-
-def _use_annotated_boxes(dataset: Any, notes: list[str]) -> None:
-    """Take detected boxes out, also inside wrappers: detections carry no keypoints to compare with."""
-    if dataset.get("bbox_file"):
-        notes.append(f"annotated boxes are used instead of the detections in {dataset['bbox_file']}")
-        dataset["bbox_file"] = None
-    for inner in [dataset.get("dataset"), *(dataset.get("datasets") or [])]:
-        if inner:
-            _use_annotated_boxes(inner, notes)
-
-
-def _annotation_files(dataset: Any) -> list[str]:
-    """Paths (or addresses) of all annotations of a data set, in a stable order."""
-    inner = [getattr(dataset, "dataset", None), *(getattr(dataset, "datasets", None) or [])]
-    own = [str(dataset.ann_file)] if getattr(dataset, "ann_file", None) else []
-    return own + [path for d in inner if d is not None for path in _annotation_files(d)]
-
-
-def _sample_ids(dataset: Any) -> list[str]:
-    """'<image id>-<instance id>' of every entry; the entry's number where that is not unique."""
-    found = []
-    for i in range(len(dataset)):
-        info = dataset.get_data_info(i)
-        found.append(f"{info.get('img_id', i)}-{info.get('id', i)}")
-    counts = Counter(found)
-    return [name if counts[name] == 1 else f"{name}-{i}" for i, name in enumerate(found)]
-
-
-def _select(all_ids: Sequence[str], limit: int | None, seed: int | None, ids: Sequence[str] | None) -> list[int]:
-    """Positions in the data set, in the order asked for."""
-    if ids is not None:
-        index = {name: i for i, name in enumerate(all_ids)}
-        for name in ids:
-            if name not in index:
-                raise ConfigError(
-                    f"diagnosis.samples.ids names {name!r}, which is not there; {did_you_mean(name, all_ids)}"
+    def _note_peculiarities(self) -> None:
+        drawn = dict.fromkeys(t for transforms in self._entries.pipelines() for t in random_transforms(transforms))
+        if drawn:
+            self.notes.append(f"random transforms are in the pipeline ({', '.join(drawn)}); they are seeded by sample")
+        if self.groups.derived:
+            self.notes.append(f"joint groups of {self.dataset_name} were derived from its skeleton")
+        if self._mask_kind != "none":
+            found = [_segmentation(self._entries.stored(i)) for i in self._order[:LOOKED_AT]]
+            if any(found) and all(is_box(s) for s in found if s):
+                self.notes.append(
+                    f"the segmentations of {self.dataset_name} are upright boxes: FI compares box and surroundings"
                 )
-        return [index[name] for name in dict.fromkeys(ids)][:limit]
-    order = list(range(len(all_ids)))
-    if seed is not None:
-        order = [int(i) for i in np.random.default_rng(seed).permutation(len(all_ids))]
-    return order[:limit]
 
 
-def _invert(warp: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Input px -> original px."""
-    linear = np.linalg.inv(warp[:, :2])
-    return np.concatenate([linear, -linear @ warp[:, 2:]], axis=1)
+def _keypoints(results: Mapping[str, Any], width: int, height: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """((K, 2) input px, NaN where not annotated; (K,) annotated and inside the crop's pixel centres)."""
+    points = torch.as_tensor(np.asarray(results["transformed_keypoints"])[0, :, :2], dtype=torch.float32)
+    given = np.asarray(results["keypoints_visible"])[0]  # (K,), or (K, 2) with weights beside
+    annotated = torch.as_tensor((given if given.ndim == 1 else given[:, 0]) > 0)
+    inside = ((points >= 0) & (points <= torch.tensor([width - 1.0, height - 1.0]))).all(1)
+    return points.where(annotated[:, None], points.new_tensor(torch.nan)), annotated & inside
+
+
+def _segmentation(person: Mapping[str, Any]) -> Any:
+    own = person.get("segmentation")
+    raw = person.get("raw_ann_info")
+    return raw.get("segmentation") if own is None and isinstance(raw, Mapping) else own
+
+
+def _display(pixels: torch.Tensor, size: Sequence[int]) -> NDArray[np.uint8]:
+    """The crop as RGB (H, W, 3): LoadImage gives BGR whatever the model wants, or one grey channel."""
+    picture = pixels.flip(0) if len(pixels) == 3 else pixels[:1].expand(3, -1, -1)
+    shown = np.zeros((*size, 3), dtype=np.uint8)
+    shown[: pixels.shape[-2], : pixels.shape[-1]] = picture.permute(1, 2, 0).clamp(0, 255).to(torch.uint8).numpy()
+    return shown
+
+
+def _extra(person: Mapping[str, Any], crop: Crop) -> dict[str, Any]:
+    """What studies may want: box and area in original px, the crop's centre and scale, and the annotation's own id."""
+    box, area = person.get("bbox"), person.get("area")
+    return {
+        "bbox": None if box is None else [float(v) for v in np.asarray(box).reshape(-1, 4)[0]],  # x0, y0, x1, y1
+        "area": None if area is None else float(np.ravel(area)[0]),
+        "iscrowd": int(person.get("iscrowd", 0)),
+        "input_center": [float(v) for v in crop.results["input_center"]],
+        "input_scale": [float(v) for v in crop.results["input_scale"]],
+        "ori_shape": crop.original_size,
+        "annotation_id": person.get("id"),
+    }

@@ -195,7 +195,15 @@ def test_values_are_numbers_of_the_maps_type_without_gradient(inputs: IndexInput
     assert values["constant"][1].tolist() == [1.0] * 3
 
 
-def test_reasons_must_fit(inputs: IndexInputs) -> None:
+def test_relations_to_invisible_joints_are_nan(inputs: IndexInputs) -> None:
+    """RI by itself: the column of a joint that isn't visible, even if it has a map; its row stands."""
+    seen = replace(inputs, visible=torch.tensor([[True, False, True], [True, False, True]]))
+    (index,) = builtin("ri")
+    assert index(seen)[1].isnan().tolist() == [[False, True, False]] * 3
+
+
+@pytest.mark.parametrize(("reasons", "got"), [([["", ""]] * 2, r"2 rows of \[2\]"), ([[""] * 3], r"1 rows of \[3\]")])
+def test_reasons_must_fit(inputs: IndexInputs, reasons: list[list[str]], got: str) -> None:
     """One code for each image and joint."""
-    with pytest.raises(ShapeError, match=r"got 1 rows of \[2\] codes; expected \(B\)\(K\) = \(2, 3\)"):
-        compute_indices(builtin(), inputs, [["", ""]])
+    with pytest.raises(ShapeError, match=rf"got {got} codes; expected \(B\)\(K\) = \(2, 3\)"):
+        compute_indices(builtin(), inputs, reasons)

@@ -1,0 +1,84 @@
+"""A copy of a model in which every batch norm behind a convolution is folded into it: less to do, backward above all."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+__all__ = ["fold_batch_norm"]
+
+logger = logging.getLogger(__name__)
+_CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+TOLERANCE = 1e-4  # largest change of an output, relative to its largest value
+
+
+def fold_batch_norm(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], images: Tensor) -> nn.Module | None:
+    """A frozen copy in evaluation mode, channels last, with batch norms folded; None where that would change the output.
+
+    Which batch norm follows which convolution is seen by running the copy once: the batch norm's input must be the very
+    tensor that the convolution returned, and both must run exactly once.  The result is compared with the original.
+
+    Args:
+        model: left as it is.
+        forward: (model, images) -> output; run on the copy.
+        images: (B, C, H, W) real ones.
+    """
+    twin = copy.deepcopy(model).eval().requires_grad_(False)
+    with torch.no_grad():
+        expected = forward(twin, images)
+        for convolution, norm in _pairs(twin, forward, images):
+            _fold(twin, convolution, norm)
+        twin = twin.to(memory_format=torch.channels_last)
+        found = forward(twin, images)
+    change = (found - expected).abs().max() / expected.abs().max().clamp_min(1e-12)
+    if not bool(change <= TOLERANCE):
+        logger.warning("folding batch norms changes the output by %.1e of its size; the model is used as it is", change)
+        return None
+    return twin
+
+
+def _pairs(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], images: Tensor) -> list[tuple[str, str]]:
+    """Names of (convolution, the batch norm that alone reads its output)."""
+    outputs: dict[int, tuple[str, Tensor]] = {}  # id of a convolution's output -> its name, and the tensor kept alive
+    found: dict[str, str] = {}
+    runs: Counter[str] = Counter()
+
+    def watch(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            runs[name] += 1
+            if isinstance(module, _CONVOLUTIONS):
+                outputs[id(output)] = (name, output)
+            elif args and id(args[0]) in outputs:
+                found[outputs[id(args[0])][0]] = name
+
+        return hook
+
+    kinds = (*_CONVOLUTIONS, nn.modules.batchnorm._BatchNorm)
+    hooks = [m.register_forward_hook(watch(n)) for n, m in model.named_modules() if isinstance(m, kinds)]
+    try:
+        forward(model, images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [(c, n) for c, n in found.items() if runs[c] == runs[n] == 1]
+
+
+def _fold(model: nn.Module, convolution: str, norm: str) -> None:
+    layer, batch_norm = model.get_submodule(convolution), model.get_submodule(norm)
+    if type(layer) not in _CONVOLUTIONS or batch_norm.running_mean is None:
+        return  # a subclass may do more than a convolution
+    fused = fuse_conv_bn_eval(layer, batch_norm, transpose=isinstance(layer, nn.ConvTranspose2d))  # type: ignore[type-var]
+    _replace(model, convolution, fused.requires_grad_(False))
+    _replace(model, norm, nn.Identity())
+
+
+def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent) if parent else model, child, module)

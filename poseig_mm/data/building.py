@@ -1,0 +1,125 @@
+"""A config's data set, built as its user wrote it but for what a diagnosis cannot do without."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, DataError, did_you_mean
+
+__all__ = ["build_dataset", "read_annotations"]
+
+logger = logging.getLogger(__name__)
+
+
+def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
+    """The data set of a config's dataloader, with annotated boxes, initialised.
+
+    Args:
+        cfg: an MMPose config; it is not changed.
+        split: 'test' or 'val': whose dataloader.
+        notes: gets a sentence for each thing that differs from the config.
+
+    Raises:
+        ConfigError: there is no such dataloader, or it names something that does not exist.
+        DataError: the annotations cannot be read, or hold nobody.
+    """
+    from mmengine.registry import init_default_scope
+    from mmengine.utils import import_modules_from_strings
+    from mmpose.registry import DATASETS
+
+    loader = cfg.get(f"{split}_dataloader")
+    if not loader or "dataset" not in loader:
+        known = [str(k) for k in cfg if str(k).endswith("_dataloader") and cfg[k]]
+        raise ConfigError(
+            f"the config has no {split}_dataloader.dataset; it has {', '.join(known) or 'no dataloader at all'}. "
+            "Choose one with diagnosis.samples.split, or add it"
+        )
+    if cfg.get("custom_imports"):
+        import_modules_from_strings(**cfg["custom_imports"])
+    init_default_scope(cfg.get("default_scope", "mmpose"))
+    wanted = copy.deepcopy(loader["dataset"])
+    for inner in _tree(wanted):
+        _check_type(inner, DATASETS)
+        _adapt(inner, notes)
+    option = f"--cfg-options {split}_dataloader.dataset.data_root=DIR (or .ann_file=FILE, .data_prefix.img=DIR)"
+    try:
+        with _quiet():
+            dataset = DATASETS.build(wanted)
+            dataset.full_init()
+    except TypeError as error:
+        raise ConfigError(f"the data set of {split}_dataloader cannot be built: {error}; correct its config") from error
+    except Exception as error:
+        raise DataError(
+            f"the data set of {split}_dataloader cannot be read: {type(error).__name__}: {error}. Its annotations: "
+            f"{_files(wanted)}. Give the right place with {option}"
+        ) from error
+    if not len(dataset):
+        raise DataError(
+            f"the data set of {split}_dataloader holds no person with a box and annotated keypoints; its annotations: "
+            f"{_files(wanted)}. Take another annotation file with {option}"
+        )
+    return dataset
+
+
+def _tree(dataset: Any) -> Iterator[Any]:
+    """A data set's config and those inside it, outermost first."""
+    yield dataset
+    inner = [dataset.get("dataset"), *(dataset.get("datasets") or [])]
+    for one in inner:
+        if isinstance(one, dict):
+            yield from _tree(one)
+
+
+def _check_type(dataset: Any, registry: Any) -> None:
+    kind = dataset.get("type")
+    if isinstance(kind, str) and registry.get(kind) is None:
+        raise ConfigError(
+            f"no data set {kind!r} is registered; {did_you_mean(kind, registry.module_dict)}. If it is your own, name its "
+            "module in the config's custom_imports"
+        )
+
+
+def _adapt(dataset: Any, notes: list[str]) -> None:
+    """Detected boxes out: they carry no keypoints to compare with.  MPII's head sizes too, where the file is missing."""
+    if dataset.get("bbox_file"):
+        notes.append(f"annotated boxes are used instead of the detections in {dataset['bbox_file']}")
+        dataset["bbox_file"] = None
+    heads = dataset.get("headbox_file")
+    if heads and not Path(str(heads)).is_file():
+        notes.append(f"head sizes are left out (PCKh alone needs them): there is no {heads}")
+        dataset["headbox_file"] = None
+
+
+def _files(dataset: Any) -> str:
+    found = []
+    for inner in _tree(dataset):
+        if inner.get("ann_file"):
+            path = Path(str(inner.get("data_root") or "")) / str(inner["ann_file"])
+            found.append(f"{path}{'' if path.is_file() else ' (no such file)'}")
+    return ", ".join(found) or "no ann_file is given"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """COCO's API prints what it does; that goes to the log."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        yield
+    for line in text.getvalue().splitlines():
+        logger.debug("%s", line)
+
+
+def read_annotations(path: str) -> list[dict[str, Any]]:
+    """All annotations of a COCO file; none where the file is of another kind."""
+    if not path.endswith(".json") or not Path(path).is_file():
+        return []
+    with Path(path).open() as file:
+        found = json.load(file)
+    return list(found.get("annotations", [])) if isinstance(found, dict) else []

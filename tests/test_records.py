@@ -1,0 +1,107 @@
+"""Rows of one sample: their columns are the store's, and what is not known is NaN."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from poseig_mm.records import sample_record  # noqa: E402
+from poseig_mm.store.schema import SAMPLES_SCHEMA, SampleRecord, joints_schema, relations_schema  # noqa: E402
+from poseig_mm.testing import GROUPS  # noqa: E402
+from poseig_mm.types import Attribution, Sample  # noqa: E402
+
+COLUMNS = (
+    "sample_id,image_id,instance_id,joint,joint_name,group,visible,gt_x,gt_y,pred_x,pred_y,epe,epe_soft,unit,di,fi,li,"
+    "reason,target_start,target_end,residual,residual_rel,map_error,converged,evaluations"
+)
+TRUTH = [[1.0, 2.0], [3.0, 4.0], [math.nan, math.nan]]
+
+
+def record(dimensions: int = 2, **indices: torch.Tensor) -> SampleRecord:
+    """Three joints, the last one not annotated; each prediction is 3 and 4 px off."""
+    pad = torch.zeros(3, dimensions - 2)
+    sample = Sample(
+        sample_id="7-8",
+        image_id="7",
+        instance_id="8",
+        image_path="a.png",
+        image=torch.zeros(3, 4, 5),
+        display=np.zeros((4, 5, 3), np.uint8),
+        keypoints=torch.cat([torch.tensor(TRUTH), pad], 1),
+        visible=torch.tensor([True, True, False]),
+        mask=None,
+        mask_source="none",
+        inverse_warp=np.array([[2.0, 0, 10], [0, 3, 20]]),
+    )
+    number = torch.arange(3.0)[None]
+    attribution = Attribution(
+        maps=torch.ones(1, 3, 4, 5),
+        residual=number,
+        residual_rel=number,
+        target_start=number,
+        target_end=number,
+        map_error=number,
+        converged=torch.tensor([[True, False, False]]),
+        evaluations=torch.tensor([[3, 4, 0]]),
+        reasons=(("", "", "not_visible"),),
+    )
+    prediction = sample.keypoints.nan_to_num() + torch.cat([torch.tensor([3.0, 4.0]), pad[0]])
+    attribution = replace(attribution, coords=prediction[None] - torch.cat([torch.tensor([3.0, 0.0]), pad[0]]))
+    return sample_record(
+        sample,
+        attribution,
+        groups=GROUPS,
+        prediction=prediction,
+        indices=indices,
+        reasons=["", "no_mask", "not_visible"],
+        unit="px",
+        seconds=0.5,
+    )
+
+
+def test_columns_are_those_of_the_architecture() -> None:
+    """Names and order that others rely on; a plugin's index stands after `li`."""
+    assert ",".join(joints_schema()) == COLUMNS
+    found = record(di=torch.ones(3), mine=torch.ones(3))
+    assert set(found.joints[0]) == set(joints_schema(2, ["mine"]))
+    assert set(found.sample) | {"maps_file"} == set(SAMPLES_SCHEMA)
+
+
+def test_errors_are_distances_to_the_truth() -> None:
+    """`epe` of the model's own decoding, `epe_soft` of the differentiable one, their mean over visible joints."""
+    found = record()
+    assert [row["epe"] for row in found.joints[:2]] == [5.0, 5.0]
+    assert [row["epe_soft"] for row in found.joints[:2]] == [4.0, 4.0]
+    assert math.isnan(found.joints[2]["epe"])
+    assert math.isnan(found.joints[2]["gt_x"])
+    assert found.joints[2]["pred_x"] == 3.0
+    assert (found.sample["mepe"], found.sample["n_visible"], found.sample["evaluations"]) == (5.0, 2, 7)
+    assert [found.sample[f"warp_{i}"] for i in ("00", "02", "11", "12")] == [2.0, 10.0, 3.0, 20.0]
+
+
+def test_three_dimensions_have_a_z() -> None:
+    """gt_z and pred_z, in their place."""
+    assert set(record(3, di=torch.ones(3)).joints[0]) == set(joints_schema(3))
+
+
+def test_an_index_that_was_not_asked_for_is_nan() -> None:
+    """Its column is there nevertheless."""
+    row = record(fi=torch.full((3,), 2.0)).joints[0]
+    assert math.isnan(row["di"])
+    assert row["fi"] == 2.0
+
+
+def test_relations_of_visible_joints() -> None:
+    """One row a visible joint and other joint; with a plugin's relation alone `ri` is NaN."""
+    values = torch.arange(9.0).reshape(3, 3)
+    rows = record(mine=values).relations
+    assert [(r["joint"], r["other"], r["mine"]) for r in rows] == [(a, b, 3.0 * a + b) for a in (0, 1) for b in range(3)]
+    assert set(rows[0]) == set(relations_schema(["mine"]))
+    assert all(math.isnan(r["ri"]) for r in rows)
+    assert [r["ri"] for r in record(ri=values).relations] == [0, 1, 2, 3, 4, 5]
+    assert record(di=torch.ones(3)).relations == []
