@@ -18,6 +18,8 @@ from torch import Tensor
 from .adapters.base import CoordinateAdapter
 from .adapters.loading import build_model, model_hash
 from .adapters.registry import select_adapter
+from .attribution.acceleration import Acceleration, accelerate
+from .attribution.methods import path_ig
 from .compat import prepare_environment
 from .data.samples import SampleSource
 from .errors import AttributionError, ConfigError, DataError, PluginError, did_you_mean
@@ -94,6 +96,7 @@ def attribute(
     quadrature: str = "adaptive",
     likelihood: str = "exp_l2",
     dtype: torch.dtype | None = None,
+    compute: str = "fast",
     **settings: Any,
 ) -> Attribution:
     """Attribution maps of each joint, with the model's weights left alone.
@@ -103,19 +106,20 @@ def attribute(
         images: (B, C, H, W) normalised network input.
         keypoints: (B, K, D) reference points, in the adapter's unit (input px for 2D models).
         dtype: compute in this type (the model must be in it already); None: that of the images.
+        compute: 'fast' (see `attribution.acceleration.accelerate`, checked on the first image) or 'exact'.
         path, quadrature, likelihood, settings: see `functional.path_attribution`.
     """
-    from .functional.path_attribution import path_attribution
-
     images = images if dtype is None else images.to(dtype)
     with adapter.frozen():
-        return path_attribution(
-            lambda x: adapter(x).coords,
+        fast = accelerate(adapter, images[:1], compute=compute)
+        return path_ig(
+            fast.adapter,
             images,
             keypoints,
             path=path,
             quadrature=quadrature,
             likelihood=likelihood,
+            backward=fast.backward,
             **settings,
         )
 
@@ -217,7 +221,9 @@ class Session:
                 run_dir=self.work_dir,
             )
             with self._timed("calibration"):
-                agreement = self._calibrate(adapter, source, writer)
+                samples = source.first(CALIBRATION_SAMPLES)
+                agreement = self._calibrate(adapter, samples, writer)
+                self.acceleration = self._accelerate(adapter, samples)
             writer.update_run(**self._description(source, adapter, agreement, weights))
             with adapter.frozen():
                 self._diagnose(adapter, source, writer)
@@ -316,20 +322,12 @@ class Session:
             **{f"settings.{k}": digest(v) for k, v in self.settings.identity().items()},
         }
 
-    def _calibrate(self, adapter: CoordinateAdapter, source: SampleSource, writer: StoreWriter) -> dict[str, Any]:
+    def _calibrate(self, adapter: CoordinateAdapter, samples: list[Sample], writer: StoreWriter) -> dict[str, Any]:
         """Set the soft-argmax' beta, or take the earlier run's; how well it agrees with the model's own decoding."""
         earlier = writer.run.get("agreement") if self.resume else None
         if earlier and earlier.get("n"):
             adapter.beta = earlier["beta"]
             return dict(earlier)
-        samples: list[Sample] = []
-        for i in range(len(source)):
-            if len(samples) == CALIBRATION_SAMPLES:
-                break
-            try:
-                samples.append(source.load(i))
-            except DataError:
-                continue  # the run itself will meet and record it
         if not samples:
             return {"beta": adapter.beta, "n": 0}
         fixed = self.settings.attribution.beta is not None
@@ -338,6 +336,13 @@ class Session:
         images, visible = (torch.stack([getattr(s, name) for s in samples]) for name in ("image", "visible"))
         agreement = adapter.calibrate(self._tensor(images), joints=visible.to(self.device), fixed=fixed)
         return agreement.as_dict()
+
+    def _accelerate(self, adapter: CoordinateAdapter, samples: list[Sample]) -> Acceleration:
+        """The fast way to the same maps, checked on two of the run's own samples."""
+        s = self.settings.attribution
+        images = self._tensor(torch.stack([sample.image for sample in samples[:2]])) if samples else torch.empty(0)
+        with adapter.frozen():
+            return accelerate(adapter, images, compute=s.compute, backward_dtype=s.backward_dtype)
 
     def _description(
         self, source: SampleSource, adapter: CoordinateAdapter, agreement: dict[str, Any], weights: str
@@ -375,6 +380,7 @@ class Session:
                 "derived": groups.derived,
             },
             "agreement": agreement,
+            "acceleration": self.acceleration.as_dict(),
             "notes": source.notes,
             "indices": [{"name": i.name, "title": i.title, "unit": i.unit, "kind": i.kind} for i in self.indices],
         }
@@ -500,8 +506,9 @@ class Session:
             "seed": s.seed,
             "signed": s.signed,
             "chunk": s.chunk or (8 if self.device == "cpu" else 64),
+            "backward": self.acceleration.backward,
         }
-        result: Attribution = self.method(adapter, images, reference, **settings)
+        result: Attribution = self.method(self.acceleration.adapter, images, reference, **settings)
         if not isinstance(result, Attribution):
             raise AttributionError(
                 f"attribution method {s.method!r} returned a {type(result).__name__}; expected poseig_mm.Attribution"

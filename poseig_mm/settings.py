@@ -56,6 +56,8 @@ class AttributionSettings:
     residual_threshold: float = 0.25  # joints with a larger relative residual are flagged
     chunk: int | None = None  # images in one forward pass; None: 8 on a CPU, 64 on a GPU
     dtype: str = "float32"  # 'float64' for checks
+    compute: str = "fast"  # 'fast' | 'exact': float32, the model as it is
+    backward_dtype: str = "auto"  # 'auto': bfloat16 where the hardware has it and a check on real samples allows it
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,8 @@ class Settings:
         choices = {
             "attribution.locality": (self.attribution.locality, ("exact", "published")),
             "attribution.dtype": (self.attribution.dtype, ("float32", "float64")),
+            "attribution.compute": (self.attribution.compute, ("fast", "exact")),
+            "attribution.backward_dtype": (self.attribution.backward_dtype, ("auto", "float32", "bfloat16")),
             "samples.split": (self.samples.split, ("test", "val")),
             "samples.mask": (self.samples.mask, ("instance", "union", "none", "predicted")),
             "store.maps": (self.store.maps, ("all", "none", "pooled", "worst")),
@@ -231,7 +235,7 @@ def _section(cls: type, given: Mapping[str, Any], where: str) -> Any:
     for name, least in (
         ("nodes", 1),
         ("max_nodes", 1),
-        ("limit", 0),
+        ("limit", 1),
         ("batch_size", 1),
         ("chunk", 1),
         ("noise_draws", 1),

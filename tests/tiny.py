@@ -137,13 +137,15 @@ def write_run(folder: Path, diagnosis: dict[str, Any] | None = None, **options: 
 
 
 def session(made: tiny, work_dir: Path, settings: dict[str, Any] | None = None, **options: Any) -> Session:
-    """A session over it, without installed plugins; `settings` are overrides like 'attribution.nodes'."""
+    """A session over it, without installed plugins; `settings` replace 'attribution' or 'attribution.nodes'."""
     from mmengine.config import Config
 
     from poseig_mm import Session
 
     config = Config.fromfile(str(made.config))
-    config.merge_from_dict({f"diagnosis.{key}": value for key, value in (settings or {}).items()})
+    for key, value in (settings or {}).items():
+        section, _, name = key.partition(".")
+        config.diagnosis[section] = {**config.diagnosis.get(section, {}), name: value} if name else value
     options.setdefault("entry_points", False)
     return Session(config, made.weights, work_dir=work_dir, device="cpu", **options)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from torch import Tensor
 from ..errors import ShapeError
 from ..types import Coordinates
 from .agreement import Agreement, measure_agreement
+from .folding import fold_batch_norm
 from .freezing import frozen
 from .heads import coordinate_head, count_joints, find_input_size
 from .metainfo import keypoint_names
@@ -147,6 +149,23 @@ class CoordinateAdapter(ABC):
     def frozen(self) -> AbstractContextManager[None]:
         """Context in which the model is in evaluation mode and its parameters get no gradients; see `freezing.frozen`."""
         return frozen(self.model)
+
+    def folded(self, images: Tensor) -> CoordinateAdapter | None:
+        """The same adapter around a frozen copy of the model with batch norms folded into convolutions, channels last.
+
+        None where that would change the coordinates of `images` (B, C, H, W); see `folding.fold_batch_norm`.
+        """
+        twin = copy.copy(self)
+
+        def forward(model: Any, x: Tensor) -> Tensor:
+            twin.model, twin.head = model, coordinate_head(model)
+            return twin(x).coords
+
+        model = fold_batch_norm(self.model, forward, images)
+        if model is None:
+            return None
+        twin.model, twin.head = model, coordinate_head(model)
+        return twin
 
     def pixel_range(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """What black and white are in the normalised input, one value a channel each."""

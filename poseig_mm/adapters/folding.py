@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 __all__ = ["fold_batch_norm"]
 
@@ -30,12 +29,12 @@ def fold_batch_norm(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], 
         forward: (model, images) -> output; run on the copy.
         images: (B, C, H, W) real ones.
     """
-    twin = copy.deepcopy(model).eval().requires_grad_(False)
+    twin: nn.Module = copy.deepcopy(model).eval().requires_grad_(False)
     with torch.no_grad():
         expected = forward(twin, images)
         for convolution, norm in _pairs(twin, forward, images):
             _fold(twin, convolution, norm)
-        twin = twin.to(memory_format=torch.channels_last)
+        twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         found = forward(twin, images)
     change = (found - expected).abs().max() / expected.abs().max().clamp_min(1e-12)
     if not bool(change <= TOLERANCE):
@@ -71,14 +70,26 @@ def _pairs(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], images: T
 
 
 def _fold(model: nn.Module, convolution: str, norm: str) -> None:
-    layer, batch_norm = model.get_submodule(convolution), model.get_submodule(norm)
-    if type(layer) not in _CONVOLUTIONS or batch_norm.running_mean is None:
-        return  # a subclass may do more than a convolution
-    fused = fuse_conv_bn_eval(layer, batch_norm, transpose=isinstance(layer, nn.ConvTranspose2d))  # type: ignore[type-var]
-    _replace(model, convolution, fused.requires_grad_(False))
-    _replace(model, norm, nn.Identity())
+    layer: Any = model.get_submodule(convolution)
+    batch_norm: Any = model.get_submodule(norm)
+    if batch_norm.running_mean is None:
+        return  # it normalises by the batch even in evaluation mode
+    scale = torch.rsqrt(batch_norm.running_var + batch_norm.eps)
+    if batch_norm.weight is not None:
+        scale = scale * batch_norm.weight
+    bias = -batch_norm.running_mean if layer.bias is None else layer.bias - batch_norm.running_mean
+    bias = bias * scale if batch_norm.bias is None else bias * scale + batch_norm.bias
+    layer.weight = nn.Parameter(_scaled(layer, scale), requires_grad=False)
+    layer.bias = nn.Parameter(bias, requires_grad=False)
+    parent, _, child = norm.rpartition(".")
+    setattr(model.get_submodule(parent), child, nn.Identity())
 
 
-def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent) if parent else model, child, module)
+def _scaled(layer: Any, scale: Tensor) -> Tensor:
+    """The layer's weight times a factor for each output channel (torch's own fusion forgets grouped transposed ones)."""
+    if not isinstance(layer, nn.ConvTranspose2d):  # (out, in / groups, h, w)
+        weight: Tensor = layer.weight * scale[:, None, None, None]
+        return weight
+    grouped = layer.weight.unflatten(0, (layer.groups, -1))  # (groups, in / groups, out / groups, h, w)
+    scaled: Tensor = (grouped * scale.reshape(layer.groups, 1, -1, 1, 1)).flatten(0, 1)
+    return scaled

@@ -106,13 +106,27 @@ class SampleSource:
                     found.update(block)
         return found.hexdigest()
 
+    def first(self, count: int) -> list[Sample]:
+        """The first samples of the whole data set that load, whatever was selected: the same for every selection."""
+        found: list[Sample] = []
+        for index in range(len(self._names)):
+            if len(found) == count:
+                break
+            try:
+                found.append(self._load(index))
+            except DataError:
+                continue  # a run that selects it will meet and record it
+        return found
+
     def load(self, position: int) -> Sample:
         """The sample at a position of `ids()`.
 
         Raises:
             DataError: the image or the annotation cannot be read; it names the sample and the file.
         """
-        index = self._order[position]
+        return self._load(self._order[position])
+
+    def _load(self, index: int) -> Sample:
         name, path = self._names[index][0], "?"
         try:
             info = self._entries.info(index)

@@ -48,7 +48,7 @@ class BFloat16Backward(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._weights: dict[int, tuple[Tensor, Tensor]] = {}  # id -> (the weight itself, kept alive; its bfloat16 copy)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -7,6 +7,7 @@ joints that are asked for.  The path is streamed: memory does not grow with the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,6 +48,7 @@ def path_attribution(
     seed: int = 0,
     signed: bool = False,
     chunk: int = 8,
+    backward: AbstractContextManager[Any] | None = None,
 ) -> Attribution:
     """Attribute each joint's likelihood to the pixels of the image, along a path from a baseline.
 
@@ -71,6 +73,7 @@ def path_attribution(
         noise_std, noise_draws: Gaussian noise added to the points where gradients are taken, image units, averaged draws.
         signed: keep the signed maps too.
         chunk: images in one forward pass; results do not depend on it beyond rounding.
+        backward: entered around every backward pass, e.g. `fast_backward.BFloat16Backward()`.
 
     Returns:
         `Attribution`, see there.  A joint whose gradient is not finite, or whose map is all zero, is NaN with a reason.
@@ -101,6 +104,7 @@ def path_attribution(
         noise_draws=noise_draws,
         seed=seed,
         chunk=max(1, chunk),
+        backward=backward or nullcontext(),
     )
     if quadrature == "adaptive":
         result = _adaptive(problem, asked, nodes or 16, max_nodes, tol)
@@ -123,6 +127,7 @@ class _Problem:
     noise_draws: int
     seed: int
     chunk: int
+    backward: AbstractContextManager[Any]
 
 
 @dataclass(frozen=True)
@@ -172,9 +177,9 @@ def _run_pass(p: _Problem, cells: Cells, asked: Tensor) -> _Sums:
             for s, joint in enumerate(slots):
                 rows_here = rows[joint >= 0]
                 joint_here = joint[joint >= 0]
-                (gradient,) = torch.autograd.grad(
-                    targets[rows_here, :, joint_here].sum(), x, retain_graph=s + 1 < len(slots)
-                )
+                wanted = targets[rows_here, :, joint_here].sum()
+                with p.backward:
+                    (gradient,) = torch.autograd.grad(wanted, x, retain_graph=s + 1 < len(slots))
                 g = gradient.reshape(points.shape)[rows_here] * share
                 d = increments[rows_here]
                 total[rows_here, joint_here] += _integrand(g, d, p.power)

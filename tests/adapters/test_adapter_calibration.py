@@ -56,6 +56,21 @@ def test_the_smallest_beta_of_the_ladder_that_agrees_is_taken(peak: float, offse
     assert 4 < agreement.beta * peak < 200  # about the same sharpness for all scales
 
 
+def test_95_percent_are_enough() -> None:
+    """One joint of 20 with a far lower peak: the search ends where the 19 others agree, not where all do."""
+    adapter, whole = tiny_adapter("heatmap-msra"), tiny_adapter("heatmap-msra")
+    inject(whole, bumps())
+    maps = bumps()
+    maps[0, 0] *= 0.2
+    inject(adapter, maps)
+    agreement = adapter.calibrate(IMAGES)
+    assert agreement.share_within == pytest.approx(0.95)
+    assert agreement.good
+    assert agreement.beta == whole.calibrate(IMAGES).beta
+    adapter.beta = 100.0
+    assert adapter.calibrate(IMAGES, fixed=True).share_within == 1.0  # a higher beta would have agreed on all
+
+
 def test_beta_depends_on_the_scale_alone() -> None:
     """Heatmaps 16 times as high get a 16 times smaller beta, and the same coordinates."""
     adapter = tiny_adapter("heatmap-msra")

@@ -57,18 +57,16 @@ def test_frozen_may_be_nested() -> None:
 
 
 def test_modules_own_train_method_is_not_called() -> None:
-    """MMPose backbones freeze stages in `train()`: going through it would change flags for good."""
+    """Some backbones freeze, fuse or merge layers in `train()`: the flags are set without it, going in and out."""
 
     class Meddling(nn.Linear):
         def train(self, mode: bool = True) -> Meddling:
-            self.weight.requires_grad_(False)
-            return super().train(mode)
+            raise AssertionError("train() was called")
 
     layer = Meddling(2, 2)
-    assert layer.weight.requires_grad
     with frozen(layer):
         assert not layer.training
-    assert layer.weight.requires_grad
+    assert layer.training
 
 
 def test_an_attribution_leaves_the_model_alone() -> None:

@@ -65,7 +65,7 @@ def test_nothing_is_downloaded(caplog: pytest.LogCaptureFixture, monkeypatch: py
     assert model.backbone.init_cfg == [normal]
     assert "weights are random (model.backbone.init_cfg, model.init_cfg in the config not being loaded)" in caplog.text
     assert model.random_weights
-    assert config.model.init_cfg == pretrained  # the user's config is not changed
+    assert config.model.init_cfg == model.cfg.model.init_cfg == pretrained  # the config is not changed
 
 
 def test_synchronised_batch_norm_becomes_plain(tmp_path: Path) -> None:
