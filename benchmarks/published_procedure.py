@@ -76,6 +76,8 @@ def published_indices(amap: np.ndarray, mask: np.ndarray | None, truth: tuple[fl
     height, width = amap.shape[0] // 4, amap.shape[1] // 4
     y, x = np.mgrid[:height, :width]
     small = np.exp(-((x - truth[0]) ** 2 + (y - truth[1]) ** 2) / (2 * 2.0**2))
-    heat = F.interpolate(torch.from_numpy(small)[None, None], amap.shape, mode="bilinear", align_corners=False)[0, 0].numpy()
+    heat = F.interpolate(torch.from_numpy(small)[None, None], amap.shape, mode="bilinear", align_corners=False)[
+        0, 0
+    ].numpy()
     li = (amap * heat).sum() / amap.sum() * n / heat.sum()
     return float(di), float(fi), float(li)

@@ -178,7 +178,7 @@ class Session:
         self.indices: list[Index] = [catalog.get("indices", n) for n in dict.fromkeys(names)]
         self._check_columns()
         self._check_quadrature()
-        self.studies = [catalog.get("studies", n)() for n in self.settings.studies]
+        self.studies = [catalog.get("studies", n) for n in self.settings.studies]
         self.timings: dict[str, float] = {}
 
     def run(self) -> Store:
@@ -287,7 +287,12 @@ class Session:
 
     def _prepare_target(self, adapter: CoordinateAdapter, source: SampleSource) -> None:
         """Path, likelihood and reference points by name: what is misspelt is an error before the first sample."""
-        s = self.settings.attribution
+        s, predicted, annotated = self.settings.attribution, len(adapter.keypoint_names), len(source.groups.keypoint_names)
+        if predicted != annotated:
+            raise ConfigError(
+                f"the model predicts {predicted} joints, the annotations of {source.dataset_name} have {annotated}; give the "
+                "data set that the model was made for, or select joints with model.test_cfg.output_keypoint_indices"
+            )
         self._path = _made(
             f"diagnosis.attribution.path_settings of path {s.path!r}",
             self.host.catalog.get("paths", s.path),

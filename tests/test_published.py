@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from benchmarks.published_procedure import published_indices, published_maps
 from torch import Tensor, nn
 
+from benchmarks.published_procedure import published_indices, published_maps
 from poseig_mm.functional import (
     diffusion_index,
     foreground_index,

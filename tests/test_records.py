@@ -100,7 +100,9 @@ def test_relations_of_visible_joints() -> None:
     """One row a visible joint and other joint; with a plugin's relation alone `ri` is NaN."""
     values = torch.arange(9.0).reshape(3, 3)
     rows = record(mine=values).relations
-    assert [(r["joint"], r["other"], r["mine"]) for r in rows] == [(a, b, 3.0 * a + b) for a in (0, 1) for b in range(3)]
+    assert [(r["joint"], r["other"], r["mine"]) for r in rows] == [
+        (a, b, 3.0 * a + b) for a in (0, 1) for b in range(3)
+    ]
     assert set(rows[0]) == set(relations_schema(["mine"]))
     assert all(math.isnan(r["ri"]) for r in rows)
     assert [r["ri"] for r in record(ri=values).relations] == [0, 1, 2, 3, 4, 5]

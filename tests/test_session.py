@@ -29,7 +29,18 @@ COLUMNS = (
 )
 RUN_KEYS = {
     *("status", "versions", "config", "config_hash", "identity", "checkpoint", "weights_hash", "plugins", "seeds"),
-    *("counts", "failures", "timings", "peak_memory", "keypoints", "agreement", "notes", "settings", "model", "dataset"),
+    *(
+        "counts",
+        "failures",
+        "timings",
+        "peak_memory",
+        "keypoints",
+        "agreement",
+        "notes",
+        "settings",
+        "model",
+        "dataset",
+    ),
 }
 
 
@@ -162,7 +173,9 @@ def test_a_config_without_a_section_of_ours(tiny_files: tiny, tmp_path: Path) ->
         ({"split": "val"}, IDS),
     ],
 )
-def test_samples_are_chosen(tiny_files: tiny, tmp_path: Path, samples: dict[str, Any], expected: tuple[str, ...]) -> None:
+def test_samples_are_chosen(
+    tiny_files: tiny, tmp_path: Path, samples: dict[str, Any], expected: tuple[str, ...]
+) -> None:
     """By number, by id, by data loader; rows come in that order."""
     assert run(tiny_files, tmp_path, {"samples": samples}).sample_ids == expected
 
@@ -372,7 +385,9 @@ def test_the_published_preset_runs(tiny_files: tiny, tmp_path: Path) -> None:
     store = run(tiny_files, tmp_path / "a", settings)
     assert set(visible(store)["evaluations"]) == {50}
     assert store.run["agreement"]["beta"] == store.run["model"]["beta"] == 10.0
-    exact = run(tiny_files, tmp_path / "b", {"attribution": {"preset": "published", "locality": "exact"}, "samples.limit": 1})
+    exact = run(
+        tiny_files, tmp_path / "b", {"attribution": {"preset": "published", "locality": "exact"}, "samples.limit": 1}
+    )
     assert visible(store)["di"].to_list() == visible(exact)["di"].to_list()
     assert visible(store)["li"].to_list() != pytest.approx(visible(exact)["li"].to_list(), rel=1e-3)
 
@@ -388,7 +403,9 @@ def test_other_methods(tiny_files: tiny, tiny_store: Store, tmp_path: Path, meth
 
 def test_float64_agrees_with_float32(tiny_files: tiny, tiny_store: Store, tmp_path: Path) -> None:
     """And its residuals are not the same to the last digit: it was really computed in it."""
-    store = run(tiny_files, tmp_path, {"attribution.dtype": "float64", "attribution.beta": tiny_store.run["agreement"]["beta"]})
+    store = run(
+        tiny_files, tmp_path, {"attribution.dtype": "float64", "attribution.beta": tiny_store.run["agreement"]["beta"]}
+    )
     for name in ("di", "fi", "li", "target_end"):
         a, b = (visible(s)[name].to_list() for s in (tiny_store, store))
         assert a == pytest.approx(b, rel=5e-2, abs=1e-4)
@@ -421,7 +438,7 @@ def test_a_choice_of_indices(tiny_files: tiny, tiny_store: Store, tmp_path: Path
     assert store.run["failures"] == []
 
 
-MINE = '''
+MINE = """
 class Mine:
     name, title, unit, range, requires, kind = {name!r}, "Mine", "", (0.0, 1e9), frozenset(), {kind!r}
 
@@ -432,15 +449,19 @@ class Mine:
 @hookimpl
 def poseig_indices():
     return [Mine()]
-'''
+"""
 
 
 def test_a_plugins_index_and_relation(tiny_files: tiny, tmp_path: Path) -> None:
     """A column after `li`, and one after `ri`, which is NaN where nobody asked for it."""
-    one = write_plugin(tmp_path / "one.py", MINE.format(name="one", kind="joint", body="return inputs.maps.sum((2, 3))"))
+    one = write_plugin(
+        tmp_path / "one.py", MINE.format(name="one", kind="joint", body="return inputs.maps.sum((2, 3))")
+    )
     body = "return inputs.maps.sum((2, 3))[:, :, None].repeat(1, 1, inputs.maps.shape[1])"
     two = write_plugin(tmp_path / "two.py", MINE.format(name="two", kind="relation", body=body))
-    store = run(tiny_files, tmp_path / "w", {"indices": ["one", "two"], "samples.limit": 1}, plugins=[str(one), str(two)])
+    store = run(
+        tiny_files, tmp_path / "w", {"indices": ["one", "two"], "samples.limit": 1}, plugins=[str(one), str(two)]
+    )
     joints, relations = store.joints(), store.relations()
     assert joints.columns[joints.columns.index("li") + 1] == "one"
     assert relations.columns[-2:] == ["ri", "two"]
@@ -460,7 +481,9 @@ def test_an_index_cannot_have_a_columns_name(tiny_files: tiny, tmp_path: Path, n
 
 def test_a_plugin_given_twice_is_loaded_once(tiny_files: tiny, tmp_path: Path) -> None:
     """In the config and on the command line."""
-    one = str(write_plugin(tmp_path / "one.py", MINE.format(name="one", kind="joint", body="return inputs.maps.sum((2, 3))")))
+    one = str(
+        write_plugin(tmp_path / "one.py", MINE.format(name="one", kind="joint", body="return inputs.maps.sum((2, 3))"))
+    )
     made = session(tiny_files, tmp_path, {"plugins": [one]}, plugins=[one])
     assert [r.name for r in made.host.records].count("one") == 1
 

@@ -17,14 +17,26 @@ if TYPE_CHECKING:
     from poseig_mm import Session
     from poseig_mm.store import Store
 
-__all__ = ["IDS", "ROOT", "TABLES", "annotations", "cli", "run", "session", "tables", "tiny", "write_plugin", "write_run"]
+__all__ = [
+    "IDS",
+    "ROOT",
+    "TABLES",
+    "annotations",
+    "cli",
+    "run",
+    "session",
+    "tables",
+    "tiny",
+    "write_plugin",
+    "write_run",
+]
 
 ROOT = Path(__file__).parents[1]
 IDS = ("1-1", "1-2", "2-3")  # two persons in the first image, one in the second
 SIZE = 64  # the network's input, px
 TABLES = ("joints", "samples", "relations")
 VISIBLE = {1: (0, 5, 9, 16), 2: (5, 6, 13), 3: (0, 7, 15)}  # annotation id -> annotated joints
-FAST = {"quadrature": "midpoint", "nodes": 2}  # two gradients a joint
+FAST = {"quadrature": "midpoint", "nodes": 2, "compute": "exact"}  # two gradients a joint, nothing to check first
 # Box a person in an image of 120 x 100 px; keypoints lie on the box's diagonal, so that all are inside the crop.
 BOXES = {1: (5.0, 5.0, 50.0, 80.0), 2: (60.0, 20.0, 45.0, 60.0), 3: (20.0, 10.0, 70.0, 80.0)}
 

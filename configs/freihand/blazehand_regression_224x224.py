@@ -1,36 +1,39 @@
 # MediaPipe's hand network on FreiHAND.  It is made for an upright hand (wrist below the fingers), which about half of
 # FreiHAND's are not; turning the crop is not done here.
 # POSEIG_DATA: the folder that holds freihand/, as MMPose's test data lay it out.
-default_scope = 'mmpose'
-custom_imports = dict(imports=['poseig_mediapipe_models.models'], allow_failed_imports=False)
+default_scope = "mmpose"
+custom_imports = dict(imports=["poseig_mediapipe_models.models"], allow_failed_imports=False)
 
-data_root = '{{$POSEIG_DATA:data}}/freihand/'
-ann_file = 'test_freihand.json'
+data_root = "{{$POSEIG_DATA:data}}/freihand/"
+ann_file = "test_freihand.json"
 
 model = dict(
-    type='BlazeHandEstimator',
-    data_preprocessor=dict(type='PoseDataPreprocessor', mean=[0, 0, 0], std=[255, 255, 255], bgr_to_rgb=True),
-    backbone=dict(type='BlazeHandBackbone', outputs=('landmarks', )),
-    head=dict(type='BlazeHandRegressionHead', decoder=dict(type='RegressionLabel', input_size=(224, 224))),
-    test_cfg=dict(flip_test=False))
+    type="BlazeHandEstimator",
+    data_preprocessor=dict(type="PoseDataPreprocessor", mean=[0, 0, 0], std=[255, 255, 255], bgr_to_rgb=True),
+    backbone=dict(type="BlazeHandBackbone", outputs=("landmarks",)),
+    head=dict(type="BlazeHandRegressionHead", decoder=dict(type="RegressionLabel", input_size=(224, 224))),
+    test_cfg=dict(flip_test=False),
+)
 
 test_dataloader = dict(
     batch_size=1,
     num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
-        type='FreiHandDataset',
-        data_mode='topdown',
+        type="FreiHandDataset",
+        data_mode="topdown",
         data_root=data_root,
         ann_file=ann_file,
-        data_prefix=dict(img=''),
+        data_prefix=dict(img=""),
         test_mode=True,
         pipeline=[
-            dict(type='LoadImage'),
+            dict(type="LoadImage"),
             # the box of FreiHandDataset is the whole picture, 224 x 224, hand in the middle: no margin to add
-            dict(type='GetBBoxCenterScale', padding=1.0),
-            dict(type='TopdownAffine', input_size=(224, 224)),
-            dict(type='PackPoseInputs'),
-        ]))
-test_evaluator = [dict(type='PCKAccuracy', thr=0.2), dict(type='EPE')]
+            dict(type="GetBBoxCenterScale", padding=1.0),
+            dict(type="TopdownAffine", input_size=(224, 224)),
+            dict(type="PackPoseInputs"),
+        ],
+    ),
+)
+test_evaluator = [dict(type="PCKAccuracy", thr=0.2), dict(type="EPE")]
 test_cfg = dict()

@@ -8,9 +8,9 @@ from poseig_mm import Section, hookimpl
 from poseig_mm.types import Table
 
 if TYPE_CHECKING:
-    from poseig_mm.indices.base import IndexInputs
     from torch import Tensor
 
+    from poseig_mm.indices.base import IndexInputs
     from poseig_mm.store import Store
 
 

@@ -53,19 +53,31 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
         with _quiet():
             dataset = DATASETS.build(wanted)
             dataset.full_init()
-    except TypeError as error:
-        raise ConfigError(f"the data set of {split}_dataloader cannot be built: {error}; correct its config") from error
     except Exception as error:
+        if isinstance(error, TypeError) or " is not in the " in str(error):  # an argument, or a name in a registry
+            text = f"the data set of {split}_dataloader cannot be built: {error}; correct its config"
+            raise ConfigError(text) from error
+        if _is_empty(error):
+            raise _nobody(split, wanted, option) from error
         raise DataError(
             f"the data set of {split}_dataloader cannot be read: {type(error).__name__}: {error}. Its annotations: "
             f"{_files(wanted)}. Give the right place with {option}"
         ) from error
     if not len(dataset):
-        raise DataError(
-            f"the data set of {split}_dataloader holds no person with a box and annotated keypoints; its annotations: "
-            f"{_files(wanted)}. Take another annotation file with {option}"
-        )
+        raise _nobody(split, wanted, option)
     return dataset
+
+
+def _is_empty(error: Exception) -> bool:
+    """mmengine packs all entries into one array, and NumPy has none to begin with where there are no entries."""
+    return isinstance(error, ValueError) and "at least one array" in str(error)
+
+
+def _nobody(split: str, wanted: Any, option: str) -> DataError:
+    return DataError(
+        f"the data set of {split}_dataloader holds no person with a box and annotated keypoints; its annotations: "
+        f"{_files(wanted)}. Take another annotation file with {option}"
+    )
 
 
 def _tree(dataset: Any) -> Iterator[Any]:

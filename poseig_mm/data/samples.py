@@ -85,6 +85,7 @@ class SampleSource:
         self._names = unique_ids(self._entries, self.notes)
         self._order = choose([name for name, _, _ in self._names], limit, seed, ids)
         self._annotations: dict[str, dict[str, list[Any]]] = {}  # file -> image id -> segmentations
+        self._refuse_depth()
         self._note_peculiarities()
 
     def __len__(self) -> int:
@@ -147,6 +148,11 @@ class SampleSource:
             self._preprocess(data, False)["inputs"][0].detach().cpu().float()
         )  # (C, H, W), padded to the right and below
         keypoints, visible = _keypoints(crop.results, pixels.shape[-1], pixels.shape[-2])
+        if len(keypoints) != len(self.groups.keypoint_names):
+            raise DataError(
+                f"the pipeline gives {len(keypoints)} joints, the metainfo of {self.dataset_name} names "
+                f"{len(self.groups.keypoint_names)}. Give the data set the metainfo of the joints it is converted to"
+            )
         mask = self._mask(index, person, crop, pixels.shape[-2:], image.shape[-2:])
         name, image_id, instance_id = self._names[index]
         return Sample(
@@ -203,6 +209,15 @@ class SampleSource:
                 "the same in the same order. Correct the plugin, or switch it off with --no-plugin"
             )
         return known.groups
+
+    def _refuse_depth(self) -> None:
+        """Raise DataError where joints have a third coordinate: leaving it out would diagnose another task."""
+        first = self._entries.stored(self._order[0]).get("keypoints") if self._order else None
+        if first is not None and np.shape(first)[-1] != self.dimensions:
+            raise DataError(
+                f"the keypoints of {self.dataset_name} have {np.shape(first)[-1]} coordinates; expected {self.dimensions}: "
+                "(x, y) in px of the image. Take a data set of 2-D keypoints"
+            )
 
     def _note_peculiarities(self) -> None:
         drawn = dict.fromkeys(t for transforms in self._entries.pipelines() for t in random_transforms(transforms))

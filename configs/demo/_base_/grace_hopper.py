@@ -4,29 +4,31 @@ _base_ = []  # without it MMEngine takes a config with an import for one of its 
 
 import matplotlib
 
-default_scope = 'mmpose'
-custom_imports = dict(imports=['poseig_mediapipe_models.models'], allow_failed_imports=False)
+default_scope = "mmpose"
+custom_imports = dict(imports=["poseig_mediapipe_models.models"], allow_failed_imports=False)
 
-ann_file = '{{ fileDirname }}/../data/grace_hopper.json'
+ann_file = "{{ fileDirname }}/../data/grace_hopper.json"
 
 test_dataloader = dict(
     batch_size=1,
     num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
-        type='CocoDataset',
-        data_mode='topdown',
+        type="CocoDataset",
+        data_mode="topdown",
         ann_file=ann_file,
-        data_prefix=dict(img=matplotlib.get_data_path() + '/sample_data/'),
+        data_prefix=dict(img=matplotlib.get_data_path() + "/sample_data/"),
         test_mode=True,
         pipeline=[
-            dict(type='LoadImage'),
+            dict(type="LoadImage"),
             # the picture ends at the waist, the network wants the whole body with the hips in the middle: as much again
-            dict(type='ExtendBBox', bottom=1.0),
+            dict(type="ExtendBBox", bottom=1.0),
             # a square of 1.4 times the longer side: best mean OKS of this network on COCO (plugin's README)
-            dict(type='GetBBoxCenterScale', padding=1.4),
-            dict(type='TopdownAffine', input_size=(256, 256)),
-            dict(type='PackPoseInputs'),
-        ]))
-test_evaluator = dict(type='CocoMetric', ann_file=ann_file)
+            dict(type="GetBBoxCenterScale", padding=1.4),
+            dict(type="TopdownAffine", input_size=(256, 256)),
+            dict(type="PackPoseInputs"),
+        ],
+    ),
+)
+test_evaluator = dict(type="CocoMetric", ann_file=ann_file)
 test_cfg = dict()

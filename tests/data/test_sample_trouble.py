@@ -1,0 +1,234 @@
+"""Bad input: one bad sample is that sample's failure, a bad data set is a clear error before the first one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from drawn_coordinates import (
+    BOXED,
+    CROP,
+    INPUT,
+    LOAD,
+    PACK,
+    PLAIN,
+    config,
+    dataset,
+    person,
+    preprocessor,
+    source,
+    square,
+    write,
+)
+
+from poseig_mm.data.crops import run_pipeline
+from poseig_mm.errors import ConfigError, DataError
+
+pytestmark = pytest.mark.usefixtures("mmpose_ready")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two persons in two images."""
+    return write(tmp_path, [person(1, 1), person(2, 2)], images=(1, 2))
+
+
+def test_a_missing_image_is_that_sample_s_error(folder: Path) -> None:
+    """It names the sample, the file, and what to look at; the other one loads."""
+    (folder / "1.png").unlink()
+    found = source(dataset(folder))
+    with pytest.raises(DataError, match=r"sample 1-1, image .*1\.png \(no such file; see data_root"):
+        found.load(0)
+    assert found.load(1).sample_id == "2-2"
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", "half"], ids=["empty", "text", "half"])
+def test_a_corrupt_image_is_that_sample_s_error(folder: Path, content: Any) -> None:
+    """An empty file, a text, the first 60 bytes of a picture."""
+    path = folder / "1.png"
+    path.write_bytes(path.read_bytes()[:60] if content == "half" else content)
+    found = source(dataset(folder))
+    with pytest.raises(DataError, match=r"sample 1-1, image .*1\.png: ") as caught:
+        found.load(0)
+    assert "no such file" not in str(caught.value)
+    assert found.load(1).sample_id == "2-2"
+
+
+@pytest.mark.parametrize(
+    "segmentation", [[[1, 2, 3]], {"size": [3, 3], "counts": [9]}, {"size": [160, 200], "counts": [5]}]
+)
+def test_a_broken_segmentation_is_that_sample_s_error(tmp_path: Path, segmentation: Any) -> None:
+    """With the way to go on without masks."""
+    write(tmp_path, [person(1, segmentation=segmentation), person(2)])
+    found = source(dataset(tmp_path))
+    with pytest.raises(DataError, match=r"sample 1-1.*mask='none'"):
+        found.load(0)
+    assert found.load(1).mask.any()
+
+
+def test_joints_outside_the_crop_are_not_visible(tmp_path: Path) -> None:
+    """Up to the outermost pixel centres is inside; a joint without annotation is NaN, one outside keeps its place."""
+    scale = 48 / (1.25 * 67.5)  # input px per original px; the crop's left border is 90 - 42.1875
+    left = 90 - 1.25 * 67.5 / 2
+    joints = {
+        0: (left + 0.01, 75.0),
+        1: (left - 0.1, 75.0),
+        2: (left + 47.01 / scale, 75.0),
+        3: (left + 46.99 / scale, 75.0),
+    }
+    write(tmp_path, [person(1, joints=joints)])
+    sample = source(dataset(tmp_path)).load(0)
+    assert sample.visible[:5].tolist() == [True, False, False, True, False]
+    assert sample.keypoints[2, 0] == pytest.approx(47.01, abs=1e-3)
+    assert sample.keypoints[4:].isnan().all()
+
+
+def test_a_person_without_a_visible_joint_is_a_sample(tmp_path: Path) -> None:
+    """Annotated, but all outside the crop: the run decides what to do with it."""
+    write(tmp_path, [person(1, joints={5: (5.0, 5.0)})])
+    sample = source(dataset(tmp_path)).load(0)
+    assert not sample.visible.any()
+    assert int(sample.keypoints.isfinite().all(1).sum()) == 1
+
+
+def test_an_empty_mask_stays_a_mask(tmp_path: Path) -> None:
+    """All outside the crop, or empty as annotated: FI is NaN for another reason than where there is no mask."""
+    nothing = {"size": [160, 200], "counts": [160 * 200]}
+    write(tmp_path, [person(1, segmentation=[square((10, 10))]), person(2, segmentation=nothing)])
+    found = source(dataset(tmp_path))
+    for i in range(2):
+        assert not found.load(i).mask.any()
+        assert found.load(i).mask_source == "instance"
+
+
+@pytest.mark.parametrize("segmentation", [None, []])
+def test_no_segmentation_is_no_mask(tmp_path: Path, segmentation: Any) -> None:
+    """Neither all True nor all False."""
+    write(tmp_path, [person(1, segmentation=segmentation)])
+    for kind in ("instance", "union"):
+        sample = source(dataset(tmp_path), mask=kind).load(0)
+        assert (sample.mask, sample.mask_source) == (None, "none")
+
+
+@pytest.mark.parametrize(
+    "people",
+    [[], [person(1, iscrowd=1)], [person(1, joints={})], [person(1, keypoints=None)], [person(1, bbox=[5, 5, 0, 9])]],
+    ids=["nothing", "crowd", "no_joints", "no_keypoints", "no_box"],
+)
+def test_nobody_to_diagnose_is_an_error(tmp_path: Path, people: Any) -> None:
+    """Before the run starts, with the annotation file's name."""
+    write(tmp_path, people)
+    with pytest.raises(DataError, match=r"holds no person.*persons\.json"):
+        source(dataset(tmp_path))
+
+
+def test_a_missing_annotation_file_is_an_error(tmp_path: Path) -> None:
+    """With its path and the options that correct it."""
+    with pytest.raises(
+        DataError, match=r"persons\.json \(no such file\).*--cfg-options test_dataloader\.dataset\.data_root"
+    ):
+        source(dataset(tmp_path))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"images": [], "annotations": [{"id": 1}], "categories": []}'])
+def test_an_annotation_file_of_another_kind_is_an_error(tmp_path: Path, content: str) -> None:
+    """Broken JSON, a list, no COCO at all, annotations without an image."""
+    (tmp_path / "persons.json").write_text(content)
+    with pytest.raises(DataError, match=r"persons\.json"):
+        source(dataset(tmp_path))
+
+
+def test_a_config_without_test_data_says_what_it_has(folder: Path) -> None:
+    """And how to choose the other."""
+    from poseig_mm.data.samples import SampleSource
+
+    cfg = config(dataset(folder))
+    with pytest.raises(ConfigError, match=r"no val_dataloader\.dataset; it has test_dataloader.*samples\.split"):
+        SampleSource(cfg, preprocess=preprocessor(), split="val")
+
+
+def test_an_unknown_data_set_is_named_with_its_nearest(folder: Path) -> None:
+    """And with the way to register one's own, also inside a wrapper."""
+    wrong = dataset(folder, type="CocoDatset")
+    for wanted in (wrong, {"type": "ConcatDataset", "datasets": [wrong]}):
+        with pytest.raises(ConfigError, match=r"'CocoDatset'.*did you mean 'CocoDataset'.*custom_imports"):
+            source(wanted)
+
+
+def test_an_unknown_option_of_the_data_set_is_the_config_s_error(folder: Path) -> None:
+    """Not the data's."""
+    with pytest.raises(ConfigError, match="an_file"):
+        source(dataset(folder, an_file="persons.json"))
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "why"),
+    [
+        ([LOAD, {"type": "BottomupResize", "input_size": INPUT}, PACK], "exactly one TopdownAffine.*BottomupResize"),
+        ([LOAD, BOXED, CROP, CROP, PACK], "exactly one TopdownAffine"),
+        ([LOAD, BOXED, CROP], "must end with PackPoseInputs.*TopdownAffine"),
+        ([], "must end with PackPoseInputs; it holds nothing"),
+    ],
+)
+def test_a_pipeline_of_another_kind_is_an_error(folder: Path, pipeline: Any, why: str) -> None:
+    """Before the run starts; it lists what the pipeline holds."""
+    with pytest.raises(DataError, match=why):
+        source(dataset(folder, pipeline))
+
+
+def _steps(folder: Path, extra: Any, place: int) -> tuple[list[Any], dict[str, Any]]:
+    """A built pipeline with a function put in, and an entry for it."""
+    from mmpose.registry import DATASETS
+
+    built = DATASETS.build(dataset(folder, PLAIN))
+    transforms = list(built.pipeline.transforms)
+    transforms.insert(place, extra)
+    return transforms, built.get_data_info(0)
+
+
+def test_keypoints_that_moved_after_the_crop_are_noticed(folder: Path) -> None:
+    """A hundredth of a pixel is the limit: what moves joints alone would make every error wrong."""
+
+    def move(by: float) -> Any:
+        return lambda results: {**results, "transformed_keypoints": results["transformed_keypoints"] + by}
+
+    run_pipeline(*_steps(folder, move(0.005), 3))
+    with pytest.raises(DataError, match=r"lies 0\.028.* px from where the crop's affine map puts it"):
+        run_pipeline(*_steps(folder, move(0.02), 3))
+
+
+def test_an_image_resized_before_the_crop_is_noticed(folder: Path) -> None:
+    """The mask and the way back are those of the image as loaded."""
+
+    def shrink(results: dict[str, Any]) -> dict[str, Any]:
+        return {**results, "img": cv2.resize(results["img"], (100, 80))}
+
+    with pytest.raises(DataError, match=r"\(160, 200\).*is \(80, 100\) before TopdownAffine"):
+        run_pipeline(*_steps(folder, shrink, 1))
+
+
+def test_a_transform_that_gives_nothing_is_named(folder: Path) -> None:
+    """MMPose itself would take another sample instead, in training."""
+
+    class Dropping:
+        def __call__(self, results: dict[str, Any]) -> None:
+            return None
+
+    with pytest.raises(DataError, match="Dropping of the data pipeline gave no result"):
+        run_pipeline(*_steps(folder, Dropping(), 1))
+
+
+def test_keypoints_without_numbers_do_not_stop_a_sample(tmp_path: Path) -> None:
+    """NaN where nothing is annotated is a habit of some converters."""
+    write(tmp_path, [person(1)])
+    content = json.loads((tmp_path / "persons.json").read_text())
+    content["annotations"][0]["keypoints"][-3:] = [float("nan"), float("nan"), 0]
+    (tmp_path / "persons.json").write_text(json.dumps(content))
+    sample = source(dataset(tmp_path)).load(0)
+    assert sample.visible.sum() == 5
+    assert not sample.visible[16]
+    assert np.isfinite(sample.inverse_warp).all()
