@@ -212,7 +212,8 @@ class Session:
         status = "failed"
         try:
             self._wait_for_others()  # what an earlier run left has been looked at by all before anybody writes
-            publish(self.work_dir / "config.py", self.config.pretty_text.encode())
+            if self.rank == 0:
+                publish(self.work_dir / "config.py", self.config.pretty_text.encode())
             self.host.notify(
                 "poseig_session_start",
                 stage="session_start",
@@ -287,11 +288,15 @@ class Session:
 
     def _prepare_target(self, adapter: CoordinateAdapter, source: SampleSource) -> None:
         """Path, likelihood and reference points by name: what is misspelt is an error before the first sample."""
-        s, predicted, annotated = self.settings.attribution, len(adapter.keypoint_names), len(source.groups.keypoint_names)
+        s, predicted, annotated = (
+            self.settings.attribution,
+            len(adapter.keypoint_names),
+            len(source.groups.keypoint_names),
+        )
         if predicted != annotated:
             raise ConfigError(
-                f"the model predicts {predicted} joints, the annotations of {source.dataset_name} have {annotated}; give the "
-                "data set that the model was made for, or select joints with model.test_cfg.output_keypoint_indices"
+                f"the model predicts {predicted} joints, the annotations of {source.dataset_name} have {annotated}; give "
+                "the data set that the model was made for, or select joints with model.test_cfg.output_keypoint_indices"
             )
         self._path = _made(
             f"diagnosis.attribution.path_settings of path {s.path!r}",

@@ -22,7 +22,7 @@ __all__ = [
     "ROOT",
     "TABLES",
     "annotations",
-    "cli",
+    "command",
     "run",
     "session",
     "tables",
@@ -145,6 +145,7 @@ def write_run(folder: Path, diagnosis: dict[str, Any] | None = None, **options: 
     given = dict(diagnosis or {})
     given["attribution"] = {**FAST, **given.get("attribution", {})}
     given.setdefault("report", {"enabled": False})
+    given.setdefault("indices", ["di", "fi", "li", "ri"])  # whatever else is installed here
     return tiny(folder, given, **options).train()
 
 
@@ -183,8 +184,8 @@ def write_plugin(path: Path, body: str) -> Path:
     return path
 
 
-def cli(*arguments: object, env: dict[str, str] | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
-    """`python tools/diagnose.py ...` in a process of its own."""
-    command = [sys.executable, str(ROOT / "tools" / "diagnose.py"), *map(str, arguments)]
-    merged = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **(env or {})}
-    return subprocess.run(command, capture_output=True, text=True, env=merged, timeout=120, **options)
+def command(*arguments: object) -> subprocess.Popen[str]:
+    """`python tools/diagnose.py ...` as a process of its own."""
+    line = [sys.executable, str(ROOT / "tools" / "diagnose.py"), *map(str, arguments)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)

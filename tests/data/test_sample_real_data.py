@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from poseig_mm.errors import DataError
+
 pytestmark = pytest.mark.usefixtures("mmpose_ready")
 SHARED = Path(__file__).parents[3] / "shared"
 DATA = SHARED / "data"
@@ -92,6 +94,25 @@ def test_a_person_s_crop_is_of_the_photograph() -> None:
     photo = cv2.cvtColor(cv2.imread(sample.image_path), cv2.COLOR_BGR2RGB)
     back = cv2.warpAffine(photo, sample.inverse_warp, (192, 256), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     assert np.abs(back.astype(int) - sample.display).mean() < 0.5
+
+
+@needs_data
+def test_joints_with_a_depth_are_refused() -> None:
+    """InterHand3D: leaving the third coordinate out would diagnose another task than the model's."""
+    import mmpose
+    from drawn_coordinates import preprocessor
+    from mmengine.config import Config
+
+    from poseig_mm.data.samples import SampleSource
+
+    name = "hand_3d_keypoint/internet/interhand3d/internet_res50_4xb16-20e_interhand3d-256x256.py"
+    cfg = Config.fromfile(Path(mmpose.__file__).parent / ".mim" / "configs" / name)
+    files = {"ann_file": "data", "camera_param_file": "camera", "joint_file": "joint_3d"}
+    places = {key: f"test_interhand2.6m_{value}.json" for key, value in files.items()}
+    places |= {"data_root": f"{DATA / 'interhand2.6m'}/", "data_prefix.img": ""}
+    cfg.merge_from_dict({f"test_dataloader.dataset.{key}": value for key, value in places.items()})
+    with pytest.raises(DataError, match="interhand3d have 3 coordinates; expected 2"):
+        SampleSource(cfg, preprocess=preprocessor())
 
 
 @needs_data

@@ -232,3 +232,10 @@ def test_keypoints_without_numbers_do_not_stop_a_sample(tmp_path: Path) -> None:
     assert sample.visible.sum() == 5
     assert not sample.visible[16]
     assert np.isfinite(sample.inverse_warp).all()
+
+
+def test_joints_that_the_metainfo_does_not_name_are_an_error(folder: Path) -> None:
+    """A converter to 19 joints in a data set of 17: rows would have no names."""
+    convert = {"type": "KeypointConverter", "num_keypoints": 19, "mapping": [(0, 17)]}
+    with pytest.raises(DataError, match="the pipeline gives 19 joints, the metainfo of coco names 17"):
+        source(dataset(folder, [LOAD, convert, BOXED, CROP, PACK])).load(0)
