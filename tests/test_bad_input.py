@@ -325,7 +325,7 @@ def test_a_work_dir_with_other_results(tiny_files: tiny, tmp_path: Path) -> None
     assert tables(Store(tmp_path / "w")) == before
 
 
-@pytest.mark.parametrize("file", ["config.py", "maps/", "samples/", "run.json"])
+@pytest.mark.parametrize("file", ["config.py", "maps/", "signed/", "samples/", "run.json"])
 def test_a_disk_that_fills_up(
     tiny_files: tiny, tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
@@ -341,10 +341,12 @@ def test_a_disk_that_fills_up(
         write(path, data, flags)
 
     monkeypatch.setattr(atomic, "_write_all", full)
+    settings = {"attribution.signed": True}
     with pytest.raises(StoreError, match="No space left on device"):
-        run(tiny_files, tmp_path / "w")
+        run(tiny_files, tmp_path / "w", settings)
     monkeypatch.undo()
-    store = run(tiny_files, tmp_path / "w", resume=True)
+    store = run(tiny_files, tmp_path / "w", settings, resume=True)
+    assert [len(list((tmp_path / "w" / d).iterdir())) for d in ("maps", "signed", "displays")] == [3, 3, 3]
     assert tables(store) == tables(tiny_store)
     assert store.run["status"] == "complete"
 
@@ -382,12 +384,21 @@ def test_resume_with_nothing_to_do(tiny_files: tiny, tmp_path: Path) -> None:
 
 
 def test_resume_with_a_larger_limit_goes_on(tiny_files: tiny, tiny_store: Store, tmp_path: Path) -> None:
-    """How many is no part of what a run is; the agreement is that of the first session."""
-    first = run(tiny_files, tmp_path / "w", {"samples.limit": 1})
-    agreement = first.run["agreement"]
+    """How many is no part of what a run is."""
+    run(tiny_files, tmp_path / "w", {"samples.limit": 1})
+    assert tables(run(tiny_files, tmp_path / "w", resume=True)) == tables(tiny_store)
+
+
+def test_resume_keeps_beta(tiny_files: tiny, tmp_path: Path) -> None:
+    """The first session's soft-argmax holds for all rows of a run."""
+    run(tiny_files, tmp_path / "w", {"samples.limit": 1})
+    path = tmp_path / "w" / "run.json"
+    about = json.loads(path.read_text())
+    about["agreement"]["beta"] = 33.0
+    path.write_text(json.dumps(about))
     store = run(tiny_files, tmp_path / "w", resume=True)
     assert store.sample_ids == IDS
-    assert store.run["agreement"] == agreement
+    assert (store.run["agreement"]["beta"], store.run["model"]["beta"]) == (33.0, 33.0)
 
 
 def relabel(a: Annotations) -> None:

@@ -265,7 +265,7 @@ def test_several_processes_share_a_run(tmp_path: Path, tiny_files: tiny, tiny_st
     assert tables(store) == tables(tiny_store)
     assert sorted({re.findall(r"r(\d+)", p.name)[0] for p in (tmp_path / "w" / "samples").iterdir()}) == ["000", "001"]
     runs = [json.loads((tmp_path / "w" / name).read_text()) for name in ("run.json", "run-r001.json")]
-    assert [r["status"] for r in runs] == ["complete", "complete"]
+    assert [(r["status"], "report" in r["timings"]) for r in runs] == [("complete", True), ("complete", False)]
     page = (tmp_path / "w" / "report" / "index.html").read_text()
     assert "2-3" in page
     assert "1-2" in page

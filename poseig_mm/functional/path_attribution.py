@@ -24,7 +24,7 @@ from .targets import CoordsFn, check_inputs, joint_slots, make_target
 
 __all__ = ["path_attribution"]
 
-ADAPTIVE_SWEEP = 64  # grid cells of the forward-only sweep that lays out the adaptive cells
+ADAPTIVE_SWEEP = 32  # grid cells of the forward-only sweep that lays out the adaptive cells
 
 
 def path_attribution(
@@ -37,7 +37,7 @@ def path_attribution(
     quadrature: str = "adaptive",
     nodes: int | None = None,
     max_nodes: int = 64,
-    tol: float = 0.35,
+    tol: float = 0.3,
     likelihood: str | Likelihood = "exp_l2",
     likelihood_settings: dict[str, Any] | None = None,
     joints: Tensor | None = None,
