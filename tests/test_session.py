@@ -282,7 +282,8 @@ def test_each_setting_reaches_the_attribution(
     expected = attribute(adapter, image, truth, **{**FAST, "chunk": 3, **direct})
     found, default = store.map("1-1"), tiny_store.map("1-1")
     assert found is not None
-    np.testing.assert_allclose(found, expected.maps[0].numpy(), atol=2e-3)
+    np.testing.assert_allclose(found, expected.maps[0].numpy(), atol=2e-2)  # other chunks, other rounding, other ReLUs
+    assert np.nanmean(np.abs(found - expected.maps[0].numpy())) < 2e-4
     if name != "quadrature-midpoint":
         assert np.nanmax(np.abs(found - default)) > 0.01  # type: ignore[operator]
 

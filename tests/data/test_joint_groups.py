@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -137,9 +138,15 @@ def test_a_hand_is_known_by_its_skeleton() -> None:
     assert groups.derived
 
 
-def test_21_joints_of_another_shape_are_no_hand() -> None:
-    """Six chains at one joint."""
-    bones = [(0, i) for i in range(1, 7)] + [(i, i + 6) for i in range(1, 15)]
+@pytest.mark.parametrize("lengths", [(4, 4, 3, 3, 3, 3), (5, 3, 4, 4, 4)], ids=["six", "uneven"])
+def test_21_joints_of_another_shape_are_no_hand(lengths: tuple[int, ...]) -> None:
+    """Six chains at one joint, or five that are not equally long."""
+    bones, end = [], 0
+    for length in lengths:
+        places = [0, *range(end + 1, end + 1 + length)]
+        bones += list(itertools.pairwise(places))
+        end += length
+    assert end == 20
     assert set(joint_groups(plain([f"kpt-{k}" for k in range(21)], bones)).group_of) == {"trunk", "branch", "leaf"}
 
 

@@ -87,6 +87,16 @@ def test_joints_outside_the_crop_are_not_visible(tmp_path: Path) -> None:
     assert sample.keypoints[4:].isnan().all()
 
 
+def test_a_joint_with_a_place_but_no_annotation_is_not_visible(tmp_path: Path) -> None:
+    """v = 0 decides, also where the numbers would lie inside the crop."""
+    annotation = person(1)
+    annotation["keypoints"][3 * 9 : 3 * 10] = [90, 75, 0]
+    write(tmp_path, [annotation])
+    sample = source(dataset(tmp_path)).load(0)
+    assert not sample.visible[9]
+    assert sample.keypoints[9].isnan().all()
+
+
 def test_a_person_without_a_visible_joint_is_a_sample(tmp_path: Path) -> None:
     """Annotated, but all outside the crop: the run decides what to do with it."""
     write(tmp_path, [person(1, joints={5: (5.0, 5.0)})])

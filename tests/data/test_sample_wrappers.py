@@ -8,7 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn_coordinates import PLAIN, config, dataset, person, preprocessor, source, square, write
+from drawn_coordinates import (
+    FLIP,
+    JOINTS,
+    PLAIN,
+    config,
+    dataset,
+    person,
+    preprocessor,
+    source,
+    square,
+    to_original,
+    write,
+)
 
 from poseig_mm.data.datasets import BUILTIN_DATASETS, DatasetInfo
 from poseig_mm.errors import ConfigError
@@ -57,6 +69,19 @@ def test_a_part_s_joints_are_converted(folders: list[Path]) -> None:
     sample, plain = source(wrapper).load(0), source(dataset(folders[0])).load(0)
     assert sample.keypoints[6].tolist() == pytest.approx(plain.keypoints[5].tolist(), abs=1e-4)
     assert sample.visible.nonzero().flatten().tolist() == [5, 6]
+
+
+def test_a_wrapper_s_flip_partners_are_its_own(folders: list[Path]) -> None:
+    """COCO's persons as AI Challenger's 14 joints, flipped after the conversion: left and right are those of the 14."""
+    convert = {"type": "KeypointConverter", "num_keypoints": 14, "mapping": [(5, 3), (6, 0), (15, 11)]}
+    wrapper = {
+        **{"type": "CombinedDataset", "metainfo": {"from_file": "configs/_base_/datasets/aic.py"}},
+        **{"datasets": [dataset(folders[0], [convert])], "pipeline": [PLAIN[0], FLIP, *PLAIN[1:]]},
+    }
+    sample = source(wrapper).load(0)
+    assert sample.visible.nonzero().flatten().tolist() == [0, 3, 8]  # right shoulder, left shoulder, right ankle
+    for joint, place in ((0, JOINTS[5]), (3, JOINTS[6]), (8, JOINTS[15])):
+        assert to_original(sample, sample.keypoints[joint].numpy()) == pytest.approx(place, abs=1e-3)
 
 
 @pytest.mark.parametrize(
