@@ -44,7 +44,7 @@ class AttributionSettings:
     reference: str = "truth"  # 'truth' | 'prediction' | a joint's name (its truth, for every joint)
     contrast: str | None = None  # as reference: the target becomes T(reference) - T(contrast)
     power: float = 1.0
-    noise_std: float = 0.0  # in units of the normalised image's range
+    noise_std: float = 0.0  # in units of the normalised image (the published one: 1 % of its range)
     noise_draws: int = 1
     seed: int = 0
     beta: float | None = None  # soft-argmax; None: set per head so that it agrees with the model's own decoding

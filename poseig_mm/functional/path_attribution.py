@@ -147,52 +147,85 @@ def _for_batch(cells: Cells, images: Tensor) -> Cells:
 
 
 def _run_pass(p: _Problem, cells: Cells, asked: Tensor) -> _Sums:
-    """One sweep over the cells with gradients; cells hold (B, n)."""
+    """One sweep over the cells with gradients; cells hold (B, n).  Out of memory halves the chunk and goes on."""
     batch, n = cells.nodes.shape
     shape = (*asked.shape, *p.images.shape[2:])
-    total, even, odd = (p.images.new_zeros(shape) for _ in range(3))
-    rows, slots = torch.arange(batch, device=p.images.device), joint_slots(asked)
-    generator = torch.Generator().manual_seed(p.seed)
+    zeros = p.images.new_zeros(shape)
+    sums = _Sums(zeros, zeros.clone(), zeros.clone(), asked.long() * n)
+    slots = joint_slots(asked)
     step = max(2, p.chunk // batch // 2 * 2)  # an even number of nodes, so that pairs of cells stay together
-    for start in range(0, n if slots else 0, step):
+    start = 0
+    while slots and start < n:
         part = slice(start, min(start + step, n))
-        points = p.path(p.images, cells.nodes[:, part])  # (B, m, C, H, W)
-        increments = p.path(p.images, cells.upper[:, part]) - p.path(p.images, cells.lower[:, part])
-        m = points.shape[1]
-        index = rows.repeat_interleave(m)
-        for _ in range(p.noise_draws if p.noise_std else 1):
-            x = points.reshape(-1, *points.shape[2:])
-            if p.noise_std:
-                noise = torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x)
-                x = x + p.noise_std * noise
-            x = x.detach().requires_grad_()
-            with torch.enable_grad():
-                targets = p.target(p.coords_fn(x), index).reshape(batch, m, -1)
-            if not targets.requires_grad:
+        try:
+            part_cells = Cells(cells.nodes[:, part], cells.lower[:, part], cells.upper[:, part])
+            found = _run_chunk(p, part_cells, slots, start)
+        except torch.OutOfMemoryError as error:
+            if step == 2:
                 raise AttributionError(
-                    "the coordinates do not depend on the images through the autograd graph; a coords_fn must not use "
-                    "torch.no_grad, detach or numpy"
-                )
-            share = 1 / p.noise_draws if p.noise_std else 1.0
-            for s, joint in enumerate(slots):
-                rows_here = rows[joint >= 0]
-                joint_here = joint[joint >= 0]
-                wanted = targets[rows_here, :, joint_here].sum()
-                with p.backward:
-                    (gradient,) = torch.autograd.grad(wanted, x, retain_graph=s + 1 < len(slots))
-                g = gradient.reshape(points.shape)[rows_here] * share
-                d = increments[rows_here]
-                total[rows_here, joint_here] += _integrand(g, d, p.power)
-                merged = d.clone()  # each cell's gradient over the pair of cells it belongs to
-                if m > 1:
-                    pairs = m // 2 * 2
-                    merged[:, 0:pairs:2] += d[:, 1:pairs:2]
-                    merged[:, 1:pairs:2] = merged[:, 0:pairs:2]
-                even[rows_here, joint_here] += _integrand(g[:, 0::2], merged[:, 0::2], p.power)
-                odd[rows_here, joint_here] += _integrand(g[:, 1::2], merged[:, 1::2], p.power)
-                if m % 2:  # a last cell without a partner belongs to both halves
-                    odd[rows_here, joint_here] += _integrand(g[:, -1:], d[:, -1:], p.power)
-    return _Sums(total, even, odd, asked.long() * n)
+                    f"out of memory with {batch} images and 2 nodes in one forward pass; use a smaller batch_size"
+                ) from error
+            step = max(2, step // 4 * 2)
+            continue
+        for total, fresh in zip((sums.total, sums.even, sums.odd), found, strict=True):
+            total += fresh
+        start = part.stop
+    return sums
+
+
+def _run_chunk(p: _Problem, cells: Cells, slots: list[Tensor], start: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What some cells, the first being number `start`, add to the three sums: one forward pass, one backward a slot."""
+    batch, m = cells.nodes.shape
+    rows = torch.arange(batch, device=p.images.device)
+    points = p.path(p.images, cells.nodes)  # (B, m, C, H, W)
+    increments = p.path(p.images, cells.upper) - p.path(p.images, cells.lower)
+    merged = _merge_pairs(increments)
+    draws = p.noise_draws if p.noise_std else 1
+    total: Tensor | None = None
+    for draw in range(draws):
+        noisy = points + p.noise_std * _noise(p, range(start, start + m), draw) if p.noise_std else points
+        x = noisy.reshape(-1, *points.shape[2:]).detach().requires_grad_()
+        with torch.enable_grad():
+            targets = p.target(p.coords_fn(x), rows.repeat_interleave(m)).reshape(batch, m, -1)
+        if not targets.requires_grad:
+            raise AttributionError(
+                "the coordinates do not depend on the images through the autograd graph; a coords_fn must not use "
+                "torch.no_grad, detach or numpy"
+            )
+        if total is None:
+            total, even, odd = (p.images.new_zeros(batch, targets.shape[2], *x.shape[2:]) for _ in range(3))
+        for s, joint in enumerate(slots):
+            here, k = rows[joint >= 0], joint[joint >= 0]
+            wanted = targets[here, :, k].sum()
+            with p.backward:
+                (gradient,) = torch.autograd.grad(wanted, x, retain_graph=s + 1 < len(slots))
+            g = gradient.reshape(points.shape)[here] / draws
+            d, pair = increments[here], merged[here]
+            total[here, k] += _integrand(g, d, p.power)
+            even[here, k] += _integrand(g[:, 0::2], pair[:, 0::2], p.power)
+            odd[here, k] += _integrand(g[:, 1::2], pair[:, 1::2], p.power)
+            if m % 2:  # a last cell without a partner belongs to both halves
+                odd[here, k] += _integrand(g[:, -1:], d[:, -1:], p.power)
+    assert total is not None  # there is at least one draw
+    return total, even, odd
+
+
+def _noise(p: _Problem, cells: range, draw: int) -> Tensor:
+    """Standard normal noise (m, C, H, W), the same for a cell whatever the batch and the chunk it is computed in."""
+    found = []
+    for cell in cells:
+        generator = torch.Generator().manual_seed(hash((p.seed, draw, cell)) % 2**63)
+        found.append(torch.randn(p.images.shape[1:], generator=generator, dtype=torch.float64))
+    return torch.stack(found).to(p.images)
+
+
+def _merge_pairs(increments: Tensor) -> Tensor:
+    """Each cell's increment over the pair of cells it belongs to, (B, m, C, H, W); a last single cell keeps its own."""
+    pairs = increments.shape[1] // 2 * 2
+    merged = increments.clone()
+    merged[:, 0:pairs:2] += increments[:, 1:pairs:2]
+    merged[:, 1:pairs:2] = merged[:, 0:pairs:2]
+    return merged
 
 
 def _integrand(gradient: Tensor, increment: Tensor, power: float) -> Tensor:

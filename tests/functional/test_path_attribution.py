@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -295,3 +296,22 @@ def test_map_helpers() -> None:
     assert maps[:2].isnan().all()
     assert maps[2].tolist() == [[1.0, 0.5]]
     assert half_l1_distance(torch.tensor([[1.0, 1.0]]), torch.tensor([[2.0, 0.0]])).item() == pytest.approx(0.5)
+
+
+def test_out_of_memory_halves_the_chunk_and_goes_on() -> None:
+    """Chunks that do not fit are halved; nothing is counted twice, and noise is drawn as before."""
+    sizes = []
+
+    def coords(images: Tensor) -> Tensor:
+        sizes.append(len(images))
+        if images.requires_grad and len(images) > 4:
+            raise torch.OutOfMemoryError("no room")
+        return smooth_coords(images)
+
+    settings: dict[str, Any] = {"quadrature": "midpoint", "nodes": 10, "path": "linear", "noise_std": 0.1}
+    small = path_attribution(coords, IMAGES, KEYPOINTS + 1, chunk=16, **settings)
+    assert sizes[:3] == [16, 8, 4]
+    whole = path_attribution(smooth_coords, IMAGES, KEYPOINTS + 1, chunk=16, **settings)
+    assert torch.allclose(small.maps, whole.maps, atol=1e-12)
+    with pytest.raises(AttributionError, match="smaller batch_size"):
+        path_attribution(lambda x: coords(torch.cat([x, x, x])), IMAGES, KEYPOINTS + 1, **settings)
