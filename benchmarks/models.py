@@ -49,7 +49,7 @@ def load(name: str, persons: int) -> Case:
 def _random(name: str, persons: int) -> Case:
     from mmengine.config import Config
 
-    from poseig_mm.session import load_adapter
+    from poseig_mm.api import load_adapter
 
     path = Config._get_cfg_path(RANDOM[name], "")[0]
     torch.manual_seed(0)
@@ -64,8 +64,8 @@ def _random(name: str, persons: int) -> Case:
 def _trained(name: str, persons: int) -> Case:
     from mmengine.config import Config
 
+    from poseig_mm.api import load_adapter
     from poseig_mm.data.samples import SampleSource
-    from poseig_mm.session import load_adapter
 
     data = SHARED / "weights" / "simplepose_coco_256x192.py"
     if not data.is_file():

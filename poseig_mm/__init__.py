@@ -13,7 +13,8 @@ from .plugin.markers import hookimpl
 from .types import Attribution, Coordinates, Failure, JointGroups, Sample, Section
 
 if TYPE_CHECKING:
-    from .session import Session, attribute, load_adapter
+    from .api import attribute, load_adapter
+    from .session import Session
     from .store import Store
 
 __version__ = "0.1.0"
@@ -33,7 +34,7 @@ __all__ = [
     "load_adapter",
 ]
 
-_LAZY = {"Session": ".session", "attribute": ".session", "load_adapter": ".session", "Store": ".store"}
+_LAZY = {"Session": ".session", "attribute": ".api", "load_adapter": ".api", "Store": ".store"}
 
 
 def __getattr__(name: str) -> Any:

@@ -99,7 +99,8 @@ def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
     from .compat import prepare_environment
 
     prepare_environment()
-    from .session import Session, load_config
+    from .api import load_config
+    from .session import Session
 
     config = load_config(options.config)
     config.merge_from_dict(_overrides(options))

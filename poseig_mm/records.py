@@ -8,14 +8,39 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from .store.schema import SampleRecord
+from .errors import PluginError
+from .store.schema import SampleRecord, joints_schema, relations_schema
 
 if TYPE_CHECKING:
+    from .indices.base import Index
+    from .plugin.catalog import Catalog
     from .types import Attribution, JointGroups, Sample
 
-__all__ = ["sample_record"]
+__all__ = ["check_columns", "plugin_columns", "sample_record"]
 
 _AXES = ("x", "y", "z")
+_OWN = {"joint": ("di", "fi", "li"), "relation": ("ri",)}  # columns of every run, asked for or not
+
+
+def check_columns(indices: Sequence[Index], catalog: Catalog) -> None:
+    """A plugin's index becomes a column: it cannot have the name of one that is there already.
+
+    Raises:
+        PluginError: it has; the message names the index and the plugin.
+    """
+    columns = {"joint": joints_schema(3).keys(), "relation": relations_schema().keys()}
+    for index in indices:
+        if index.name in columns[index.kind] - set(_OWN[index.kind]):
+            owner = catalog.owner("indices", index.name)
+            raise PluginError(
+                f"plugin {owner!r} gives an index {index.name!r}, but that is a column of every run's table; give it "
+                f"another name, leave it out of diagnosis.indices, or switch the plugin off with --no-plugin {owner}"
+            )
+
+
+def plugin_columns(indices: Sequence[Index], kind: str) -> list[str]:
+    """Names of the columns that indices of this kind ('joint' or 'relation') add to those of every run."""
+    return [index.name for index in indices if index.kind == kind and index.name not in _OWN[kind]]
 
 
 def sample_record(
@@ -67,7 +92,7 @@ def sample_record(
             "epe": epe[k],
             "epe_soft": epe_soft[k],
             "unit": unit,
-            **dict.fromkeys(("di", "fi", "li"), math.nan),  # columns of every run, asked for or not
+            **dict.fromkeys(_OWN["joint"], math.nan),
             **{name: values[k] for name, values in per_joint.items()},
             "reason": reasons[k],
             **{name: values[k] for name, values in numbers.items()},
@@ -95,7 +120,7 @@ def sample_record(
             "joint_name": name_a,
             "other": b,
             "other_name": name_b,
-            "ri": math.nan,  # a column of every run, asked for or not
+            **dict.fromkeys(_OWN["relation"], math.nan),
             **{name: values[a][b] for name, values in matrices.items()},
         }
         for a, name_a in enumerate(groups.keypoint_names)

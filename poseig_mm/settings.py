@@ -22,6 +22,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "alpha_per_heatmap_px": 0.3,
         "beta": 10.0,
         "locality": "published",
+        "compute": "exact",
     }
 }
 

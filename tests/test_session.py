@@ -16,11 +16,12 @@ from tiny import FAST, IDS, VISIBLE, run, session, tables, tiny, write_plugin, w
 from torch import Tensor
 
 from poseig_mm import Session, attribute, load_adapter
+from poseig_mm.api import load_config
 from poseig_mm.errors import AdapterError, CheckpointError, ConfigError, PluginError
 from poseig_mm.functional.likelihood import LIKELIHOODS
 from poseig_mm.functional.paths import LinearPath
 from poseig_mm.functional.quadrature import RULES
-from poseig_mm.session import Progress, load_config
+from poseig_mm.session import Progress
 from poseig_mm.store import Store
 
 COLUMNS = (

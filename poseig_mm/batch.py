@@ -1,0 +1,174 @@
+"""The way of a batch: samples, the model's prediction, attribution, indices, and one `Finding` a person."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .adapters.base import CoordinateAdapter
+from .attribution.acceleration import Acceleration
+from .errors import AttributionError, ConfigError
+from .functional.heatmaps import gaussian_heatmaps, published_heatmaps
+from .indices.base import Index, IndexInputs, compute_indices
+from .journal import Journal
+from .records import sample_record
+from .settings import Settings
+from .store.schema import SampleRecord
+from .target import Target
+from .types import Attribution, JointGroups, Sample
+
+__all__ = ["BatchDiagnosis", "Finding"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """All that was found out about one person; K joints, everything in the input frame."""
+
+    sample: Sample  # with the model's own mask where that was asked for
+    attribution: Attribution  # B = 1
+    prediction: Tensor  # (K, D) the model's own decoding, in the adapter's unit
+    indices: dict[str, Tensor]  # name -> (K,), or (K, K) for a relation
+    reasons: list[str]  # (K,) why a number is missing, codes joined by ';'
+    seconds: float  # an equal share of the batch's
+
+    def record(self, groups: JointGroups, unit: str) -> SampleRecord:
+        """As the store keeps it."""
+        return sample_record(
+            self.sample,
+            self.attribution,
+            groups=groups,
+            prediction=self.prediction,
+            indices=self.indices,
+            reasons=self.reasons,
+            unit=unit,
+            seconds=self.seconds,
+        )
+
+
+class BatchDiagnosis:
+    """Called with the samples of a batch; writes nothing and keeps nothing.
+
+    Args:
+        settings: the user's.
+        adapter: the model as it is, inside its `frozen()`.
+        acceleration: what attribution runs on.
+        method: `diagnosis.attribution.method`, called as `attribution.methods` says.
+        target: what is explained.
+        indices: to compute on every map; one that raises is noted in the journal.
+        journal: takes the seconds of 'prediction', 'attribution' and 'indices'.
+        device: where to compute.
+        dtype: what to compute in; the model's.
+
+    Raises:
+        ConfigError: what every other sample would meet too.  Any other exception is this batch's own.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        adapter: CoordinateAdapter,
+        acceleration: Acceleration,
+        method: Callable[..., Attribution],
+        target: Target,
+        indices: Sequence[Index],
+        *,
+        journal: Journal,
+        device: str,
+        dtype: torch.dtype,
+    ) -> None:
+        self._settings, self._adapter, self._acceleration = settings, adapter, acceleration
+        self._method, self._target, self._indices = method, target, indices
+        self._journal, self._device, self._dtype = journal, device, dtype
+
+    def __call__(self, samples: Sequence[Sample]) -> list[Finding]:
+        """One finding a sample, in their order; all of one size."""
+        started = time.perf_counter()
+        images = torch.stack([s.image for s in samples]).to(self._device, self._dtype)
+        truth = torch.stack([s.keypoints for s in samples]).to(self._device, self._dtype)
+        with self._journal.timed("prediction"):
+            prediction = self._adapter.predict(images)
+        samples = [self._with_mask(s, images[b : b + 1]) for b, s in enumerate(samples)]
+        visible = torch.stack([s.visible for s in samples]).to(images.device)
+        reference = self._target.reference(truth, prediction)
+        with self._journal.timed("attribution"):
+            arguments = self._target.arguments(truth, prediction, visible)
+            attribution = self._attribute(images, reference, arguments)
+        with self._journal.timed("indices"):
+            inputs = self._index_inputs(samples, attribution, reference, visible, prediction)
+            values, reasons = compute_indices(
+                self._indices, inputs, attribution.reasons, on_error=self._journal.index_failed
+            )
+        seconds = (time.perf_counter() - started) / len(samples)
+        return [
+            Finding(
+                sample=sample,
+                attribution=_take(attribution, b),
+                prediction=prediction[b],
+                indices={name: value[b] for name, value in values.items()},
+                reasons=reasons[b],
+                seconds=seconds,
+            )
+            for b, sample in enumerate(samples)
+        ]
+
+    def _with_mask(self, sample: Sample, image: Tensor) -> Sample:
+        """The model's own person mask where the data set has none and the settings ask for it."""
+        if self._settings.samples.mask != "predicted" or sample.mask is not None:
+            return sample
+        model = self._adapter.model
+        if not hasattr(model, "predict_mask"):
+            raise ConfigError(
+                f"diagnosis.samples.mask is 'predicted', but {type(model).__name__} has no predict_mask(images); "
+                "use 'instance' or 'none'"
+            )
+        with torch.no_grad():
+            return replace(sample, mask=model.predict_mask(image)[0].bool().cpu(), mask_source="predicted")
+
+    def _attribute(self, images: Tensor, reference: Tensor, arguments: dict[str, Any]) -> Attribution:
+        fast = self._acceleration
+        result: object = self._method(fast.adapter, images, reference, **arguments, backward=fast.backward)
+        if not isinstance(result, Attribution):
+            raise AttributionError(
+                f"attribution method {self._settings.attribution.method!r} returned a {type(result).__name__}; expected "
+                "poseig_mm.Attribution"
+            )
+        return result
+
+    def _index_inputs(
+        self,
+        samples: Sequence[Sample],
+        attribution: Attribution,
+        reference: Tensor,
+        visible: Tensor,
+        prediction: Tensor,
+    ) -> IndexInputs:
+        size = (int(attribution.maps.shape[-2]), int(attribution.maps.shape[-1]))
+        points = reference[..., :2]
+        if self._settings.attribution.locality == "exact":
+            heatmaps = gaussian_heatmaps(points, size)
+        else:
+            heatmaps = published_heatmaps(points, size, self._adapter.stride or 4)
+        masks = [s.mask for s in samples]
+        present = torch.stack([torch.zeros(size, dtype=torch.bool) if m is None else m for m in masks])  # (B, H, W)
+        return IndexInputs(
+            maps=attribution.maps,
+            visible=visible,
+            mask=present.unsqueeze(1).to(visible.device),
+            has_mask=torch.tensor([m is not None for m in masks], device=visible.device),
+            heatmaps=heatmaps,
+            keypoints=reference,
+            coords=prediction,
+        )
+
+
+def _take(attribution: Attribution, b: int) -> Attribution:
+    """One sample of a batch, B = 1."""
+    picked: dict[str, Any] = {}
+    for name, value in vars(attribution).items():
+        picked[name] = value[b : b + 1] if isinstance(value, (Tensor, tuple)) else value
+    return replace(attribution, **picked)

@@ -1,0 +1,124 @@
+"""The loop over a run's samples: batches are diagnosed, shown to plugins and studies, and written."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mmengine.config import Config
+
+from .adapters.base import CoordinateAdapter
+from .batch import BatchDiagnosis, Finding
+from .data.samples import SampleSource
+from .errors import ConfigError, DataError
+from .journal import Journal
+from .plugin.manager import PluginHost
+from .provenance import peak_memory
+from .store import StoreWriter
+from .studies.base import Study
+from .types import Sample
+
+__all__ = ["Loop", "Progress"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: `done` of `total` persons, `seconds` since the first one, `stage` in words."""
+
+    stage: str
+    done: int
+    total: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`run()` takes samples to the store; one that fails is recorded, and the others go on."""
+
+    source: SampleSource
+    diagnose: BatchDiagnosis
+    adapter: CoordinateAdapter  # the model as it is, inside its `frozen()`: for the studies
+    studies: Sequence[Study]
+    writer: StoreWriter
+    host: PluginHost
+    journal: Journal
+    config: Config  # for the plugins
+    on_progress: Callable[[Progress], None]  # called before the first sample and after each
+
+    def run(self, batch_size: int, *, rank: int = 0, world_size: int = 1) -> None:
+        """This process' share of what is not done yet, each batch on disk before the next but one is computed.
+
+        Raises:
+            ConfigError: what every sample would meet.
+        """
+        ids = self.source.ids()
+        mine = [i for i in range(len(ids)) if i % world_size == rank]
+        todo = [i for i in mine if ids[i] not in self.writer.done]
+        begin = time.perf_counter()
+        self._report_progress(0, len(todo), begin)
+        batch: list[Sample] = []
+        for position, i in enumerate(todo):
+            with self.journal.timed("load"):
+                sample = self._load(i, ids[i])
+            if sample is not None:
+                batch.append(sample)
+            if batch and (len(batch) == batch_size or position + 1 == len(todo)):
+                self._run_batch(batch)
+                batch = []
+                self.writer.update_run(timings=self.journal.timings, peak_memory=peak_memory())
+            self._report_progress(position + 1, len(todo), begin)
+        self.writer.flush()
+        self.writer.update_run(timings=self.journal.timings)
+
+    def _load(self, i: int, sample_id: str) -> Sample | None:
+        try:
+            return self.source.load(i)
+        except (DataError, OSError) as error:
+            self.journal.sample_failed(error, "sample", sample_id, self.writer)
+            return None
+
+    def _run_batch(self, batch: list[Sample]) -> None:
+        """One batch to the store; where it fails as a whole, each of its samples by itself."""
+        try:
+            findings = self.diagnose(batch)
+        except ConfigError:
+            raise  # every other sample would meet it too
+        except Exception as error:
+            if len(batch) == 1:
+                self.journal.sample_failed(error, "attribution", batch[0].sample_id, self.writer)
+                return
+            logger.info("a batch of %d failed (%s); its samples are tried one by one", len(batch), error)
+            for sample in batch:
+                self._run_batch([sample])
+            return
+        records = []
+        for finding in findings:
+            self._show(finding)
+            records.append(finding.record(self.source.groups, self.adapter.unit))
+        self.journal.note(self.writer)
+        with self.journal.timed("store"):
+            self.writer.write(records)
+
+    def _show(self, finding: Finding) -> None:
+        """One person's finding to the plugins that look on, and to the studies."""
+        sample = finding.sample
+        self.host.notify(
+            "poseig_after_sample",
+            stage="after_sample",
+            sample_id=sample.sample_id,
+            sample=sample,
+            attribution=finding.attribution,
+            indices=finding.indices,
+            config=self.config,
+        )
+        for study in self.studies:
+            with self.journal.guard("study", study.name, sample.sample_id):
+                rows = study.sample_rows(sample, self.adapter, finding.attribution)
+                self.writer.write_study(study.name, rows)
+
+    def _report_progress(self, done: int, total: int, begin: float) -> None:
+        self.on_progress(Progress("diagnosing", done, total, time.perf_counter() - begin))
