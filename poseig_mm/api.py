@@ -24,6 +24,7 @@ __all__ = ["attribute", "load_adapter", "load_config"]
 
 def load_config(config: str | Path | Config) -> Config:
     """A config from a path, with a clear error where it is missing or broken."""
+    prepare_environment()  # a config's custom_imports may import mmpose
     if isinstance(config, Config):
         return config
     path = Path(config)

@@ -14,6 +14,7 @@ from .adapters.base import CoordinateAdapter
 from .attribution.acceleration import Acceleration
 from .errors import AttributionError, ConfigError
 from .functional.heatmaps import gaussian_heatmaps, published_heatmaps
+from .functional.maps import REASONS
 from .indices.base import Index, IndexInputs, compute_indices
 from .journal import Journal
 from .records import sample_record
@@ -23,6 +24,8 @@ from .target import Target
 from .types import Attribution, JointGroups, Sample
 
 __all__ = ["BatchDiagnosis", "Finding"]
+
+PREDICTED_MASK = "predicted_mask"  # reason code: FI is there, but on a mask that nobody annotated
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class BatchDiagnosis:
                 attribution=_take(attribution, b),
                 prediction=prediction[b],
                 indices={name: value[b] for name, value in values.items()},
-                reasons=reasons[b],
+                reasons=_flag_predicted(reasons[b]) if sample.mask_source == "predicted" else reasons[b],
                 seconds=seconds,
             )
             for b, sample in enumerate(samples)
@@ -164,6 +167,12 @@ class BatchDiagnosis:
             keypoints=reference,
             coords=prediction,
         )
+
+
+def _flag_predicted(reasons: Sequence[str]) -> list[str]:
+    """Reason codes of a sample whose FI uses the model's own mask: every joint that has a number says so."""
+    without_map = set(REASONS[1:])
+    return [r if without_map & set(r.split(";")) else ";".join(filter(None, [r, PREDICTED_MASK])) for r in reasons]
 
 
 def _take(attribution: Attribution, b: int) -> Attribution:

@@ -240,6 +240,26 @@ def test_a_mask_the_model_cannot_predict_is_an_error(tmp_path: Path, mmpose_read
         run(made, tmp_path / "w", {"samples.mask": "predicted"})
 
 
+def test_a_predicted_mask_is_flagged_in_every_row(
+    tmp_path: Path, mmpose_ready: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the data have no mask, FI on the model's own is a number, and each row with a map says whose mask it was."""
+    from mmpose.models import TopdownPoseEstimator
+
+    def predict_mask(self: Any, images: Tensor) -> Tensor:
+        mask = torch.zeros(len(images), *images.shape[2:], dtype=torch.bool)
+        mask[:, 10:40, 10:40] = True
+        return mask
+
+    monkeypatch.setattr(TopdownPoseEstimator, "predict_mask", predict_mask, raising=False)
+    made = write_run(tmp_path, annotate=lambda a: [x.pop("segmentation") for x in a["annotations"]] and None)
+    store = run(made, tmp_path / "w", {"samples.mask": "predicted"})
+    assert set(store.samples()["mask_source"]) == {"predicted"}
+    assert visible(store)["fi"].is_finite().all()
+    assert set(visible(store)["reason"]) == {"predicted_mask"}
+    assert set(store.joints().filter(~pl.col("visible"))["reason"]) == {"not_visible"}
+
+
 # ---- how a map is made -----------------------------------------------------------------------------------------------
 
 

@@ -33,6 +33,9 @@ _REASONS = {
     "not_visible": "joint not annotated, or outside the input",
     "not_asked": "joint left out by the settings",
     "outside": "joint outside the input",
+    "predicted_mask": "FI is there, but uses a mask that the model itself predicted",
+    "no_map": "the attribution gave no map",
+    "no_heatmaps": "no reference point, so LI and RI are undefined",
     "zero_map": "the gradient is zero everywhere, so there is no map",
     "nonfinite_gradient": "the gradient is NaN or infinite, so there is no map",
 }
@@ -115,8 +118,11 @@ def reason_text(code: str) -> str:
     """
     if code in _REASONS:
         return _REASONS[code]
-    name = code.removesuffix("_failed")
-    return f"the index {name} raised an exception (see Failures)" if name != code else "said by a plugin"
+    if code.endswith("_failed"):
+        return f"the index {code.removesuffix('_failed')} raised an exception (see Failures)"
+    if code.endswith("_undefined"):
+        return f"the index {code.removesuffix('_undefined')} has no value for this joint"
+    return "said by a plugin"
 
 
 def run_value(store: Store, *keys: str, default: Any = None) -> Any:
