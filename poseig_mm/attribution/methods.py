@@ -1,11 +1,12 @@
 """The built-in attribution methods: an adapter's coordinates given to the mathematics in `functional`.
 
 A method is called as `method(adapter, images, keypoints, **settings)` with every setting of `diagnosis.attribution` that
-concerns a map; what it has no use for lands in `_`.
+concerns a map, and takes those it has a use for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -30,56 +31,21 @@ def path_ig(adapter: CoordinateAdapter, images: Tensor, keypoints: Tensor, **set
     return path_attribution(_coords_fn(adapter), images, keypoints, **settings)
 
 
-def gradient(
-    adapter: CoordinateAdapter,
-    images: Tensor,
-    keypoints: Tensor,
-    *,
-    likelihood: str = "exp_l2",
-    likelihood_settings: dict[str, Any] | None = None,
-    joints: Tensor | None = None,
-    contrast: Tensor | None = None,
-    signed: bool = False,
-    **_: Any,
-) -> Attribution:
-    """The plain gradient at the image."""
-    return gradient_attribution(
-        _coords_fn(adapter),
-        images,
-        keypoints,
-        likelihood=likelihood,
-        likelihood_settings=likelihood_settings,
-        joints=joints,
-        contrast=contrast,
-        signed=signed,
-    )
+def gradient(adapter: CoordinateAdapter, images: Tensor, keypoints: Tensor, **settings: Any) -> Attribution:
+    """The plain gradient at the image; of the settings it knows those of the target."""
+    return gradient_attribution(_coords_fn(adapter), images, keypoints, **_chosen(settings, TARGET))
 
 
-def random(
-    adapter: CoordinateAdapter,
-    images: Tensor,
-    keypoints: Tensor,
-    *,
-    likelihood: str = "exp_l2",
-    likelihood_settings: dict[str, Any] | None = None,
-    joints: Tensor | None = None,
-    contrast: Tensor | None = None,
-    signed: bool = False,
-    seed: int = 0,
-    **_: Any,
-) -> Attribution:
-    """Seeded noise, the control."""
-    return random_attribution(
-        _coords_fn(adapter),
-        images,
-        keypoints,
-        likelihood=likelihood,
-        likelihood_settings=likelihood_settings,
-        joints=joints,
-        contrast=contrast,
-        signed=signed,
-        seed=seed,
-    )
+def random(adapter: CoordinateAdapter, images: Tensor, keypoints: Tensor, **settings: Any) -> Attribution:
+    """Seeded noise, the control; of the settings it knows those of the target, and the seed."""
+    return random_attribution(_coords_fn(adapter), images, keypoints, **_chosen(settings, (*TARGET, "seed")))
+
+
+TARGET = ("likelihood", "likelihood_settings", "joints", "contrast", "signed")
+
+
+def _chosen(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: settings[name] for name in names if name in settings}
 
 
 METHODS = {"path_ig": path_ig, "gradient": gradient, "random": random}
