@@ -82,9 +82,9 @@ def pair_blur(adapter: Any, image: Tensor, keypoints: Tensor, nodes: int = 50, l
         sigma, small = largest * i / nodes, 0.01
         derivative = (at(sigma) - at(sigma + small)) / small
         point = at(sigma).detach().requires_grad_()
-        target = torch.exp(-ALPHA * (adapter(point).coords[0] - keypoints[0]).norm(dim=-1))
+        target = torch.exp(-ALPHA * (adapter(point).coords[0] - keypoints[0].nan_to_num()).norm(dim=-1))
         for joint in range(keypoints.shape[1]):
-            if bool(target[joint].isfinite()):
+            if bool(keypoints[0, joint].isfinite().all()):
                 (gradient,) = torch.autograd.grad(target[joint], point, retain_graph=True)
                 sums[joint] += (gradient * derivative)[0] * largest / nodes
     maps = sums.sum(1)[None]
