@@ -195,7 +195,7 @@ def page(rows: list[dict[str, Any]], peaks: dict[str, float], persons: int) -> s
         f"{torch.get_num_threads()} threads; GEMM peak measured in the same run: float32 {peaks['float32']:.0f} GFLOP/s, "
         f"bfloat16 {peaks['bfloat16']:.0f} GFLOP/s. {persons} persons a model.", "",
         "`published` is the published procedure at its own cost (50 left cells, a backward pass for each of the K joints "
-        "and one more, weight gradients); per labelled joint it is charged only the joints that count. `x` is its seconds a "
+        "and one more, weight gradients); its whole cost is charged to the labelled joints. `x` is its seconds a "
         "person over this row's. Accuracy is against our own rule with 1,000 cells, float32, on the trained models; "
         "`true error` is half the L1 distance of the normalised maps. Peak share: operations of forward and backward passes "
         "over seconds, over the peak of the type the backward pass ran in.", "",
