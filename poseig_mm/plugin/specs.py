@@ -1,8 +1,8 @@
 """Every hook a plugin can implement: when it is called, how often, with what, and what a failure does.
 
 Collected hooks return a list; the results of all plugins are joined.  A name given by two plugins is an error that names
-both.  Implementations may leave out parameters they don't need, but may not give a parameter a default value: pluggy
-would never pass it (the host rejects such a plugin when it loads).
+both.  Implementations may leave out parameters they don't need, but may not give a parameter a default value:
+pluggy before 1.7 never passes it (the host rejects such a plugin when it loads).
 """
 
 from __future__ import annotations
