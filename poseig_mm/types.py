@@ -95,7 +95,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Table:
-    """A table in a report.  `rows` hold str, int, float or None; floats are shown with `digits` decimals."""
+    """A table in a report.
+
+    `rows` hold str, int, float, None, or a `functional.Estimate` (mean with its interval); floats are shown with `digits`
+    decimals.
+    """
 
     caption: str
     columns: tuple[str, ...]

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "gradient", "path_ig", "random"]
 
 
+TARGET = ("likelihood", "likelihood_settings", "joints", "contrast", "signed")  # the settings that the controls know
+
+
 def _coords_fn(adapter: CoordinateAdapter) -> CoordsFn:
     return lambda images: adapter(images).coords
 
@@ -39,9 +42,6 @@ def gradient(adapter: CoordinateAdapter, images: Tensor, keypoints: Tensor, **se
 def random(adapter: CoordinateAdapter, images: Tensor, keypoints: Tensor, **settings: Any) -> Attribution:
     """Seeded noise, the control; of the settings it knows those of the target, and the seed."""
     return random_attribution(_coords_fn(adapter), images, keypoints, **_chosen(settings, (*TARGET, "seed")))
-
-
-TARGET = ("likelihood", "likelihood_settings", "joints", "contrast", "signed")
 
 
 def _chosen(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ __all__ = ["BFloat16Backward", "bfloat16_supported"]
 PRODUCTS_PER_VALUE = 64
 
 _aten = torch.ops.aten
-_PRODUCTS = {_aten.mm.default: (0, 1), _aten.bmm.default: (0, 1), _aten.addmm.default: (1, 2)}
+_PRODUCTS = frozenset({_aten.mm.default, _aten.bmm.default, _aten.addmm.default})
 
 
 def bfloat16_supported(device: str | torch.device) -> bool:
@@ -60,11 +60,8 @@ class BFloat16Backward(TorchDispatchMode):
             return self._convolution(func, *args)
         if func is _aten.native_batch_norm_backward.default and not args[7]:
             return _batch_norm(*args)
-        if func in _PRODUCTS and not kwargs and all(args[i].dtype is torch.float32 for i in _PRODUCTS[func]):
-            reduced = [a.bfloat16() if i in _PRODUCTS[func] else a for i, a in enumerate(args)]
-            if func is _aten.addmm.default:
-                reduced[0] = args[0].bfloat16()
-            return func(*reduced).float()
+        if func in _PRODUCTS and not kwargs and all(a.dtype is torch.float32 for a in args):
+            return func(*(a.bfloat16() for a in args)).float()
         return func(*args, **(kwargs or {}))
 
     def _convolution(self, func: Any, gradient: Tensor, x: Tensor, weight: Tensor, *rest: Any) -> Any:

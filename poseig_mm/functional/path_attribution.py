@@ -178,7 +178,8 @@ def _run_chunk(p: _Problem, cells: Cells, slots: list[Tensor], start: int) -> tu
     batch, m = cells.nodes.shape
     rows = torch.arange(batch, device=p.images.device)
     points = p.path(p.images, cells.nodes)  # (B, m, C, H, W)
-    increments = p.path(p.images, cells.upper) - p.path(p.images, cells.lower)
+    edges = torch.cat([cells.lower, cells.upper[:, -1:]], 1)  # cells tile the path: neighbours share an edge
+    increments = p.path(p.images, edges).diff(dim=1)
     merged = _merge_pairs(increments)
     draws = p.noise_draws if p.noise_std else 1
     total: Tensor | None = None
@@ -236,17 +237,14 @@ def _integrand(gradient: Tensor, increment: Tensor, power: float) -> Tensor:
     return (product.abs() ** power * product.sign()).sum((1, 2))
 
 
-def _targets_at(p: _Problem, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Without gradients: targets (B, n, K) and coordinates (B, n, K, D) at t (n,)."""
-    targets, coords = [], []
-    rows = torch.arange(len(p.images), device=p.images.device)
+def _evaluate(p: _Problem, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Without gradients: targets (B, n, K) and coordinates (B, n, K, D) at path points (B, n, C, H, W)."""
+    batch, n = points.shape[:2]
+    index = torch.arange(batch, device=points.device).repeat_interleave(n)
     with torch.no_grad():
-        for part in t.split(max(1, p.chunk // len(p.images))):
-            points = p.path(p.images, part)
-            found = p.coords_fn(points.reshape(-1, *points.shape[2:]))
-            targets.append(p.target(found, rows.repeat_interleave(len(part))).reshape(len(rows), len(part), -1))
-            coords.append(found.reshape(len(rows), len(part), *found.shape[1:]))
-    return torch.cat(targets, 1), torch.cat(coords, 1)
+        coords = p.coords_fn(points.reshape(-1, *points.shape[2:]))
+        targets = p.target(coords, index)
+    return targets.reshape(batch, n, -1), coords.reshape(batch, n, *coords.shape[1:])
 
 
 def _adaptive(p: _Problem, asked: Tensor, nodes: int, max_nodes: int, tol: float) -> _Sums:
@@ -279,27 +277,27 @@ def _adaptive(p: _Problem, asked: Tensor, nodes: int, max_nodes: int, tol: float
 
 def _sweep_mass(p: _Problem, grid: Tensor, asked: Tensor) -> Tensor:
     """Measure of each grid cell, (B, s): mean over asked joints of |dT| / total, plus arc length / total."""
-    targets, _ = _targets_at(p, grid)
-    change = targets.diff(dim=1).abs().nan_to_num(posinf=0.0)  # (B, s, K)
-    change = change / change.sum(1, keepdim=True).clamp_min(1e-12)
-    weight = asked.to(change)[:, None]
-    change = (change * weight).sum(2) / weight.sum(2).clamp_min(1)
-    lengths, last = [], None
-    for part in grid.split(max(2, p.chunk)):
+    found, lengths, last = [], [], None
+    for part in grid.split(max(1, p.chunk // len(p.images))):
         points = p.path(p.images, part)
+        found.append(_evaluate(p, points)[0])
         chain = points if last is None else torch.cat([last, points], 1)
         lengths.append(chain.diff(dim=1).flatten(2).norm(dim=2))
         last = points[:, -1:]
+    change = torch.cat(found, 1).diff(dim=1).abs().nan_to_num(posinf=0.0)  # (B, s, K)
+    change = change / change.sum(1, keepdim=True).clamp_min(1e-12)
+    weight = asked.to(change)[:, None]
+    change = (change * weight).sum(2) / weight.sum(2).clamp_min(1)
     length = torch.cat(lengths, 1)
     return change + length / length.sum(1, keepdim=True).clamp_min(1e-12)
 
 
 def _finish(p: _Problem, sums: _Sums, asked: Tensor, finite: Tensor, tol: float, signed: bool) -> Attribution:
     """The targets at both ends of the path, and everything that follows from the sums."""
-    ends = torch.tensor([0.0, 1.0], dtype=p.images.dtype, device=p.images.device)
-    targets, coords = _targets_at(p, ends)
-    start, end = targets[:, 0], targets[:, 1]
-    result = attribution_from_sums(sums.total, start, end, coords[:, 1], asked, finite, signed=signed)
+    ends = p.path(p.images, torch.tensor([0.0, 1.0], dtype=p.images.dtype, device=p.images.device))
+    ((first, _), (last, coords)) = (_evaluate(p, ends[:, i : i + 1]) for i in (0, 1))
+    start, end = first[:, 0], last[:, 0]
+    result = attribution_from_sums(sums.total, start, end, coords[:, 0], asked, finite, signed=signed)
     good = result.maps.flatten(2).isfinite().all(2)
     residual = (sums.total.sum((-2, -1), dtype=torch.float64) - (end - start)).abs().to(p.images)
     residual = torch.where(good & (p.power == 1.0), residual, torch.nan)

@@ -79,8 +79,12 @@ def _pictures(stores: Mapping[str, Store], shared: pl.DataFrame, folder: Path) -
     """One strip a joint: a panel a run."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = []
+    tables = [store.joints() for store in stores.values()]
     for i, row in enumerate(shared.head(MOST_PICTURES).iter_rows(named=True)):
-        panels = [_panel(store, row["sample_id"], row["joint"]) for store in stores.values()]
+        panels = [
+            _panel(store, table.filter(pl.col("sample_id") == row["sample_id"]), row["sample_id"], row["joint"])
+            for store, table in zip(stores.values(), tables, strict=True)
+        ]
         if any(p is None for p in panels):
             continue
         path = folder / f"joint-{i:02d}.jpg"
@@ -91,12 +95,11 @@ def _pictures(stores: Mapping[str, Store], shared: pl.DataFrame, folder: Path) -
     return tuple(pictures)
 
 
-def _panel(store: Store, sample_id: str, joint: int) -> Image.Image | None:
-    """One run's map of one joint on the part of the input around the person, or None where it was not kept."""
+def _panel(store: Store, rows: pl.DataFrame, sample_id: str, joint: int) -> Image.Image | None:
+    """One run's map of one joint on the part of the input around the person (`rows`), or None where it was not kept."""
     maps, display = store.map(sample_id), store.display(sample_id)
     if maps is None or display is None:
         return None
-    rows = store.joints().filter(pl.col("sample_id") == sample_id)
     here = rows.filter(pl.col("joint") == joint).to_dicts()[0]
     size = (display.shape[0], display.shape[1])
     left, top, right, bottom = _view(rows.filter(pl.col("visible")), size)
