@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,40 +17,13 @@ from .functional.heatmaps import gaussian_heatmaps, published_heatmaps
 from .functional.maps import REASONS
 from .indices.base import Index, IndexInputs, compute_indices
 from .journal import Journal
-from .records import sample_record
 from .settings import Settings
-from .store.schema import SampleRecord
 from .target import Target
-from .types import Attribution, JointGroups, Sample
+from .types import Attribution, Finding, Sample
 
-__all__ = ["BatchDiagnosis", "Finding"]
+__all__ = ["BatchDiagnosis", "index_inputs"]
 
 PREDICTED_MASK = "predicted_mask"  # reason code: FI is there, but on a mask that nobody annotated
-
-
-@dataclass(frozen=True)
-class Finding:
-    """All that was found out about one person; K joints, everything in the input frame."""
-
-    sample: Sample  # with the model's own mask where that was asked for
-    attribution: Attribution  # B = 1
-    prediction: Tensor  # (K, D) the model's own decoding, in the adapter's unit
-    indices: dict[str, Tensor]  # name -> (K,), or (K, K) for a relation
-    reasons: list[str]  # (K,) why a number is missing, codes joined by ';'
-    seconds: float  # an equal share of the batch's
-
-    def record(self, groups: JointGroups, unit: str) -> SampleRecord:
-        """As the store keeps it."""
-        return sample_record(
-            self.sample,
-            self.attribution,
-            groups=groups,
-            prediction=self.prediction,
-            indices=self.indices,
-            reasons=self.reasons,
-            unit=unit,
-            seconds=self.seconds,
-        )
 
 
 class BatchDiagnosis:
@@ -102,7 +75,10 @@ class BatchDiagnosis:
             arguments = self._target.arguments(truth, prediction, visible)
             attribution = self._attribute(images, reference, arguments)
         with self._journal.timed("indices"):
-            inputs = self._index_inputs(samples, attribution, reference, visible, prediction)
+            inputs = index_inputs(
+                samples, attribution, reference, prediction,
+                locality=self._settings.attribution.locality, stride=self._adapter.stride,
+            )  # fmt: skip
             values, reasons = compute_indices(
                 self._indices, inputs, attribution.reasons, on_error=self._journal.index_failed
             )
@@ -112,8 +88,9 @@ class BatchDiagnosis:
                 sample=sample,
                 attribution=_take(attribution, b),
                 prediction=prediction[b],
+                reference=reference[b],
                 indices={name: value[b] for name, value in values.items()},
-                reasons=_flag_predicted(reasons[b]) if sample.mask_source == "predicted" else reasons[b],
+                reasons=tuple(_flag_predicted(reasons[b]) if sample.mask_source == "predicted" else reasons[b]),
                 seconds=seconds,
             )
             for b, sample in enumerate(samples)
@@ -142,31 +119,39 @@ class BatchDiagnosis:
             )
         return result
 
-    def _index_inputs(
-        self,
-        samples: Sequence[Sample],
-        attribution: Attribution,
-        reference: Tensor,
-        visible: Tensor,
-        prediction: Tensor,
-    ) -> IndexInputs:
-        size = (int(attribution.maps.shape[-2]), int(attribution.maps.shape[-1]))
-        points = reference[..., :2]
-        if self._settings.attribution.locality == "exact":
-            heatmaps = gaussian_heatmaps(points, size)
-        else:
-            heatmaps = published_heatmaps(points, size, self._adapter.stride or 4)
-        masks = [s.mask for s in samples]
-        present = torch.stack([torch.zeros(size, dtype=torch.bool) if m is None else m for m in masks])  # (B, H, W)
-        return IndexInputs(
-            maps=attribution.maps,
-            visible=visible,
-            mask=present.unsqueeze(1).to(visible.device),
-            has_mask=torch.tensor([m is not None for m in masks], device=visible.device),
-            heatmaps=heatmaps,
-            keypoints=reference,
-            coords=prediction,
-        )
+
+def index_inputs(
+    samples: Sequence[Sample],
+    attribution: Attribution,
+    reference: Tensor,
+    prediction: Tensor,
+    *,
+    locality: str,
+    stride: float | None,
+) -> IndexInputs:
+    """What the indices of a batch are read off.
+
+    Args:
+        samples: of the maps, in their order.
+        attribution, reference, prediction: theirs; (B, K, D) points in the adapter's unit.
+        locality: `diagnosis.attribution.locality`.
+        stride: of the model's heatmaps, for locality 'published'.
+    """
+    size = (int(attribution.maps.shape[-2]), int(attribution.maps.shape[-1]))
+    points = reference[..., :2]
+    heatmaps = gaussian_heatmaps(points, size) if locality == "exact" else published_heatmaps(points, size, stride or 4)
+    device = attribution.maps.device
+    masks = [s.mask for s in samples]
+    present = torch.stack([torch.zeros(size, dtype=torch.bool) if m is None else m for m in masks])  # (B, H, W)
+    return IndexInputs(
+        maps=attribution.maps,
+        visible=torch.stack([s.visible for s in samples]).to(device),
+        mask=present.unsqueeze(1).to(device),
+        has_mask=torch.tensor([m is not None for m in masks], device=device),
+        heatmaps=heatmaps,
+        keypoints=reference,
+        coords=prediction,
+    )
 
 
 def _flag_predicted(reasons: Sequence[str]) -> list[str]:

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 from mmengine.config import Config
 
-from .adapters.base import CoordinateAdapter
-from .batch import BatchDiagnosis, Finding
+from .batch import BatchDiagnosis
 from .data.samples import SampleSource
 from .errors import ConfigError, DataError
 from .journal import Journal
 from .plugin.manager import PluginHost
 from .provenance import peak_memory
+from .records import sample_record
 from .store import StoreWriter
-from .studies.base import Study
-from .types import Sample
+from .studies.base import Study, StudyContext
+from .types import Finding, Sample
 
 __all__ = ["Loop", "Progress"]
 
@@ -41,8 +41,8 @@ class Loop:
 
     source: SampleSource
     diagnose: BatchDiagnosis
-    adapter: CoordinateAdapter  # the model as it is, inside its `frozen()`: for the studies
     studies: Sequence[Study]
+    experiment: StudyContext  # for the studies; its model is inside its `frozen()`
     writer: StoreWriter
     host: PluginHost
     journal: Journal
@@ -98,7 +98,7 @@ class Loop:
         records = []
         for finding in findings:
             self._show(finding)
-            records.append(finding.record(self.source.groups, self.adapter.unit))
+            records.append(sample_record(finding, self.source.groups, self.experiment.unit))
         self.journal.note(self.writer)
         with self.journal.timed("store"):
             self.writer.write(records)
@@ -116,8 +116,11 @@ class Loop:
             config=self.config,
         )
         for study in self.studies:
-            with self.journal.guard("study", study.name, sample.sample_id):
-                rows = study.sample_rows(sample, self.adapter, finding.attribution)
+            with (
+                self.journal.timed(f"study {study.name}"),
+                self.journal.guard("study", study.name, sample.sample_id),
+            ):
+                rows = study.sample_rows(finding, self.experiment)
                 self.writer.write_study(study.name, rows)
 
     def _report_progress(self, done: int, total: int, begin: float) -> None:

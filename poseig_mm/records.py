@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
-from torch import Tensor
 
 from .errors import PluginError
 from .store.schema import SampleRecord, joints_schema, relations_schema
@@ -14,7 +12,7 @@ from .store.schema import SampleRecord, joints_schema, relations_schema
 if TYPE_CHECKING:
     from .indices.base import Index
     from .plugin.catalog import Catalog
-    from .types import Attribution, JointGroups, Sample
+    from .types import Finding, JointGroups
 
 __all__ = ["check_columns", "plugin_columns", "sample_record"]
 
@@ -43,35 +41,21 @@ def plugin_columns(indices: Sequence[Index], kind: str) -> list[str]:
     return [index.name for index in indices if index.kind == kind and index.name not in _OWN[kind]]
 
 
-def sample_record(
-    sample: Sample,
-    attribution: Attribution,
-    *,
-    groups: JointGroups,
-    prediction: Tensor,
-    indices: Mapping[str, Tensor],
-    reasons: Sequence[str],
-    unit: str,
-    seconds: float,
-) -> SampleRecord:
+def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRecord:
     """Rows of the tables `joints`, `samples` and `relations`, and the maps.
 
     Args:
-        sample: the person.
-        attribution: of this sample alone (B = 1).
+        finding: all about one person.
         groups: the joints' names and groups.
-        prediction: (K, D) the model's own decoding, in `unit`.
-        indices: name -> (K,), or (K, K) for a relation.
-        reasons: (K,) reason codes, joined by ';', '' where every number stands.
-        unit: 'px' or 'mm'.
-        seconds: spent on this sample.
+        unit: of coordinates and errors, 'px' or 'mm'.
     """
+    sample, attribution, reasons = finding.sample, finding.attribution, finding.reasons
     visible = sample.visible.cpu()
-    truth, found = sample.keypoints.double().cpu(), prediction.double().cpu()
+    truth, found = sample.keypoints.double().cpu(), finding.prediction.double().cpu()
     soft = attribution.coords[0].double().cpu() if attribution.coords is not None else found * math.nan
     truth = truth.where(visible[:, None], truth.new_tensor(math.nan))
     epe, epe_soft = ((c - truth).norm(dim=-1).tolist() for c in (found, soft))
-    per_joint = {name: value.double().cpu().tolist() for name, value in indices.items() if value.ndim == 1}
+    per_joint = {name: value.double().cpu().tolist() for name, value in finding.indices.items() if value.ndim == 1}
     numbers = {
         name: getattr(attribution, name)[0].cpu().tolist()
         for name in (
@@ -106,13 +90,13 @@ def sample_record(
         "n_visible": int(visible.sum()),
         "mepe": sum(finite) / len(finite) if finite else math.nan,
         "mask_source": sample.mask_source,
-        "seconds": seconds,
+        "seconds": finding.seconds,
         "evaluations": int(attribution.evaluations.sum()),
         "height": int(sample.image.shape[-2]),
         "width": int(sample.image.shape[-1]),
         **{f"warp_{i}{j}": float(sample.inverse_warp[i, j]) for i in range(2) for j in range(3)},
     }
-    matrices = {name: value.double().cpu().tolist() for name, value in indices.items() if value.ndim == 2}
+    matrices = {name: value.double().cpu().tolist() for name, value in finding.indices.items() if value.ndim == 2}
     relations = [
         {
             "sample_id": sample.sample_id,

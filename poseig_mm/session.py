@@ -20,6 +20,7 @@ from .compat import prepare_environment
 from .data.samples import SampleSource
 from .description import describe_run, run_identity
 from .errors import DataError
+from .experiment import Experiment
 from .indices.base import Index
 from .journal import Journal
 from .loop import Loop, Progress
@@ -30,6 +31,7 @@ from .report.build import build_report
 from .settings import Settings
 from .store import Store, StoreWriter
 from .store.atomic import publish
+from .studies.base import configured
 from .target import Target, check_quadrature
 from .types import Section
 
@@ -91,7 +93,7 @@ class Session:
         self.indices: list[Index] = [catalog.get("indices", n) for n in dict.fromkeys(names)]
         check_columns(self.indices, catalog)
         check_quadrature(self.settings.attribution)
-        self.studies = [catalog.get("studies", n) for n in self.settings.studies]
+        self.studies = [configured(catalog.get("studies", name), settings) for name, settings in self.settings.studies]
 
     def run(self) -> Store:
         """Diagnose every sample that is not done yet, then build the report.
@@ -182,6 +184,10 @@ class Session:
         before = len(self.host.failures)
         found = self.host.collect("poseig_report_sections", store=store, config=self.config)
         sections = [*extra, *(section for _, result in found for section in result)]
+        for study in self.studies:
+            with self.journal.guard("report", study.name):
+                if (section := study.section(store)) is not None:
+                    sections.append(section)
         return build_report(store, sections, failures=self.host.failures[before:])
 
     # ---- preparation -------------------------------------------------------------------------------------------------
@@ -218,11 +224,23 @@ class Session:
             device=self.device,
             dtype=self.dtype,
         )
+        experiment = Experiment(
+            self.settings.attribution,
+            adapter,
+            acceleration,
+            self.host.catalog.attribution_methods,
+            lambda settings: Target(settings, self.host.catalog, adapter, source),
+            self.indices,
+            source.groups,
+            pictures=self.work_dir / "pictures",
+            device=self.device,
+            dtype=self.dtype,
+        )
         return Loop(
             source=source,
             diagnose=diagnose,
-            adapter=adapter,
             studies=self.studies,
+            experiment=experiment,
             writer=writer,
             host=self.host,
             journal=self.journal,
@@ -255,7 +273,7 @@ class Session:
         writer.flush()
         store = Store(self.work_dir)
         for study in self.studies:
-            with self.journal.guard("study", study.name):
+            with self.journal.timed(f"study {study.name}"), self.journal.guard("study", study.name):
                 writer.write_study(study.name, study.store_rows(store), replace_all=True)
 
     def _wait_for_others(self) -> None:

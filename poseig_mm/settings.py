@@ -103,7 +103,7 @@ class Settings:
 
     attribution: AttributionSettings = field(default_factory=AttributionSettings)
     indices: tuple[str, ...] | None = None  # None: all that are registered
-    studies: tuple[str, ...] = ()
+    studies: tuple[tuple[str, dict[str, Any]], ...] = ()  # name and settings; given as a name or dict(type=name, ...)
     plugins: tuple[str, ...] = ()
     samples: SampleSettings = field(default_factory=SampleSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
@@ -128,9 +128,10 @@ class Settings:
         parsed: dict[str, Any] = {"attribution": _section(AttributionSettings, attribution, "diagnosis.attribution")}
         for name, section in (("samples", SampleSettings), ("store", StoreSettings), ("report", ReportSettings)):
             parsed[name] = _section(section, _mapping(given.get(name, {}), f"diagnosis.{name}"), f"diagnosis.{name}")
-        for name in ("indices", "studies", "plugins"):
+        for name in ("indices", "plugins"):
             if given.get(name) is not None:
                 parsed[name] = _names(given[name], f"diagnosis.{name}")
+        parsed["studies"] = _studies(given.get("studies") or ())
         settings = cls(**parsed)
         settings._check()
         return settings
@@ -209,6 +210,21 @@ def _names(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
         raise ConfigError(f"{where} is {value!r}; expected a list of names")
     return tuple(value)
+
+
+def _studies(given: Any) -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Names and settings of studies, each name once."""
+    if not isinstance(given, (list, tuple)):
+        raise ConfigError(f"diagnosis.studies is {given!r}; expected a list of names or dict(type=name, ...)")
+    found: dict[str, dict[str, Any]] = {}
+    for entry in given:
+        settings = {"type": entry} if isinstance(entry, str) else entry
+        if not isinstance(settings, Mapping) or not isinstance(settings.get("type"), str):
+            raise ConfigError(f"diagnosis.studies holds {entry!r}; expected a name or dict(type=name, ...)")
+        if settings["type"] in found:
+            raise ConfigError(f"diagnosis.studies names {settings['type']!r} twice; give it once, with its settings")
+        found[settings["type"]] = {k: v for k, v in settings.items() if k != "type"}
+    return tuple(found.items())
 
 
 _SCALARS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["Attribution", "Coordinates", "Failure", "Gallery", "JointGroups", "Picture", "Sample", "Section", "Table"]
+__all__ = [
+    "Attribution", "Coordinates", "Failure", "Finding", "Gallery", "JointGroups", "Picture", "Sample", "Section", "Table",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,19 @@ class Attribution:
     reasons: tuple[tuple[str, ...], ...]  # (B)(K) '' or 'not_visible' | 'not_asked' | 'zero_map' | 'nonfinite_gradient'
     signed: Tensor | None = None  # (B, K, H, W) sum over channels of IG, neither absolute nor normalised
     coords: Tensor | None = None  # (B, K, D) the differentiable prediction on the image
+
+
+@dataclass(frozen=True)
+class Finding:
+    """All that was found out about one person; everything in the input frame."""
+
+    sample: Sample  # with the model's own mask where that was asked for
+    attribution: Attribution  # B = 1
+    prediction: Tensor  # (K, D) the model's own decoding, in the adapter's unit
+    reference: Tensor  # (K, D) the points that the likelihood compared the coordinates with, same unit; NaN where none
+    indices: Mapping[str, Tensor]  # name -> (K,), or (K, K) for a relation
+    reasons: tuple[str, ...]  # (K,) why a number is missing, codes joined by ';'
+    seconds: float  # an equal share of the batch's
 
 
 @dataclass(frozen=True)

@@ -526,7 +526,7 @@ class Weak(Index):
 class Frail(Study):
     name = "frail"
 
-    def sample_rows(self, sample, adapter, attribution):
+    def sample_rows(self, finding, context):
         raise ValueError("the study is frail")
 
 

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from poseig_mm.records import sample_record  # noqa: E402
 from poseig_mm.store.schema import SAMPLES_SCHEMA, SampleRecord, joints_schema, relations_schema  # noqa: E402
 from poseig_mm.testing import GROUPS  # noqa: E402
-from poseig_mm.types import Attribution, Sample  # noqa: E402
+from poseig_mm.types import Attribution, Finding, Sample  # noqa: E402
 
 COLUMNS = (
     "sample_id,image_id,instance_id,joint,joint_name,group,visible,gt_x,gt_y,pred_x,pred_y,epe,epe_soft,unit,di,fi,li,"
@@ -52,16 +52,16 @@ def record(dimensions: int = 2, **indices: torch.Tensor) -> SampleRecord:
     )
     prediction = sample.keypoints.nan_to_num() + torch.cat([torch.tensor([3.0, 4.0]), pad[0]])
     attribution = replace(attribution, coords=prediction[None] - torch.cat([torch.tensor([3.0, 0.0]), pad[0]]))
-    return sample_record(
-        sample,
-        attribution,
-        groups=GROUPS,
+    finding = Finding(
+        sample=sample,
+        attribution=attribution,
         prediction=prediction,
+        reference=sample.keypoints,
         indices=indices,
-        reasons=["", "no_mask", "not_visible"],
-        unit="px",
+        reasons=("", "no_mask", "not_visible"),
         seconds=0.5,
     )
+    return sample_record(finding, GROUPS, "px")
 
 
 def test_columns_are_those_of_the_architecture() -> None:

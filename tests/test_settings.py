@@ -128,4 +128,4 @@ def test_a_setting_that_changes_a_number_belongs_to_the_identity(section: str) -
         changed = replace(base, **{section: replace(getattr(base, section), **{f.name: "changed"})})
         assert (changed.identity() == base.identity()) == (f.name in free), f.name
     assert replace(base, indices=("di",)).identity() != base.identity()
-    assert replace(base, studies=("s",)).identity() != base.identity()
+    assert replace(base, studies=(("s", {}),)).identity() != base.identity()

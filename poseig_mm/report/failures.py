@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from ..plotting.summary import missing_reasons, plural, reason_text
 from ..types import Failure, Gallery, Picture, Section, Table
-from .summary import missing_reasons, plural, reason_text
 
 if TYPE_CHECKING:
     from ..store import Store

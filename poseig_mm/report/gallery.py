@@ -13,11 +13,11 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..plotting import drawing
+from ..plotting.drawing import Canvas
+from ..plotting.summary import Measure, measures, plural
 from ..types import Failure, Gallery
-from . import drawing
 from .blocks import GuardedSection, failure_of
-from .drawing import Canvas
-from .summary import Measure, measures, plural
 from .tables import NOTHING, show
 
 if TYPE_CHECKING:

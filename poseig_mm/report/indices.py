@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from ..plotting.charts import JointEstimates, dot_plot, group_distributions, relation_matrix
+from ..plotting.summary import Measure, estimate, finite, joint_order, measures, missing_reasons, plural, reason_text
 from ..types import Gallery, Picture, Section, Table
-from .charts import JointEstimates, dot_plot, group_distributions, relation_matrix
-from .summary import Measure, estimate, finite, joint_order, measures, missing_reasons, plural, reason_text
 from .tables import NOTHING
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from ..plotting.charts import trust_plot
+from ..plotting.summary import Measure, estimate, finite, measures, missing_reasons, plural, run_value, unit_of
 from ..types import Picture, Section, Table
 from .blocks import Cards, Notices
-from .charts import trust_plot
-from .summary import Measure, estimate, finite, measures, missing_reasons, plural, run_value, unit_of
 from .tables import NOTHING, show
 
 if TYPE_CHECKING:

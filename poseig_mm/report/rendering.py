@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ..plotting.figures import save_figure
 from ..types import Failure, Gallery, Picture, Section, Table
 from .blocks import Cards, Notices, failure_of
-from .figures import save_figure
 from .tables import Cell, csv_text, latex_text, shown_cells
 
 __all__ = ["Places", "RenderedBlock", "RenderedSection", "Shown", "render_section", "slug"]

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
+from ..plotting.drawing import Canvas, overlay, row_of_panels, to_input_size
+from ..plotting.summary import Measure, estimate, measures, plural
 from ..types import Gallery, Section, Table
-from .drawing import Canvas, overlay, row_of_panels, to_input_size
-from .summary import Measure, estimate, measures, plural
 
 if TYPE_CHECKING:
     from ..store import Store

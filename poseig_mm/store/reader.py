@@ -103,6 +103,10 @@ class Store:
             frames.append(frame)
         return pl.concat(frames, how="diagonal_relaxed")
 
+    def pictures(self, study: str) -> list[Path]:
+        """Image files that a study kept for its section, sorted by name."""
+        return sorted((self.path / "pictures" / study).glob("*.jpg"))
+
     @cached_property
     def has_maps(self) -> bool:
         """Whether at least one sample's maps can be read."""

@@ -1,5 +1,5 @@
 """Studies: questions asked of many samples."""
 
-from .base import Study
+from .base import Study, StudyContext
 
-__all__ = ["Study"]
+__all__ = ["Study", "StudyContext"]

@@ -4,30 +4,136 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+from ..errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
     from ..adapters.base import CoordinateAdapter
     from ..store.reader import Store
-    from ..types import Attribution, Sample
+    from ..types import Attribution, Finding, JointGroups, Sample, Section
 
-__all__ = ["Study"]
+__all__ = ["Study", "StudyContext", "configured"]
+
+
+class StudyContext(Protocol):
+    """What a study may ask of the run: its model, its own way of making maps, its indices."""
+
+    @property
+    def adapter(self) -> CoordinateAdapter:
+        """The model as it is, frozen; a study that changes it gives it back bit for bit."""
+        ...
+
+    @property
+    def groups(self) -> JointGroups:
+        """Names, groups and chain of the joints."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """Of coordinates and errors, 'px' or 'mm'."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """`diagnosis.attribution.seed`; combine it with the sample's id, so that nothing depends on the order."""
+        ...
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) -> the model's own decoding (N, K, D) on the CPU, in batches of the run's size."""
+        ...
+
+    def coordinates(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) -> the differentiable decoding (N, K, D) on the CPU, without gradient, in batches."""
+        ...
+
+    def attribute(
+        self, sample: Sample, *, image: Tensor | None = None, changed_model: bool = False, **changes: Any
+    ) -> Attribution:
+        """Maps of one sample (B = 1) as the run makes them, with some of its settings changed.
+
+        Args:
+            sample: whose truth and visibility hold.
+            image: (C, H, W) in the place of the sample's own.
+            changed_model: the weights are not those the run began with, so that its accelerated copy does not serve.
+            changes: of `diagnosis.attribution`, by name: method='gradient', path='linear', reference='left_wrist',
+                contrast='truth', joints=['right_wrist'], nodes=16 ...
+
+        Raises:
+            ConfigError: a change that the settings would refuse.
+        """
+        ...
+
+    def indices(self, sample: Sample, attribution: Attribution) -> Mapping[str, Tensor]:
+        """The run's indices of such maps around the sample's truth: name -> (K,), or (K, K) for a relation."""
+        ...
+
+    def save_picture(self, study: str, stem: str, image: Image) -> Path:
+        """Keep an image for the study's section (`Store.pictures`); one of the same name is replaced."""
+        ...
 
 
 class Study(ABC):
-    """Base of all studies; override one of the two methods.
+    """Base of all studies; override one of the first two methods, and `section` for a part of the report.
 
-    Rows are flat mappings (str, int, float, bool); they land in `studies/<name>/` of the work dir.
+    A study with settings is a frozen dataclass whose fields have defaults: `dict(type='<name>', field=value)` in
+    `diagnosis.studies` changes them.  Rows are flat mappings (str, int, float, bool); they land in `studies/<name>/` of the
+    work dir.  What cannot be computed is NaN with a `reason` column, or is left out and counted in the section.
     """
 
     name: ClassVar[str]
 
-    def sample_rows(
-        self, sample: Sample, adapter: CoordinateAdapter, attribution: Attribution
-    ) -> Sequence[Mapping[str, Any]]:
-        """Rows that need the model, for one sample (attribution: B = 1); called while the run goes on."""
+    def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
+        """Rows that need the model, for one sample, each with its `sample_id`; called while the run goes on.
+
+        An exception is recorded, and this sample has no rows.
+        """
         return ()
 
     def store_rows(self, store: Store) -> Sequence[Mapping[str, Any]]:
         """Rows that need only the tables of the finished run; called once at its end, and again on every resume."""
         return ()
+
+    def section(self, store: Store) -> Section | None:
+        """The study's part of the report, from the store alone (`store.study(self.name)`); no model is at hand."""
+        return None
+
+
+S = TypeVar("S", bound=Study)
+
+
+def configured(study: S, settings: Mapping[str, Any]) -> S:
+    """The study with some of its fields changed.
+
+    Raises:
+        ConfigError: it has no such field, or refuses the value.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Counting(Study):
+    ...     name = 'counting'
+    ...     times: int = 5
+    >>> configured(Counting(), {'times': 2}).times
+    2
+    >>> configured(Counting(), {'time': 2})
+    Traceback (most recent call last):
+        ...
+    poseig_mm.errors.ConfigError: study 'counting' has no setting 'time'; did you mean 'times'?
+    """
+    if not settings:
+        return study
+    known: list[str] = [f.name for f in fields(study)] if is_dataclass(study) else []
+    for name in settings:
+        if name not in known:
+            hint = did_you_mean(name, known) if known else "it has none"
+            raise ConfigError(f"study {study.name!r} has no setting {name!r}; {hint}")
+    try:
+        changed: S = replace(study, **settings)  # type: ignore[type-var]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"study {study.name!r}: {error}") from error
+    return changed

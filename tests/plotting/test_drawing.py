@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poseig_mm.report import drawing
-from poseig_mm.report.drawing import Canvas
+from poseig_mm.plotting import drawing
+from poseig_mm.plotting.drawing import Canvas
 
 SCALED = np.array([[2.5, 0.0, 30.0], [0.0, 2.5, 12.0]])
 angle = np.deg2rad(30)

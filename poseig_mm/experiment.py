@@ -1,0 +1,127 @@
+"""What studies ask of a run: its model, its own way of making maps with some settings changed, its indices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from .adapters.base import CoordinateAdapter
+from .attribution.acceleration import Acceleration
+from .batch import index_inputs
+from .errors import ConfigError, did_you_mean
+from .functional.fast_backward import BFloat16Backward
+from .indices.base import Index, compute_indices
+from .settings import AttributionSettings
+from .store.atomic import make_dir
+from .target import Target
+from .types import Attribution, JointGroups, Sample
+
+__all__ = ["Experiment"]
+
+
+class Experiment:
+    """A `studies.base.StudyContext`, one a run.
+
+    Args:
+        settings: `diagnosis.attribution`.
+        adapter: the model as it is, inside its `frozen()`.
+        acceleration: what attribution runs on.
+        methods: attribution methods by name.
+        target: makes a `Target` of changed settings.
+        indices: the run's.
+        groups: of the joints.
+        pictures: folder for `save_picture`.
+        device, dtype: of the model.
+    """
+
+    def __init__(
+        self,
+        settings: AttributionSettings,
+        adapter: CoordinateAdapter,
+        acceleration: Acceleration,
+        methods: Mapping[str, Callable[..., Attribution]],
+        target: Callable[[AttributionSettings], Target],
+        indices: Sequence[Index],
+        groups: JointGroups,
+        *,
+        pictures: Path,
+        device: str,
+        dtype: torch.dtype,
+    ) -> None:
+        self.adapter, self.groups, self.unit, self.seed = adapter, groups, adapter.unit, settings.seed
+        self._settings, self._acceleration, self._methods, self._indices = settings, acceleration, methods, indices
+        self._make_target, self._targets = target, dict[str, tuple[AttributionSettings, Target]]()
+        self._pictures, self._device, self._dtype = pictures, device, dtype
+
+    def predict(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> the model's own decoding (N, K, D), on the CPU."""
+        return torch.cat([self.adapter.predict(part).cpu() for part in self._parts(images)])
+
+    def coordinates(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> the differentiable decoding (N, K, D), on the CPU, without gradient."""
+        with torch.no_grad():
+            return torch.cat([self.adapter(part).coords.cpu() for part in self._parts(images)])
+
+    def attribute(
+        self, sample: Sample, *, image: Tensor | None = None, changed_model: bool = False, **changes: Any
+    ) -> Attribution:
+        """Maps of one sample (B = 1); see `StudyContext.attribute`."""
+        settings, target = self._changed(changes)
+        pixels = (sample.image if image is None else image)[None].to(self._device, self._dtype)
+        truth = sample.keypoints[None].to(pixels)
+        prediction = self.adapter.predict(pixels)
+        visible = sample.visible[None].to(pixels.device)
+        arguments = target.arguments(truth, prediction, visible)
+        adapter, backward = self._acceleration.adapter, self._acceleration.backward
+        if changed_model or settings.compute == "exact":
+            adapter = self.adapter
+            # the context keeps converted weights, so a changed model needs a new one
+            backward = None if backward is None or settings.compute == "exact" else BFloat16Backward()
+        method = self._methods[settings.method]
+        return method(adapter, pixels, target.reference(truth, prediction), **arguments, backward=backward)
+
+    def indices(self, sample: Sample, attribution: Attribution) -> Mapping[str, Tensor]:
+        """name -> (K,), or (K, K) for a relation; an index that raises is NaN."""
+        maps = attribution.maps
+        truth = sample.keypoints[None].to(maps)
+        coords = truth if attribution.coords is None else attribution.coords
+        inputs = index_inputs(
+            [sample], attribution, truth, coords, locality=self._settings.locality, stride=self.adapter.stride
+        )
+        values, _ = compute_indices(self._indices, inputs, attribution.reasons)
+        return {name: value[0].cpu() for name, value in values.items()}
+
+    def save_picture(self, study: str, stem: str, image: Image) -> Path:
+        """Write `<pictures>/<study>/<stem>.jpg`; its path."""
+        folder = self._pictures / study
+        make_dir(folder)
+        path = folder / f"{stem}.jpg"
+        image.convert("RGB").save(path, quality=88)
+        return path
+
+    def _parts(self, images: Tensor) -> list[Tensor]:
+        """Images in batches of the run's `chunk`, on the model's device."""
+        size = self._settings.chunk or (8 if self._device == "cpu" else 64)
+        return [part.to(self._device, self._dtype) for part in images.split(size)]
+
+    def _changed(self, changes: Mapping[str, Any]) -> tuple[AttributionSettings, Target]:
+        """Settings and target with some settings changed, made once for each set of changes."""
+        key = repr(sorted(changes.items()))
+        if key not in self._targets:
+            known = list(vars(self._settings))
+            for name in changes:
+                if name not in known:
+                    raise ConfigError(f"diagnosis.attribution.{name} is unknown; {did_you_mean(name, known)}")
+            settings = replace(self._settings, **changes)
+            if settings.method not in self._methods:
+                raise ConfigError(
+                    f"there is no attribution method {settings.method!r}; {did_you_mean(settings.method, self._methods)}"
+                )
+            self._targets[key] = (settings, self._make_target(settings))
+        return self._targets[key]
