@@ -15,7 +15,7 @@ from .adapters.base import CoordinateAdapter
 from .attribution.acceleration import Acceleration
 from .batch import index_inputs
 from .errors import ConfigError, did_you_mean
-from .functional.fast_backward import BFloat16Backward
+from .functional.fast_backward import FastBackward
 from .indices.base import Index, compute_indices
 from .settings import AttributionSettings
 from .store.atomic import make_dir
@@ -81,8 +81,8 @@ class Experiment:
         adapter, backward = self._acceleration.adapter, self._acceleration.backward
         if changed_model or settings.compute == "exact":
             adapter = self.adapter
-            # the context keeps converted weights, so a changed model needs a new one
-            backward = None if backward is None or settings.compute == "exact" else BFloat16Backward()
+            # it keeps converted weights, so a changed model needs a new one
+            backward = None if backward is None or settings.compute == "exact" else FastBackward()
         method = self._methods[settings.method]
         return method(adapter, pixels, target.reference(truth, prediction), **arguments, backward=backward)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from ..functional.fast_backward import BFloat16Backward, bfloat16_supported
+from ..errors import AttributionError
+from ..functional.fast_backward import Backward, FastBackward, autograd_backward, bfloat16_supported
 
 if TYPE_CHECKING:
     from ..adapters.base import CoordinateAdapter
@@ -24,11 +24,12 @@ CHECKED_JOINTS = 6
 class Acceleration:
     """What attribution runs on.
 
-    `adapter` gives the same coordinates as the one it was made from; `backward` is the context of backward passes.
+    `adapter` gives the same coordinates as the one it was made from; `backward` takes
+    its gradients; None: plain autograd does.
     """
 
     adapter: CoordinateAdapter
-    backward: AbstractContextManager[Any] | None = None
+    backward: Backward | None = None
     folded: bool = False
     backward_dtype: str = "float32"
     cosine: float | None = None  # lowest over the joints checked; None where nothing had to be checked
@@ -67,8 +68,13 @@ def accelerate(
     reduced = backward_dtype == "bfloat16" or (backward_dtype == "auto" and bfloat16_supported(images.device))
     if not reduced:
         return Acceleration(fast, None, twin is not None, "float32", None, note)
-    backward = BFloat16Backward()
-    exact, found = _gradients(adapter, images), _gradients(fast, images, backward)
+    backward = FastBackward()
+    exact = _gradients(adapter, images, autograd_backward)
+    try:
+        found = _gradients(fast, images, backward)
+    except (AttributionError, RuntimeError) as error:  # a graph that cannot be walked
+        said = f"the backward pass stays in float32: {error}"
+        return Acceleration(fast, None, twin is not None, "float32", None, "; ".join(filter(None, [note, said])))
     cosine = torch.cosine_similarity(exact.flatten(1).double(), found.flatten(1).double(), dim=1).min().item()
     if cosine >= WANTED_COSINE:
         return Acceleration(fast, backward, twin is not None, "bfloat16", cosine, note)
@@ -78,17 +84,16 @@ def accelerate(
     return Acceleration(fast, None, twin is not None, "float32", cosine, "; ".join(filter(None, [note, said])))
 
 
-def _gradients(
-    adapter: CoordinateAdapter, images: Tensor, backward: AbstractContextManager[Any] | None = None
-) -> Tensor:
+def _gradients(adapter: CoordinateAdapter, images: Tensor, backward: Backward) -> Tensor:
     """Input gradients of some joints' coordinates, (joints, B, C, H, W), each scaled to maximum 1."""
     x = images.detach().clone().requires_grad_()
     with torch.enable_grad():
         coords = adapter(x).coords
     joints = range(0, coords.shape[1], max(1, coords.shape[1] // CHECKED_JOINTS))
-    found = []
+    pull_back, found = backward(coords, x), []
     for k in joints:
-        with backward or nullcontext():
-            (gradient,) = torch.autograd.grad(coords[:, k].sum(), x, retain_graph=True)
+        cotangent = torch.zeros_like(coords)
+        cotangent[:, k] = 1
+        gradient = pull_back(cotangent)
         found.append(gradient / gradient.abs().amax().clamp_min(1e-30))
     return torch.stack(found)

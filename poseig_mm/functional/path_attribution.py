@@ -7,7 +7,6 @@ joints that are asked for.  The path is streamed: memory does not grow with the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from ..errors import AttributionError, ConfigError
 from ..types import Attribution
+from .fast_backward import Backward, autograd_backward
 from .likelihood import Likelihood
 from .maps import attribution_from_sums, half_l1_distance
 from .paths import Path, resolve_path
@@ -48,7 +48,7 @@ def path_attribution(
     seed: int = 0,
     signed: bool = False,
     chunk: int = 8,
-    backward: AbstractContextManager[Any] | None = None,
+    backward: Backward | None = None,
 ) -> Attribution:
     """Attribute each joint's likelihood to the pixels of the image, along a path from a baseline.
 
@@ -73,7 +73,7 @@ def path_attribution(
         noise_std, noise_draws: Gaussian noise added to the points where gradients are taken, image units, averaged draws.
         signed: keep the signed maps too.
         chunk: images in one forward pass; results do not depend on it beyond rounding.
-        backward: entered around every backward pass, e.g. `fast_backward.BFloat16Backward()`.
+        backward: how gradients are taken, e.g. `fast_backward.FastBackward()`; default: plain autograd.
 
     Returns:
         `Attribution`, see there.  A joint whose gradient is not finite, or whose map is all zero, is NaN with a reason.
@@ -104,7 +104,7 @@ def path_attribution(
         noise_draws=noise_draws,
         seed=seed,
         chunk=max(1, chunk),
-        backward=backward or nullcontext(),
+        backward=backward or autograd_backward,
     )
     if quadrature == "adaptive":
         result = _adaptive(problem, asked, nodes or 16, max_nodes, tol)
@@ -127,7 +127,7 @@ class _Problem:
     noise_draws: int
     seed: int
     chunk: int
-    backward: AbstractContextManager[Any]
+    backward: Backward
 
 
 @dataclass(frozen=True)
@@ -195,18 +195,23 @@ def _run_chunk(p: _Problem, cells: Cells, slots: list[Tensor], start: int) -> tu
             )
         if total is None:
             total, even, odd = (p.images.new_zeros(batch, targets.shape[2], *x.shape[2:]) for _ in range(3))
-        for s, joint in enumerate(slots):
+        pull_back = p.backward(targets, x)
+        for joint in slots:
             here, k = rows[joint >= 0], joint[joint >= 0]
-            wanted = targets[here, :, k].sum()
-            with p.backward:
-                (gradient,) = torch.autograd.grad(wanted, x, retain_graph=s + 1 < len(slots))
-            g = gradient.reshape(points.shape)[here] / draws
-            d, pair = increments[here], merged[here]
-            total[here, k] += _integrand(g, d, p.power)
-            even[here, k] += _integrand(g[:, 0::2], pair[:, 0::2], p.power)
-            odd[here, k] += _integrand(g[:, 1::2], pair[:, 1::2], p.power)
+            cotangent = torch.zeros_like(targets)
+            cotangent[here, :, k] = 1
+            gradient = pull_back(cotangent).contiguous()  # the layout of the increments
+            g = gradient.reshape(points.shape) if draws == 1 else gradient.reshape(points.shape) / draws
+            if len(here) < batch:
+                g, d, pair = g[here], increments[here], merged[here]
+            else:
+                d, pair = increments, merged
+            halves = _integrand(g, pair, p.power)  # (R, m, H, W)
+            total[here, k] += _integrand(g, d, p.power).sum(1)
+            even[here, k] += halves[:, 0::2].sum(1)
+            odd[here, k] += halves[:, 1::2].sum(1)
             if m % 2:  # a last cell without a partner belongs to both halves
-                odd[here, k] += _integrand(g[:, -1:], d[:, -1:], p.power)
+                odd[here, k] += halves[:, -1]
     assert total is not None  # there is at least one draw
     return total, even, odd
 
@@ -230,11 +235,11 @@ def _merge_pairs(increments: Tensor) -> Tensor:
 
 
 def _integrand(gradient: Tensor, increment: Tensor, power: float) -> Tensor:
-    """(R, m, C, H, W) twice -> the sum over cells and channels (R, H, W)."""
-    if power == 1.0:
-        return torch.einsum("rmchw,rmchw->rhw", gradient, increment)
+    """(R, m, C, H, W) twice -> summed over channels, (R, m, H, W)."""
     product = gradient * increment
-    return (product.abs() ** power * product.sign()).sum((1, 2))
+    if power != 1.0:
+        product = product.abs() ** power * product.sign()
+    return product.sum(2)
 
 
 def _evaluate(p: _Problem, points: Tensor) -> tuple[Tensor, Tensor]:
