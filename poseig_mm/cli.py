@@ -82,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work-dir", help="where results go (default: work_dirs/<config name>)")
     parser.add_argument("--limit", type=int, help="diagnose the first N persons only")
     parser.add_argument("--resume", action="store_true", help="go on with the run in the work dir")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="count persons and joints, estimate time and disk from three, and stop"
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
     parser.add_argument(
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="override config keys, a.b.c=value"
@@ -106,6 +109,11 @@ def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
     config.merge_from_dict(_overrides(options))
     if added := _plugins_options(options):
         config.cli_options = added
+    if options.dry_run:
+        from .dry_run import dry_run
+
+        print(dry_run(config, options.checkpoint, device=options.device, plugins=tuple(options.plugin), host=host))
+        return 0
     with _processes(options.launcher) as (rank, world_size), _progress_bar(visible=rank == 0) as show:
         session = Session(
             config,

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from .adapters.base import CoordinateAdapter
 from .adapters.loading import model_hash
 from .api import load_adapter, load_config
-from .attribution.acceleration import Acceleration
+from .attribution.acceleration import Acceleration, tensor_float32
 from .batch import BatchDiagnosis
 from .calibration import CALIBRATION_SAMPLES, accelerate_on, calibrate_on
 from .compat import prepare_environment
@@ -105,12 +105,16 @@ class Session:
             PoseIGError: the run cannot start, or nothing could be diagnosed; a failing sample, plugin or index is
                 recorded and survived.  KeyboardInterrupt leaves a whole store that `resume` goes on with.
         """
+        with tensor_float32(self.settings.attribution.tf32):
+            return self._run()
+
+    def _run(self) -> Store:
         started = time.perf_counter()
         with self.journal.timed("setup"):
             adapter = load_adapter(self.config, self.checkpoint, self.device, host=self.host)
             weights = model_hash(adapter.model)
             model = adapter.model if self.settings.attribution.dtype == "float32" else adapter.model.double()
-            source = self._source(model)
+            source = self._source(model.data_preprocessor, self.settings.samples.limit)
             target = Target(self.settings.attribution, self.host.catalog, adapter, source)
         writer = StoreWriter(
             self.work_dir,
@@ -190,16 +194,21 @@ class Session:
                     sections.append(section)
         return build_report(store, sections, failures=self.host.failures[before:])
 
+    def count(self, limit: int | None) -> tuple[int, int]:
+        """How many persons, and annotated joints of theirs, a run with this limit would take; no model is built."""
+        source = self._source(lambda data, training: data, limit)
+        return len(source), source.annotated()
+
     # ---- preparation -------------------------------------------------------------------------------------------------
 
-    def _source(self, model: Any) -> SampleSource:
+    def _source(self, preprocess: Callable[..., dict[str, Any]], limit: int | None) -> SampleSource:
         samples = self.settings.samples
         return SampleSource(
             self.config,
-            preprocess=model.data_preprocessor,
+            preprocess=preprocess,
             split=samples.split,
             mask="instance" if samples.mask == "predicted" else samples.mask,
-            limit=samples.limit,
+            limit=limit,
             seed=samples.seed,
             ids=samples.ids,
             datasets=self.host.catalog.datasets,

@@ -58,6 +58,7 @@ class AttributionSettings:
     chunk: int | None = None  # images in one forward pass; None: 8 on a CPU, 64 on a GPU
     dtype: str = "float32"  # 'float64' for checks
     compute: str = "fast"  # 'fast' | 'exact': float32, the model as it is
+    tf32: bool = False  # GPU: float32 convolutions and products with factors rounded to 10 bits
     backward_dtype: str = "auto"  # 'auto': bfloat16 where the hardware has it and a check on real samples allows it
 
 

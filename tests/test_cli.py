@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny import IDS, ROOT, command, tables, tiny, write_plugin
+from tiny import IDS, ROOT, command, tables, tiny, write_plugin, write_run
 
 from poseig_mm import cli
 from poseig_mm.store import Store
@@ -269,3 +269,17 @@ def test_several_processes_share_a_run(tmp_path: Path, tiny_files: tiny, tiny_st
     page = (tmp_path / "w" / "report" / "index.html").read_text()
     assert "2-3" in page
     assert "1-2" in page
+
+
+def test_a_dry_run_counts_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--dry-run says persons, annotated joints, time and bytes, and writes no work dir; --limit is honoured."""
+    made = write_run(tmp_path / "data")
+    for limit, said in ((None, "3 persons, 10 annotated joints"), (2, "2 persons, 7 annotated joints")):
+        options = [] if limit is None else ["--limit", str(limit)]
+        work_dir = tmp_path / "work"
+        assert cli.main([str(made.config), str(made.weights), "--work-dir", str(work_dir), "--dry-run", *options]) == 0
+        text = capsys.readouterr().out
+        assert said in text
+        assert "s a person" in text
+        assert "MB a person" in text
+        assert not work_dir.exists()

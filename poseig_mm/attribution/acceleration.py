@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from ..functional.fast_backward import Backward, FastBackward, autograd_backward
 if TYPE_CHECKING:
     from ..adapters.base import CoordinateAdapter
 
-__all__ = ["Acceleration", "accelerate"]
+__all__ = ["Acceleration", "accelerate", "tensor_float32"]
 
 WANTED_COSINE = 0.999  # between a joint's input gradients, fast and exact
 CHECKED_JOINTS = 6
@@ -82,6 +84,27 @@ def accelerate(
         f"the backward pass stays in float32: in bfloat16 a joint's gradient has cosine {cosine:.4f} to the exact one"
     )
     return Acceleration(fast, None, twin is not None, "float32", cosine, "; ".join(filter(None, [note, said])))
+
+
+@contextmanager
+def tensor_float32(allowed: bool) -> Iterator[None]:
+    """Whether a GPU may round the factors of float32 products and convolutions to 10 bits (torch's default for the latter).
+
+    Both switches are what they were afterwards, also after an error; a CPU has neither.
+
+    >>> with tensor_float32(False):
+    ...     torch.backends.cudnn.allow_tf32
+    False
+    """
+    switches = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [s.allow_tf32 for s in switches]
+    try:
+        for switch in switches:
+            switch.allow_tf32 = allowed
+        yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.allow_tf32 = value
 
 
 def _gradients(adapter: CoordinateAdapter, images: Tensor, backward: Backward) -> Tensor:

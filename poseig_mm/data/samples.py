@@ -95,6 +95,11 @@ class SampleSource:
         """Sample ids in order, without loading an image."""
         return [self._names[i][0] for i in self._order]
 
+    def annotated(self) -> int:
+        """How many joints of the selected persons are annotated (inside the input or not); no image is loaded."""
+        given = (np.asarray(self._entries.stored(i)["keypoints_visible"]) for i in self._order)
+        return sum(int(((g if g.ndim == 2 else g[..., 0]) > 0).sum()) for g in given)
+
     def fingerprint(self) -> str:
         """SHA-256 over the annotation files, also those of data sets inside wrappers: other annotations, another run."""
         found = hashlib.sha256()

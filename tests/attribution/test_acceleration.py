@@ -96,3 +96,35 @@ def test_the_users_model_is_left_alone() -> None:
     accelerate(adapter, IMAGES, backward_dtype="bfloat16")
     assert all(torch.equal(v, before[k]) for k, v in adapter.model.state_dict().items())
     assert isinstance(adapter.model[1], nn.BatchNorm2d)
+
+
+def test_tensor_float32_is_given_back() -> None:
+    """Both switches are set within the context, and are what they were after an error in it."""
+    switches = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [s.allow_tf32 for s in switches]
+    for allowed in (True, False):
+        with pytest.raises(KeyError), acceleration.tensor_float32(allowed):
+            assert [s.allow_tf32 for s in switches] == [allowed, allowed]
+            raise KeyError
+        assert [s.allow_tf32 for s in switches] == before
+
+
+def test_a_graph_that_cannot_be_walked_falls_back() -> None:
+    """A model with a function of its own in Python runs with plain autograd, and the note says why."""
+
+    class Own(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, g: Tensor) -> Tensor:
+            return g
+
+    class Odd(TinyAdapter):
+        def __call__(self, images: Tensor) -> Coordinates:
+            return Coordinates(Own.apply(super().__call__(images).coords))
+
+    result = accelerate(Odd(), IMAGES, backward_dtype="bfloat16")  # type: ignore[arg-type]
+    assert (result.backward, result.backward_dtype) == (None, "float32")
+    assert "cannot be walked" in result.note

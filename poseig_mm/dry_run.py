@@ -1,0 +1,67 @@
+"""What a run will take, from a few of its persons: time and disk, before it is started."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from .session import Session
+
+__all__ = ["DryRun", "dry_run"]
+
+TRIED = 3  # persons
+PER_PERSON = ("load", "prediction", "attribution", "indices", "store")  # timings that grow with the persons
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What was counted, and what was estimated from `tried` persons."""
+
+    persons: int
+    joints: int  # annotated ones; some may lie outside the input
+    tried: int
+    seconds: float  # of all persons, without set-up and report
+    data_bytes: int  # tables, maps and pictures of all persons
+
+    def __str__(self) -> str:
+        hours, rest = divmod(round(self.seconds), 3600)
+        each = max(1, self.persons)
+        return (
+            f"{self.persons} persons, {self.joints} annotated joints; from {self.tried} of them: about "
+            f"{hours} h {rest // 60:02d} min {rest % 60:02d} s ({self.seconds / each:.1f} s a person) and "
+            f"{self.data_bytes / 1e6:.1f} MB ({self.data_bytes / each / 1e6:.2f} MB a person)"
+        )
+
+
+def dry_run(config: Config, checkpoint: str | None, **options: Any) -> DryRun:
+    """Diagnose the first `TRIED` persons in a temporary folder, studies included, and count the others.
+
+    Args:
+        config, checkpoint, options: as of `Session`; its work dir is left alone.
+
+    Raises:
+        PoseIGError: what the run itself would meet at its start.
+    """
+    options = {k: v for k, v in options.items() if k not in ("work_dir", "resume", "rank", "world_size")}
+    trial = Config(config.to_dict(), filename=config.filename)
+    diagnosis = trial.get("diagnosis") or {}
+    limit = (diagnosis.get("samples") or {}).get("limit")
+    trial.merge_from_dict(
+        {
+            "diagnosis.samples.limit": min(TRIED, limit or TRIED),
+            "diagnosis.samples.batch_size": 1,
+            "diagnosis.report.enabled": False,
+        }
+    )
+    with tempfile.TemporaryDirectory(prefix="poseig-dry-run-") as folder:
+        session = Session(trial, checkpoint, work_dir=folder, **options)
+        store = session.run()
+        tried = len(store)
+        spent = sum(v for k, v in store.run["timings"].items() if k in PER_PERSON or k.startswith("study "))
+        size = sum(f.stat().st_size for f in Path(folder).rglob("*") if f.is_file() and f.parent != Path(folder))
+        persons, joints = session.count(limit)
+    return DryRun(persons, joints, tried, spent / tried * persons, round(size / tried * persons))
