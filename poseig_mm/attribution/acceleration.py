@@ -96,7 +96,7 @@ def tensor_float32(allowed: bool) -> Iterator[None]:
     ...     torch.backends.cudnn.allow_tf32
     False
     """
-    switches = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    switches: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [s.allow_tf32 for s in switches]
     try:
         for switch in switches:
