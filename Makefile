@@ -17,6 +17,7 @@ test: lint
 
 bench: setup
 	$(BIN)/python -m pip install --quiet --no-deps captum==0.8.0
+	$(BIN)/python -m benchmarks.accuracy
 	$(BIN)/python -m benchmarks.attribution
 
 # import-linter's cache does not notice a module that appears.

@@ -88,6 +88,37 @@ def calibration(rows: pl.DataFrame) -> dict[str, dict[str, float]]:
     return found
 
 
+def summary() -> list[str]:
+    """The part of docs/performance.md on accuracy, from the rows that the last run left."""
+    path = FIGURES / "accuracy.csv"
+    if not path.is_file():
+        return []
+    rows = pl.read_csv(path)
+    numbers = ("gradients", "cosine", "spearman", "d_di", "d_li", "true_error", "map_error", "residual_rel")
+    means = rows.group_by("model", "method", maintain_order=True).agg(pl.col(numbers).mean())
+    lines = [
+        "## Accuracy against cost", "",
+        "![true map error against gradients a joint](figures/accuracy.svg)", "",
+        "Means over joints; the truth is the adaptive rule with as many cells as `benchmarks/accuracy.py` was told "
+        "(600 by default), in float32.", "",
+        "| model | method | " + " | ".join(numbers) + " |", "| --- | --- |" + " ---: |" * len(numbers),
+    ]  # fmt: skip
+    for row in means.iter_rows(named=True):
+        cells = [f"{row[n]:.1f}" if n == "gradients" else f"{row[n]:.3f}" for n in numbers]
+        lines.append(f"| {row['model']} | {row['method']} | " + " | ".join(cells) + " |")
+    lines += [
+        "", "## How far `map_error` can be trusted", "",
+        "![true map error against the estimate](figures/map_error.svg)", "",
+        "Over the joints of the shipped rule, each with its own estimate:", "",
+    ]  # fmt: skip
+    found = calibration(rows)
+    lines += ["| | " + " | ".join(found) + " |", "| --- |" + " ---: |" * len(found)]
+    for name in next(iter(found.values())):
+        digits = 0 if name == "joints" else 2
+        lines.append(f"| {name} | " + " | ".join(f"{about[name]:.{digits}f}" for about in found.values()) + " |")
+    return lines
+
+
 def draw(rows: pl.DataFrame) -> None:
     """Both figures."""
     from poseig_mm.plotting.figures import MARKERS, PALETTE, figure_style, new_figure

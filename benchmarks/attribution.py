@@ -1,6 +1,6 @@
 """What a person's attribution costs and how true it is, side by side; writes docs/performance.md.
 
-    python -m benchmarks.attribution [--persons 2] [--quick]
+    python -m benchmarks.attribution [--persons 2] [--quick] [--models SB-R50 ...]
 
 Each (model, method) is measured in a process of its own, one after the other; ratios are of one run on one machine.
 Models with random weights are timed only, and the published procedure on them by 2 of its 50 steps, Captum's by 2 of its
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -22,13 +21,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 NODES = 24  # of Captum's and our linear path
+SPENT = {"nodes": 16, "max_nodes": 33, "tol": 0.0}  # on random weights: the gradients that trained models take
 REFERENCE_CELLS = 1000
-METHODS = ("published", "captum linear", "ours linear", "PAIR blur", "ours exact", "ours fast")
+METHODS = ("published", "captum linear", "ours linear", "PAIR blur", "ours exact", "ours fast", "ours fast, 128 cells")
 TRAINED_ONLY = ("PAIR blur",)
-COLUMNS = (
-    "model", "method", "s / person", "x", "s / joint", "gradients", "cosine", "Spearman", "dDI", "dLI", "true error",
-    "map error", "residual", "peak share", "GiB",
-)  # fmt: skip
+ONE_MODEL_ONLY = {"ours fast, 128 cells": "SB-R50"}  # whether memory grows with the cells
 
 
 def main() -> int:
@@ -36,14 +33,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--persons", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="SB-R50 and the trained COCO model only")
+    parser.add_argument("--models", nargs="+", help="these alone")
     parser.add_argument("--one", nargs=3, metavar=("MODEL", "METHOD", "REFERENCE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(measure(*options.one, persons=options.persons)))
         return 0
     from benchmarks.models import RANDOM, TRAINED
+    from benchmarks.performance_page import page
 
-    models = ["SB-R50", TRAINED[0]] if options.quick else [*RANDOM, *TRAINED]
+    models = options.models or (["SB-R50", TRAINED[0]] if options.quick else [*RANDOM, *TRAINED])
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for model in models:
@@ -52,6 +51,8 @@ def main() -> int:
                 child(model, "reference", reference, options.persons)
             for method in METHODS:
                 if method in TRAINED_ONLY and model not in TRAINED:
+                    continue
+                if ONE_MODEL_ONLY.get(method, model) != model:
                     continue
                 rows.append(child(model, method, reference, options.persons))
                 print(json.dumps(rows[-1]), flush=True)
@@ -106,6 +107,7 @@ def measure(model: str, method: str, reference: str, persons: int) -> dict[str, 
     adapter: Any = case.adapter
     joints = case.keypoints.isfinite().all(-1)
     row: dict[str, Any] = {"model": model, "method": method, "joints": joints.sum(1).double().mean().item()}
+    row["all_joints"] = joints.shape[1]
     with adapter.frozen():
         compute = "exact" if method in ("ours exact", "reference") else "fast"
         engine = accelerate(adapter, case.images[:1], compute=compute)
@@ -113,8 +115,12 @@ def measure(model: str, method: str, reference: str, persons: int) -> dict[str, 
         if method == "reference":
             engine = accelerate(adapter, case.images[:1], backward_dtype="float32")  # folded: exact to rounding
             settings = {"nodes": REFERENCE_CELLS, "max_nodes": REFERENCE_CELLS, "tol": 0.0}
-        if method == "ours linear":
+        elif method == "ours linear":
             settings = {"path": "linear", "quadrature": "midpoint", "nodes": NODES}
+        elif method == "ours fast, 128 cells":
+            settings = {"quadrature": "midpoint", "nodes": 128}
+        elif method.startswith("ours") and not case.trained:
+            settings = SPENT
         maps, seconds, evaluations, errors, residuals = [], 0.0, [], [], []
         for i in range(persons):
             image, keypoints = case.images[i : i + 1], case.keypoints[i : i + 1]
@@ -126,7 +132,7 @@ def measure(model: str, method: str, reference: str, persons: int) -> dict[str, 
                 evaluations.append(50.0)
             elif method == "captum linear":
                 some = keypoints.clone()
-                some[:, 2:] = torch.nan
+                some[:, joints[i].nonzero().flatten()[2:]] = torch.nan
                 scale = joints[i].sum().item() / 2
                 maps.append(methods.captum_linear(adapter, image, some, NODES))
                 evaluations.append(float(NODES))
@@ -144,7 +150,7 @@ def measure(model: str, method: str, reference: str, persons: int) -> dict[str, 
     if method == "reference":
         torch.save(found_maps, reference)
     elif case.trained and "linear" not in method:
-        row |= compare(found_maps, torch.load(reference), case.keypoints)
+        row |= compare(found_maps, torch.load(reference), case)
     row |= {"seconds": seconds / persons, "evaluations": sum(evaluations) / persons}
     row |= {"map_error": sum(errors) / persons if errors else None}
     row |= {"residual": sum(residuals) / persons if residuals else None}
@@ -153,13 +159,14 @@ def measure(model: str, method: str, reference: str, persons: int) -> dict[str, 
     return row
 
 
-def compare(maps: Any, reference: Any, keypoints: Any) -> dict[str, float]:
+def compare(maps: Any, reference: Any, case: Any) -> dict[str, float]:
     """Means over visible joints against the reference's maps."""
     import torch
     from scipy.stats import spearmanr
 
-    from poseig_mm.functional import diffusion_index, gaussian_heatmaps, locality_index
+    from poseig_mm.functional import diffusion_index, foreground_index, gaussian_heatmaps, locality_index
 
+    keypoints, mask = case.keypoints, case.mask
     seen = keypoints.isfinite().all(-1)
     a, b = maps.flatten(2)[seen].double(), reference.flatten(2)[seen].double()
     heat = gaussian_heatmaps(keypoints, tuple(maps.shape[2:]))
@@ -168,6 +175,7 @@ def compare(maps: Any, reference: Any, keypoints: Any) -> dict[str, float]:
         "cosine": torch.cosine_similarity(a, b, dim=1).mean().item(),
         "spearman": sum(ranks) / len(ranks),
         "d_di": (diffusion_index(maps) - diffusion_index(reference))[seen].abs().mean().item(),
+        "d_fi": (foreground_index(maps, mask) - foreground_index(reference, mask))[seen].abs().mean().item(),
         "d_li": (locality_index(maps, heat) - locality_index(reference, heat))[seen].abs().mean().item(),
         "true_error": ((a / a.sum(1, keepdim=True) - b / b.sum(1, keepdim=True)).abs().sum(1) / 2).mean().item(),
     }
@@ -182,53 +190,6 @@ def forward_gflop(adapter: Any, image: Any) -> float:
     with torch.no_grad(), counter:
         adapter(image)
     return counter.get_total_flops() / 1e9
-
-
-def page(rows: list[dict[str, Any]], peaks: dict[str, float], persons: int) -> str:
-    """docs/performance.md."""
-    import torch
-
-    lines = [
-        "# Performance", "",
-        "Written by `make bench` (`benchmarks/attribution.py`); every figure is of that one run.", "",
-        f"{time.strftime('%Y-%m-%d')}, {_processor()}, {os.cpu_count()} cores, torch {torch.__version__}, "
-        f"{torch.get_num_threads()} threads; GEMM peak measured in the same run: float32 {peaks['float32']:.0f} GFLOP/s, "
-        f"bfloat16 {peaks['bfloat16']:.0f} GFLOP/s. {persons} persons a model.", "",
-        "`published` is the published procedure at its own cost (50 left cells, a backward pass for each of the K joints "
-        "and one more, weight gradients); its whole cost is charged to the labelled joints. `x` is its seconds a "
-        "person over this row's. Accuracy is against our own rule with 1,000 cells, float32, on the trained models; "
-        "`true error` is half the L1 distance of the normalised maps. Peak share: operations of forward and backward passes "
-        "over seconds, over the peak of the type the backward pass ran in.", "",
-        "| " + " | ".join(COLUMNS) + " |",
-        "| --- | --- |" + " ---: |" * (len(COLUMNS) - 2),
-    ]  # fmt: skip
-    base = {r["model"]: r["seconds"] for r in rows if r["method"] == "published"}
-    for r in rows:
-        ours = r["method"].startswith("ours")
-        work = r["gflop"] * r["evaluations"] * (1 + r["joints"]) + (
-            65 * r["gflop"] if "linear" not in r["method"] else 0
-        )
-        share = f"{100 * work / r['seconds'] / peaks[r['backward']]:.0f} %" if ours else ""
-        cells = [
-            r["model"], r["method"], f"{r['seconds']:.2f}", f"{base[r['model']] / r['seconds']:.1f}",
-            f"{r['seconds'] / r['joints']:.3f}", f"{r['evaluations']:.0f}", *(_cell(r.get(k)) for k in
-            ("cosine", "spearman", "d_di", "d_li", "true_error", "map_error", "residual")), share,
-            f"{r['memory'] / 2**30:.1f}",
-        ]  # fmt: skip
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
-
-
-def _processor() -> str:
-    try:
-        found = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")]
-        return found[0].split(":")[1].strip()
-    except (OSError, IndexError):
-        return platform.processor()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ RANDOM = {
     "RTMPose-m": COCO("rtmpose/coco/rtmpose-m_8xb256-420e_coco-256x192.py"),
     "RLE-R50": COCO("topdown_regression/coco/td-reg_res50_rle-8xb64-210e_coco-256x192.py"),
 }
+VISIBLE = 11  # of 17 joints: the mean of a COCO person
 TRAINED = ("SimplePose-MobileNetV2", "BlazePose heatmap")
 
 
@@ -31,6 +32,7 @@ class Case:
     images: Tensor
     keypoints: Tensor
     trained: bool
+    mask: Tensor | None = None  # (N, 1, H, W) bool, of trained models
 
 
 def load(name: str, persons: int) -> Case:
@@ -58,6 +60,7 @@ def _random(name: str, persons: int) -> Case:
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(persons, 3, height, width, generator=generator)
     keypoints = torch.rand(persons, len(adapter.keypoint_names), 2, generator=generator) * torch.tensor([width, height])
+    keypoints[:, VISIBLE:] = torch.nan
     return Case(name, adapter, images, keypoints, trained=False)
 
 
@@ -85,4 +88,5 @@ def _trained(name: str, persons: int) -> Case:
     images, visible = (torch.stack([getattr(s, k) for s in samples]) for k in ("image", "visible"))
     keypoints = torch.stack([s.keypoints for s in samples]).where(visible[..., None], torch.nan)
     adapter.calibrate(images, joints=visible)
-    return Case(name, adapter, images, keypoints, trained=True)
+    masks = [torch.zeros(images.shape[2:], dtype=torch.bool) if s.mask is None else s.mask for s in samples]
+    return Case(name, adapter, images, keypoints, trained=True, mask=torch.stack(masks)[:, None])

@@ -1,0 +1,90 @@
+"""One backward pass through 8 images: autograd in float32, the walk in bfloat16 and, if asked for, torch.compile.
+
+    python -m benchmarks.backward [--models SB-R50 ...] [--compile]
+
+Prints seconds (the least of several), the cosine of the input gradients, and what a 1 x 1 convolution's backward pass takes
+with and without the layout of its input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from benchmarks.models import RANDOM, TRAINED, load
+from poseig_mm.functional.fast_backward import FastBackward, autograd_backward
+
+IMAGES = 8
+
+
+def least(call: Callable[[], Any], repeats: int = 5) -> float:
+    """Seconds of the quickest of several calls, after one to warm up."""
+    call()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def one_model(name: str, compiled: bool) -> None:
+    """A line for one model."""
+    case: Any = load(name, 1)
+    with case.adapter.frozen():
+        adapter = case.adapter.folded(case.images[:1]) or case.adapter
+        scale = torch.linspace(0.3, 1, IMAGES)[:, None, None, None]
+        x = (case.images[:1] * scale).contiguous(memory_format=torch.channels_last).requires_grad_()
+        coords = adapter(x).coords
+        cotangent = torch.zeros_like(coords)
+        cotangent[:, 0] = 1
+        exact, fast = autograd_backward(coords, x), FastBackward()(coords, x)
+        cosine = torch.cosine_similarity(
+            exact(cotangent).flatten().double(), fast(cotangent).flatten().double(), 0
+        ).item()
+        seconds = [least(lambda: adapter(x)), least(lambda: exact(cotangent)), least(lambda: fast(cotangent))]
+        line = f"{name:24} forward {seconds[0]:.3f}  autograd {seconds[1]:.3f}  bfloat16 walk {seconds[2]:.3f}"
+        line += f"  x {seconds[1] / seconds[2]:.2f}  cosine {cosine:.5f}"
+        if compiled:
+            started = time.perf_counter()
+            run = torch.compile(lambda images: adapter(images).coords)
+            pull_back = autograd_backward(run(x), x)
+            seconds.append(least(lambda: pull_back(cotangent)))
+            line += f"  compiled {seconds[3]:.3f} after {time.perf_counter() - started:.0f} s"
+        print(line, flush=True)
+
+
+def layouts() -> None:
+    """convolution_backward of 256 <- 64 channels at 64 x 48, its shape-only input with and without a layout."""
+    gradient = torch.randn(IMAGES, 64, 64, 48, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(64, 256, 1, 1, dtype=torch.bfloat16)
+    empty = torch.empty(IMAGES, 256, 64, 48, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
+    for name, shape_only in (
+        ("expanded scalar", empty.new_empty(()).expand(empty.shape)),
+        ("empty, same layout", empty),
+    ):
+        arguments = (None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [True, False, False])
+        operator = torch.ops.aten.convolution_backward
+        found = least(lambda s=shape_only: operator(gradient, s, weight, *arguments))  # type: ignore[misc]
+        print(f"1 x 1 convolution, {name}: {1e3 * found:.2f} ms")
+
+
+def main() -> None:
+    """All models, or those named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=[*RANDOM, *TRAINED])
+    parser.add_argument(
+        "--compile", action="store_true", help="torch.compile too (needs a C++ compiler, takes minutes)"
+    )
+    options = parser.parse_args()
+    layouts()
+    for name in options.models:
+        one_model(name, options.compile)
+
+
+if __name__ == "__main__":
+    main()
