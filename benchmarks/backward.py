@@ -63,14 +63,14 @@ def layouts() -> None:
     gradient = torch.randn(IMAGES, 64, 64, 48, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
     weight = torch.randn(64, 256, 1, 1, dtype=torch.bfloat16)
     empty = torch.empty(IMAGES, 256, 64, 48, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
-    for name, shape_only in (
-        ("expanded scalar", empty.new_empty(()).expand(empty.shape)),
-        ("empty, same layout", empty),
+    operator = torch.ops.aten.convolution_backward
+    arguments = (weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [True, False, False])
+    expanded = empty.new_empty(()).expand(empty.shape)
+    for name, call in (
+        ("expanded scalar", lambda: operator(gradient, expanded, *arguments)),
+        ("empty, same layout", lambda: operator(gradient, empty, *arguments)),
     ):
-        arguments = (None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [True, False, False])
-        operator = torch.ops.aten.convolution_backward
-        found = least(lambda s=shape_only: operator(gradient, s, weight, *arguments))  # type: ignore[misc]
-        print(f"1 x 1 convolution, {name}: {1e3 * found:.2f} ms")
+        print(f"1 x 1 convolution, {name}: {1e3 * least(call):.2f} ms")
 
 
 def main() -> None:
