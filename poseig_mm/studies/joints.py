@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..types import Finding
     from .base import StudyContext
 
-__all__ = ["joint_columns", "joint_type", "visible_truth", "why_missing"]
+__all__ = ["joint_columns", "visible_truth", "why_missing"]
 
 
 def joint_columns(finding: Finding, context: StudyContext, joint: int) -> dict[str, Any]:
@@ -21,15 +21,6 @@ def joint_columns(finding: Finding, context: StudyContext, joint: int) -> dict[s
         "joint_name": context.groups.keypoint_names[joint],
         "group": context.groups.group_of[joint],
     }
-
-
-def joint_type(name: str) -> str:
-    """A joint's name without its side.
-
-    >>> joint_type('left_knee'), joint_type('nose')
-    ('knee', 'nose')
-    """
-    return name.removeprefix("left_").removeprefix("right_")
 
 
 def visible_truth(finding: Finding) -> Tensor:

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["MASKS", "Perturbation"]
 
-MASKS = {"mean": "mean colour", "shuffle": "own pixels", "uniform": "uniform noise", "normal": "Gaussian noise"}
+MASKS = {  # and what they are in words
+    "mean": "the crop's mean colour",
+    "shuffle": "its own pixels in random order",
+    "uniform": "noise from black to white",
+    "normal": "noise of its mean and spread",
+}
 _AT_ONCE = 64  # perturbed images held at once; limits memory, changes nothing
 _NOTHING = {"error_attr": math.nan, "error_random": math.nan, "change_attr": math.nan, "change_random": math.nan}
 

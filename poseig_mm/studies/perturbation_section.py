@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +13,6 @@ import polars as pl
 from ..plotting.charts import JointEstimates, dot_plot
 from ..plotting.summary import Measure, missing_reasons, plural, reason_text, run_value
 from ..types import Gallery, Picture, Section, Table
-from .joints import joint_type
 from .perturbation import MASKS
 
 if TYPE_CHECKING:
@@ -38,18 +39,23 @@ Types = dict[str, dict[str, "Estimate"]]
 def error_ratio(rows: pl.DataFrame) -> Estimate:
     """R_E: mean |E_attr - E_orig| over mean |E_rand - E_orig|, with its 95 % interval over persons (seed 0).
 
-    n is the number of joints; 1 says that the map's places matter no more than any others.
+    n is the number of joints; 1 says that the map's places matter no more than any others.  Infinite, or its upper end is,
+    where no permuted map moved a joint of these persons, or of many resamples; NaN where nothing moved any.
     """
     from ..functional.inference import bootstrap_of
+    from ..functional.statistics import Estimate
 
     columns = rows.select("change_attr", "change_random").to_numpy()
-    return bootstrap_of(lambda sums: sums[:, 0] / sums[:, 1], columns, rows["sample_id"].to_numpy())
+    # a / (a + r) is finite where a / r is not, and quantiles go with it
+    share = bootstrap_of(lambda sums: sums[:, 0] / sums.sum(1), columns, rows["sample_id"].to_numpy())
+    mean, low, high = (math.inf if p >= 1 else p / (1 - p) for p in (share.mean, share.low, share.high))
+    return Estimate(share.n, mean, math.nan, low, high)
 
 
 def perturbation_section(store: Store, rows: pl.DataFrame) -> Section:
     """What the study found, with the number of persons that it rests on."""
     masks = [m for m in MASKS if m in rows["mask"]]
-    rows = rows.with_columns(pl.col("joint_name").map_elements(joint_type, return_dtype=pl.String).alias("type"))
+    rows = rows.with_columns(pl.col("joint_name").str.strip_prefix("left_").str.strip_prefix("right_").alias("type"))
     known = rows.filter(pl.col("change_attr").is_finite() & pl.col("change_random").is_finite())
     title = "Perturbation: do the maps mark what matters?"
     if not len(known):
@@ -64,8 +70,8 @@ def perturbation_section(store: Store, rows: pl.DataFrame) -> Section:
     blocks: tuple[Table | Picture | Gallery, ...] = (
         Table(
             "R_E per joint, left and right together: mean change of the error by the map over that by its permuted pixels "
-            "[95 % interval, persons resampled]. Columns: what the marked pixels are blended with.",
-            ("joint", "group", "n", *(MASKS[m] for m in masks)),
+            f"[95 % interval, persons resampled]. Blended with: {'; '.join(f'{m}, {MASKS[m]}' for m in masks)}.",
+            ("joint", "group", "joints", *masks),
             tuple((t, g, found[t][masks[0]].n, *(found[t][m] for m in masks)) for t, g in types),
         ),
         Picture("perturbation", _caption(types), _figure(types[:MOST_LINES], found, masks)),
@@ -89,31 +95,39 @@ def _lead(found: Types, masks: Sequence[str], persons: int, joints: int) -> str:
         return first + "With so few persons there are no intervals, so nothing can be said of it."
     above = {m: sum(e.low > 1 for e in estimates) for m, estimates in known.items()}
     below = sum(e.high < 1 for estimates in known.values() for e in estimates)
-    counts = [f"{above[m]} of {len(known[m])} joint types with {MASKS[m]}" for m in masks]
-    text = first + f"The interval lies above 1 for {', '.join(counts)}"
-    text += f"; below 1 in {below} cases." if below else "; below 1 nowhere."
+    counts = [f"{above[m]} of {len(known[m])} with mask '{m}'" for m in masks]
+    text = first + f"Of the joint types, the interval lies above 1 for {', '.join(counts)}"
+    text += f"; below 1 in {plural(below, 'case')}." if below else "; below 1 nowhere."
     if persons < FEWEST:
         text += f" With only {plural(persons, 'person')} the intervals are too narrow to rely on."
     return text
 
 
 def _caption(types: Sequence[tuple[str, str]]) -> str:
-    text = "R_E and its 95 % interval on a logarithmic scale; dashed, 1: no more than permuted pixels do."
+    text = (
+        "R_E and its 95 % interval on a logarithmic scale; dashed, 1: no more than permuted pixels do. What lies beyond the "
+        "axis is drawn at its edge."
+    )
     left = len(types) - MOST_LINES
     return text + (f" The first {MOST_LINES} joints; {left} more are in the table." if left > 0 else "")
 
 
 def _figure(types: Sequence[tuple[str, str]], found: Types, masks: Sequence[str]) -> Figure:
     """One panel a mask, one line a joint type, ratios on a logarithmic scale common to all panels."""
-    lines = [JointEstimates(t, g, found[t]) for t, g in types]
-    figure = dot_plot(lines, {}, [Measure(m, MASKS[m], neutral=1.0) for m in masks])
-    ends = [v for t, _ in types for e in found[t].values() for v in (e.low, e.mean, e.high) if np.isfinite(v) and v > 0]
-    low, high = min([*ends, 0.9]) / 1.15, max([*ends, 1.1]) * 1.15
-    low = max(low, 0.02)  # what is lower, 0 too, is at the edge
-    ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 1000) if low <= t <= high]
+    means = [e.mean for t, _ in types for e in found[t].values() if np.isfinite(e.mean) and e.mean > 0]
+    low, high = max(min([*means, 0.8]) / 3, 0.05), min(max([*means, 1.2]) * 3, 200.0)
+
+    def shown(e: Estimate) -> Estimate:
+        """Inside the axis, NaN where there is none."""
+        mean, left, right = (float(np.clip(v, low, high)) for v in (e.mean, e.low, e.high))
+        return replace(e, mean=mean, low=left, high=right)
+
+    lines = [JointEstimates(t, g, {m: shown(e) for m, e in found[t].items()}) for t, g in types]
+    figure = dot_plot(lines, {}, [Measure(m, m, neutral=1.0) for m in masks])
+    ticks = [t for t in (0.1, 0.3, 1, 3, 10, 30, 100) if low <= t <= high]
     for axis in figure.axes:
         axis.set_xscale("log")
-        axis.set_xlim(low, high)
+        axis.set_xlim(low / 1.25, high * 1.25)
         axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
         axis.minorticks_off()
         axis.set_xlabel("R_E")
@@ -129,14 +143,14 @@ def _groups(known: pl.DataFrame, masks: Sequence[str], rank: dict[str, int]) -> 
             part = known.filter(mask=mask) if group == "all" else known.filter(mask=mask, group=group)
             ratios = part.filter(pl.col("ratio").is_finite())["ratio"]
             lines.append((
-                group, MASKS[mask], len(part), part["change_attr"].mean(), part["change_random"].mean(), error_ratio(part),
+                group, mask, len(part), part["change_attr"].mean(), part["change_random"].mean(), error_ratio(part),
                 ratios.median(), 100 * (1 - len(ratios) / len(part)) if len(part) else None,
             ))  # fmt: skip
     unit = known["unit"][0]
     return Table(
         "Per group: mean change of the error by the map and by its permuted pixels, their ratio R_E [95 % interval, persons "
         "resampled], and the median of single joints' ratios, which are undefined where no permuted map moved the joint.",
-        ("group", "mask", "n", f"by map ({unit})", f"permuted ({unit})", "R_E", "median ratio", "undefined (%)"),
+        ("group", "mask", "joints", f"by map ({unit})", f"permuted ({unit})", "R_E", "median ratio", "undefined (%)"),
         tuple(lines),
     )
 
@@ -151,7 +165,7 @@ def _published(store: Store, masks: Sequence[str]) -> tuple[Table, ...]:
         "For comparison, NOT of this run: R_E as published for Simple Baseline with ResNet-50 on COCO (He et al. 2023, "
         "Table A). The paper gives no intervals, and does not say whether its ratios are of means or means of ratios."
     )
-    return (Table(text, ("joint", *(f"{MASKS[m]} (published)" for m in masks)), lines),)
+    return (Table(text, ("joint", *(f"{m} (published)" for m in masks)), lines),)
 
 
 def _missing(rows: pl.DataFrame) -> tuple[Table, ...]:
