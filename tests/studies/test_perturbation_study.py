@@ -94,6 +94,9 @@ def test_draws_are_the_samples_own(context: ToyContext) -> None:
     again = rows_of(context, context.patches, masks=["normal"])
     assert again == [everything[0, "normal"], everything[1, "normal"]]
     assert rows_of(context, context.patches, "1-2", masks=["normal"])[0]["change_attr"] != again[0]["change_attr"]
+    smooth = torch.linspace(0, 1, SIDE * SIDE).view(1, SIDE, SIDE).expand(2, -1, -1)  # permuted maps of it never tie
+    one, other = (rows_of(context, smooth, i, masks=["mean"]) for i in ("1-1", "1-2"))
+    assert one[0]["change_random"] != other[0]["change_random"], "permutations too"
     context.seed = 1
     assert rows_of(context, context.patches, masks=["normal"])[0]["change_attr"] != again[0]["change_attr"]
 
