@@ -150,7 +150,7 @@ def _groups(known: pl.DataFrame, masks: Sequence[str], rank: dict[str, int]) -> 
     return Table(
         "Per group: mean change of the error by the map and by its permuted pixels, their ratio R_E [95 % interval, persons "
         "resampled], and the median of single joints' ratios, which are undefined where no permuted map moved the joint.",
-        ("group", "mask", "joints", f"by map ({unit})", f"permuted ({unit})", "R_E", "median ratio", "undefined (%)"),
+        ("group", "mask", "joints", f"map ({unit})", f"permuted ({unit})", "R_E", "median", "undefined (%)"),
         tuple(lines),
     )
 
