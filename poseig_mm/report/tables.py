@@ -47,7 +47,7 @@ def show(value: Any, digits: int = 2) -> Cell:
     """
     if is_estimate(value):
         cell = show(float(value.mean), digits)
-        known = math.isfinite(value.low) and math.isfinite(value.high)
+        known = not (math.isnan(value.low) or math.isnan(value.high))  # an end may be infinite
         aside = f"[{_number(value.low, digits)}, {_number(value.high, digits)}]" if known else ""
         return Cell(cell.text, aside if cell.sort is not None else "", cell.sort, True)
     if value is None:
