@@ -17,5 +17,6 @@ __all__ = ["poseig_studies"]
 def poseig_studies() -> Sequence[Study]:
     """Every table and figure of the paper, and the tests of the maps themselves."""
     from .randomization import Randomization
+    from .sanity import Sanity
 
-    return (Randomization(),)
+    return (Sanity(), Randomization())

@@ -176,7 +176,7 @@ def _table_b(by_stage: dict[int, pl.DataFrame], found: dict[int, dict[str, Estim
         beside = tuple(PUBLISHED[m][i - 1] if i else None for m in PUBLISHED) if published else ()
         rows.append((_span(by_stage[s]), e["di"].n, *values, *beside))
     caption = (
-        "Indices of the maps after re-initialisation, and how alike the maps are to the original ones: mean [95 % interval], "
+        "Indices of the maps after re-initialisation, and how alike the maps are to the originals: mean [95 % interval], "
         "persons resampled. 'none' is the model as it is, with this study's quadrature; its rank correlation and SSIM are "
         "those against the run's own maps, i.e. what the quadrature alone changes. SSIM by chance: with the map's pixels "
         "scattered. EPE: of the differentiable prediction, to see what the model still knows."
