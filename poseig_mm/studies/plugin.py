@@ -16,7 +16,9 @@ __all__ = ["poseig_studies"]
 @hookimpl
 def poseig_studies() -> Sequence[Study]:
     """Every table and figure of the paper, and the tests of the maps themselves."""
+    from .insertion_deletion import InsertionDeletion
+    from .perturbation import Perturbation
     from .randomization import Randomization
     from .sanity import Sanity
 
-    return (Sanity(), Randomization())
+    return (Sanity(), Perturbation(), InsertionDeletion(), Randomization())

@@ -1,0 +1,83 @@
+"""Insertion and deletion of an image's pixels in the order of a map (after Petsiuk et al. 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..errors import ShapeError
+
+__all__ = ["area_under", "deletion_images", "insertion_images", "random_order"]
+
+
+def deletion_images(
+    image: Tensor, map: Tensor | None, baseline: Tensor, fractions: Sequence[float], order: Tensor | None = None
+) -> Tensor:
+    """The image with the first fraction of its pixels replaced by the baseline's, all channels of a pixel together.
+
+    Args:
+        image: (C, H, W).
+        map: (H, W); pixels of larger value go first, equal ones row by row.  None where `order` is given.
+        baseline: (C, H, W), e.g. gamma(0) of the path.
+        fractions: (F,) in [0, 1]; round(fraction * H W) pixels are replaced.
+        order: (H W,) indices of the pixels, to replace them in another order than the map's.
+
+    Returns:
+        (F, C, H, W).
+
+    Raises:
+        ShapeError: shapes that do not fit, or neither a map nor an order.
+
+    >>> found = deletion_images(torch.ones(1, 1, 4), torch.tensor([[0.0, 3.0, 1.0, 2.0]]), torch.zeros(1, 1, 4), [0, 0.5, 1])
+    >>> found[:, 0, 0].tolist()
+    [[1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+    """
+    if image.ndim != 3 or baseline.shape != image.shape:
+        raise ShapeError(
+            f"image has shape {tuple(image.shape)}, baseline {tuple(baseline.shape)}; expected (C, H, W) of both"
+        )
+    size = image[0].numel()
+    if order is None:
+        if map is None or map.shape != image.shape[1:]:
+            got = None if map is None else tuple(map.shape)
+            raise ShapeError(f"the map has shape {got}; expected (H, W) = {tuple(image.shape[1:])}, or an order")
+        order = map.flatten().argsort(descending=True, stable=True)
+    if order.shape != (size,):
+        raise ShapeError(f"the order has shape {tuple(order.shape)}; expected one index a pixel, ({size},)")
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(size, device=order.device)
+    counts = torch.tensor([round(float(f) * size) for f in fractions], device=order.device)
+    gone = (rank < counts[:, None]).view(-1, 1, *image.shape[1:]).to(image.device)  # (F, 1, H, W)
+    return torch.where(gone, baseline, image)
+
+
+def insertion_images(
+    image: Tensor, map: Tensor | None, baseline: Tensor, fractions: Sequence[float], order: Tensor | None = None
+) -> Tensor:
+    """The baseline with the first fraction of its pixels replaced by the image's; arguments as in `deletion_images`.
+
+    >>> insertion_images(torch.ones(1, 1, 2), torch.tensor([[0.0, 1.0]]), torch.zeros(1, 1, 2), [0.5]).flatten().tolist()
+    [0.0, 1.0]
+    """
+    return deletion_images(baseline, map, image, fractions, order)
+
+
+def random_order(size: int, generator: torch.Generator) -> Tensor:
+    """`size` pixels in random order, (size,).
+
+    >>> random_order(3, torch.Generator()).sort().values.tolist()
+    [0, 1, 2]
+    """
+    return torch.randperm(size, generator=generator)
+
+
+def area_under(values: Tensor, fractions: Sequence[float]) -> Tensor:
+    """Trapezoid areas of curves (..., F) over fractions that rise from 0 to 1: the mean height of each, (...).
+
+    >>> area_under(torch.tensor([1.0, 0.0, 0.0]), [0.0, 0.5, 1.0]).item()
+    0.25
+    """
+    area: Tensor = torch.trapezoid(values, values.new_tensor(list(fractions)), dim=-1)
+    return area

@@ -1,0 +1,166 @@
+"""R_E of a run as tables and a figure, from the rows of the study `perturbation`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from ..plotting.charts import JointEstimates, dot_plot
+from ..plotting.summary import Measure, missing_reasons, plural, reason_text, run_value
+from ..types import Gallery, Picture, Section, Table
+from .joints import joint_type
+from .perturbation import MASKS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..functional.statistics import Estimate
+    from ..store.reader import Store
+
+__all__ = ["error_ratio", "perturbation_section"]
+
+MOST_LINES = 40  # of the figure
+# Table A of the paper, by joint type in this order; shown beside a run of such a model on such data, never as its result
+_JOINTS = ("nose", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+_PUBLISHED = {
+    "mean": (1.68, 1.62, 1.68, 1.57, 1.68, 1.76, 1.70),
+    "shuffle": (2.66, 5.17, 3.75, 2.01, 2.18, 2.04, 2.11),
+    "uniform": (2.54, 3.38, 2.66, 2.93, 2.74, 3.04, 2.95),
+    "normal": (3.36, 3.52, 3.52, 4.13, 4.11, 4.32, 4.77),
+}
+_REASONS = {"random_unchanged": "no permuted map moved this joint: no ratio of its own, but R_E counts its changes"}
+Types = dict[str, dict[str, "Estimate"]]
+
+
+def error_ratio(rows: pl.DataFrame) -> Estimate:
+    """R_E: mean |E_attr - E_orig| over mean |E_rand - E_orig|, with its 95 % interval over persons (seed 0).
+
+    n is the number of joints; 1 says that the map's places matter no more than any others.
+    """
+    from ..functional.inference import bootstrap_of
+
+    columns = rows.select("change_attr", "change_random").to_numpy()
+    return bootstrap_of(lambda sums: sums[:, 0] / sums[:, 1], columns, rows["sample_id"].to_numpy())
+
+
+def perturbation_section(store: Store, rows: pl.DataFrame) -> Section:
+    """What the study found, with the number of persons that it rests on."""
+    masks = [m for m in MASKS if m in rows["mask"]]
+    rows = rows.with_columns(pl.col("joint_name").map_elements(joint_type, return_dtype=pl.String).alias("type"))
+    known = rows.filter(pl.col("change_attr").is_finite() & pl.col("change_random").is_finite())
+    title = "Perturbation: do the maps mark what matters?"
+    if not len(known):
+        lead = "No joint could be perturbed by its map, so there is no R_E."
+        return Section("perturbation", title, lead, _missing(rows), 300)
+    order = known.select("type", "group", "joint").group_by("type", "group").min().sort("joint")
+    named = store.groups.group_names if store.groups is not None else tuple(known["group"].unique(maintain_order=True))
+    rank = {group: i for i, group in enumerate(named)}
+    types = sorted(order.select("type", "group").rows(), key=lambda t: rank.get(t[1], len(rank)))
+    found = {t: {m: error_ratio(known.filter(type=t, group=g, mask=m)) for m in masks} for t, g in types}
+    persons = known["sample_id"].n_unique()
+    blocks: tuple[Table | Picture | Gallery, ...] = (
+        Table(
+            "R_E per joint, left and right together: mean change of the error by the map over that by its permuted pixels "
+            "[95 % interval, persons resampled]. Columns: what the marked pixels are blended with.",
+            ("joint", "group", "n", *(MASKS[m] for m in masks)),
+            tuple((t, g, found[t][masks[0]].n, *(found[t][m] for m in masks)) for t, g in types),
+        ),
+        Picture("perturbation", _caption(types), _figure(types[:MOST_LINES], found, masks)),
+        _groups(known, masks, rank),
+        *_published(store, masks),
+        *_missing(rows),
+    )
+    return Section("perturbation", title, _lead(found, masks, persons, len(known) // len(masks)), blocks, 300)
+
+
+def _lead(found: Types, masks: Sequence[str], persons: int, joints: int) -> str:
+    """How many joint types have an interval above 1, by mask; and how little that says where persons are few."""
+    from ..functional.inference import FEWEST
+
+    first = (
+        "Where R_E is above 1, blending out what a joint's map marks changes its error more than blending out as much "
+        f"elsewhere ({plural(persons, 'person')}, {plural(joints, 'joint')}). "
+    )
+    known = {m: [t[m] for t in found.values() if np.isfinite(t[m].low)] for m in masks}
+    if not any(known.values()):
+        return first + "With so few persons there are no intervals, so nothing can be said of it."
+    above = {m: sum(e.low > 1 for e in estimates) for m, estimates in known.items()}
+    below = sum(e.high < 1 for estimates in known.values() for e in estimates)
+    counts = [f"{above[m]} of {len(known[m])} joint types with {MASKS[m]}" for m in masks]
+    text = first + f"The interval lies above 1 for {', '.join(counts)}"
+    text += f"; below 1 in {below} cases." if below else "; below 1 nowhere."
+    if persons < FEWEST:
+        text += f" With only {plural(persons, 'person')} the intervals are too narrow to rely on."
+    return text
+
+
+def _caption(types: Sequence[tuple[str, str]]) -> str:
+    text = "R_E and its 95 % interval on a logarithmic scale; dashed, 1: no more than permuted pixels do."
+    left = len(types) - MOST_LINES
+    return text + (f" The first {MOST_LINES} joints; {left} more are in the table." if left > 0 else "")
+
+
+def _figure(types: Sequence[tuple[str, str]], found: Types, masks: Sequence[str]) -> Figure:
+    """One panel a mask, one line a joint type, ratios on a logarithmic scale common to all panels."""
+    lines = [JointEstimates(t, g, found[t]) for t, g in types]
+    figure = dot_plot(lines, {}, [Measure(m, MASKS[m], neutral=1.0) for m in masks])
+    ends = [v for t, _ in types for e in found[t].values() for v in (e.low, e.mean, e.high) if np.isfinite(v) and v > 0]
+    low, high = min([*ends, 0.9]) / 1.15, max([*ends, 1.1]) * 1.15
+    low = max(low, 0.02)  # what is lower, 0 too, is at the edge
+    ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 1000) if low <= t <= high]
+    for axis in figure.axes:
+        axis.set_xscale("log")
+        axis.set_xlim(low, high)
+        axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
+        axis.minorticks_off()
+        axis.set_xlabel("R_E")
+    return figure
+
+
+def _groups(known: pl.DataFrame, masks: Sequence[str], rank: dict[str, int]) -> Table:
+    """Changes and ratios by group and mask, and for all joints."""
+    groups = [*sorted(filter(None, known["group"].unique()), key=lambda g: rank.get(g, len(rank))), "all"]
+    lines = []
+    for group in groups:
+        for mask in masks:
+            part = known.filter(mask=mask) if group == "all" else known.filter(mask=mask, group=group)
+            ratios = part.filter(pl.col("ratio").is_finite())["ratio"]
+            lines.append((
+                group, MASKS[mask], len(part), part["change_attr"].mean(), part["change_random"].mean(), error_ratio(part),
+                ratios.median(), 100 * (1 - len(ratios) / len(part)) if len(part) else None,
+            ))  # fmt: skip
+    unit = known["unit"][0]
+    return Table(
+        "Per group: mean change of the error by the map and by its permuted pixels, their ratio R_E [95 % interval, persons "
+        "resampled], and the median of single joints' ratios, which are undefined where no permuted map moved the joint.",
+        ("group", "mask", "n", f"by map ({unit})", f"permuted ({unit})", "R_E", "median ratio", "undefined (%)"),
+        tuple(lines),
+    )
+
+
+def _published(store: Store, masks: Sequence[str]) -> tuple[Table, ...]:
+    """Table A of the paper, where this run is of such a model on such data."""
+    alike = run_value(store, "model", "adapter") == "heatmap" and run_value(store, "model", "backbone") == "ResNet"
+    if str(run_value(store, "dataset", "name", default="")).lower() != "coco" or not alike:
+        return ()
+    lines = tuple((joint, *(_PUBLISHED[m][i] for m in masks)) for i, joint in enumerate(_JOINTS))
+    text = (
+        "For comparison, NOT of this run: R_E as published for Simple Baseline with ResNet-50 on COCO (He et al. 2023, "
+        "Table A). The paper gives no intervals, and does not say whether its ratios are of means or means of ratios."
+    )
+    return (Table(text, ("joint", *(f"{MASKS[m]} (published)" for m in masks)), lines),)
+
+
+def _missing(rows: pl.DataFrame) -> tuple[Table, ...]:
+    """Why joints have no number, counted once a joint and mask."""
+    counts = missing_reasons(rows)
+    if not counts:
+        return ()
+    lines: tuple[tuple[Any, ...], ...] = tuple(
+        (code, n, 100 * n / len(rows), _REASONS.get(code) or reason_text(code)) for code, n in counts.most_common()
+    )
+    caption = f"Why a number is missing, of {plural(len(rows), 'row')} (joints times masks)."
+    return (Table(caption, ("reason", "rows", "share (%)", "meaning"), lines, 1),)
