@@ -90,7 +90,14 @@ class Sanity(Study):
         from ..functional.seeding import generator_of
 
         own, sample = finding.attribution.maps[0], finding.sample
-        linear = {"method": "path_ig", "path": "linear", "path_settings": {"baseline": "black"}}
+        linear = context.attribute(
+            sample,
+            method="path_ig",
+            path="linear",
+            path_settings={"baseline": "black"},
+            quadrature="midpoint",
+            nodes=self.nodes,
+        )
         noise = [
             torch.rand(own.shape[1:], generator=generator_of(context.seed, sample.sample_id, self.name, k))
             for k in range(len(own))
@@ -98,7 +105,7 @@ class Sanity(Study):
         return {
             "run": own,
             "gradient": context.attribute(sample, method="gradient").maps[0],
-            "linear": context.attribute(sample, **linear, quadrature="midpoint", nodes=self.nodes).maps[0],
+            "linear": linear.maps[0],
             "random": torch.stack(noise).to(own),
         }
 
@@ -108,7 +115,7 @@ class Sanity(Study):
         """The numbers of joint `k` for each of the maps (H, W); all images go through the model together."""
         import torch
 
-        from ..functional.insertion_deletion import area_under, deletion_images
+        from ..functional.insertion_deletion import area_under, deletion_images, random_order
         from ..functional.paths import LinearPath
         from ..functional.perturbation import blend, error_change, permuted_maps
         from ..functional.seeding import generator_of
@@ -116,14 +123,17 @@ class Sanity(Study):
         image = finding.sample.image.to(next(iter(maps.values())))
         blurred, mean = (LinearPath(baseline).baseline_of(image[None])[0] for baseline in ("blur", "mean"))
         fractions = (0.0, *self.fractions)
-        deleted = torch.cat([deletion_images(image, m, blurred, fractions) for m in maps.values()])
+        identity = (context.seed, finding.sample.sample_id, self.name, k)
+        shuffled = random_order(image[0].numel(), generator_of(*identity, "ties"))
+        orders = [_ranked(m, shuffled) for m in maps.values()]
+        deleted = torch.cat([deletion_images(image, None, blurred, fractions, order) for order in orders])
         coords = context.coordinates(deleted)[:, k].double()
         distances = (coords - finding.reference[k].double().cpu()).norm(dim=-1).view(len(maps), len(fractions))
         areas = area_under((-self.alpha * distances).exp(), fractions) / fractions[-1]
-        grades = []
-        for method, m in maps.items():
-            generator = generator_of(context.seed, finding.sample.sample_id, self.name, method, k)
-            grades.append(torch.cat([m[None], permuted_maps(m, self.n_permuted, generator)]))
+        grades = [  # the same places for all methods
+            torch.cat([m[None], permuted_maps(m, self.n_permuted, generator_of(*identity, "permuted"))])
+            for m in maps.values()
+        ]
         predicted = context.predict(blend(image, mean[None], torch.cat(grades)).flatten(0, 1))[:, k].double()
         errors = (predicted - truth).norm(dim=-1).view(len(maps), -1)
         original = (finding.prediction[k].double().cpu() - truth).norm()
@@ -135,3 +145,9 @@ class Sanity(Study):
                 "deletion": float(areas[i]), "change": change, "change_permuted": permuted, "gain": change - permuted
             }  # fmt: skip
         return found
+
+
+def _ranked(values: Tensor, shuffled: Tensor) -> Tensor:
+    """Pixels by falling value, (H W,); equal ones (a map may be 0 in most places) in random order, not row by row."""
+    shuffled = shuffled.to(values.device)
+    return shuffled[values.flatten()[shuffled].argsort(descending=True, stable=True)]
