@@ -163,6 +163,7 @@ def _rows(
             "ssim": float(ssim[i]),
             "ssim_chance": float(chance[i]),
             "epe_soft": errors[k],
+            "response": float((found.target_end - found.target_start)[0, k].abs()),
             "unit": context.unit,
             "reason": ";".join(dict.fromkeys(filter(None, reasons))),
         }

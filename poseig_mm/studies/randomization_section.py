@@ -28,6 +28,7 @@ MEASURES = (
     ("di", "DI"), ("fi", "FI"), ("li", "LI"), ("rank_correlation", "rank correlation"), ("ssim", "SSIM"),
 )  # fmt: skip
 ALIKE = 0.5  # rank correlation that parts 'changes' from 'stays much alike'; a choice of this project
+GONE = 1e-3  # of the original response: below that, the model's output no longer depends on the image
 STRIPS = 6  # on the page
 # Table B of the paper, SB-R50 on COCO; shown beside a run of that model alone, never used.
 PUBLISHED = {
@@ -66,7 +67,7 @@ def randomization_section(store: Store, rows: pl.DataFrame, name: str) -> Sectio
 
 
 def _columns() -> tuple[str, ...]:
-    return (*(m for m, _ in MEASURES), "ssim_chance", "epe_soft")
+    return (*(m for m, _ in MEASURES), "ssim_chance", "epe_soft", "response")
 
 
 def _tests(first: pl.DataFrame, last: pl.DataFrame) -> dict[str, tuple[Comparison, float]]:
@@ -96,6 +97,11 @@ def _lead(found: dict[int, dict[str, Estimate]], tests: dict[str, tuple[Comparis
         f"The last maps' rank correlation with the original ones is {said(rank)}, their SSIM {said(last['ssim'])} "
         f"(the same maps with their pixels scattered: {said(last['ssim_chance'])}). {_change(rank)}"
     )
+    if last["response"].mean < GONE * first["response"].mean:
+        text += (
+            " But the last model hardly sees the image any more (its likelihood changes by less than a thousandth of "
+            "what it did), so its maps show its architecture and the image, not a function that it computes."
+        )
     return text
 
 
@@ -179,7 +185,8 @@ def _table_b(by_stage: dict[int, pl.DataFrame], found: dict[int, dict[str, Estim
         "Indices of the maps after re-initialisation, and how alike the maps are to the originals: mean [95 % interval], "
         "persons resampled. 'none' is the model as it is, with this study's quadrature; its rank correlation and SSIM are "
         "those against the run's own maps, i.e. what the quadrature alone changes. SSIM by chance: with the map's pixels "
-        "scattered. EPE: of the differentiable prediction, to see what the model still knows."
+        "scattered. EPE: of the differentiable prediction, to see what the model still knows. Response: |T(x) - T(x')|, "
+        "how much the likelihood still depends on the image at all; where it is next to nothing, maps show how such a model is built."
     )
     if published:
         columns += ["DI, published", "FI, published"]
@@ -225,7 +232,7 @@ def _figure(by_stage: dict[int, pl.DataFrame], found: dict[int, dict[str, Estima
     panels = (*MEASURES, ("epe_soft", f"EPE ({_unit(by_stage)})"))
     stages = list(found)
     with figure_style():
-        figure, axes = new_figure(9.6, 5.4, 2, 3)
+        figure, axes = new_figure(9.6, 5.8, 2, 3)
         for axis, (measure, title) in zip(axes, panels, strict=True):
             compared = measure in ("rank_correlation", "ssim")
             shown = [s for s in stages if s or not compared]

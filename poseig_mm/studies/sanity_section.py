@@ -98,7 +98,8 @@ def sanity_section(store: Store, rows: pl.DataFrame, name: str) -> Section | Non
         return None
     order = [(k, title) for k, title, _ in joint_order(rows, [])]
     verdict, by_joint = overall_verdict(rows), joint_verdicts(rows, [k for k, _ in order])
-    blocks = [_methods(store, rows, verdict), _joints(order, by_joint, str(rows["unit"][0]))]
+    unit = str(rows["unit"][0])
+    blocks = [_methods(store, rows), _comparisons(verdict, unit), _joints(order, by_joint, unit)]
     if (missing := _missing(rows)).rows:
         blocks.append(missing)
     lead = _lead(verdict, {title: by_joint[k] for k, title in order})
@@ -157,44 +158,38 @@ def _named(names: Sequence[str], of: int) -> str:
     return ", ".join(n.replace("_", " ") for n in names)
 
 
-def _methods(store: Store, rows: pl.DataFrame, verdict: Verdict) -> Table:
+def _methods(store: Store, rows: pl.DataFrame) -> Table:
     unit = str(rows["unit"][0])
     own = str(run_value(store, "settings", "attribution", "method", default=""))
     titles = {"run": f"this run's maps ({own})" if own else "this run's maps", **OTHERS}
     table: list[tuple[Any, ...]] = []
     for method, title in titles.items():
         frame = rows.filter(pl.col("method") == method)
-        line: list[Any] = [title, estimate(frame, "deletion"), estimate(frame, "gain"), _ratio(frame)]
-        for measure in BETTER:
-            line += list(_shown(verdict, method, measure))
-        table.append(tuple(line))
+        table.append((title, estimate(frame, "deletion"), estimate(frame, "gain"), _ratio(frame)))
     caption = (
         "Deletion area: likelihood left, 0 to 1, while the pixels that a map ranks first are replaced by the blurred image; "
         "less is better. Gain: how much farther the joint's error moves when the map's places are greyed than when as many "
         "random places are; more is better. R_E: the same as a ratio (1: no better than chance). Mean [95 % interval], "
-        "persons resampled; p: Wilcoxon's signed-rank test on the persons' mean differences, Holm-corrected over all six. "
-        f"The rule: the maps may be trusted if they beat random maps in both measures (p < {LEVEL}); they may not if they "
-        f"lose in one; otherwise, or with fewer than {FEWEST} persons, there is no verdict. Gradient and linear IG do not "
-        "change it, they say whether a simpler method would do."
+        "persons resampled."
     )
-    columns = (
-        "map",
-        "deletion area",
-        f"gain ({unit})",
-        "R_E",
-        "run minus this, deletion",
-        "p",
-        f"run minus this, gain ({unit})",
-        "p ",
-    )
-    return Table(caption, columns, tuple(table), 3)
+    return Table(caption, ("map", "deletion area", f"gain ({unit})", "R_E"), tuple(table), 3)
 
 
-def _shown(verdict: Verdict, method: str, measure: str) -> tuple[Estimate | None, float | None]:
-    if (method, measure) not in verdict.tests:
-        return None, None
-    comparison, p = verdict.tests[method, measure]
-    return comparison.difference, p
+def _comparisons(verdict: Verdict, unit: str) -> Table:
+    table: list[tuple[Any, ...]] = []
+    for other, title in OTHERS.items():
+        line: list[Any] = [title]
+        for measure in BETTER:
+            comparison, p = verdict.tests[other, measure]
+            line += [comparison.difference, p]
+        table.append(tuple(line))
+    caption = (
+        "This run's maps minus the others', the same persons and joints. p: Wilcoxon's signed-rank test on the persons' mean "
+        f"differences, Holm-corrected over all six. The rule: the maps may be trusted if they beat random maps in both "
+        f"measures (p < {LEVEL}); they may not if they lose in one; otherwise, or with fewer than {FEWEST} persons, there is "
+        "no verdict. Gradient and linear IG do not change it, they say whether a simpler method would do."
+    )
+    return Table(caption, ("against", "deletion area", "p", f"gain ({unit})", "p of the gain"), tuple(table), 3)
 
 
 def _ratio(frame: pl.DataFrame) -> Estimate:

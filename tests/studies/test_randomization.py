@@ -170,7 +170,9 @@ class FakeStore:
         return []
 
 
-def table(persons: int, *, di: float, rank: float, layers: Sequence[int] = (0, 2, 3)) -> pl.DataFrame:
+def table(
+    persons: int, *, di: float, rank: float, layers: Sequence[int] = (0, 2, 3), response: float = 0.5
+) -> pl.DataFrame:
     """Made-up rows: DI changes by `di` from the first to the last stage, FI by the opposite of a tenth."""
     rows = []
     for i in range(persons):
@@ -181,7 +183,8 @@ def table(persons: int, *, di: float, rank: float, layers: Sequence[int] = (0, 2
                 "sample_id": f"{i}-1", "joint": 0, "joint_name": "nose", "stage": s, "first_layer": min(s, 1),
                 "layers": last, "total_layers": layers[-1], "last_layer": "x", "di": 20 + di * share + jitter,
                 "fi": 2 - 0.1 * di * share + jitter, "li": 3.0 + jitter, "rank_correlation": rank + jitter,
-                "ssim": 0.5 + jitter, "ssim_chance": 0.1, "epe_soft": 5.0, "unit": "px", "reason": "",
+                "ssim": 0.5 + jitter, "ssim_chance": 0.1, "epe_soft": 5.0, "unit": "px",
+                "response": response if s else 1.0, "reason": "",
                 "order": "output", "independent": False, "kind": "conv",
             })  # fmt: skip
     return pl.DataFrame(rows)
@@ -205,6 +208,12 @@ def test_the_lead_says_whether_maps_change() -> None:
     assert "change with the weights" in lead(10, di=5.0, rank=0.2)
     assert "stay much alike" in lead(10, di=5.0, rank=0.9)
     assert "do not decide" in lead(10, di=5.0, rank=0.5)
+
+
+def test_a_model_that_no_longer_sees_the_image_is_said_so() -> None:
+    """Its likelihood changes by less than a thousandth of what it did from baseline to image."""
+    assert "hardly sees the image" in lead(8, di=5.0, rank=0.2, response=1e-6)
+    assert "hardly sees the image" not in lead(8, di=5.0, rank=0.2, response=0.01)
 
 
 def test_few_persons_are_not_tested() -> None:
