@@ -186,7 +186,7 @@ def _table_b(by_stage: dict[int, pl.DataFrame], found: dict[int, dict[str, Estim
         "persons resampled. 'none' is the model as it is, with this study's quadrature; its rank correlation and SSIM are "
         "those against the run's own maps, i.e. what the quadrature alone changes. SSIM by chance: with the map's pixels "
         "scattered. EPE: of the differentiable prediction, to see what the model still knows. Response: |T(x) - T(x')|, "
-        "how much the likelihood still depends on the image at all; where it is next to nothing, maps show how such a model is built."
+        "how much the likelihood still depends on the image at all; where next to nothing, maps show how the model is built."
     )
     if published:
         columns += ["DI, published", "FI, published"]

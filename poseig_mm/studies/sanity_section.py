@@ -184,10 +184,10 @@ def _comparisons(verdict: Verdict, unit: str) -> Table:
             line += [comparison.difference, p]
         table.append(tuple(line))
     caption = (
-        "This run's maps minus the others', the same persons and joints. p: Wilcoxon's signed-rank test on the persons' mean "
-        f"differences, Holm-corrected over all six. The rule: the maps may be trusted if they beat random maps in both "
-        f"measures (p < {LEVEL}); they may not if they lose in one; otherwise, or with fewer than {FEWEST} persons, there is "
-        "no verdict. Gradient and linear IG do not change it, they say whether a simpler method would do."
+        "This run's maps minus the others', the same persons and joints. p: Wilcoxon's signed-rank test on the persons' "
+        "mean differences, Holm-corrected over all six. The rule: the maps may be trusted if they beat random maps in both "
+        f"measures (p < {LEVEL}); they may not if they lose in one; otherwise, or with fewer than {FEWEST} persons, there "
+        "is no verdict. Gradient and linear IG do not change it, they say whether a simpler method would do."
     )
     return Table(caption, ("against", "deletion area", "p", f"gain ({unit})", "p of the gain"), tuple(table), 3)
 
