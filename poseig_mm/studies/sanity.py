@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "Sanity"]
 
-METHODS = ("run", "gradient", "linear", "random")  # the run's own, plain gradient, linear path from black, noise
+METHODS = ("run", "gradient", "linear", "random")  # the run's own, plain gradient, linear path from black, permuted
 NOT_ASKED = ("not_visible", "not_asked")  # joints that this study has no rows of
 _NOTHING = dict.fromkeys(("deletion", "change", "change_permuted", "gain"), math.nan)
 
 
 @dataclass(frozen=True)
 class Sanity(Study):
-    """Four maps of every joint are put to the same two tests; one row a sample, joint and method.
+    """Four maps of every joint (the random one: its own, permuted) are put to the same two tests; one row a sample, joint and method.
 
     `deletion`: the likelihood exp(-alpha d) of the differentiable coordinates, d from `Finding.reference`, while the pixels
     of largest map value are replaced by the blurred image; its mean height over fractions from 0 to the last one.  Less is
@@ -84,9 +84,10 @@ class Sanity(Study):
         return sanity_section(store, store.study(self.name), self.name)
 
     def _maps(self, finding: Finding, context: StudyContext) -> dict[str, Tensor]:
-        """Method -> (K, H, W); the random control is drawn anew for each sample and joint."""
+        """Method -> (K, H, W).  Random: the run's map with its pixels permuted, as in the paper: it covers as much."""
         import torch
 
+        from ..functional.perturbation import permuted_maps
         from ..functional.seeding import generator_of
 
         own, sample = finding.attribution.maps[0], finding.sample
@@ -98,15 +99,15 @@ class Sanity(Study):
             quadrature="midpoint",
             nodes=self.nodes,
         )
-        noise = [
-            torch.rand(own.shape[1:], generator=generator_of(context.seed, sample.sample_id, self.name, k))
+        random = [
+            permuted_maps(own[k], 1, generator_of(context.seed, sample.sample_id, self.name, k))[0]
             for k in range(len(own))
         ]
         return {
             "run": own,
             "gradient": context.attribute(sample, method="gradient").maps[0],
             "linear": linear.maps[0],
-            "random": torch.stack(noise).to(own),
+            "random": torch.stack(random),
         }
 
     def _numbers(

@@ -114,13 +114,13 @@ def test_pixels_of_equal_value_go_in_random_order(good: pl.DataFrame) -> None:
     """Beside the evidence the map is 0: with a tenth of the pixels gone, 4 % of the rest are, wherever the joint is."""
     rows = good.filter(pl.col("method") == "gradient")
     upper, lower = (rows.filter(pl.col("joint") == k)["deletion"].to_numpy().mean() for k in (0, 1))
-    assert upper == pytest.approx(lower, abs=0.02)
+    assert upper == pytest.approx(lower, abs=0.05)
 
 
 def test_the_random_control_gains_nothing(good: pl.DataFrame) -> None:
-    """Noise moves the joint far (half of every pixel is greyed), but no farther than its permutation."""
-    assert mean(good, "random", "change") > 10
-    assert abs(mean(good, "random", "gain")) < 1.0
+    """The run's map, permuted: it hits as much of the evidence as any other permutation does."""
+    assert mean(good, "random", "change") == pytest.approx(REACH * PATCH**2 / SIDE**2, rel=0.25)
+    assert abs(mean(good, "random", "gain")) < 0.5
 
 
 def test_the_method_on_the_evidence_wins(good: pl.DataFrame) -> None:
