@@ -27,7 +27,7 @@ _NOTHING = dict.fromkeys(("deletion", "change", "change_permuted", "gain"), math
 
 @dataclass(frozen=True)
 class Sanity(Study):
-    """Four maps of every joint are put to the same two tests; one row a sample, joint and method (random: own map, permuted).
+    """Four maps of every joint are put to the same two tests; one row a sample, joint and method.
 
     `deletion`: the likelihood exp(-alpha d) of the differentiable coordinates, d from `Finding.reference`, while the pixels
     of largest map value are replaced by the blurred image; its mean height over fractions from 0 to the last one.  Less is
