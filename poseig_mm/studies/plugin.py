@@ -18,5 +18,7 @@ def poseig_studies() -> Sequence[Study]:
     """Every table and figure of the paper, and the tests of the maps themselves."""
     from .insertion_deletion import InsertionDeletion
     from .perturbation import Perturbation
+    from .randomization import Randomization
+    from .sanity import Sanity
 
-    return (Perturbation(), InsertionDeletion())
+    return (Sanity(), Perturbation(), InsertionDeletion(), Randomization())
