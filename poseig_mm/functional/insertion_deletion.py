@@ -9,28 +9,25 @@ from torch import Tensor
 
 from ..errors import ShapeError
 
-__all__ = ["area_under", "deletion_images", "insertion_images", "random_order"]
+__all__ = ["area_under", "deletion_images", "insertion_images", "random_order", "ranked_order"]
 
 
-def deletion_images(
-    image: Tensor, map: Tensor | None, baseline: Tensor, fractions: Sequence[float], order: Tensor | None = None
-) -> Tensor:
+def deletion_images(image: Tensor, baseline: Tensor, fractions: Sequence[float], order: Tensor) -> Tensor:
     """The image with the first fraction of its pixels replaced by the baseline's, all channels of a pixel together.
 
     Args:
         image: (C, H, W).
-        map: (H, W); pixels of larger value go first, equal ones row by row.  None where `order` is given.
         baseline: (C, H, W), e.g. gamma(0) of the path.
         fractions: (F,) in [0, 1]; round(fraction * H W) pixels are replaced.
-        order: (H W,) indices of the pixels, to replace them in another order than the map's.
+        order: (H W,) indices of the pixels, the first to be replaced first: `ranked_order` of a map, or `random_order`.
 
     Returns:
         (F, C, H, W).
 
     Raises:
-        ShapeError: shapes that do not fit, or neither a map nor an order.
+        ShapeError: shapes that do not fit.
 
-    >>> found = deletion_images(torch.ones(1, 1, 4), torch.tensor([[0.0, 3.0, 1.0, 2.0]]), torch.zeros(1, 1, 4), [0, 0.5, 1])
+    >>> found = deletion_images(torch.ones(1, 1, 4), torch.zeros(1, 1, 4), [0, 0.5, 1], torch.tensor([1, 3, 2, 0]))
     >>> found[:, 0, 0].tolist()
     [[1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
     """
@@ -39,11 +36,6 @@ def deletion_images(
             f"image has shape {tuple(image.shape)}, baseline {tuple(baseline.shape)}; expected (C, H, W) of both"
         )
     size = image[0].numel()
-    if order is None:
-        if map is None or map.shape != image.shape[1:]:
-            got = None if map is None else tuple(map.shape)
-            raise ShapeError(f"the map has shape {got}; expected (H, W) = {tuple(image.shape[1:])}, or an order")
-        order = map.flatten().argsort(descending=True, stable=True)
     if order.shape != (size,):
         raise ShapeError(f"the order has shape {tuple(order.shape)}; expected one index a pixel, ({size},)")
     rank = torch.empty_like(order)
@@ -53,15 +45,26 @@ def deletion_images(
     return torch.where(gone, baseline, image)
 
 
-def insertion_images(
-    image: Tensor, map: Tensor | None, baseline: Tensor, fractions: Sequence[float], order: Tensor | None = None
-) -> Tensor:
+def insertion_images(image: Tensor, baseline: Tensor, fractions: Sequence[float], order: Tensor) -> Tensor:
     """The baseline with the first fraction of its pixels replaced by the image's; arguments as in `deletion_images`.
 
-    >>> insertion_images(torch.ones(1, 1, 2), torch.tensor([[0.0, 1.0]]), torch.zeros(1, 1, 2), [0.5]).flatten().tolist()
+    >>> insertion_images(torch.ones(1, 1, 2), torch.zeros(1, 1, 2), [0.5], torch.tensor([1, 0])).flatten().tolist()
     [0.0, 1.0]
     """
-    return deletion_images(baseline, map, image, fractions, order)
+    return deletion_images(baseline, image, fractions, order)
+
+
+def ranked_order(map: Tensor, shuffled: Tensor) -> Tensor:
+    """Pixels of a map (H, W) by falling value, (H W,).
+
+    Equal ones stand in the order of `shuffled` (H W,), not row by row: a map may be 0 in most places, and the top of an
+    image is not like its bottom.
+
+    >>> ranked_order(torch.tensor([[0.0, 2.0], [0.0, 1.0]]), torch.tensor([2, 3, 0, 1])).tolist()
+    [1, 3, 2, 0]
+    """
+    shuffled = shuffled.to(map.device)
+    return shuffled[map.flatten()[shuffled].argsort(descending=True, stable=True)]
 
 
 def random_order(size: int, generator: torch.Generator) -> Tensor:

@@ -57,7 +57,7 @@ class InsertionDeletion(Study):
         """One row a joint and kind; a joint without a map or a point to measure from has NaN and a reason."""
         import torch
 
-        from ..functional.insertion_deletion import deletion_images, insertion_images, random_order
+        from ..functional.insertion_deletion import deletion_images, insertion_images, random_order, ranked_order
         from ..functional.paths import LinearPath
         from ..functional.seeding import generator_of
 
@@ -72,14 +72,13 @@ class InsertionDeletion(Study):
         for kind, images in (("deletion", deletion_images), ("insertion", insertion_images)):
             curves: list[Tensor] = []  # of the random orders, all joints: (F, K) each
             if not all(reasons):
-                curves = [
-                    _distances(context, images(image, None, baseline, self.fractions, o), reference) for o in orders
-                ]
+                curves = [_distances(context, images(image, baseline, self.fractions, o), reference) for o in orders]
             for k, reason in enumerate(reasons):
                 about = {**joint_columns(finding, context, k), "kind": kind, "unit": context.unit, "reason": reason}
                 mine, chance = unknown[0], unknown
                 if not reason:
-                    inner = images(image, maps[k], baseline, self.fractions[1:-1])
+                    order = ranked_order(maps[k], orders[0])
+                    inner = images(image, baseline, self.fractions[1:-1], order)
                     ends, chance = curves[0][[0, -1], k], torch.stack([curve[:, k] for curve in curves])
                     mine = torch.cat([ends[:1], _distances(context, inner, reference)[:, k], ends[1:]])
                 rows.append(about | self._numbers(mine, chance))

@@ -116,7 +116,7 @@ class Sanity(Study):
         """The numbers of joint `k` for each of the maps (H, W); all images go through the model together."""
         import torch
 
-        from ..functional.insertion_deletion import area_under, deletion_images, random_order
+        from ..functional.insertion_deletion import area_under, deletion_images, random_order, ranked_order
         from ..functional.paths import LinearPath
         from ..functional.perturbation import blend, error_change, permuted_maps
         from ..functional.seeding import generator_of
@@ -126,8 +126,8 @@ class Sanity(Study):
         fractions = (0.0, *self.fractions)
         identity = (context.seed, finding.sample.sample_id, self.name, k)
         shuffled = random_order(image[0].numel(), generator_of(*identity, "ties"))
-        orders = [_ranked(m, shuffled) for m in maps.values()]
-        deleted = torch.cat([deletion_images(image, None, blurred, fractions, order) for order in orders])
+        orders = [ranked_order(m, shuffled) for m in maps.values()]
+        deleted = torch.cat([deletion_images(image, blurred, fractions, order) for order in orders])
         coords = context.coordinates(deleted)[:, k].double()
         distances = (coords - finding.reference[k].double().cpu()).norm(dim=-1).view(len(maps), len(fractions))
         areas = area_under((-self.alpha * distances).exp(), fractions) / fractions[-1]
@@ -146,9 +146,3 @@ class Sanity(Study):
                 "deletion": float(areas[i]), "change": change, "change_permuted": permuted, "gain": change - permuted
             }  # fmt: skip
         return found
-
-
-def _ranked(values: Tensor, shuffled: Tensor) -> Tensor:
-    """Pixels by falling value, (H W,); equal ones (a map may be 0 in most places) in random order, not row by row."""
-    shuffled = shuffled.to(values.device)
-    return shuffled[values.flatten()[shuffled].argsort(descending=True, stable=True)]

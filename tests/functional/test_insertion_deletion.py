@@ -6,11 +6,18 @@ import pytest
 import torch
 
 from poseig_mm.errors import ShapeError
-from poseig_mm.functional.insertion_deletion import area_under, deletion_images, insertion_images, random_order
+from poseig_mm.functional.insertion_deletion import (
+    area_under,
+    deletion_images,
+    insertion_images,
+    random_order,
+    ranked_order,
+)
 from poseig_mm.functional.seeding import generator_of
 
 MAP = torch.tensor([[0.1, 0.9], [0.4, 0.4]])
 FRACTIONS = (0, 0.25, 0.5, 0.75, 1)
+ORDER = ranked_order(MAP, torch.tensor([3, 2, 1, 0]))  # ties from the end
 
 
 @pytest.fixture
@@ -20,10 +27,10 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
     return image, -image
 
 
-def test_deletion_takes_the_largest_values_first_and_ties_row_by_row(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
-    """Signs of the pixels: 0.9 goes first, then the left one of the two 0.4."""
-    found = deletion_images(pair[0], MAP, pair[1], FRACTIONS)
-    signs = [[1, 1, 1, 1], [1, -1, 1, 1], [1, -1, -1, 1], [1, -1, -1, -1], [-1, -1, -1, -1]]
+def test_deletion_takes_the_largest_values_first_and_ties_as_shuffled(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """Signs of the pixels: 0.9 goes first, then the right one of the two 0.4."""
+    found = deletion_images(*pair, FRACTIONS, ORDER)
+    signs = [[1, 1, 1, 1], [1, -1, 1, 1], [1, -1, 1, -1], [1, -1, -1, -1], [-1, -1, -1, -1]]
     assert found.sign().flatten(2)[:, 0].tolist() == signs
     assert found.sign().flatten(2)[:, 1].tolist() == signs, "channels of a pixel go together"
     assert torch.equal(found.abs(), pair[0].expand_as(found)), "nothing else is in them"
@@ -31,26 +38,18 @@ def test_deletion_takes_the_largest_values_first_and_ties_row_by_row(pair: tuple
 
 def test_insertion_is_deletion_from_the_other_end(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
     """It begins with the baseline, ends with the image, and shows just the pixels that deletion hides."""
-    found = insertion_images(pair[0], MAP, pair[1], FRACTIONS)
+    found = insertion_images(*pair, FRACTIONS, ORDER)
     assert torch.equal(found[0], pair[1])
     assert torch.equal(found[-1], pair[0])
-    assert torch.equal(found, -deletion_images(pair[0], MAP, pair[1], FRACTIONS))
-
-
-def test_an_order_takes_the_place_of_the_map(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
-    """Pixel 3 first, then pixel 0."""
-    found = deletion_images(pair[0], None, pair[1], (0.25, 0.5), torch.tensor([3, 0, 1, 2]))
-    assert found.sign().flatten(2)[:, 0].tolist() == [[1, 1, 1, -1], [-1, 1, 1, -1]]
+    assert torch.equal(found, -deletion_images(*pair, FRACTIONS, ORDER))
 
 
 def test_shapes_that_do_not_fit_are_refused(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
-    """No map and no order, an order of another length, a baseline of another size."""
-    with pytest.raises(ShapeError, match="the map has shape None"):
-        deletion_images(pair[0], None, pair[1], FRACTIONS)
+    """An order of another length, a baseline of another size."""
     with pytest.raises(ShapeError, match="one index a pixel"):
-        deletion_images(pair[0], None, pair[1], FRACTIONS, torch.tensor([0, 1]))
+        deletion_images(*pair, FRACTIONS, torch.tensor([0, 1]))
     with pytest.raises(ShapeError, match="of both"):
-        deletion_images(pair[0], MAP, pair[1][:1], FRACTIONS)
+        deletion_images(pair[0], pair[1][:1], FRACTIONS, ORDER)
 
 
 def test_a_random_order_has_every_pixel_once() -> None:
