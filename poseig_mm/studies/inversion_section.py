@@ -10,13 +10,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..functional.inference import FEWEST, compare_groups, holm, paired_difference
+from ..functional.inference import FEWEST
 from ..functional.inversions import eligible_pairs, inverted_pairs
 from ..functional.shares import share
-from ..functional.statistics import Estimate, bootstrap_mean
 from ..plotting.counts import count_matrix
 from ..plotting.summary import plural
 from ..types import Gallery, Picture, Section, Table
+from .inversion_tables import contrast_table, percent, relation_table
 from .pairs import PAIR_KINDS, by_name, pair_kinds
 from .persons import in_pixels, persons_of
 
@@ -53,12 +53,12 @@ def inversion_section(study: Inversion, store: Store) -> Section:
     counts = _count(study, store, joints)
     blocks: list[Table | Picture | Gallery] = [_kinds_table(counts, study)]
     if len(counts.found):
-        caption = "Inversions: this joint (row) was predicted at that joint (column). White: none; joints without any: left out."
+        caption = "This joint (row) was predicted at that joint (column). White: none; joints without any: left out."
         blocks += [_pairs_table(counts), Picture("inversion-counts", caption, _matrix(counts))]
-        blocks += [_relation_table(study, store, counts)]
+        blocks += [relation_table(study, store, counts.found)]
         rows = store.study(study.name) if study.name in store.studies else pl.DataFrame()
         if len(rows):
-            blocks += [_contrast_table(rows, study)]
+            blocks += [contrast_table(rows, study)]
         blocks += _gallery(store, rows, study)
     return Section(study.name, TITLE, _lead(study, store, counts), tuple(blocks), ORDER)
 
@@ -91,11 +91,11 @@ def _kinds_table(counts: _Counts, study: Inversion) -> Table:
         found = counts.found if kind == "all" else counts.found.filter(pl.col("kind") == kind)
         hits, totals = _totals(counts) if kind == "all" else counts.by_kind[kind]
         rate = share(hits, totals)
-        rows.append((kind, len(found), int(found["swap"].sum()), found["sample_id"].n_unique(), rate.n, _percent(rate)))
+        rows.append((kind, len(found), int(found["swap"].sum()), found["sample_id"].n_unique(), rate.n, percent(rate)))
     caption = (
         f"Inversions by kind: predictions at most {study.epsilon:g} px from another visible joint of the same person and "
         "farther than that from their own. In swaps: the other joint is predicted at this one too. Rate: of eligible "
-        "ordered pairs, both visible [95 % interval, persons resampled; where there is none, Wilson's, as if of independent pairs]."
+        "ordered pairs, both visible [95 % interval, persons resampled; where there is none, Wilson's, of single pairs]."
     )
     return Table(caption, ("kind", "inversions", "in swaps", "persons", "eligible pairs", "rate (%)"), tuple(rows), 2)
 
@@ -103,10 +103,6 @@ def _kinds_table(counts: _Counts, study: Inversion) -> Table:
 def _totals(counts: _Counts) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
     hits, totals = zip(*counts.by_kind.values(), strict=True)
     return sum(hits[1:], hits[0]), sum(totals[1:], totals[0])
-
-
-def _percent(value: Estimate) -> Estimate:
-    return Estimate(value.n, *(100 * v for v in (value.mean, value.std, value.low, value.high)))
 
 
 def _pairs_table(counts: _Counts, most: int = 30) -> Table:
@@ -139,92 +135,6 @@ def _matrix(counts: _Counts) -> Any:
     )  # fmt: skip
 
 
-def _relation_table(study: Inversion, store: Store, counts: _Counts) -> Table:
-    """RI of inverted pairs against that of the same ordered pairs of joints where they are not inverted."""
-    columns = (
-        "kind", "n inverted", "n not", "RI inverted", "RI not inverted", "difference, matched", "Cliff's delta", "p (Holm)",
-    )  # fmt: skip
-    values = _relations(store, counts)
-    tested = []
-    for kind in (*PAIR_KINDS, "all"):
-        rows = values if kind == "all" else values.filter(pl.col("kind") == kind)
-        yes, no = rows.filter("inverted"), rows.filter(~pl.col("inverted"))
-        if study.not_inverted is not None and len(no) > study.not_inverted:
-            no = no.sort("sample_id", "joint", "other").sample(study.not_inverted, seed=study.seed)
-        if not len(yes):
-            continue
-        means = no.group_by("joint", "other").agg(pl.col("ri").mean().alias("usual"))
-        matched = yes.join(means, on=["joint", "other"], how="inner")
-        difference = bootstrap_mean(
-            (matched["ri"] - matched["usual"]).to_numpy(), groups=matched["sample_id"].to_numpy()
-        )
-        tested.append((kind, yes, no, difference, compare_groups(no["ri"].to_numpy(), yes["ri"].to_numpy())))
-    p = dict(zip((t[0] for t in tested if t[0] != "all"), holm([t[4].p for t in tested if t[0] != "all"]), strict=True))
-    table = tuple(
-        (kind, len(yes), len(no), _mean_ri(yes), _mean_ri(no), difference, test.effect, float(p.get(kind, test.p)))
-        for kind, yes, no, difference, test in tested
-    )
-    note = "" if len(values) else " RI was not computed in this run (diagnosis.indices): no comparison."
-    drawn = f", {study.not_inverted} drawn with a seed" if study.not_inverted is not None else ""
-    caption = (
-        "RI(a → b), how much of the map of a lies around b (1 = no preference): where a was predicted at b, and where the "
-        f"same ordered pairs of visible joints were not inverted{drawn}. Matched: each inverted value minus the mean of its "
-        "own pair of joints. Intervals: persons resampled. p: Mann-Whitney U over values as if independent, Holm-corrected "
-        f"over kinds; not tested below {FEWEST} values.{note}"
-    )
-    return Table(caption, columns, table, 2)
-
-
-def _relations(store: Store, counts: _Counts) -> pl.DataFrame:
-    """sample_id, joint, other, kind, inverted, ri for the ordered pairs of joints that are ever inverted."""
-    relations = store.relations().select("sample_id", "joint", "other", "ri").filter(pl.col("ri").is_finite())
-    asked = counts.found.select("joint", "other", "kind").unique()
-    marked = counts.found.select("sample_id", "joint", "other", pl.lit(True).alias("inverted"))
-    return (
-        relations.join(asked, on=["joint", "other"])
-        .join(marked, on=["sample_id", "joint", "other"], how="left")
-        .with_columns(pl.col("inverted").fill_null(False))
-    )
-
-
-def _mean_ri(rows: pl.DataFrame) -> Estimate:
-    return bootstrap_mean(rows["ri"].to_numpy(), groups=rows["sample_id"].to_numpy())
-
-
-def _contrast_table(rows: pl.DataFrame, study: Inversion) -> Table:
-    """Where the contrastive maps have their mass, and which way it pulls."""
-    table = []
-    for kind in (*PAIR_KINDS, "all"):
-        some = rows if kind == "all" else rows.filter(pl.col("kind") == kind)
-        some = some.filter(pl.col("mass_wrong").is_finite())
-        if not len(some):
-            continue
-        person = some["sample_id"].to_numpy()
-        wrong, right = (_preference(some, side) for side in ("wrong", "right"))
-        compared = paired_difference(right, wrong, person)
-        pulls = [
-            _percent(bootstrap_mean(some[f"positive_{side}"].to_numpy(), groups=person)) for side in ("wrong", "right")
-        ]
-        table.append((kind, len(some), bootstrap_mean(wrong, groups=person), bootstrap_mean(right, groups=person),
-                      compared.difference, compared.p, *pulls))  # fmt: skip
-    missing = [f"{n} {reason}" for reason, n in rows.filter(pl.col("reason") != "").group_by("reason").len().rows()]
-    left = f" Without a map: {', '.join(sorted(missing))}." if missing else ""
-    caption = (
-        "The map of why there and not here, T(a|b) minus T(a|a): its mass in the limb of the wrong joint b and in that of the "
-        f"right joint a (within {study.limb_radius:g} px of the bone to the parent; pixels of both go to the nearer joint), "
-        "over the limb's share of the area: 1 = no preference. Difference: wrong minus right. p: Wilcoxon's signed-rank test "
-        f"over persons, not made below {FEWEST} persons. Pulls: share of the limb's mass that speaks for b.{left}"
-    )
-    columns = ("kind", "n", "wrong limb", "right limb", "difference", "p", "pulls, wrong (%)", "pulls, right (%)")
-    return Table(caption, columns, tuple(table), 2)
-
-
-def _preference(rows: pl.DataFrame, side: str) -> NDArray[np.float64]:
-    area = rows[f"area_{side}"].to_numpy()
-    found: NDArray[np.float64] = rows[f"mass_{side}"].to_numpy() / np.where(area > 0, area, np.nan)
-    return found
-
-
 def _gallery(store: Store, rows: pl.DataFrame, study: Inversion) -> list[Gallery]:
     about = {row["picture"]: row for row in rows.to_dicts() if row["picture"]} if len(rows) else {}
     images = tuple((path, _caption(about[path.stem])) for path in store.pictures(study.name) if path.stem in about)
@@ -247,7 +157,7 @@ def _caption(row: dict[str, Any]) -> str:
 
 def _lead(study: Inversion, store: Store, counts: _Counts) -> str:
     hits, totals = _totals(counts)
-    rate, found, persons = _percent(share(hits, totals)), counts.found, len(hits)
+    rate, found, persons = percent(share(hits, totals)), counts.found, len(hits)
     if not rate.n:
         return "No person has two visible joints, so no pair could be inverted."
     if not len(found):
