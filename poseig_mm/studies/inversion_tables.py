@@ -103,7 +103,7 @@ def contrast_table(rows: pl.DataFrame, study: Inversion) -> Table:
     left = f" Without a map: {', '.join(sorted(missing))}." if missing else ""
     caption = (
         "The map of why there and not here, T(a|b) minus T(a|a): its mass in the limb of the wrong joint b and in that of "
-        f"the right joint a (up to {study.limb_radius:g} px from the bone to the parent; shared pixels: the nearer joint's), "
+        f"the right joint a (up to {study.limb_radius:g} px from the bone to the parent; shared pixels: the nearer's), "
         "over the limb's share of the area: 1 = no preference. Difference: wrong minus right. p: Wilcoxon's signed-rank "
         f"test over persons, not made below {FEWEST} persons. Pulls: share of the limb's mass that speaks for b.{left}"
     )

@@ -50,7 +50,8 @@ def record(
         numbers = dict.fromkeys(("residual", "residual_rel", "target_start", "target_end"), 0.1)
         joints.append(
             {
-                **identity, **numbers, "joint": k, "joint_name": joint, "group": groups.group_of[k], "visible": bool(shown[k]),
+                **identity, **numbers, "joint": k, "joint_name": joint, "group": groups.group_of[k],
+                "visible": bool(shown[k]),
                 "gt_x": float(truth[k, 0]) if shown[k] else math.nan, "gt_y": float(truth[k, 1]) if shown[k] else math.nan,
                 "pred_x": float(prediction[k, 0]), "pred_y": float(prediction[k, 1]), "epe": error, "epe_soft": error,
                 "unit": unit, "di": 20.0 + k, "fi": 1.5, "li": 5.0, "reason": "", "map_error": 0.2, "converged": True,
@@ -64,7 +65,8 @@ def record(
             )
     sample = identity | {
         "image_path": "", "n_visible": int(shown.sum()), "mepe": 1.0, "mask_source": "none", "seconds": 1.0,
-        "evaluations": 16, "height": 256, "width": 192, **{f"warp_{r}{c}": float(warp[r][c]) for r in range(2) for c in range(3)},
+        "evaluations": 16, "height": 256, "width": 192,
+        **{f"warp_{r}{c}": float(warp[r][c]) for r in range(2) for c in range(3)},
     }  # fmt: skip
     return SampleRecord(name, sample, joints, relations)
 
@@ -107,7 +109,8 @@ def patches_finding(name: str = "1-1", *, far: float = 1.0, near: float = 0.2) -
     image[:, 14:19, 6:11], image[:, 14:19, 36:41] = near, far
     sample = Sample(
         sample_id=name, image_id=name, instance_id="1", image_path="", image=image,
-        display=np.full((32, 48, 3), 90, np.uint8), keypoints=torch.tensor([HERE, THERE]), visible=torch.ones(2, dtype=torch.bool),
+        display=np.full((32, 48, 3), 90, np.uint8), keypoints=torch.tensor([HERE, THERE]),
+        visible=torch.ones(2, dtype=torch.bool),
         mask=None, mask_source="none", inverse_warp=np.eye(2, 3),
     )  # fmt: skip
     own = path_attribution(two_patches, image[None], sample.keypoints[None].double(), **PATH)
@@ -116,7 +119,8 @@ def patches_finding(name: str = "1-1", *, far: float = 1.0, near: float = 0.2) -
 
 
 PATH: dict[str, Any] = {
-    "path": "linear", "path_settings": {"baseline": "black", "black": 0.0, "white": 1.0}, "quadrature": "midpoint", "nodes": 8,
+    "path": "linear", "path_settings": {"baseline": "black", "black": 0.0, "white": 1.0}, "quadrature": "midpoint",
+    "nodes": 8,
 }  # fmt: skip
 
 
@@ -128,7 +132,9 @@ class PatchesContext:
     def __init__(self, folder: Path) -> None:
         self.folder, self.asked = folder, list[dict[str, Any]]()
 
-    def attribute(self, sample: Sample, *, reference: str, contrast: str, joints: list[str], signed: bool) -> Attribution:
+    def attribute(
+        self, sample: Sample, *, reference: str, contrast: str, joints: list[str], signed: bool
+    ) -> Attribution:
         self.asked.append({"reference": reference, "contrast": contrast, "joints": joints, "signed": signed})
         truth = sample.keypoints[None].double()
         names = TWO.keypoint_names

@@ -46,9 +46,14 @@ def rows(section: Section, start: str) -> dict[str, tuple[Any, ...]]:
 
 
 def test_contrastive_mass_lies_where_it_must(tmp_path: Path) -> None:
-    """Patch THERE moves the joint by 30 x 1 px, patch HERE by -10 x 0.2: 15/16 and 1/16 of the mass, one for, one against."""
+    """Patch THERE moves the joint by 30 x 1 px, HERE by -10 x 0.2: 15/16 and 1/16 of the mass, one for, one against."""
     (row,) = Inversion(limb_radius=4.0).sample_rows(patches_finding(), PatchesContext(tmp_path))
-    assert (row["joint_name"], row["other_name"], row["kind"], row["swap"]) == ("left_wrist", "right_wrist", "symmetric", False)
+    assert (row["joint_name"], row["other_name"], row["kind"], row["swap"]) == (
+        "left_wrist",
+        "right_wrist",
+        "symmetric",
+        False,
+    )
     assert (row["distance_own"], row["distance_other"]) == pytest.approx((28.0, 2.0))
     assert (row["mass_wrong"], row["mass_right"]) == pytest.approx((15 / 16, 1 / 16))
     assert (row["positive_wrong"], row["positive_right"], row["positive"]) == pytest.approx((1.0, 0.0, 15 / 16))
@@ -259,7 +264,7 @@ def test_joints_of_unknown_names_are_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"pairs": "printed"}, "did you mean 'as_printed'"), ({"epsilon": 0}, "epsilon is 0; expected a number of px above 0"),
+        ({"pairs": "printed"}, "did you mean 'as_printed'"), ({"epsilon": 0}, "epsilon is 0; expected a number of px"),
         ({"limb_radius": math.nan}, "limb_radius is nan"), ({"pictures": -1}, "pictures is -1"),
         ({"not_inverted": 0}, "not_inverted 0"),
     ],
