@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -198,6 +199,10 @@ def _lead(
     boxes, without = ((areas["area_source"] == source).sum() for source in ("box", "none"))
     if boxes:
         text += f" {plural(int(boxes), 'person')} without an annotated area: 0.53 of the box."
+    if study.confusable == "any":
+        strict = joint_kinds(replace(study, confusable="symmetric"), store).filter(pl.col("kind").is_not_null())
+        other = ", ".join(f"{_share(strict, kind).mean:.1f} % {kind}" for kind in KINDS[2:])
+        text += f" Were only left-right partners confusable, as published code has it: {other}."
     lost = table.filter(pl.col("visible"))["sample_id"].n_unique() - persons
     if lost:
         text += f" {plural(lost, 'person')} left out, {int(without)} of them without area or box."

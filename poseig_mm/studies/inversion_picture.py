@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["inversion_picture"]
 
 HEIGHT = 320  # px of a panel
+SMOOTHING = 3.0  # input px: signs alternate from pixel to pixel, and the eye cannot add them up
 Floats = NDArray[np.floating[Any]]
 
 
@@ -28,10 +29,12 @@ def inversion_picture(finding: Finding, own: Floats, contrast: Floats, a: int, b
     Args:
         finding: of the person.
         own: (H, W) the run's map of a; NaN where there is none.
-        contrast: (H, W) signed, > 0 pulls to b.
+        contrast: (H, W) signed, > 0 pulls to b; drawn smoothed.
         a, b: the joints.
         groups: their parents.
     """
+    from scipy.ndimage import gaussian_filter
+
     sample = finding.sample
     truth, prediction = sample.keypoints.double().cpu().numpy(), finding.prediction.double().cpu().numpy()
     points = np.where(sample.visible.cpu().numpy()[:, None], truth, np.nan)
@@ -39,11 +42,11 @@ def inversion_picture(finding: Finding, own: Floats, contrast: Floats, a: int, b
     for joint, color in ((a, TRUTH), (b, POSITIVE)):
         for bone in limb_segments(joint, groups.parent_of, points):
             first.line(bone, color, 1.6)
-    panels, titles = [first], ["input"]
+    panels, titles = [first], [f"{groups.keypoint_names[a]} at {groups.keypoint_names[b]}"]
     if np.isfinite(own).all():
         panels.append(Canvas(overlay(sample.display, own), HEIGHT))
         titles.append("its own map")
-    panels.append(Canvas(signed_overlay(sample.display, contrast), HEIGHT))
+    panels.append(Canvas(signed_overlay(sample.display, gaussian_filter(contrast, SMOOTHING)), HEIGHT))
     titles.append("why there, not here")
     for panel in panels:
         panel.line(np.stack([truth[a], prediction[a]]), PREDICTION, 1.2)

@@ -143,7 +143,7 @@ def _gallery(store: Store, rows: pl.DataFrame, study: Inversion) -> list[Gallery
     of = f" {len(images)} of {len(about)}, a random choice." if len(images) < len(about) else ""
     caption = (
         "Blue ring and bone: the joint itself; orange: the joint at whose place it was predicted; cross: the prediction. In "
-        "the last panel orange pixels speak for that place, blue ones for its own." + of
+        "the last panel, smoothed by 3 px, orange speaks for that place, blue for its own." + of
     )
     return [Gallery(caption, images)]
 

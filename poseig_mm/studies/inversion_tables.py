@@ -33,9 +33,7 @@ def relation_table(study: Inversion, store: Store, found: pl.DataFrame) -> Table
         store: with the relations.
         found: sample_id, joint, other, kind: one row an inversion.
     """
-    columns = (
-        "kind", "n inverted", "n not", "RI inverted", "RI not inverted", "difference, matched", "Cliff's delta", "p (Holm)",
-    )  # fmt: skip
+    columns = ("kind", "n", "n not", "RI inverted", "RI not", "matched", "Cliff's delta", "p (Holm)")
     values = _relations(store, found)
     tested = []
     for kind in (*PAIR_KINDS, "all"):
@@ -61,8 +59,8 @@ def relation_table(study: Inversion, store: Store, found: pl.DataFrame) -> Table
     caption = (
         "RI(a → b), how much of the map of a lies around b (1 = no preference): where a was predicted at b, and where the "
         f"same ordered pairs of visible joints were not inverted{drawn}. Matched: each inverted value minus the mean of its "
-        "own pair of joints. Intervals: persons resampled. p: Mann-Whitney U over values as if independent, Holm-corrected "
-        f"over kinds; not tested below {FEWEST} values.{note}"
+        "own pair elsewhere. Intervals: persons resampled. p: Mann-Whitney U over values as if independent, Holm over "
+        f"kinds; not tested below {FEWEST} values.{note}"
     )
     return Table(caption, columns, table, 2)
 
@@ -94,9 +92,7 @@ def contrast_table(rows: pl.DataFrame, study: Inversion) -> Table:
         person = some["sample_id"].to_numpy()
         wrong, right = (_preference(some, side) for side in ("wrong", "right"))
         compared = paired_difference(right, wrong, person)
-        pulls = [
-            percent(bootstrap_mean(some[f"positive_{side}"].to_numpy(), groups=person)) for side in ("wrong", "right")
-        ]
+        pulls = [bootstrap_mean(some[f"positive_{side}"].to_numpy(), groups=person) for side in ("wrong", "right")]
         table.append((kind, len(some), bootstrap_mean(wrong, groups=person), bootstrap_mean(right, groups=person),
                       compared.difference, compared.p, *pulls))  # fmt: skip
     missing = [f"{n} {reason}" for reason, n in rows.filter(pl.col("reason") != "").group_by("reason").len().rows()]
@@ -107,7 +103,7 @@ def contrast_table(rows: pl.DataFrame, study: Inversion) -> Table:
         "over the limb's share of the area: 1 = no preference. Difference: wrong minus right. p: Wilcoxon's signed-rank "
         f"test over persons, not made below {FEWEST} persons. Pulls: share of the limb's mass that speaks for b.{left}"
     )
-    columns = ("kind", "n", "wrong limb", "right limb", "difference", "p", "pulls, wrong (%)", "pulls, right (%)")
+    columns = ("kind", "n", "wrong limb", "right limb", "difference", "p", "pulls, wrong", "pulls, right")
     return Table(caption, columns, tuple(table), 2)
 
 

@@ -215,7 +215,7 @@ def test_contrast_shares_by_hand(tmp_path: Path) -> None:
     section = Inversion().section(store_of(tmp_path, people, "inversion", made))
     n, wrong, right, difference, p, pulls, holds = rows(section, "The map of why")["symmetric"]
     assert (n, wrong.mean, right.mean, difference.mean) == pytest.approx((2, 3.0, 1.5, 1.5))
-    assert (pulls.mean, holds.mean, math.isnan(p)) == (pytest.approx(90), pytest.approx(20), True)
+    assert (pulls.mean, holds.mean, math.isnan(p)) == (pytest.approx(0.9), pytest.approx(0.2), True)
     assert "Without a map: 1 zero_map." in table(section, "The map of why").caption
 
 
