@@ -19,7 +19,7 @@ CoordsFn = Callable[[Tensor], Tensor]
 def check_inputs(
     images: Tensor, keypoints: Tensor, contrast: Tensor | None, joints: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Keypoints like the images, which joints to compute (B, K), and which have a finite reference (B, K)."""
+    """Keypoints like the images, which joints to compute (B, K), and which have finite references (B, K)."""
     if images.ndim != 4:
         raise ShapeError(f"images have shape {tuple(images.shape)}; expected (B, C, H, W)")
     if keypoints.ndim != 3 or len(keypoints) != len(images):
@@ -34,6 +34,8 @@ def check_inputs(
         raise AttributionError("the images hold NaN or infinite values; check the data preprocessor and the files")
     keypoints = keypoints.to(images)
     finite = keypoints.isfinite().all(-1)
+    if contrast is not None:
+        finite = finite & contrast.to(keypoints).isfinite().all(-1)
     return keypoints, finite if joints is None else finite & joints.to(finite.device), finite
 
 
@@ -43,7 +45,7 @@ def make_target(
     """The scalar of each joint: (coords (n, K, D), index of each one's image (n,)) -> (n, K)."""
     function, settings = resolve_likelihood(likelihood), settings or {}
     here = keypoints.nan_to_num()  # joints without a finite keypoint are never asked for
-    there = None if contrast is None else contrast.to(keypoints)
+    there = None if contrast is None else contrast.to(keypoints).nan_to_num()  # NaN times a zero cotangent is NaN
 
     def target(coords: Tensor, index: Tensor) -> Tensor:
         if coords.shape[1:] != here.shape[1:]:

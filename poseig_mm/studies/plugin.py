@@ -16,9 +16,18 @@ __all__ = ["poseig_studies"]
 @hookimpl
 def poseig_studies() -> Sequence[Study]:
     """Every table and figure of the paper, and the tests of the maps themselves."""
+    from .error_kinds import ErrorKinds
     from .insertion_deletion import InsertionDeletion
+    from .inversion import Inversion
     from .perturbation import Perturbation
     from .randomization import Randomization
     from .sanity import Sanity
 
-    return (Sanity(), Perturbation(), InsertionDeletion(), Randomization())
+    return (
+        Sanity(),
+        ErrorKinds(),
+        Inversion(),
+        Perturbation(),
+        InsertionDeletion(),
+        Randomization(),
+    )

@@ -1,0 +1,176 @@
+"""The study of kinds of errors: areas, persons of one image, tables, and what each kind costs in AP."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from planted import COCO, PLACES, PatchesContext, patches_finding, record, store_of
+
+from poseig_mm.errors import ConfigError
+from poseig_mm.functional.error_kinds import KINDS
+from poseig_mm.studies.base import configured
+from poseig_mm.studies.error_kinds import COCO_SIGMAS, ErrorKinds, sigmas_of
+from poseig_mm.types import Picture, Section, Table
+
+AREA = 60.0**2  # s = 60 px: a wrist (sigma 0.062) is near up to 8.8 px, a hip (0.107) up to 15.1 px
+WRIST, OTHER_WRIST, KNEE = 9, 10, 13
+
+
+def area_row(name: str, area: float = AREA, source: str = "annotation") -> dict[str, Any]:
+    return {"sample_id": name, "area": area, "area_source": source, "reason": "" if area > 0 else "no_area"}
+
+
+def moved(**by: tuple[float, float]) -> np.ndarray[Any, Any]:
+    """Every joint at its place, but `joint_<k>` moved by (dx, dy) px."""
+    found = PLACES.copy()
+    for joint, step in by.items():
+        found[int(joint.removeprefix("joint_"))] += step
+    return found
+
+
+def rows(section: Section, start: str) -> dict[str, tuple[Any, ...]]:
+    found = next(b for b in section.blocks if isinstance(b, Table) and b.caption.startswith(start))
+    return {row[0]: row[1:] for row in found.rows}
+
+
+def kinds(study: ErrorKinds, path: Path, people: list[Any], areas: list[dict[str, Any]]) -> dict[tuple[str, int], str]:
+    """Joints that are not good."""
+    table = study.joint_kinds(store_of(path, people, study.name, areas))
+    return {(s, j): k for s, j, k in table.select("sample_id", "joint", "kind").iter_rows() if k != "good"}
+
+
+def test_hand_placed_joints_have_their_kinds(tmp_path: Path) -> None:
+    """A wrist 6 px off jitters, a wrist at the other wrist is inverted, a knee 20 px off is missed."""
+    people = [record("a", PLACES, moved(joint_9=(6, 0), joint_13=(0, 20))), record("b", PLACES, moved(joint_9=(40, 0)))]
+    found = kinds(ErrorKinds(), tmp_path, people, [area_row("a"), area_row("b")])
+    assert found == {("a", WRIST): "jitter", ("a", KNEE): "miss", ("b", WRIST): "inversion"}
+
+
+def test_swaps_are_found_in_the_original_image(tmp_path: Path) -> None:
+    """Two crops of one image: b lies 300 px to the right of a there, and a's crop is halved; another image never counts."""
+    wide = [[2, 0, 0], [0, 2, 0]]  # input px -> original px
+    truth = PLACES / 2
+    prediction = truth.copy()
+    prediction[WRIST, 0] += 150  # 300 px in the original: at the wrist of b
+    people = [
+        record("a", truth, prediction, image="one", warp=wide),
+        record("b", PLACES, PLACES, image="one", warp=[[1, 0, 300], [0, 1, 0]]),
+    ]
+    areas = [area_row("a"), area_row("b")]
+    assert kinds(ErrorKinds(), tmp_path / "same", people, areas) == {("a", WRIST): "swap"}
+    people[1] = record("b", PLACES, PLACES, image="two", warp=[[1, 0, 300], [0, 1, 0]])
+    assert kinds(ErrorKinds(), tmp_path / "other", people, areas) == {("a", WRIST): "miss"}
+
+
+def test_symmetric_confuses_partners_alone(tmp_path: Path) -> None:
+    """A wrist at the hip beside it is an inversion with any joint, a miss with partners; at the other wrist it is both."""
+    people = [record("a", PLACES, moved(joint_9=(80, 0))), record("b", PLACES, moved(joint_9=(40, 0)))]
+    areas = [area_row("a"), area_row("b")]
+    found = {c: kinds(ErrorKinds(confusable=c), tmp_path / c, people, areas) for c in ("any", "symmetric")}
+    assert found["any"] == {("a", WRIST): "inversion", ("b", WRIST): "inversion"}
+    assert found["symmetric"] == {("a", WRIST): "miss", ("b", WRIST): "inversion"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ({"area": 90.0, "bbox": [0, 0, 10, 20]}, (90.0, "annotation", "")),
+        ({"area": None, "bbox": [5, 5, 15, 25]}, (0.53 * 200, "box", "")),
+        ({"area": 0.0, "bbox": [5, 5, 15, 25]}, (0.53 * 200, "box", "")),
+        ({}, (math.nan, "none", "no_area")),
+    ],
+)
+def test_area_is_the_annotations_or_from_the_box(
+    tmp_path: Path, extra: dict[str, Any], expected: tuple[float, str, str]
+) -> None:
+    """0.53 of the box where there is no area; NaN and a reason where there is neither."""
+    finding = patches_finding()
+    finding = replace(finding, sample=replace(finding.sample, extra=extra))
+    (row,) = ErrorKinds().sample_rows(finding, PatchesContext(tmp_path))
+    assert (row["area"], row["area_source"], row["reason"]) == pytest.approx(expected, nan_ok=True)
+
+
+def test_gain_in_ap_by_hand(tmp_path: Path) -> None:
+    """Two joints a person: a has a miss (ks 0) and a good one, OKS 0.5, AP 0.1; b is perfect. Without the miss AP is 1."""
+    shown = [k in (WRIST, KNEE) for k in range(17)]
+    people = [
+        record("a", PLACES, moved(joint_13=(0, 1000)), visible=shown),
+        record("b", PLACES, PLACES, visible=shown),
+    ]
+    store = store_of(tmp_path, people, "error_kinds", [area_row("a"), area_row("b")])
+    section = ErrorKinds().section(store)
+    found = rows(section, "OKS, and AP")
+    assert found["as predicted"][1].mean == pytest.approx((0.1 + 1) / 2)
+    assert {k: v[2].mean for k, v in found.items() if v[2]} == pytest.approx(
+        {
+            "jitter corrected": 0,
+            "inversion corrected": 0,
+            "swap corrected": 0,
+            "miss corrected": 0.45,
+            "all corrected": 0.45,
+        }
+    )
+    assert "AP 0.550; correcting miss alone would gain most, 0.450" in section.lead
+
+
+def test_shares_and_indices_by_hand(tmp_path: Path) -> None:
+    """Of 34 joints one is missed; its DI is its own (20 + k in these persons)."""
+    people = [record("a", PLACES, moved(joint_13=(0, 20))), record("b", PLACES, PLACES)]
+    section = ErrorKinds().section(store_of(tmp_path, people, "error_kinds", [area_row("a"), area_row("b")]))
+    shares = rows(section, "Visible joints by kind")
+    assert {kind: shares[kind][0] for kind in KINDS} == {"good": 33, "jitter": 0, "inversion": 0, "swap": 0, "miss": 1}
+    assert shares["miss"][1].mean == pytest.approx(100 / 34)
+    assert rows(section, "Indices of the joints")["miss"][1].mean == 20 + KNEE
+    branch = rows(section, "Kinds by group")["branch"]
+    assert (branch[0], branch[5].mean) == (8, 12.5)
+
+
+def test_the_figure_has_a_bar_a_joint_that_fills_the_axis(tmp_path: Path) -> None:
+    """Shares of each joint add up to 100 %."""
+    people = [record("a", PLACES, moved(joint_13=(0, 20))), record("b", PLACES, PLACES)]
+    section = ErrorKinds().section(store_of(tmp_path, people, "error_kinds", [area_row("a"), area_row("b")]))
+    (picture,) = (b for b in section.blocks if isinstance(b, Picture))
+    axis = picture.figure.axes[0]  # type: ignore[union-attr]
+    widths: dict[float, float] = {}
+    for bar in axis.patches:
+        widths[bar.get_y()] = widths.get(bar.get_y(), 0.0) + bar.get_width()
+    assert list(widths.values()) == pytest.approx([100.0] * 17)
+
+
+def test_persons_left_out_are_counted(tmp_path: Path) -> None:
+    """No area, or no row at all: left out, and said; a box in the area's place is said too."""
+    people = [record(name, PLACES, PLACES) for name in "abc"]
+    areas = [area_row("a", source="box"), area_row("b", math.nan, "none")]
+    lead = ErrorKinds().section(store_of(tmp_path, people, "error_kinds", areas)).lead
+    assert "Of 17 visible joints of 1 person" in lead
+    assert "1 person without an annotated area: 0.53 of the box." in lead
+    assert "2 persons left out, 1 of them without area or box." in lead
+
+
+def test_other_joints_than_cocos_have_one_sigma(tmp_path: Path) -> None:
+    """It is said; COCO's own are a table."""
+    assert sigmas_of(COCO.keypoint_names, 0.5)[0][:2] == [COCO_SIGMAS["nose"], COCO_SIGMAS["eye"]]
+    assert sigmas_of([*COCO.keypoint_names, "neck"], 0.5) == ([0.5] * 18, False)
+    groups = replace(COCO, keypoint_names=tuple(f"point{i}" for i in range(17)))
+    people = [record("a", PLACES, PLACES, groups=groups)]
+    store = store_of(tmp_path, people, "error_kinds", [area_row("a")], groups=groups)
+    assert "sigma 0.067 stands for all" in ErrorKinds().section(store).lead
+
+
+def test_without_rows_or_pixels_the_section_says_why(tmp_path: Path) -> None:
+    """No area is known; or the joints are in another unit."""
+    assert "No person's area" in ErrorKinds().section(store_of(tmp_path / "a", [record("a", PLACES, PLACES)])).lead
+    store = store_of(tmp_path / "b", [record("a", PLACES, PLACES, unit="mm")])
+    assert "another unit" in ErrorKinds().section(store).lead
+
+
+def test_settings_are_checked() -> None:
+    """What cannot be meant is a ConfigError."""
+    for changes in ({"sigma": 0.0}, {"confusable": "all"}):
+        with pytest.raises(ConfigError, match="error_kinds"):
+            configured(ErrorKinds(), changes)
