@@ -16,4 +16,7 @@ __all__ = ["poseig_studies"]
 @hookimpl
 def poseig_studies() -> Sequence[Study]:
     """Every table and figure of the paper, and the tests of the maps themselves."""
-    return ()
+    from .baselines import Baselines
+    from .output_space import OutputSpace
+
+    return (Baselines(), OutputSpace())

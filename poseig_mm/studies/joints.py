@@ -1,0 +1,49 @@
+"""What every row on a joint begins with, and why there may be nothing to measure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..types import Finding
+    from .base import StudyContext
+
+__all__ = ["joint_columns", "joint_type", "visible_truth", "why_missing"]
+
+
+def joint_columns(finding: Finding, context: StudyContext, joint: int) -> dict[str, Any]:
+    """The columns that say which joint of which person a row is about."""
+    return {
+        "sample_id": finding.sample.sample_id,
+        "joint": joint,
+        "joint_name": context.groups.keypoint_names[joint],
+        "group": context.groups.group_of[joint],
+    }
+
+
+def joint_type(name: str) -> str:
+    """A joint's name without its side.
+
+    >>> joint_type('left_knee'), joint_type('nose')
+    ('knee', 'nose')
+    """
+    return name.removeprefix("left_").removeprefix("right_")
+
+
+def visible_truth(finding: Finding) -> Tensor:
+    """The annotated points (K, D) on the CPU in float64, NaN where a joint is not visible: EPE is the distance from these."""
+    truth = finding.sample.keypoints.double().cpu()
+    return truth.where(finding.sample.visible.cpu()[:, None], truth.new_tensor(float("nan")))
+
+
+def why_missing(finding: Finding, points: Tensor) -> list[str]:
+    """For each joint '' or the reason why nothing can be measured: it has no map, or no point (K, D) to measure from."""
+    reasons = list(finding.attribution.reasons[0])
+    known = finding.attribution.maps[0].flatten(1).isfinite().all(1).tolist()
+    placed = points.isfinite().all(1).tolist()
+    for k, reason in enumerate(reasons):
+        if not reason and not (known[k] and placed[k]):
+            reasons[k] = "no_map" if not known[k] else "not_visible"
+    return reasons
