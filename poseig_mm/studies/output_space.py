@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..errors import ConfigError
 from .base import Study
 from .choice import check_counts, chosen_joints, keep_picture, takes_part
-from .joints import joint_columns
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,10 +96,11 @@ class OutputSpace(Study):
         for target in targets_of(self.factors):
             explain = self._in_coordinates if target.space == "coordinates" else self._in_heatmaps
             maps[target] = explain(target, finding, context, joints)
-        rows = [
-            {**joint_columns(finding, context, k), **row} for target in maps for k, row in
-            zip(joints, _numbers(target, maps[target], finding, context, joints), strict=True)
-        ]  # fmt: skip
+        rows = []
+        for target, found in maps.items():
+            for k, numbers in zip(joints, _numbers(target, found, finding, context, joints), strict=True):
+                about = {"sample_id": sample.sample_id, "joint": k, "joint_name": context.groups.keypoint_names[k]}
+                rows.append({**about, "group": context.groups.group_of[k], **numbers})
         if self.pictures:
             from .output_space_sheet import draw_sheet
 
