@@ -88,7 +88,7 @@ def test_the_guide_is_the_template() -> None:
 
 
 def test_every_study_is_on_its_page() -> None:
-    """Each built-in study has a part of its own in docs/studies.md, with every setting in a table, and a line on its cost."""
+    """Each built-in study has a part of docs/studies.md, with every setting in a table, and a line on its cost."""
     from dataclasses import fields, is_dataclass
 
     from poseig_mm.plugin.manager import PluginHost
