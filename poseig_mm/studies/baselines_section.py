@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from ..functional.inference import FEWEST, bootstrap_of
@@ -71,17 +72,19 @@ def _cell(rows: pl.DataFrame, painting: str, baseline: str) -> pl.DataFrame:
 
 
 def _table(rows: pl.DataFrame, kept: Mapping[Cell, Estimate]) -> Table:
-    found = []
+    found, errors = [], []
     for painting in PAINTINGS:
         for baseline in BASELINES:
             cell = _cell(rows, painting, baseline)
             numbers = (estimate(cell, "share"), kept[painting, baseline], estimate(cell, "di"))
-            found.append((painting, baseline, len(cell), *numbers, estimate(cell, "map_error").mean))
+            found.append((painting, baseline, len(cell), *numbers))
+            errors.append(estimate(cell, "map_error").mean)
     caption = (
-        "Person painted in one colour, maps with each baseline: mean [95 % interval], persons resampled. Share: of the "
-        "map's mass on the person; kept: over the share in the original image, a ratio of means."
+        "n persons painted in one colour, maps with each baseline: mean [95 % interval], persons resampled. Share: of the "
+        "map's mass on the person; kept: over the share in the original image, a ratio of means. Mean map error "
+        f"{np.nanmin(errors):.2f} to {np.nanmax(errors):.2f}."
     )
-    return Table(caption, ("person", "baseline", "persons", "share", "kept", "DI", "map error"), tuple(found))
+    return Table(caption, ("person", "baseline", "n", "share", "kept", "DI"), tuple(found))
 
 
 def _chart(rows: pl.DataFrame, kept: Mapping[Cell, Estimate]) -> Figure:

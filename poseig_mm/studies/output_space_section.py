@@ -81,25 +81,23 @@ def _changes(rows: pl.DataFrame, target: Target, default: Target) -> dict[str, E
 
 def _table(rows: pl.DataFrame, values: Mapping[Target, Estimates]) -> Table:
     found = tuple(
-        (t.space, t.function, "" if math.isnan(t.factor) else f"{t.factor:g}", e["di"].n, *(e[i] for i in INDICES),
+        (t.title, e["di"].n, *(e[i] for i in INDICES),
          e["residual_rel"].mean, e["map_error"].mean)
         for t, e in values.items()
     )  # fmt: skip
-    columns = ("space", "function", "factor", "n", "DI", "FI", "LI", "residual", "map error")
+    columns = ("target", "n", "DI", "FI", "LI", "residual", "map error")
     caption = (
-        "Indices by output space and likelihood factor (per heatmap px): mean [95 % interval], persons resampled; n joints "
-        "with a map. Residual (relative, of completeness) and map error are means."
+        "Indices by target, a likelihood of the coordinates (with its factor per heatmap px) or a scalar of the heatmap: "
+        "mean [95 % interval], persons resampled; n joints with a map. Residual (relative, of completeness) and map error "
+        "are means."
     )
     return Table(caption, columns, found)
 
 
 def _change_table(changes: Mapping[Target, Estimates], default: Target) -> Table:
-    rows = tuple(
-        (t.space, t.function, "" if math.isnan(t.factor) else f"{t.factor:g}", e["di"].n, *(e[i] for i in INDICES))
-        for t, e in changes.items()
-    )
+    rows = tuple((t.title, e["di"].n, *(e[i] for i in INDICES)) for t, e in changes.items())
     caption = f"Mean absolute difference to {default.title}, joint by joint [95 % interval]."
-    return Table(caption, ("space", "function", "factor", "n", "|ΔDI|", "|ΔFI|", "|ΔLI|"), rows)
+    return Table(caption, ("target", "n", "|ΔDI|", "|ΔFI|", "|ΔLI|"), rows)
 
 
 def _chart(values: Mapping[Target, Estimates]) -> Figure:

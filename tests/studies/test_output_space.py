@@ -190,8 +190,8 @@ def test_differences_are_taken_joint_by_joint() -> None:
     assert section is not None
     table = section.blocks[1]
     assert isinstance(table, Table)
-    ((_, _, factor, n, di, fi, li),) = table.rows
-    assert (factor, n, di.mean, fi.mean, fi.n, li.mean) == ("1", 2, 2.0, 0.5, 1, 0.0)
+    ((title, n, di, fi, li),) = table.rows
+    assert (title, n, di.mean, fi.mean, fi.n, li.mean) == ("exp_l2, 1", 2, 2.0, 0.5, 1, 0.0)
     assert "DI 2.00" in section.lead
     assert "2 persons are too few" in section.lead
 
