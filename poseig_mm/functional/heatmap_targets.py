@@ -24,6 +24,7 @@ def heatmap_value(heatmaps: Tensor, points: Tensor) -> Tensor:
     Raises:
         ShapeError: shapes that do not fit.
 
+    >>> import torch
     >>> h = torch.tensor([[[[0.0, 4.0], [0.0, 8.0]]]])
     >>> heatmap_value(h, torch.tensor([[[0.5, 0.0]]])).item(), heatmap_value(h, torch.tensor([[[1.0, 0.25]]])).item()
     (2.0, 5.0)
@@ -50,6 +51,7 @@ def negative_heatmap_mse(heatmaps: Tensor, points: Tensor, sigma: float = 2.0) -
     Raises:
         ShapeError: shapes that do not fit.
 
+    >>> import torch
     >>> negative_heatmap_mse(torch.zeros(1, 1, 1, 2), torch.tensor([[[0.0, 0.0]]]), sigma=1e-3).item()
     -0.5
     """
