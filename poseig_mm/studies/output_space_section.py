@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from ..functional.inference import FEWEST
 from ..functional.statistics import Estimate
 from ..plotting.charts import JointEstimates, dot_plot
-from ..plotting.summary import Measure, estimate, plural
+from ..plotting.summary import Measure, estimate, finite, plural
 from ..types import Gallery, Picture, Section, Table
 from .choice import kept_pictures
 from .output_space import INDICES, Target
@@ -37,7 +38,7 @@ def make_section(store: Store, name: str) -> Section | None:
     rows = store.study(name)
     targets = _targets(rows)
     default = next((t for t in targets if t.factor == PUBLISHED_FACTOR), targets[0])
-    values = {t: {i: estimate(_of(rows, t), i) for i in (*INDICES, "residual_rel", "map_error")} for t in targets}
+    values = {t: {i: estimate(_of(rows, t), i) for i in INDICES} for t in targets}
     changes = {t: _changes(rows, t, default) for t in targets if t != default}
     blocks: list[Table | Picture | Gallery] = [
         _table(rows, values),
@@ -82,16 +83,22 @@ def _changes(rows: pl.DataFrame, target: Target, default: Target) -> dict[str, E
 def _table(rows: pl.DataFrame, values: Mapping[Target, Estimates]) -> Table:
     found = tuple(
         (t.title, e["di"].n, *(e[i] for i in INDICES),
-         e["residual_rel"].mean, e["map_error"].mean)
+         _median(_of(rows, t), "residual_rel"), _median(_of(rows, t), "map_error"))
         for t, e in values.items()
     )  # fmt: skip
     columns = ("target", "n", "DI", "FI", "LI", "residual", "map error")
     caption = (
         "Indices by target, a likelihood of the coordinates (with its factor per heatmap px) or a scalar of the heatmap: "
         "mean [95 % interval], persons resampled; n joints with a map. Residual (relative, of completeness) and map error "
-        "are means."
+        "are medians."
     )
     return Table(caption, columns, found)
+
+
+def _median(rows: pl.DataFrame, column: str) -> float:
+    """Of the finite values: a target that hardly changes along the path has a relative residual without bound."""
+    known = finite(rows[column])
+    return float(np.median(known)) if known.size else math.nan
 
 
 def _change_table(changes: Mapping[Target, Estimates], default: Target) -> Table:
