@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,15 @@ from .batch import index_inputs
 from .errors import ConfigError, did_you_mean
 from .functional.fast_backward import FastBackward
 from .indices.base import Index, compute_indices
-from .settings import AttributionSettings
+from .settings import AttributionSettings, Settings
 from .store.atomic import make_dir
-from .target import Target
+from .target import Target, check_quadrature
 from .types import Attribution, JointGroups, Sample
 
 __all__ = ["Experiment"]
+
+# Settings that the model was made ready with, or that concern more than a map: a change of them would be ignored.
+_OF_THE_RUN = frozenset({"preset", "beta", "dtype", "backward_dtype", "locality", "residual_threshold"})
 
 
 class Experiment:
@@ -56,7 +58,7 @@ class Experiment:
     ) -> None:
         self.adapter, self.groups, self.unit, self.seed = adapter, groups, adapter.unit, settings.seed
         self._settings, self._acceleration, self._methods, self._indices = settings, acceleration, methods, indices
-        self._make_target, self._targets = target, dict[str, tuple[AttributionSettings, Target]]()
+        self._make_target = target
         self._pictures, self._device, self._dtype = pictures, device, dtype
 
     def predict(self, images: Tensor) -> Tensor:
@@ -84,7 +86,8 @@ class Experiment:
             # it keeps converted weights, so a changed model needs a new one
             backward = None if backward is None or settings.compute == "exact" else FastBackward()
         method = self._methods[settings.method]
-        return method(adapter, pixels, target.reference(truth, prediction), **arguments, backward=backward)
+        with torch.enable_grad():  # also where the study is inside a `no_grad` of its own
+            return method(adapter, pixels, target.reference(truth, prediction), **arguments, backward=backward)
 
     def indices(self, sample: Sample, attribution: Attribution) -> Mapping[str, Tensor]:
         """name -> (K,), or (K, K) for a relation; an index that raises is NaN."""
@@ -111,17 +114,23 @@ class Experiment:
         return [part.to(self._device, self._dtype) for part in images.split(size)]
 
     def _changed(self, changes: Mapping[str, Any]) -> tuple[AttributionSettings, Target]:
-        """Settings and target with some settings changed, made once for each set of changes."""
-        key = repr(sorted(changes.items()))
-        if key not in self._targets:
-            known = list(vars(self._settings))
-            for name in changes:
-                if name not in known:
-                    raise ConfigError(f"diagnosis.attribution.{name} is unknown; {did_you_mean(name, known)}")
-            settings = replace(self._settings, **changes)
-            if settings.method not in self._methods:
-                raise ConfigError(
-                    f"there is no attribution method {settings.method!r}; {did_you_mean(settings.method, self._methods)}"
-                )
-            self._targets[key] = (settings, self._make_target(settings))
-        return self._targets[key]
+        """Settings and target with some settings changed, checked as the config's are."""
+        if fixed := sorted(changes.keys() & _OF_THE_RUN):
+            raise ConfigError(f"diagnosis.attribution.{fixed[0]} is the run's and cannot be changed for one map")
+        given = vars(self._settings)
+        dropped: dict[str, Any] = {"preset": None}  # it has been filled in; settings of what is replaced go with it
+        if changes.get("path", given["path"]) != given["path"]:
+            dropped["path_settings"] = {}
+        if changes.get("likelihood", given["likelihood"]) != given["likelihood"]:
+            dropped |= {"likelihood_settings": {}, "alpha_per_heatmap_px": None}
+        if "likelihood_settings" in changes:
+            dropped["alpha_per_heatmap_px"] = None
+        if changes.get("alpha_per_heatmap_px") is not None:
+            dropped["likelihood_settings"] = {}
+        settings = Settings.parse({"attribution": {**given, **dropped, **changes}}).attribution
+        if settings.method not in self._methods:
+            raise ConfigError(
+                f"there is no attribution method {settings.method!r}; {did_you_mean(settings.method, self._methods)}"
+            )
+        check_quadrature(settings)
+        return settings, self._make_target(settings)

@@ -85,3 +85,18 @@ def test_the_guide_is_the_template() -> None:
     lines = [line.split("  #")[0].strip() for line in body.splitlines() if line.strip()]
     assert len(lines) == 5
     assert [line for line in lines if line not in template] == []
+
+
+def test_every_study_is_on_its_page() -> None:
+    """Each built-in study has a part of docs/studies.md, with every setting in a table, and a line on its cost."""
+    from dataclasses import fields, is_dataclass
+
+    from poseig_mm.plugin.manager import PluginHost
+
+    page = (ROOT / "docs" / "studies.md").read_text()
+    parts = dict(re.findall(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    for name, study in PluginHost(entry_points=False).catalog.studies.items():
+        assert name in parts, f"docs/studies.md has no '## `{name}`'"
+        assert f"\n| `{name}` |" in page, f"the first table of docs/studies.md has no line on {name}"
+        settings = [f.name for f in fields(study)] if is_dataclass(study) else []
+        assert [s for s in settings if f"\n| `{s}` |" not in parts[name]] == []

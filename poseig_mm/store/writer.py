@@ -191,7 +191,9 @@ class StoreWriter:
         if _STUDY.fullmatch(name) is None:
             raise StoreError(f"study name {name!r}: expected letters, digits, '_', '-' or '.', beginning with a letter")
         if not replace_all:
-            self._study_rows.setdefault(name, []).extend(rows.to_dicts() if isinstance(rows, pl.DataFrame) else rows)
+            kept = [*self._study_rows.get(name, ()), *(rows.to_dicts() if isinstance(rows, pl.DataFrame) else rows)]
+            study_frame(name, kept)  # what makes no table is refused here, not when the batch is written
+            self._study_rows[name] = kept
             return
         path = self.path / "studies" / name / f"{whole_stem(self.rank)}.parquet"
         if len(rows) == 0:

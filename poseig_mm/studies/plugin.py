@@ -16,9 +16,11 @@ __all__ = ["poseig_studies"]
 @hookimpl
 def poseig_studies() -> Sequence[Study]:
     """Every table and figure of the paper, and the tests of the maps themselves."""
+    from .baselines import Baselines
     from .error_kinds import ErrorKinds
     from .insertion_deletion import InsertionDeletion
     from .inversion import Inversion
+    from .output_space import OutputSpace
     from .perturbation import Perturbation
     from .randomization import Randomization
     from .sanity import Sanity
@@ -30,4 +32,6 @@ def poseig_studies() -> Sequence[Study]:
         Perturbation(),
         InsertionDeletion(),
         Randomization(),
+        Baselines(),
+        OutputSpace(),
     )
