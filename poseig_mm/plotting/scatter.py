@@ -48,7 +48,7 @@ def index_against_error(joints: pl.DataFrame, measures: Sequence[Measure], group
                 for name, (color, marker) in styles.items():
                     mine = part[group[part] == name]
                     axis.scatter(
-                        values[mine], error[mine], size, color, marker, alpha=alpha, linewidths=0,
+                        values[mine], error[mine], size, color, marker=marker, alpha=alpha, linewidths=0,
                         rasterized=len(error) > MOST_VECTORS,
                     )  # fmt: skip
             if not known.any():

@@ -124,7 +124,10 @@ class LinkedScatter {
       shapes: measure.neutral === null ? [] : [line],
     };
     const plot = this.part("plot");
-    const options = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+    const options = {
+      displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+      showSendToCloud: false, plotlyServerURL: "", // nobody's numbers leave the page
+    };
     window.Plotly.react(plot, traces, layout, options);
     if (!this.listening) {
       plot.on("plotly_click", (event) => { if (event.points[0].customdata !== undefined) this.open(event.points[0].customdata); });
