@@ -56,8 +56,10 @@ def index_against_error(joints: pl.DataFrame, measures: Sequence[Measure], group
                 axis.set_xticks([])
             if measure.neutral is not None:
                 axis.axvline(measure.neutral, color="#444", lw=0.8, ls=(0, (4, 3)), zorder=1)
+            highest = float(error.max())
             axis.set_yscale("symlog", linthresh=1, linscale=0.5)
-            axis.set_ylim(0, 1.25 * float(error.max()))
+            axis.set_ylim(0, 1.25 * highest)
+            axis.set_yticks([tick for tick in (0, 1, 3, 10, 30, 100, 300, 1000, 3000) if tick <= 1.25 * highest])
             axis.yaxis.set_major_formatter("{x:g}")
             axis.set_xlabel(measure.label)
         for axis in axes[::columns]:
