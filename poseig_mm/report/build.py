@@ -137,8 +137,8 @@ def _write_page(store: Store, shown: Sequence[RenderedSection], out: Path) -> Pa
         lstrip_blocks=True,
     )
     title, facts = _heading(store)
-    scripts = dict.fromkeys(script for section in shown for block in section.blocks for script in block.scripts)
-    scripts = [*scripts, "assets/report.js"]
+    needed = dict.fromkeys(script for section in shown for block in section.blocks for script in block.scripts)
+    scripts = [*needed, "assets/report.js"]  # what several blocks need is loaded once
     html = environment.get_template("page.html.j2").render(title=title, facts=facts, sections=shown, scripts=scripts)
     index = out / "index.html"
     temporary = out / ".index.html.tmp"
