@@ -1,14 +1,16 @@
-"""What the built-in sections need beyond `Section` and `Table`: cards, boxes, and sections that failed in part."""
+"""What the built-in sections need beyond `types`: cards, boxes, a linked scatter, and sections that failed in part."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from ..types import Failure, Section, Table
+from ..types import Failure, Picture, Section, Table
 
-__all__ = ["Cards", "GuardedSection", "Notices", "attempt", "failure_of"]
+__all__ = ["Cards", "GuardedSection", "LinkedScatter", "Notices", "SamplePictures", "attempt", "failure_of"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,27 @@ class Cards(Table):
 @dataclass(frozen=True)
 class Notices(Table):
     """A table of remarks, shown as boxes.  Columns: level ('warning' | 'note'), text."""
+
+
+@dataclass(frozen=True)
+class SamplePictures:
+    """Image files of one sample, which a click on one of its points opens."""
+
+    whole: Path  # all of its joints
+    joints: Mapping[int, Path] = field(default_factory=dict)  # joint -> a picture of that joint alone
+    cells: Mapping[int, tuple[float, float, float, float]] = field(default_factory=dict)
+    """joint -> where it stands in `whole`: left, top, width, height as shares of it"""
+
+
+@dataclass(frozen=True)
+class LinkedScatter(Picture):
+    """A picture that becomes an interactive scatter where scripts run; printed, it is the picture.
+
+    `points` is what `static/scatter.js` draws (see `scatter.payload`); it is written to a file beside the page.
+    """
+
+    points: Mapping[str, Any] = field(default_factory=dict)
+    samples: Mapping[str, SamplePictures] = field(default_factory=dict)  # sample id -> its pictures
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,9 @@ def _prepare(out: Path) -> None:
     for name in ("tables", "figures", "pictures"):
         shutil.rmtree(assets / name, ignore_errors=True)
         (assets / name).mkdir(parents=True, exist_ok=True)
-    for name in ("report.css", "report.js"):
+    for path in assets.glob("*.js"):
+        path.unlink()
+    for name in ("report.css", "report.js", "scatter.js"):
         (assets / name).write_bytes(files("poseig_mm.report").joinpath("static", name).read_bytes())
 
 
@@ -135,7 +137,9 @@ def _write_page(store: Store, shown: Sequence[RenderedSection], out: Path) -> Pa
         lstrip_blocks=True,
     )
     title, facts = _heading(store)
-    html = environment.get_template("page.html.j2").render(title=title, facts=facts, sections=shown)
+    needed = dict.fromkeys(script for section in shown for block in section.blocks for script in block.scripts)
+    scripts = [*needed, "assets/report.js"]  # what several blocks need is loaded once
+    html = environment.get_template("page.html.j2").render(title=title, facts=facts, sections=shown, scripts=scripts)
     index = out / "index.html"
     temporary = out / ".index.html.tmp"
     temporary.write_text(html, encoding="utf-8", errors="backslashreplace")

@@ -3,46 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from PIL import Image
 
-from ..plotting import drawing
-from ..plotting.drawing import Canvas
-from ..plotting.summary import Measure, measures, plural
-from ..types import Failure, Gallery
+from ..plotting.summary import measures, plural
 from .blocks import GuardedSection, failure_of
-from .tables import NOTHING, show
+from .person import Notes, Person
 
 if TYPE_CHECKING:
     from ..store import Store
 
 __all__ = ["choose", "gallery_section"]
 
-STRIP_HEIGHT, TILE_HEIGHT, MOST_TILES = 360, 300, 40  # px, px, joints of a person
 LEGEND = (
     "Ring: annotated joint, cross: prediction, line between them: the error. Maps glow where a change of the pixel moves "
     "the joint's score; the density of a map is drawn with the areas that hold 50 % and 80 % of it."
 )
-NO_BREAK = "\u00a0"  # a space at which no line breaks
-Floats = NDArray[np.float64]
-
-
-@dataclass
-class _Notes:
-    """What could not be drawn, and of whom."""
-
-    failures: list[Failure] = field(default_factory=list)
-    remarks: dict[str, int] = field(default_factory=dict)  # remark -> how many persons
-
-    def say(self, remark: str) -> None:
-        self.remarks[remark] = self.remarks.get(remark, 0) + 1
 
 
 def gallery_section(store: Store, limit: int = 12) -> GuardedSection:
@@ -54,7 +31,7 @@ def gallery_section(store: Store, limit: int = 12) -> GuardedSection:
     chosen = choose(samples, limit)
     if not chosen:
         return GuardedSection("gallery", "Gallery", "There is no person to show.", order=200)
-    joints, notes = store.joints(), _Notes()
+    joints, notes = store.joints(), Notes()
     found = measures(store, joints)
     folder = store.path / "report" / "assets" / "gallery"
     shutil.rmtree(folder, ignore_errors=True)
@@ -62,7 +39,7 @@ def gallery_section(store: Store, limit: int = 12) -> GuardedSection:
     blocks = []
     for i, (kind, row) in enumerate(chosen):
         try:
-            person = _Person(store, row, joints.filter(pl.col("sample_id") == row["sample_id"]), found, notes)
+            person = Person(store, row, joints.filter(pl.col("sample_id") == row["sample_id"]), found, notes)
             blocks.append(person.gallery(folder, f"{i:03d}", kind))
         except Exception as error:
             notes.failures.append(failure_of(error, "report.gallery", str(row["sample_id"])))
@@ -95,147 +72,3 @@ def _lead(shown: int, persons: int) -> str:
     if shown >= persons:
         return f"{plural(shown, 'person')}, from the largest error to the smallest."
     return f"{plural(shown, 'person')} of {persons}: the worst, the middle and the best by mean end-point error."
-
-
-class _Person:
-    """One sample's pictures."""
-
-    def __init__(
-        self, store: Store, row: Mapping[str, Any], joints: pl.DataFrame, found: Sequence[Measure], notes: _Notes
-    ) -> None:
-        self.row, self.notes, self.measures = row, notes, found
-        self.joints = joints.sort("joint").to_dicts()
-        self.size = int(row["height"]), int(row["width"])
-        groups = store.groups
-        self.bones = groups.skeleton if groups is not None else ()
-        display, maps = store.display(row["sample_id"]), store.map(row["sample_id"])
-        if display is None:
-            notes.say("The input was not kept; it is shown grey")
-            display = np.full((*self.size, 3), 128, np.uint8)
-        if maps is None:
-            notes.say("No maps were kept; only the joints are drawn")
-        self.display = display
-        self.maps = None if maps is None else np.stack([drawing.to_input_size(m, self.size) for m in maps])
-        in_pixels = all(j["unit"] == "px" for j in self.joints)
-        if not in_pixels:
-            notes.say("Joints in other units than pixels are not drawn")
-        self.truth, self.prediction = (self._points(kind, in_pixels) for kind in ("gt", "pred"))
-        self.visible = np.array([bool(j["visible"]) for j in self.joints])
-        self.warp = np.array([[row[f"warp_{i}{j}"] for j in range(3)] for i in range(2)], np.float64)
-
-    def _points(self, kind: str, in_pixels: bool) -> Floats:
-        points = np.array([[j[f"{kind}_x"], j[f"{kind}_y"]] for j in self.joints], np.float64)
-        return points if in_pixels else np.full_like(points, np.nan)
-
-    def gallery(self, folder: Path, stem: str, kind: str) -> Gallery:
-        """The strip and the tiles, written to `folder`."""
-        unit = self.joints[0]["unit"]
-        error = f"MEPE {show(float(self.row['mepe']), 1).text} {unit}"
-        title = f"{kind}: {self.row['sample_id']}, {error}, {plural(int(self.row['n_visible']), 'visible joint')}"
-        strip = folder / f"{stem}-strip.jpg"
-        _save(self._strip(), strip)
-        images = [(strip, f"{self.row['sample_id']}: {error}")]
-        for k in self._tiles():
-            path = folder / f"{stem}-joint-{k:03d}.jpg"
-            _save(self._tile(k), path)
-            images.append((path, self._caption(k)))
-        return Gallery(title, tuple(images))
-
-    def _tiles(self) -> list[int]:
-        """Joints that have a map; those of largest error where there are too many."""
-        if self.maps is None:
-            return []
-        drawn = [k for k, m in enumerate(self.maps) if np.isfinite(m).all() and m.max() > 0]
-        if len(drawn) <= MOST_TILES:
-            return drawn
-        self.notes.say(f"The {MOST_TILES} joints of largest error are shown")
-        return sorted(sorted(drawn, key=lambda k: -np.nan_to_num(self.joints[k]["epe"], nan=-1.0))[:MOST_TILES])
-
-    def _caption(self, k: int) -> str:
-        joint = self.joints[k]
-        numbers = []
-        for m in self.measures:
-            text = show(float(joint[m.name]), 1 if m.name in ("epe", "di") else 2).text
-            unit = m.unit if text != NOTHING else ""
-            numbers.append(" ".join(filter(None, (m.title, text, unit))).replace(" ", NO_BREAK))
-        return f"{joint['joint_name']} · {' · '.join(numbers)}"
-
-    def _tile(self, k: int) -> Image.Image:
-        """Joint k: its map on the input, and the map's density."""
-        assert self.maps is not None
-        values = self.maps[k].astype(np.float64)
-        panels = [Canvas(drawing.overlay(self.display, values), TILE_HEIGHT)]
-        blurred = drawing.density(values)
-        if blurred is not None:
-            panels.append(Canvas(drawing.overlay(self.display, blurred, smooth=True), TILE_HEIGHT))
-            panels[-1].contours(blurred)
-        for panel in panels:
-            self._mark(panel, [k], self.truth, self.prediction)
-        return drawing.row_of_panels([p.finish() for p in panels], gap=4)
-
-    def _strip(self) -> Image.Image:
-        """The input with its joints; all maps together; their density; the same on the original image."""
-        everything = np.flatnonzero(self.visible).tolist()
-        first = Canvas(self.display, STRIP_HEIGHT)
-        self._skeleton(first, self.truth, self.prediction)
-        self._mark(first, everything, self.truth, self.prediction)
-        panels, titles = [first.finish()], ["input"]
-        total = None if self.maps is None else drawing.sum_of_maps(self.maps.astype(np.float64))
-        if total is not None:
-            panels.append(Canvas(drawing.overlay(self.display, total), STRIP_HEIGHT).finish())
-            titles.append("maps of all joints, summed")
-            blurred = drawing.density(total)
-            if blurred is not None:
-                smooth = Canvas(drawing.overlay(self.display, blurred, smooth=True), STRIP_HEIGHT)
-                smooth.contours(blurred)
-                panels.append(smooth.finish())
-                titles.append("their density")
-        original = self._original(total, everything)
-        if original is not None:
-            panels.append(original)
-            titles.append("original image")
-        return drawing.row_of_panels(panels, titles)
-
-    def _original(self, total: Floats | None, everything: list[int]) -> Image.Image | None:
-        """Maps and joints on the part of the original image around the person; None (and a remark) without the file."""
-        try:
-            image, scale = drawing.read_original(str(self.row["image_path"]))
-        except (OSError, ValueError, Image.DecompressionBombError):
-            self.notes.say("The original image is gone or cannot be read")
-            return None
-        # original px -> px of the smaller copy, whose pixel centres are at integers too
-        warp = self.warp * scale + np.array([[0, 0, 0.5 * scale - 0.5]] * 2)
-        height, width = self.size
-        corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]])
-        outline = drawing.to_original(corners, warp)
-        left, top, right, bottom = drawing.view_box(outline, (image.shape[0], image.shape[1]))
-        shift = np.array([left, top], np.float64)
-        warp[:, 2] -= shift
-        part = image[top:bottom, left:right]
-        if total is not None:
-            part = drawing.overlay(part, drawing.map_to_original(total, warp, (part.shape[0], part.shape[1])))
-        canvas = Canvas(part, STRIP_HEIGHT)
-        canvas.line(np.vstack([outline, outline[:1]]) - shift, (255, 255, 255), 1.0, halo=False)
-        truth, prediction = (drawing.to_original(p, warp) for p in (self.truth, self.prediction))
-        self._mark(canvas, everything, truth, prediction, size=0.8)
-        return canvas.finish()
-
-    def _skeleton(self, canvas: Canvas, truth: Floats, prediction: Floats) -> None:
-        """Bones between visible joints: annotated in blue, predicted in white."""
-        for a, b in self.bones:
-            if self.visible[a] and self.visible[b]:
-                canvas.line(prediction[[a, b]], drawing.PREDICTION, 1.0, halo=False)
-                canvas.line(truth[[a, b]], drawing.TRUTH, 1.4, halo=False)
-
-    def _mark(
-        self, canvas: Canvas, joints: Sequence[int], truth: Floats, prediction: Floats, size: float = 1.0
-    ) -> None:
-        for k in joints:
-            canvas.line(np.stack([truth[k], prediction[k]]), drawing.PREDICTION, 1.2)
-        for k in joints:
-            canvas.circle(truth[k], 6.0 * size)
-            canvas.cross(prediction[k], 5.5 * size)
-
-
-def _save(image: Image.Image, path: Path) -> None:
-    image.save(path, quality=84, optimize=True, subsampling=0)

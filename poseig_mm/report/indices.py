@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..functional.statistics import Estimate
     from ..store import Store
 
-__all__ = ["indices_section", "relation_means"]
+__all__ = ["group_names", "indices_section", "relation_means"]
 
 MOST_JOINTS = 40  # lines of the dot plot
 GROUP_ORDER = ("trunk", "branch", "leaf", "wrist", "MCP", "PIP", "DIP", "TIP")  # from the root outwards
@@ -30,7 +30,7 @@ def indices_section(store: Store) -> Section:
     if not len(visible):
         return Section("indices", "Indices", "No joint was diagnosed, so there are no indices.", order=100)
     found = measures(store, joints)
-    groups = _group_names(store, visible)
+    groups = group_names(store, visible)
     order = joint_order(visible, groups)
     by_joint = {j: _estimates(visible.filter(pl.col("joint") == j), found) for j, _, _ in order}
     by_group = {g: _estimates(visible.filter(pl.col("group") == g), found) for g in groups}
@@ -80,7 +80,8 @@ def relation_means(store: Store, order: list[tuple[int, str, str]]) -> tuple[lis
     return [name for _, name, _ in order], matrix
 
 
-def _group_names(store: Store, visible: pl.DataFrame) -> list[str]:
+def group_names(store: Store, visible: pl.DataFrame) -> list[str]:
+    """The groups that the rows have, from the root outwards."""
     laid_down = store.groups.group_names if store.groups is not None else ()
     present = [g for g in visible["group"].unique(maintain_order=True) if g]
     known = [*GROUP_ORDER, *(g for g in laid_down if g not in GROUP_ORDER)]

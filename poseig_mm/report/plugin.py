@@ -16,19 +16,22 @@ __all__ = ["poseig_report_sections"]
 
 @hookimpl
 def poseig_report_sections(store: Store, config: Any) -> Sequence[Section]:
-    """Overview, indices, gallery, failures and provenance; each guarded, so that one that fails leaves the others."""
+    """Overview, indices, scatter, gallery, failures and provenance; each guarded: one that fails leaves the others."""
     from .blocks import attempt
     from .failures import failures_section
     from .gallery import gallery_section
     from .indices import indices_section
     from .overview import overview_section
     from .provenance import provenance_section
+    from .scatter import scatter_section
 
     limit = _gallery_limit(store, config)
     return (
         attempt("overview", "Overview", 0, lambda: overview_section(store)),
         attempt("indices", "Indices", 100, lambda: indices_section(store)),
         attempt("gallery", "Gallery", 200, lambda: gallery_section(store, limit)),
+        # after the gallery, whose pictures it links to
+        attempt("scatter", "Index against error", 150, lambda: scatter_section(store, limit)),
         attempt("failures", "Failures", 900, lambda: failures_section(store)),
         attempt("provenance", "Provenance", 950, lambda: provenance_section(store)),
     )

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from ..plotting.figures import save_figure
 from ..types import Failure, Gallery, Picture, Section, Table
-from .blocks import Cards, Notices, failure_of
+from .blocks import Cards, LinkedScatter, Notices, SamplePictures, failure_of
 from .tables import Cell, csv_text, latex_text, shown_cells
 
-__all__ = ["Places", "RenderedBlock", "RenderedSection", "Shown", "render_section", "slug"]
+__all__ = ["Places", "RenderedBlock", "RenderedSection", "Shown", "plotly_script", "render_section", "slug"]
 
 MOST_ROWS = 300  # of a table on the page; the CSV has them all
 WIDE = 1.7  # pictures with a larger aspect ratio take a line of their own
@@ -42,13 +44,15 @@ class Shown:
 class RenderedBlock:
     """What the template of `kind` needs."""
 
-    kind: str  # 'table' | 'cards' | 'notices' | 'picture' | 'gallery' | 'broken'
+    kind: str  # 'table' | 'cards' | 'notices' | 'picture' | 'scatter' | 'gallery' | 'broken'
     caption: str = ""
     columns: tuple[tuple[str, bool], ...] = ()  # (name, numeric)
     rows: Sequence[Sequence[Cell]] = ()
     hidden_rows: int = 0
     links: tuple[tuple[str, str], ...] = ()  # (text, url)
     images: tuple[Shown, ...] = ()
+    id: str = ""  # of a scatter, by which its script finds its points
+    scripts: tuple[str, ...] = ()  # addresses of what the page must load for it, in this order
 
     @property
     def facts(self) -> bool:
@@ -74,6 +78,7 @@ class Places:
     out: Path  # of index.html
     figures: Path  # of PNG and PDF
     _taken: set[str] = field(default_factory=set)
+    _copies: dict[Path, Path] = field(default_factory=dict)  # a picture that lies elsewhere -> its copy
 
     def name(self, *parts: str) -> str:
         """A file stem or anchor made of `parts` that nobody else has, also where file names ignore case."""
@@ -83,6 +88,16 @@ class Places:
             candidate, n = f"{stem}-{n}", n + 1
         self._taken.add(candidate.lower())
         return candidate
+
+    def bring(self, path: Path, stem: str) -> Path:
+        """`path` itself where it lies among the page's assets, else its one copy there."""
+        assets = (self.out / "assets").resolve()
+        if assets in path.resolve().parents:
+            return path
+        if path not in self._copies:
+            self._copies[path] = assets / "pictures" / f"{stem}{path.suffix.lower()}"
+            shutil.copyfile(path, self._copies[path])
+        return self._copies[path]
 
     def url(self, path: Path) -> str:
         """Relative address of a file, for the page."""
@@ -125,6 +140,8 @@ def render_section(section: Section, places: Places) -> RenderedSection:
 def _render(block: Any, anchor: str, places: Places, failures: list[Failure], section: str) -> RenderedBlock:
     if isinstance(block, Table):
         return _table(block, anchor, places)
+    if isinstance(block, LinkedScatter):
+        return _scatter(block, anchor, places)
     if isinstance(block, Picture):
         return _picture(block, anchor, places)
     if isinstance(block, Gallery):
@@ -160,6 +177,41 @@ def _picture(picture: Picture, anchor: str, places: Places) -> RenderedBlock:
     return RenderedBlock("picture", picture.caption, links=links, images=(shown,))
 
 
+def _scatter(scatter: LinkedScatter, anchor: str, places: Places) -> RenderedBlock:
+    """The picture, the points in a file of their own (a page opened from disk may not fetch), and what draws them."""
+    still, assets = _picture(scatter, anchor, places), places.out / "assets"
+    name = places.name(anchor, "points")
+    pictures = {key: _addresses(of, places) for key, of in scatter.samples.items()}
+    data = json.dumps({**scatter.points, "pictures": pictures}, separators=(",", ":"), allow_nan=False)
+    (assets / f"{name}.js").write_text(f"(window.poseigPoints ??= {{}})[{json.dumps(name)}] = {data};\n")
+    shutil.copyfile(plotly_script(), assets / "plotly.min.js")
+    scripts = tuple(f"assets/{file}" for file in ("plotly.min.js", f"{name}.js", "scatter.js"))
+    return replace(still, kind="scatter", id=name, scripts=scripts)
+
+
+def _addresses(of: SamplePictures, places: Places) -> dict[str, Any]:
+    """The same with addresses in place of paths, as JSON has it."""
+
+    def url(path: Path) -> str:
+        return places.url(places.bring(path, places.name(path.stem)))
+
+    return {"whole": url(of.whole), "joints": {k: url(p) for k, p in of.joints.items()}, "cells": dict(of.cells)}
+
+
+def plotly_script() -> Path:
+    """plotly.js as plotly's Python wheel brings it; nothing is imported.
+
+    Raises:
+        FileNotFoundError: plotly is not installed.
+    """
+    spec = find_spec("plotly")
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        path = Path(folder) / "package_data" / "plotly.min.js"
+        if path.is_file():
+            return path
+    raise FileNotFoundError("plotly.js was not found: pip install plotly")
+
+
 def _gallery(gallery: Gallery, anchor: str, places: Places, failures: list[Failure], section: str) -> RenderedBlock:
     """An image that is missing or unreadable is left out, the others are shown."""
     images = []
@@ -183,9 +235,4 @@ def _image(path: Path, caption: str, stem: str, places: Places) -> Shown:
     else:
         with Image.open(path) as image:
             width, height = image.size
-    assets = (places.out / "assets").resolve()
-    if assets not in path.resolve().parents:
-        target = assets / "pictures" / f"{stem}{path.suffix.lower()}"
-        shutil.copyfile(path, target)
-        path = target
-    return Shown(places.url(path), caption, width, height)
+    return Shown(places.url(places.bring(path, stem)), caption, width, height)

@@ -60,7 +60,7 @@ def show(value: Any, digits: int = 2) -> Cell:
         number = float(value)
         if math.isnan(number):
             return Cell(NOTHING, numeric=True)
-        return Cell(_number(number, digits), sort=number if math.isfinite(number) else None, numeric=True)
+        return Cell(_number(number, digits), sort=number, numeric=True)
     return Cell(str(value))
 
 

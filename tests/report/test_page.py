@@ -27,6 +27,7 @@ from poseig_mm.types import Failure, Table
 
 from .synthetic import RUN, make_store, record
 
+SECTIONS = ["overview", "indices", "scatter", "gallery", "failures", "provenance"]
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 
 
@@ -81,11 +82,11 @@ def test_markup_is_balanced_and_ids_are_unique(page: Path) -> None:
 
 
 def test_sections_stand_in_order_and_in_the_navigation(page: Path) -> None:
-    """Overview, indices, gallery, failures, provenance; the navigation links to exactly these."""
+    """Overview, indices, scatter, gallery, failures, provenance; the navigation links to exactly these."""
     parsed = Page(page)
-    assert parsed.sections == ["overview", "indices", "gallery", "failures", "provenance"]
+    assert parsed.sections == SECTIONS
     links = [a["href"] for a in parsed.all("a") if a.get("href", "").startswith("#")]
-    assert links[1:6] == [f"#{name}" for name in parsed.sections]
+    assert links[1:7] == [f"#{name}" for name in parsed.sections]
 
 
 def test_every_address_is_a_file_beside_the_page(page: Path) -> None:
@@ -97,7 +98,7 @@ def test_every_address_is_a_file_beside_the_page(page: Path) -> None:
             continue
         assert not re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:|//|/", address), address
         assert (page.parent / unquote(address)).is_file(), address
-    style_and_script = [page.parent / "assets" / name for name in ("report.css", "report.js")]
+    style_and_script = [page.parent / "assets" / name for name in ("report.css", "report.js", "scatter.js")]
     for path in (page, *style_and_script):
         assert not re.search(r"https?://|@import|url\(", path.read_text(encoding="utf-8"))
 
@@ -112,7 +113,7 @@ def test_images_are_lazy_and_described(page: Path) -> None:
 def test_figures_are_there_for_papers(page: Path) -> None:
     """Every figure of the page is an SVG in it, and a PDF and a PNG in the work dir's figures/."""
     svgs = {p.stem for p in (page.parent / "assets" / "figures").glob("*.svg")}
-    assert svgs == {"overview-trust", "indices-joints", "indices-groups", "indices-relations"}
+    assert svgs == {"overview-trust", "indices-joints", "indices-groups", "indices-relations", "scatter-joints"}
     for suffix in ("pdf", "png"):
         assert {p.stem for p in (page.parent.parent / "figures").glob(f"*.{suffix}")} == svgs
 
@@ -137,7 +138,7 @@ def test_a_store_without_persons_says_so(tmp_path: Path) -> None:
         writer.update_run(**RUN)
         writer.record_failure(Failure("sample", "cannot read x.jpg", "DataError", sample_id="7-7"))
     parsed = build(Store(tmp_path))
-    assert parsed.sections == ["overview", "indices", "gallery", "failures", "provenance"]
+    assert parsed.sections == SECTIONS
     assert "No person was diagnosed" in parsed.text
     assert "cannot read x.jpg" in parsed.text
     assert "Traceback" not in parsed.text
@@ -203,7 +204,7 @@ def test_text_of_the_store_cannot_become_markup(tmp_path: Path) -> None:
     notes = [evil]
     made = make_store(tmp_path, [record(0, name='"><img src=x onerror=alert(1)>')], failures=(failure,), notes=notes)
     parsed = build(made)
-    assert len(parsed.all("script")) == 1
+    assert all(set(a) == {"src", "defer"} for a in parsed.all("script"))
     assert not any("onerror" in a for a in parsed.all("img"))
     assert parsed.text.count(evil) >= 2
     assert "é関節 <b>" in parsed.text

@@ -36,6 +36,30 @@ function makeSortable(table) {
   });
 }
 
+// Above a long table: show the rows that hold every word.
+const FILTER_FROM = 20; // rows
+
+function makeFilter(figure) {
+  const rows = [...(figure.querySelector("table:not(.facts)")?.tBodies[0].rows ?? [])];
+  if (rows.length <= FILTER_FROM) return;
+  const input = document.createElement("input");
+  input.type = "search";
+  input.placeholder = "Filter rows";
+  input.setAttribute("aria-label", `Filter rows: ${figure.querySelector(".scroll").getAttribute("aria-label")}`);
+  const count = document.createElement("span");
+  count.setAttribute("role", "status");
+  const texts = rows.map((row) => row.textContent.toLowerCase());
+  input.addEventListener("input", () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    rows.forEach((row, i) => { row.hidden = !words.every((word) => texts[i].includes(word)); });
+    count.textContent = words.length ? `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows` : "";
+  });
+  const box = document.createElement("p");
+  box.className = "filter";
+  box.append(input, count);
+  figure.querySelector(".scroll").before(box);
+}
+
 // Copy a table as tab-separated text, which spreadsheets paste as cells.
 async function copy(text) {
   try {
@@ -68,7 +92,7 @@ function addCopyButton(figure) {
 // Enlarge a picture; arrow keys go to the next one.
 function makeViewer() {
   const viewer = document.getElementById("viewer");
-  const pictures = [...document.querySelectorAll("a[data-view]")];
+  let pictures = [];
   let current = 0;
   function show(i) {
     current = (i + pictures.length) % pictures.length;
@@ -78,11 +102,13 @@ function makeViewer() {
     viewer.querySelector("p").textContent = image.alt;
     if (!viewer.open) viewer.showModal();
   }
-  pictures.forEach((link, i) => link.addEventListener("click", (event) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-view]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    show(i);
-  }));
+    pictures = [...document.querySelectorAll("a[data-view]")];
+    show(pictures.indexOf(link));
+  });
   viewer.addEventListener("keydown", (event) => {
     if (event.key === "ArrowRight") show(current + 1);
     if (event.key === "ArrowLeft") show(current - 1);
@@ -90,20 +116,36 @@ function makeViewer() {
   viewer.addEventListener("click", (event) => { if (event.target === viewer) viewer.close(); });
 }
 
-// Mark the section in view in the navigation.
+// Mark the section that is being read in the navigation; at the page's end, where short sections cannot reach the top,
+// the one that was asked for, else the last.
 function followScroll() {
-  const links = new Map([...document.querySelectorAll("nav a")].map((a) => [a.getAttribute("href").slice(1), a]));
-  const observer = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      if (!entry.isIntersecting) continue;
-      links.forEach((link) => link.removeAttribute("aria-current"));
-      links.get(entry.target.id)?.setAttribute("aria-current", "true");
+  const links = [...document.querySelectorAll("nav a")];
+  const sections = links.map((link) => document.getElementById(link.getAttribute("href").slice(1)));
+  let waiting = false;
+  function mark() {
+    waiting = false;
+    const height = window.innerHeight;
+    let current = Math.max(0, sections.findLastIndex((section) => section.getBoundingClientRect().top < 0.25 * height));
+    if (window.scrollY + height >= document.documentElement.scrollHeight - 2) {
+      const asked = sections.findIndex((section) => `#${section.id}` === window.location.hash);
+      const seen = asked >= 0 && sections[asked].getBoundingClientRect().top >= 0;
+      current = seen ? asked : sections.length - 1;
     }
-  }, { rootMargin: "-10% 0px -80% 0px" });
-  document.querySelectorAll("main > section").forEach((section) => observer.observe(section));
+    links.forEach((link, i) => {
+      if (i === current) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    });
+  }
+  function later() {
+    if (!waiting) window.requestAnimationFrame(mark);
+    waiting = true;
+  }
+  for (const kind of ["scroll", "resize", "hashchange", "load"]) window.addEventListener(kind, later, { passive: true });
+  mark();
 }
 
 document.querySelectorAll("table").forEach(makeSortable);
+document.querySelectorAll("figure.table").forEach(makeFilter);
 document.querySelectorAll("figure.table").forEach(addCopyButton);
 makeViewer();
 followScroll();
