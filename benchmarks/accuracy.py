@@ -1,6 +1,6 @@
 """Accuracy against cost, and the map error estimate against the true error, on two trained models.
 
-    python -m benchmarks.accuracy [--persons 3] [--cells 600]
+    python -m benchmarks.accuracy [--persons 2] [--cells 400]
 
 The truth is our own adaptive cells, that many, in float32 without reduced products.  Writes docs/figures/accuracy.svg and
 docs/figures/map_error.svg, and the rows behind them to docs/figures/accuracy.csv; `benchmarks.attribution` puts the summary
@@ -100,7 +100,7 @@ def summary() -> list[str]:
         "## Accuracy against cost", "",
         "![true map error against gradients a joint](figures/accuracy.svg)", "",
         "Means over joints; the truth is the adaptive rule with as many cells as `benchmarks/accuracy.py` was told "
-        "(600 by default), in float32.", "",
+        "(400 by default), in float32.", "",
         "| model | method | " + " | ".join(numbers) + " |", "| --- | --- |" + " ---: |" * len(numbers),
     ]  # fmt: skip
     for row in means.iter_rows(named=True):
@@ -164,8 +164,8 @@ def main() -> int:
     from benchmarks.models import TRAINED
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--persons", type=int, default=3)
-    parser.add_argument("--cells", type=int, default=600)
+    parser.add_argument("--persons", type=int, default=2)
+    parser.add_argument("--cells", type=int, default=400)
     options = parser.parse_args()
     rows = pl.DataFrame([row for model in TRAINED for row in measure(model, options.persons, options.cells)])
     FIGURES.mkdir(parents=True, exist_ok=True)
