@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ..store import Store
 
 __all__ = [
-    "Measure", "estimate", "finite", "group_order", "joint_order", "measures", "missing_reasons", "plural", "reason_text", "run_value",
-    "unit_of",
+    "Measure", "estimate", "finite", "group_order", "joint_order", "measures", "missing_reasons", "plural", "reason_text",
+    "run_value", "unit_of",
 ]  # fmt: skip
 
 # What the built-in numbers mean, in as few words as they can be said; `neutral` is the value of no preference.
