@@ -16,4 +16,8 @@ __all__ = ["poseig_studies"]
 @hookimpl
 def poseig_studies() -> Sequence[Study]:
     """Every table and figure of the paper, and the tests of the maps themselves."""
-    return ()
+    from .easy_hard import EasyHard
+    from .error_relation import ErrorRelation
+    from .groups import Groups
+
+    return (Groups(), EasyHard(), ErrorRelation())
