@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Panel", "interval_panels"]
 
 COLUMNS = 4  # panels in a row
+FAR = 1.0  # spans of what is drawn, beyond which a reference is left out
 SPREAD = 0.62  # of a line's height, over which the series are spread
 REFERENCE = {"color": "#444", "lw": 0.8, "ls": (0, (4, 3)), "zorder": 1}
 
@@ -29,7 +30,7 @@ class Panel:
 
     title: str
     values: Mapping[str, Mapping[str, Estimate]]  # series -> line -> estimate; a line that is not there is left empty
-    reference: float | None = None  # a dashed line: no preference, no difference
+    reference: float | None = None  # a dashed line: no preference, no difference; left out where it is far away
     label: str = ""  # of the x axis
 
 
@@ -83,8 +84,7 @@ def _draw(axis: Axes, panel: Panel, series: Sequence[str], lines: Sequence[str])
                 [value.mean], [y + shift], marker=_marker(i), color=_color(i), ms=5.5, mec="white", mew=0.6, ls="none",
                 zorder=3,
             )  # fmt: skip
-    if panel.reference is not None:
-        axis.axvline(panel.reference, **REFERENCE)  # type: ignore[arg-type]
+    _limits(axis, panel)
     if not found:
         axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
         axis.set_xticks([])
@@ -93,10 +93,23 @@ def _draw(axis: Axes, panel: Panel, series: Sequence[str], lines: Sequence[str])
     axis.set_title(panel.title)
     axis.set_xlabel(panel.label)
     axis.grid(axis="y", visible=False)
-    axis.margins(x=0.1)
     axis.locator_params(axis="x", nbins=5)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
+
+
+def _limits(axis: Axes, panel: Panel) -> None:
+    """Around what is drawn, and the reference where it is not far beside: a far one would squeeze what is compared."""
+    drawn = [v for e in (e for line in panel.values.values() for e in line.values()) for v in (e.mean, e.low, e.high)]
+    known = [v for v in drawn if np.isfinite(v)]
+    if not known:
+        return
+    low, high, line = min(known), max(known), panel.reference
+    if line is not None and min(abs(line - low), abs(line - high)) <= FAR * (high - low):
+        low, high = min(low, line), max(high, line)
+        axis.axvline(line, **REFERENCE)  # type: ignore[arg-type]
+    margin = 0.1 * (high - low) or 0.5 * abs(high) or 0.5
+    axis.set_xlim(low - margin, high + margin)
 
 
 def _color(i: int) -> str:

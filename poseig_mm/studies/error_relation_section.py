@@ -30,7 +30,7 @@ def error_relation_section(name: str, store: Store) -> Section | None:
     found = [m for m in measures(store, joints) if any(r["measure"] == m.name for r in rows)]
     above = [r for r in rows if r["level"] != "joint"]
     blocks: list[Table | Picture] = [
-        _table("Index against EPE over all joints, over persons and by group", found, above, both=True)
+        _table("Index against EPE over all joints, over persons and by group", found, above)
     ]
     known = visible_joints(joints).filter(pl.col("epe").is_finite())
     if len(known):
@@ -40,26 +40,20 @@ def error_relation_section(name: str, store: Store) -> Section | None:
         )
         blocks.append(Picture("index-over-error", caption, error_trends(known, found, unit_of(joints))))
     of_joints = [r for r in rows if r["level"] == "joint"]
-    blocks.append(_table("Index against EPE, joint by joint (Spearman)", found, of_joints, both=False))
+    blocks.append(_table("Index against EPE, joint by joint", found, of_joints))
     return Section(name, "Attribution against error", _lead(found, rows), tuple(blocks), 330)
 
 
-def _table(caption: str, found: Sequence[Measure], rows: Rows, *, both: bool) -> Table:
-    """A line a level, or joint; columns of each measure."""
-    by = {(r["measure"], r["of"]): r for r in rows}
-    names = list(dict.fromkeys(r["of"] for r in rows))
-    columns = ["", "n"]
-    for m in found:
-        columns += [f"{m.title}, Pearson", f"{m.title}, Spearman"] if both else [m.title]
-    lines = []
-    for of in names:
-        line: list[Any] = [of, max(by[m.name, of]["n"] for m in found)]
-        for m in found:
-            kinds = ("pearson", "spearman") if both else ("spearman",)
-            line += [estimate_of(by[m.name, of], kind) for kind in kinds]
-        lines.append(tuple(line))
+def _table(caption: str, found: Sequence[Measure], rows: Rows) -> Table:
+    """A line a measure and level, or joint."""
+    titles = {m.name: m.title for m in found}
+    lines = tuple(
+        (titles[r["measure"]], r["of"], r["n"], r["persons"], estimate_of(r, "pearson"), estimate_of(r, "spearman"))
+        for r in rows
+        if r["measure"] in titles
+    )
     text = f"{caption}: correlations with 95 % intervals over persons; a dash where one of the two does not vary."
-    return Table(text, tuple(columns), tuple(lines))
+    return Table(text, ("index", "of", "n", "persons", "Pearson", "Spearman"), lines)
 
 
 def _lead(found: Sequence[Measure], rows: Rows) -> str:

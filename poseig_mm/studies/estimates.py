@@ -85,14 +85,19 @@ def corrected(rows: Sequence[Row]) -> list[Row]:
     return [row | {"p_holm": float(p)} for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True)]
 
 
-def in_words(value: Estimate, digits: int = 2, *, sign: bool = False) -> str:
+def in_words(value: Estimate, digits: int = 2, *, sign: bool = False, small: bool = False) -> str:
     """An estimate as a sentence has it, with a real minus sign; no interval where there is none.
+
+    Args:
+        digits: decimals, or significant figures with `small`.
+        sign: a plus before what is not below zero.
+        small: for numbers that decimals would make 0.
 
     >>> from poseig_mm.functional.statistics import Estimate
     >>> in_words(Estimate(9, 1.5, 1.0, 0.25, 2.75), sign=True)
     '+1.50 [+0.25, +2.75]'
     """
-    form = f"{'+' if sign else ''}.{digits}f"
+    form = f"{'+' if sign else ''}.{digits}{'g' if small else 'f'}"
     text = f"{value.mean:{form}}"
     if math.isfinite(value.low) and math.isfinite(value.high):
         text += f" [{value.low:{form}}, {value.high:{form}}]"

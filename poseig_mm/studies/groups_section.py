@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..plotting.intervals import Panel, interval_panels
 from ..plotting.summary import Measure, measures, plural
 from ..types import Picture, Section, Table
-from .estimates import estimate_of
+from .estimates import estimate_of, in_words
 from .published_indices import FI_BY_GROUP, VARIANCE_OVER_GROUPS, published_model
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def groups_section(name: str, store: Store) -> Section | None:
     model = published_model(store.run)
     blocks: list[Table | Picture] = [_means_table(found, groups, means, model)]
     if len(groups) > 1:
-        blocks.append(_figure(found, groups, means))
+        blocks.append(_figure(found, groups, means, variances))
         blocks.append(_variance_table(found, means, variances, model))
         blocks.append(differences_table(found, differences))
     lead = _lead(found, groups, means, differences)
@@ -48,35 +48,39 @@ def differences_table(found: Sequence[Measure], rows: Rows) -> Table:
     titles = {m.name: m.label for m in found}
     lines = tuple(
         (titles[r["measure"]], f"{r['other']} minus {r['group']}", estimate_of(r, "value"), r["p"], r["p_holm"], r["effect"],
-         r["persons"], r["reason"])
+         r["persons"])
         for r in rows if r["measure"] in titles
     )  # fmt: skip
     caption = (
         "Differences between groups: means of the same person, paired; Wilcoxon's signed-rank test over persons, p "
-        "corrected by Holm for all lines of this table; effect: rank-biserial correlation."
+        "corrected by Holm for all lines of this table, a dash with fewer than 8 persons; effect: rank-biserial."
     )
-    columns = ("measure", "groups", "difference", "p", "p, corrected", "effect", "persons", "remark")
+    columns = ("measure", "groups", "difference", "p", "p, corrected", "effect", "persons")
     return Table(caption, columns, lines, 3)
 
 
 def _means_table(
     found: Sequence[Measure], groups: Sequence[str], means: Mapping[tuple[str, str], Any], model: str | None
 ) -> Table:
-    columns: list[str] = ["group", "joints", "persons"]
-    for measure in found:
-        columns += [measure.label, f"variance of {measure.title}"]
+    columns = ["measure", "group", "joints", "persons", "mean", "variance"]
     published = FI_BY_GROUP.get(model or "", {})
-    if published and "fi" in {m.name for m in found}:
+    if published:
         columns.append(f"FI published for {model}, another training")
     lines = []
-    for group in (*groups, "all"):
-        of_group = [means[m.name, group] for m in found]
-        line: list[Any] = [group, max(r["value_n"] for r in of_group), max(r["persons"] for r in of_group)]
-        for row in of_group:
-            line += [estimate_of(row, "value"), row["value_std"] ** 2]
-        if len(columns) > len(line):
-            line.append(published.get(group))
-        lines.append(tuple(line))
+    for measure in found:
+        for group in (*groups, "all"):
+            row = means[measure.name, group]
+            line = [
+                measure.label,
+                group,
+                row["value_n"],
+                row["persons"],
+                estimate_of(row, "value"),
+                row["value_std"] ** 2,
+            ]
+            if published:
+                line.append(published.get(group) if measure.name == "fi" else None)
+            lines.append(tuple(line))
     caption = "Mean over visible joints [95 % interval, persons resampled] and variance over joints (Table C)."
     return Table(caption, tuple(columns), tuple(lines), 3)
 
@@ -105,13 +109,19 @@ def _variance_table(
     return Table(caption, tuple(columns), tuple(lines), 4)
 
 
-def _figure(found: Sequence[Measure], groups: Sequence[str], means: Mapping[tuple[str, str], Any]) -> Picture:
-    panels = [
-        Panel(m.label, {"": {g: estimate_of(means[m.name, g], "value") for g in groups}}, m.neutral) for m in found
-    ]
-    caption = (
-        "Means of the groups from the root outwards, with 95 % intervals (persons resampled); dashed: no preference."
-    )
+def _figure(
+    found: Sequence[Measure],
+    groups: Sequence[str],
+    means: Mapping[tuple[str, str], Any],
+    variances: Mapping[str, Any],
+) -> Picture:
+    panels = []
+    for m in found:
+        values = {g: estimate_of(means[m.name, g], "value") for g in groups}
+        spread = f"variance over groups\n{in_words(estimate_of(variances[m.name], 'value'), 2, small=True)}"
+        panels.append(Panel(m.label, {"": values}, m.neutral, spread))
+    caption = "Means of the groups from the root outwards, with 95 % intervals (persons resampled); dashed, where "
+        "near: no preference."
     return Picture("group-means", caption, interval_panels(panels, groups))
 
 
