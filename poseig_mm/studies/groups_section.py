@@ -120,8 +120,10 @@ def _figure(
         values = {g: estimate_of(means[m.name, g], "value") for g in groups}
         spread = f"variance over groups\n{in_words(estimate_of(variances[m.name], 'value'), 2, small=True)}"
         panels.append(Panel(m.label, {"": values}, m.neutral, spread))
-    caption = "Means of the groups from the root outwards, with 95 % intervals (persons resampled); dashed, where "
-        "near: no preference."
+    caption = (
+        "Means of the groups from the root outwards, with 95 % intervals (persons resampled); dashed, where near: no "
+        "preference."
+    )
     return Picture("group-means", caption, interval_panels(panels, groups))
 
 
