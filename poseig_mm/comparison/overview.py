@@ -31,7 +31,7 @@ def overview_section(runs: Runs) -> Section:
     lost = tuple((name, n.visible, n.without_map, n.not_in_all, n.elsewhere, n.used) for name, n in runs.lost.items())
     means = tuple((name, *(estimate(joints, m.name) for m in runs.measures)) for name, joints in runs.joints.items())
     values = {name: {m.name: finite(joints[m.name]) for m in runs.measures} for name, joints in runs.joints.items()}
-    blocks = (
+    blocks: tuple[Table | Picture, ...] = (
         Notices("Remarks.", ("level", "text"), tuple(notices)),
         Table("What is compared.", ("", *runs.names), facts),
         *_settings_table(runs),

@@ -193,8 +193,8 @@ def compare_groups(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> Com
     nothing = Estimate(len(a) + len(b), math.nan, math.nan, math.nan, math.nan)
     if not len(a) or not len(b):
         return Comparison(nothing, math.nan, math.nan)
-    rng = np.random.default_rng(seed)
-    draws = np.array([rng.choice(b, len(b)).mean() - rng.choice(a, len(a)).mean() for _ in range(2000)])
+    drawn = [_resampled_sums(v[:, None], 2000, seed + i)[:, 0] / len(v) for i, v in enumerate((a, b))]
+    draws = drawn[1] - drawn[0]
     low, high = np.quantile(draws, [0.025, 0.975]) if min(len(a), len(b)) > 1 else (math.nan, math.nan)
     found = Estimate(len(a) + len(b), float(b.mean() - a.mean()), float(draws.std(ddof=1)), float(low), float(high))
     u = mannwhitneyu(b, a)
