@@ -189,7 +189,7 @@ _FACTS: dict[str, Callable[[Store], str]] = {
     "Model": lambda store: _joined(store, ("model",), ("estimator", "backbone", "head")),
     "Parameters": _parameters,
     "Checkpoint": lambda store: str(store.run.get("checkpoint") or ""),
-    "Weights, hash": lambda store: str(store.run.get("weights_hash") or ""),
+    "Weights, hash": lambda store: str(store.run.get("weights_hash") or "")[:16],
     "Input": _input,
     "Decoding": _decoding,
     "Data": lambda store: str(run_value(store, "dataset", "name", default="")),

@@ -122,7 +122,10 @@ def easy_hard_table(joints: pl.DataFrame, names: Sequence[str], settings: EasyHa
 
 
 def hard_minus_easy(easy: pl.DataFrame, hard: pl.DataFrame, measure: str) -> Comparison:
-    """Mean over joints of `hard` minus that of `easy`; persons are resampled for the interval and compared for p."""
+    """Mean over joints of `hard` minus that of `easy`; persons are resampled for the interval and compared for p.
+
+    No interval with one person on a side.
+    """
     from dataclasses import replace
 
     from ..functional.inference import bootstrap_of, compare_groups
@@ -132,5 +135,7 @@ def hard_minus_easy(easy: pl.DataFrame, hard: pl.DataFrame, measure: str) -> Com
     value = rows[measure].to_numpy()
     columns = np.stack([is_hard * value, is_hard, (1 - is_hard) * value, 1 - is_hard], 1)
     difference = bootstrap_of(lambda s: s[:, 0] / s[:, 1] - s[:, 2] / s[:, 3], columns, rows["sample_id"].to_numpy())
-    tested = compare_groups(*(person_means(part, measure)["value"].to_numpy() for part in (easy, hard)))
-    return replace(tested, difference=difference)
+    persons = [person_means(part, measure)["value"].to_numpy() for part in (easy, hard)]
+    if min(map(len, persons)) < 2:  # one person drawn again and again is no interval
+        difference = replace(difference, std=math.nan, low=math.nan, high=math.nan)
+    return replace(compare_groups(*persons), difference=difference)

@@ -63,6 +63,14 @@ def test_means_are_over_joints_and_tests_over_persons() -> None:
     assert found["difference_low"] < found["difference"] < found["difference_high"]
 
 
+def test_one_person_a_side_has_no_interval() -> None:
+    """Three persons: one is easy and one hard; their difference is there, its interval is not."""
+    row = easy_hard_table(joints_frame([(f"p{i}", k, i + 1.0, 1.0 * i) for i in range(3) for k in range(3)]), ["di"])[0]
+    assert row["difference"] == 2.0
+    assert math.isnan(row["difference_low"])
+    assert math.isnan(row["difference_high"])
+
+
 def test_too_few_for_thirds() -> None:
     """Two persons: nobody is easy, and every row says that there are no values."""
     rows = easy_hard_table(joints_frame([("a", 0, 1.0, 1.0), ("b", 0, 2.0, 2.0)]), ["di"])
