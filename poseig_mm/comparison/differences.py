@@ -58,7 +58,7 @@ def differences_section(runs: Runs) -> Section:
         "test over persons' mean differences, p corrected by Holm for all lines, a dash with fewer than 8 persons; effect: "
         "rank-biserial correlation."
     )
-    columns = ("run", "measure", "group", "difference", "p", "p, corrected", "effect", "joints", "persons")
+    columns = ("run", "measure", "group", "difference", "p", "p (Holm)", "effect", "joints", "persons")
     groups = list(dict.fromkeys(row["group"] for row in rows))
     panels = [
         Panel(

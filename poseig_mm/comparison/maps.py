@@ -43,9 +43,7 @@ def maps_section(runs: Runs, folder: Path) -> Section:
                     rows.append((run, group, *(estimate(mine, kind) for kind in KINDS), mine["sample_id"].n_unique()))
         said = "; ".join(f"{row[0]} {in_words(row[3])}" for row in rows if row[1] == "all")
         lead = f"Rank correlation of a joint's map with that of {first}, over pixels: {said}. {lead}".strip()
-        caption = (
-            f"Correlation over pixels with the map of {first}, mean over joints [95 % interval, persons resampled]."
-        )
+        caption = f"Correlation over all pixels of the input with the map of {first}, mean over joints [95 % interval]."
         blocks.append(Table(caption, ("run", "group", "Pearson", "Spearman", "persons"), tuple(rows)))
     pictures = _pictures(runs, folder)
     if pictures:

@@ -141,11 +141,14 @@ def _lead(runs: Runs) -> str:
     names = " and ".join(runs.names) if len(runs.names) < 3 else f"{', '.join(runs.names[:-1])} and {runs.names[-1]}"
     best = min(runs.names, key=lambda name: _mean_error(runs.joints[name]))
     errors = {name: _mean_error(runs.joints[name]) for name in runs.names}
-    finding = (
-        f"The errors are the same, {errors[best]:.2f} {runs.unit} on average."
-        if len(set(errors.values())) == 1
-        else f"The smallest mean error here is {errors[best]:.2f} {runs.unit}, by {best}."
-    )
+    if errors[best] == float("inf"):
+        finding = "No joint has an error."
+    else:
+        finding = (
+            f"The errors are the same, {errors[best]:.2f} {runs.unit} on average."
+            if len(set(errors.values())) == 1
+            else f"The smallest mean error here is {errors[best]:.2f} {runs.unit}, by {best}."
+        )
     return (
         f"{names} on the same {plural(len(runs.first), 'joint')} of {plural(runs.persons, 'person')}, explained in one "
         f"common output space, the joint's coordinates. {finding}"

@@ -106,7 +106,7 @@ def easy_hard_runs_section(runs: Runs) -> Section:
     blocks = (
         Picture(
             "hard-minus-easy",
-            "Hard minus easy in each run with 95 % intervals (persons resampled); dashed, where near: no difference.",
+            "Hard minus easy in each run with 95 % intervals (persons resampled); dashed: no difference.",
             interval_panels([_panel(m, runs, tables, groups, "difference", 0.0) for m in runs.measures], groups),
         ),
         Table(

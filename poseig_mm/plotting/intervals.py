@@ -30,7 +30,7 @@ class Panel:
 
     title: str
     values: Mapping[str, Mapping[str, Estimate]]  # series -> line -> estimate; a line that is not there is left empty
-    reference: float | None = None  # a dashed line: no preference, no difference; left out where it is far away
+    reference: float | None = None  # a dashed line: no preference; left out where it is far away, unless it is 0
     label: str = ""  # of the x axis
 
 
@@ -99,13 +99,14 @@ def _draw(axis: Axes, panel: Panel, series: Sequence[str], lines: Sequence[str])
 
 
 def _limits(axis: Axes, panel: Panel) -> None:
-    """Around what is drawn, and the reference where it is not far beside: a far one would squeeze what is compared."""
+    """Around what is drawn, with the reference where it is 0 (no difference) or so near that it squeezes nothing."""
     drawn = [v for e in (e for line in panel.values.values() for e in line.values()) for v in (e.mean, e.low, e.high)]
     known = [v for v in drawn if np.isfinite(v)]
     if not known:
         return
     low, high, line = min(known), max(known), panel.reference
-    if line is not None and min(abs(line - low), abs(line - high)) <= FAR * (high - low):
+    near = line is not None and min(abs(line - low), abs(line - high)) <= FAR * (high - low)
+    if line is not None and (near or line == 0):
         low, high = min(low, line), max(high, line)
         axis.axvline(line, **REFERENCE)  # type: ignore[arg-type]
     margin = 0.1 * (high - low) or 0.5 * abs(high) or 0.5

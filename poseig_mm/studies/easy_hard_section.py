@@ -73,7 +73,7 @@ def _table(found: Sequence[Measure], groups: Sequence[str], rows: Found, model: 
         for name, values in (("di", DI_HARD_MINUS_EASY), ("fi", FI_HARD_MINUS_EASY))
         if model is not None and model in values
     }
-    columns = ["measure", "group", "easy", "hard", "hard minus easy", "p", "p, corrected", "effect", "persons"]
+    columns = ["measure", "group", "easy", "hard", "difference", "p", "p (Holm)", "effect", "persons"]
     lines = []
     for m in found:
         for group in groups:

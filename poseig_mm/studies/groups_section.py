@@ -55,7 +55,7 @@ def differences_table(found: Sequence[Measure], rows: Rows) -> Table:
         "Differences between groups: means of the same person, paired; Wilcoxon's signed-rank test over persons, p "
         "corrected by Holm for all lines of this table, a dash with fewer than 8 persons; effect: rank-biserial."
     )
-    columns = ("measure", "groups", "difference", "p", "p, corrected", "effect", "persons")
+    columns = ("measure", "groups", "difference", "p", "p (Holm)", "effect", "persons")
     return Table(caption, columns, lines, 3)
 
 
