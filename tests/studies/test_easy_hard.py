@@ -63,6 +63,14 @@ def test_means_are_over_joints_and_tests_over_persons() -> None:
     assert found["difference_low"] < found["difference"] < found["difference_high"]
 
 
+def test_persons_are_resampled_and_not_joints() -> None:
+    """Joints that only repeat their person's number do not narrow the interval."""
+    once = [(f"p{i:02}", 0, float(i), float(i * i % 7)) for i in range(24)]
+    one, five = (easy_hard_table(joints_frame(rows), ["di"])[0] for rows in (once, once * 5))
+    for end in ("difference_low", "difference_high"):
+        assert five[end] == pytest.approx(one[end])
+
+
 def test_one_person_a_side_has_no_interval() -> None:
     """Three persons: one is easy and one hard; their difference is there, its interval is not."""
     row = easy_hard_table(joints_frame([(f"p{i}", k, i + 1.0, 1.0 * i) for i in range(3) for k in range(3)]), ["di"])[0]
