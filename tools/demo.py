@@ -17,20 +17,20 @@ RUNS = {"heatmap": "configs/demo/blazepose_heatmap.py", "regression": "configs/d
 
 
 def demo() -> int:
-    """Diagnose both models, then put them side by side in the first one's report; 0 when all went well."""
+    """Diagnose both models, then compare them in the first one's report; 0 when all went well."""
     shutil.rmtree(WORK_DIR, ignore_errors=True)
     for name, config in RUNS.items():
         print(f"\n{name} model: python tools/diagnose.py {config} --work-dir {WORK_DIR / name}", flush=True)
         if code := main([str(ROOT / config), "--work-dir", str(WORK_DIR / name), "--no-plugin", "template"]):
             return code
-    from poseig_mm.report.side_by_side import side_by_side_section
+    from poseig_mm.comparison import comparison_sections
     from poseig_mm.session import Session
     from poseig_mm.store import Store
 
     stores = {name: Store(WORK_DIR / name) for name in RUNS}
     session = Session(ROOT / RUNS["heatmap"], work_dir=WORK_DIR / "heatmap", block=["template"])
-    page = session.build_report(stores["heatmap"], extra=[side_by_side_section(stores, WORK_DIR / "side_by_side")])
-    print(f"\nboth models side by side: {page}")
+    page = session.build_report(stores["heatmap"], extra=comparison_sections(stores, WORK_DIR / "comparison"))
+    print(f"\nboth models compared: {page}")
     return 0
 
 

@@ -56,7 +56,10 @@ def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, 
     _simplify(parts, "model", dropped)
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope") or "mmpose"):
         try:
-            model = MODELS.build(parts)
+            with torch.random.fork_rng(devices=[], enabled=state is not None):
+                if state is not None:  # layers that the checkpoint lacks are the same in every process: so is the hash
+                    torch.default_generator.manual_seed(0)
+                model = MODELS.build(parts)
         except PoseIGError:
             raise
         except Exception as error:

@@ -1,19 +1,26 @@
-"""Pure tensor mathematics: no config, no files, no MMPose.  Device and dtype follow the input, which stays unchanged."""
+"""Pure tensor mathematics: no config, no files, no MMPose.  Device and dtype follow the input, which stays unchanged.
 
-from .heatmaps import gaussian_heatmaps, published_heatmaps
-from .indices import (
-    diffusion_index,
-    endpoint_error,
-    foreground_index,
-    gini,
-    locality_index,
-    relation_index,
-)
-from .kde import kde_heatmap
-from .path_attribution import path_attribution
-from .paths import BlurPath, LinearPath
-from .soft_argmax import soft_argmax
+Where torch is not installed, the statistics still work: reports and comparisons are made of tables alone.
+"""
+
+from importlib.util import find_spec
+
 from .statistics import Estimate, bootstrap_mean
+
+if find_spec("torch") is not None:
+    from .heatmaps import gaussian_heatmaps, published_heatmaps
+    from .indices import (
+        diffusion_index,
+        endpoint_error,
+        foreground_index,
+        gini,
+        locality_index,
+        relation_index,
+    )
+    from .kde import kde_heatmap
+    from .path_attribution import path_attribution
+    from .paths import BlurPath, LinearPath
+    from .soft_argmax import soft_argmax
 
 __all__ = [
     "BlurPath",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,7 @@ from .statistics import Estimate
 
 __all__ = ["FEWEST", "Comparison", "bootstrap_of", "compare_groups", "correlation", "holm", "paired_difference"]
 
+_CHUNK = 131_072  # drawn labels held at once, as in statistics.py
 FEWEST = 8  # values (or persons) below which nothing is tested
 Array = NDArray[np.float64]
 
@@ -72,14 +73,24 @@ def bootstrap_of(
         value = float(statistic(sums.sum(0, keepdims=True))[0])
         if len(names) < 2:
             return Estimate(len(x), value, math.nan, math.nan, math.nan)
-        rng = np.random.default_rng(seed)
-        weights = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_resamples)
-        drawn = statistic(weights @ sums)
+        drawn = statistic(_resampled_sums(sums, n_resamples, seed))
     drawn = drawn[np.isfinite(drawn)]
     if len(drawn) < n_resamples / 2:
         return Estimate(len(x), value, math.nan, math.nan, math.nan)
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(len(x), value, float(drawn.std(ddof=1)), float(low), float(high))
+
+
+def _resampled_sums(sums: Array, n_resamples: int, seed: int) -> Array:
+    """Sums (n_resamples, C) over as many groups as there are, drawn with replacement from (G, C)."""
+    rng, n, found = np.random.default_rng(seed), len(sums), []
+    step = max(1, _CHUNK // n)
+    for start in range(0, n_resamples, step):
+        rows = min(step, n_resamples - start)
+        drawn = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)  # how often each group was drawn
+        found.append(times.astype(np.float64) @ sums)
+    return np.concatenate(found)
 
 
 def correlation(
@@ -92,7 +103,11 @@ def correlation(
 ) -> Estimate:
     """Pearson's or Spearman's correlation of the pairs with two finite values, with its interval over groups.
 
-    Spearman's is Pearson's of the ranks in the whole sample; the ranks stay those in the resamples.
+    Spearman's is Pearson's of the ranks in the whole sample; the ranks stay those in the resamples.  NaN where one of the
+    two does not vary, or with fewer than three pairs.
+
+    Raises:
+        ShapeError: x, y and groups are not of one length.
 
     >>> found = [correlation([1, 2, 3.0], [1, 4, 9.0], method=m).mean for m in ('pearson', 'spearman')]
     >>> [round(r, 3) for r in found]
@@ -101,24 +116,35 @@ def correlation(
     from scipy.stats import rankdata
 
     a, b = np.asarray(x, dtype=np.float64).ravel(), np.asarray(y, dtype=np.float64).ravel()
-    if a.shape != b.shape:
-        raise ShapeError(f"x has {len(a)} values, y {len(b)}; expected pairs")
+    labels = _labels(a, b, groups)
     keep = np.isfinite(a) & np.isfinite(b)
-    a, b = a[keep], b[keep]
-    if len(a) < 3:
+    a, b, labels = a[keep], b[keep], labels[keep]
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return Estimate(len(a), math.nan, math.nan, math.nan, math.nan)
     if method == "spearman":
         a, b = rankdata(a), rankdata(b)
     a, b = a - a.mean(), b - b.mean()
-    a, b = a / (a.std() or 1.0), b / (b.std() or 1.0)
+    a, b = a / a.std(), b / b.std()
     columns = np.stack([np.ones_like(a), a, b, a * a, b * b, a * b], 1)
 
     def pearson(s: Array) -> Array:
         n, sa, sb, saa, sbb, sab = s.T
-        result: Array = (sab - sa * sb / n) / np.sqrt((saa - sa * sa / n) * (sbb - sb * sb / n))
+        va, vb = saa - sa * sa / n, sbb - sb * sb / n
+        same = (va <= 1e-12 * saa) | (vb <= 1e-12 * sbb)  # a resample of one pair: what is left is rounding
+        result: Array = np.where(same, np.nan, (sab - sa * sb / n) / np.sqrt(np.abs(va * vb)))
         return np.clip(result, -1.0, 1.0)
 
-    return bootstrap_of(pearson, columns, None if groups is None else np.asarray(groups)[keep], seed=seed)
+    return bootstrap_of(pearson, columns, labels, seed=seed)
+
+
+def _labels(first: Array, second: Array, groups: ArrayLike | None) -> NDArray[Any]:
+    """One label a pair: `groups`, or each pair's own."""
+    labels = np.arange(len(first)) if groups is None else np.asarray(groups).ravel()
+    if not len(first) == len(second) == len(labels):
+        raise ShapeError(
+            f"{len(first)} and {len(second)} values, {len(labels)} labels; expected pairs, and a label for each"
+        )
+    return labels
 
 
 def paired_difference(first: ArrayLike, second: ArrayLike, groups: ArrayLike | None = None) -> Comparison:
@@ -126,16 +152,18 @@ def paired_difference(first: ArrayLike, second: ArrayLike, groups: ArrayLike | N
 
     `effect` is the matched rank-biserial correlation: +1 where every difference is positive.
 
+    Raises:
+        ShapeError: first, second and groups are not of one length.
+
     >>> paired_difference([1.0, 2.0, 3.0], [2.0, 3.0, 4.0]).difference.mean
     1.0
     """
     from scipy.stats import rankdata, wilcoxon
 
     a, b = np.asarray(first, dtype=np.float64).ravel(), np.asarray(second, dtype=np.float64).ravel()
-    d = b - a
-    labels = np.arange(len(d)) if groups is None else np.asarray(groups)
-    keep = np.isfinite(d)
-    d, labels = d[keep], labels[keep]
+    labels = _labels(a, b, groups)
+    keep = np.isfinite(a) & np.isfinite(b)
+    d, labels = b[keep] - a[keep], labels[keep]
     found = bootstrap_of(lambda s: s[:, 0] / s[:, 1], np.stack([d, np.ones_like(d)], 1), labels)
     names, inverse = np.unique(labels, return_inverse=True)
     if not len(names):
@@ -146,7 +174,7 @@ def paired_difference(first: ArrayLike, second: ArrayLike, groups: ArrayLike | N
         return Comparison(found, 1.0 if len(names) >= FEWEST else math.nan, 0.0)
     ranks = rankdata(np.abs(nonzero))
     effect = float((ranks * np.sign(nonzero)).sum() / ranks.sum())
-    p = float(wilcoxon(means).pvalue) if len(names) >= FEWEST and len(nonzero) > 0 else math.nan
+    p = float(wilcoxon(means).pvalue) if len(names) >= FEWEST else math.nan
     return Comparison(found, p, effect)
 
 
@@ -165,8 +193,8 @@ def compare_groups(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> Com
     nothing = Estimate(len(a) + len(b), math.nan, math.nan, math.nan, math.nan)
     if not len(a) or not len(b):
         return Comparison(nothing, math.nan, math.nan)
-    rng = np.random.default_rng(seed)
-    draws = np.array([rng.choice(b, len(b)).mean() - rng.choice(a, len(a)).mean() for _ in range(2000)])
+    drawn = [_resampled_sums(v[:, None], 2000, seed + i)[:, 0] / len(v) for i, v in enumerate((a, b))]
+    draws = drawn[1] - drawn[0]
     low, high = np.quantile(draws, [0.025, 0.975]) if min(len(a), len(b)) > 1 else (math.nan, math.nan)
     found = Estimate(len(a) + len(b), float(b.mean() - a.mean()), float(draws.std(ddof=1)), float(low), float(high))
     u = mannwhitneyu(b, a)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ..store import Store
 
 __all__ = [
-    "Measure", "estimate", "finite", "joint_order", "measures", "missing_reasons", "plural", "reason_text", "run_value",
-    "unit_of",
+    "Measure", "estimate", "finite", "group_order", "joint_order", "measures", "missing_reasons", "plural", "reason_text",
+    "run_value", "unit_of",
 ]  # fmt: skip
 
 # What the built-in numbers mean, in as few words as they can be said; `neutral` is the value of no preference.
@@ -39,6 +39,8 @@ _REASONS = {
     "zero_map": "the gradient is zero everywhere, so there is no map",
     "nonfinite_gradient": "the gradient is NaN or infinite, so there is no map",
 }
+
+_GROUPS = ("trunk", "branch", "leaf", "wrist", "MCP", "PIP", "DIP", "TIP")  # from the root outwards
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,12 @@ def estimate(rows: pl.DataFrame, column: str) -> Estimate:
 
     rows = rows.filter(pl.col(column).is_finite())
     return bootstrap_mean(rows[column].to_numpy(), groups=rows["sample_id"].to_numpy())
+
+
+def group_order(joints: pl.DataFrame) -> list[str]:
+    """The groups of these joints from the root outwards; those that nobody knows come last, by their first joint."""
+    present = list(dict.fromkeys(g for g in joints.sort("joint")["group"] if g))
+    return [*(g for g in _GROUPS if g in present), *(g for g in present if g not in _GROUPS)]
 
 
 def joint_order(joints: pl.DataFrame, groups: Sequence[str]) -> list[tuple[int, str, str]]:

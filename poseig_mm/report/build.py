@@ -26,7 +26,13 @@ logger = logging.getLogger(__name__)
 
 
 def build_report(
-    store: Store, sections: Sequence[Section], out: Path | None = None, *, failures: Sequence[Failure] = ()
+    store: Store,
+    sections: Sequence[Section],
+    out: Path | None = None,
+    *,
+    failures: Sequence[Failure] = (),
+    title: str | None = None,
+    about: Sequence[str] | None = None,
 ) -> Path:
     """Write the report; it opens from disk, without a server or a network.
 
@@ -37,6 +43,7 @@ def build_report(
         out: directory of index.html and assets/; default 'report' in the work dir.  Figures for papers go to 'figures' in
             the work dir, or inside an `out` that lies elsewhere.
         failures: what went wrong before this, e.g. plugins that raised instead of returning sections.
+        title, about: heading, and the facts below it, of a page on more than this run; None: this run's.
 
     Returns:
         The path of index.html, which is written last: an earlier page stays whole until then.
@@ -59,7 +66,7 @@ def build_report(
         shown = [rendered.get(id(section)) or render_section(section, places) for section in good]
         for failure in known:
             logger.warning("report: %s: %s", failure.plugin or failure.stage, failure.message)
-        return _write_page(store, shown, out)
+        return _write_page(_heading(store, title, about), shown, out)
     except OSError as error:
         if isinstance(error, StoreError):
             raise
@@ -126,7 +133,7 @@ def _prepare(out: Path) -> None:
         (assets / name).write_bytes(files("poseig_mm.report").joinpath("static", name).read_bytes())
 
 
-def _write_page(store: Store, shown: Sequence[RenderedSection], out: Path) -> Path:
+def _write_page(heading: tuple[str, list[str]], shown: Sequence[RenderedSection], out: Path) -> Path:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -136,7 +143,7 @@ def _write_page(store: Store, shown: Sequence[RenderedSection], out: Path) -> Pa
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    title, facts = _heading(store)
+    title, facts = heading
     needed = dict.fromkeys(script for section in shown for block in section.blocks for script in block.scripts)
     scripts = [*needed, "assets/report.js"]  # what several blocks need is loaded once
     html = environment.get_template("page.html.j2").render(title=title, facts=facts, sections=shown, scripts=scripts)
@@ -147,12 +154,14 @@ def _write_page(store: Store, shown: Sequence[RenderedSection], out: Path) -> Pa
     return index
 
 
-def _heading(store: Store) -> tuple[str, list[str]]:
-    """The page's title, and what stands below it."""
-    run = store.run
+def _heading(store: Store, title: str | None, about: Sequence[str] | None) -> tuple[str, list[str]]:
+    """The page's title, and what stands below it: the run's, where they are not given."""
+    run, built = store.run, f"built {time.strftime('%Y-%m-%d %H:%M')}"
+    if title is not None:
+        return title, [*(about or ()), built]
     config, model = Path(str(run.get("config") or "")).stem, run.get("model") or {}
     name = config or str(model.get("backbone") or store.path.name)
-    facts = [f"built {time.strftime('%Y-%m-%d %H:%M')}"]
+    facts = [built]
     if run.get("started"):
         facts.insert(0, f"run of {str(run['started'])[:16].replace('T', ' ')}")
     if data := (run.get("dataset") or {}).get("name"):

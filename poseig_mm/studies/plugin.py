@@ -17,7 +17,10 @@ __all__ = ["poseig_studies"]
 def poseig_studies() -> Sequence[Study]:
     """Every table and figure of the paper, and the tests of the maps themselves."""
     from .baselines import Baselines
+    from .easy_hard import EasyHard
     from .error_kinds import ErrorKinds
+    from .error_relation import ErrorRelation
+    from .groups import Groups
     from .insertion_deletion import InsertionDeletion
     from .inversion import Inversion
     from .output_space import OutputSpace
@@ -27,6 +30,9 @@ def poseig_studies() -> Sequence[Study]:
 
     return (
         Sanity(),
+        Groups(),
+        EasyHard(),
+        ErrorRelation(),
         ErrorKinds(),
         Inversion(),
         Perturbation(),

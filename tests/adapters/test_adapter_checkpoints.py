@@ -140,6 +140,12 @@ def test_weights_that_reach_no_prediction_may_be_missing(model: Any, tmp_path: P
         load({k: v for k, v in state.items() if k != "backbone.conv1.bn.running_var"}, tmp_path)
 
 
+def test_layers_that_the_checkpoint_lacks_are_the_same_each_time(model: Any, tmp_path: Path) -> None:
+    """Else the weights' hash would change from process to process, and no run could be resumed."""
+    state = {k: v for k, v in plain(model.state_dict()).items() if not k.startswith("backbone.conv2.")}
+    assert model_hash(load(state, tmp_path)) == model_hash(load(state, tmp_path))
+
+
 def test_another_architecture_names_the_first_keys(model: Any, tmp_path: Path) -> None:
     """Missing and unexpected keys are counted and the first ones named; the message says what to do."""
     other = tiny_model("rtmw")  # a ResNet

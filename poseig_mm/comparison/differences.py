@@ -1,0 +1,107 @@
+"""Each run against the first one, joint by joint: differences with intervals over persons, and tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ..functional.inference import FEWEST, paired_difference
+from ..plotting.intervals import Panel, interval_panels
+from ..plotting.summary import group_order, plural
+from ..studies.estimates import comparison_columns, corrected, estimate_of, in_words, person_means
+from ..types import Picture, Section, Table
+from .runs import Runs
+
+__all__ = ["difference_rows", "differences_section"]
+
+Row = dict[str, Any]
+
+
+def difference_rows(runs: Runs) -> list[Row]:
+    """A row a run (but the first), measure and group ('all' first): run minus first run, pairs of the same joint.
+
+    Wilcoxon's signed-rank test is over persons' mean differences; Holm's correction over all rows.
+    """
+    found = []
+    for name in runs.names[1:]:
+        for measure in runs.measures:
+            for group in ("all", *group_order(runs.first)):
+                first, other = (_rows(runs.joints[run], group) for run in (runs.names[0], name))
+                comparison = paired_difference(
+                    first[measure.name].to_numpy(), other[measure.name].to_numpy(), first["sample_id"].to_numpy()
+                )
+                persons = person_means(first, measure.name).height
+                head = {"run": name, "measure": measure.name, "group": group}
+                found.append(head | comparison_columns("difference", comparison, persons))
+    return corrected(found)
+
+
+def _rows(joints: pl.DataFrame, group: str) -> pl.DataFrame:
+    return joints if group == "all" else joints.filter(pl.col("group") == group)
+
+
+def differences_section(runs: Runs) -> Section:
+    """The differences as table and figure."""
+    rows = difference_rows(runs)
+    titles = {m.name: m.label for m in runs.measures}
+    lines = tuple(
+        (row["run"], titles[row["measure"]], row["group"], estimate_of(row, "difference"), row["p"], row["p_holm"],
+         row["effect"], row["difference_n"], row["persons"])
+        for row in rows
+    )  # fmt: skip
+    caption = (
+        f"Run minus {runs.names[0]}, pairs of the same joint [95 % interval, persons resampled]; Wilcoxon's signed-rank "
+        "test over persons' mean differences, p corrected by Holm for all lines, a dash with fewer than 8 persons; effect: "
+        "rank-biserial correlation."
+    )
+    columns = ("run", "measure", "group", "difference", "p", "p (Holm)", "effect", "joints", "persons")
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    panels = [
+        Panel(
+            m.label,
+            {
+                name: {r["group"]: estimate_of(r, "difference") for r in _of(rows, name, m.name)}
+                for name in runs.names[1:]
+            },
+            0.0,
+        )
+        for m in runs.measures
+    ]
+    text = f"Differences from {runs.names[0]} with 95 % intervals (persons resampled); dashed: no difference."
+    if runs.persons < 2:
+        text = f"Differences from {runs.names[0]}; dashed: no difference. One person has no interval."
+    blocks = (Picture("differences", text, interval_panels(panels, groups)), Table(caption, columns, lines, 3))
+    return Section("comparison-differences", "Differences between runs", _lead(runs, rows), blocks, 52)
+
+
+def _of(rows: Sequence[Row], run: str, measure: str) -> list[Row]:
+    return [row for row in rows if row["run"] == run and row["measure"] == measure]
+
+
+def _lead(runs: Runs, rows: Sequence[Row]) -> str:
+    columns = [m.name for m in runs.measures]
+    numbers = [runs.joints[name].select(columns).to_numpy() for name in runs.names]
+    if all(np.array_equal(numbers[0], other, equal_nan=True) for other in numbers[1:]):
+        return f"Nothing differs: every number is that of {runs.names[0]}."
+    parts = []
+    for name in runs.names[1:]:
+        said = []
+        for m in runs.measures:
+            row = _of(rows, name, m.name)[0]
+            e = estimate_of(row, "difference")
+            if math.isfinite(e.mean):
+                p = f", p = {row['p_holm']:.2g}" if math.isfinite(row["p_holm"]) else ""
+                said.append(f"{m.label} {in_words(e, sign=True)}{p}")
+        parts.append(f"{name} minus {runs.names[0]}: {'; '.join(said)}.")
+    if runs.persons < FEWEST:
+        parts.append(
+            f"With {plural(runs.persons, 'person')} nothing is tested"
+            + (", and there is no interval: this is what these runs gave here, no more." if runs.persons < 2 else ".")
+        )
+    else:
+        parts.append("p is corrected for all the tests made here.")
+    return " ".join(parts)

@@ -1,0 +1,229 @@
+"""Which runs are compared, and on what: the joints that all of them show and have a map of, in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ..errors import ConfigError, DataError
+from ..plotting.summary import Measure, measures, unit_of
+from ..store import Store
+
+__all__ = ["Lost", "Runs", "match", "open_runs"]
+
+KEYS = ["sample_id", "joint_name"]
+WITHOUT_MAP = ("not_visible", "not_asked", "zero_map", "nonfinite_gradient", "no_map")  # reason codes
+SAME_PLACE = 1.0  # px of the original image (mm in 3D): farther apart, two annotations are not of the same joint
+
+
+@dataclass(frozen=True)
+class Lost:
+    """How a run's visible joints became the compared ones."""
+
+    visible: int
+    without_map: int
+    not_in_all: int  # a sample or joint that another run lacks, or has no map of
+    elsewhere: int  # annotated at another place than in the first run
+    used: int
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Two runs or more over the same joints; the first is what the others are compared with."""
+
+    stores: Mapping[str, Store]
+    joints: Mapping[str, pl.DataFrame]  # rows of `joints`, the same samples and joints in the same order
+    measures: tuple[Measure, ...]  # what all runs have; NaN in one run is NaN in all
+    lost: Mapping[str, Lost]
+    rescaled: tuple[str, ...]  # runs whose errors were brought to the first run's input pixels
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the runs, the first one first."""
+        return tuple(self.stores)
+
+    @property
+    def first(self) -> pl.DataFrame:
+        """The first run's joints."""
+        return self.joints[self.names[0]]
+
+    @property
+    def persons(self) -> int:
+        """How many samples are compared."""
+        return self.first["sample_id"].n_unique()
+
+    @property
+    def unit(self) -> str:
+        """Of the errors."""
+        return unit_of(self.first)
+
+
+def open_runs(paths: Sequence[str | Path], names: Sequence[str] | None = None) -> dict[str, Store]:
+    """The stores by name; without `names`, the work dirs' own, with their parents' where two are alike.
+
+    Raises:
+        ConfigError: fewer than two runs, or names that do not fit.
+        StoreError: a path is not the work dir of a run.
+    """
+    if len(paths) < 2:
+        raise ConfigError(
+            f"{len(paths)} run{'' if len(paths) == 1 else 's'} given, expected two or more: poseig-compare RUN RUN, each "
+            "the work dir of a poseig-diagnose run"
+        )
+    if names is not None and (len(names) != len(paths) or len(set(names)) != len(names)):
+        raise ConfigError(
+            f"--names gives {', '.join(names)} for {len(paths)} runs; expected one name for each run, all different"
+        )
+    return dict(zip(names or _names([Path(p) for p in paths]), map(Store, paths), strict=True))
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """As short as tells them apart.
+
+    >>> _names([Path('a/x'), Path('b/y')]), _names([Path('/a/x'), Path('/b/x')]), _names([Path('x'), Path('x')])
+    (['x', 'y'], ['a/x', 'b/x'], ['x', 'x (2)'])
+    """
+    for parts in (1, 2, 3):
+        found = ["/".join(path.parts[-parts:]) for path in paths]
+        if len(set(found)) == len(found):
+            return found
+    short = [path.name for path in paths]
+    return [name if i == short.index(name) else f"{name} ({i + 1})" for i, name in enumerate(short)]
+
+
+def match(stores: Mapping[str, Store]) -> Runs:
+    """The runs on what they share.
+
+    Raises:
+        DataError: errors of different units, no joint name in common, or no joint of a sample.
+    """
+    tables = {name: _with_place(store) for name, store in stores.items()}
+    _check_units(tables)
+    _check_names(stores, tables)
+    usable = {name: table.filter(_has_map()) for name, table in tables.items()}
+    first = next(iter(tables))
+    shared = reduce(lambda a, b: a.join(b, on=KEYS, how="semi"), usable.values())
+    same = shared
+    for table in usable.values():
+        there = shared.join(
+            table.select(*KEYS, "_x", "_y"), on=KEYS, how="left", suffix="_other", maintain_order="left"
+        )
+        distance = (pl.col("_x") - pl.col("_x_other")).pow(2) + (pl.col("_y") - pl.col("_y_other")).pow(2)
+        apart = there.filter(distance > SAME_PLACE**2)
+        same = same.join(apart, on=KEYS, how="anti", maintain_order="left")
+    if not len(same):
+        raise DataError(_nothing_shared(stores, usable, len(shared)))
+    order = same.select(*KEYS, "group", pl.col("_scale").alias("_scale_first"))
+    joints = {
+        name: order.drop("group").join(table.drop("group"), on=KEYS, how="left", maintain_order="left").with_columns(
+            order["group"]
+        )
+        for name, table in usable.items()
+    }  # fmt: skip
+    joints, rescaled = _in_first_pixels(joints)
+    lost = {
+        name: Lost(
+            int(tables[name]["visible"].sum()),
+            int(tables[name]["visible"].sum()) - len(usable[name]),
+            len(usable[name]) - len(shared),
+            len(shared) - len(same),
+            len(same),
+        )
+        for name in stores
+    }
+    found = _shared_measures(stores, joints)
+    return Runs(dict(stores), _finite_in_all(joints, found), found, lost, tuple(r for r in rescaled if r != first))
+
+
+def _with_place(store: Store) -> pl.DataFrame:
+    """`joints` with the annotated place in the original image, and original pixels an input pixel."""
+    joints, samples = store.joints(), store.samples()
+    warp = [f"warp_{row}{column}" for row in range(2) for column in range(3)]
+    joints = joints.join(samples.select("sample_id", *warp), on="sample_id", how="left", maintain_order="left")
+    x, y = pl.col("gt_x"), pl.col("gt_y")
+    if unit_of(joints) == "px":
+        place = [
+            (pl.col(f"warp_{i}0") * x + pl.col(f"warp_{i}1") * y + pl.col(f"warp_{i}2")).alias(f"_{'xy'[i]}")
+            for i in (0, 1)
+        ]
+    else:
+        place = [x.alias("_x"), y.alias("_y")]
+    area = pl.col("warp_00") * pl.col("warp_11") - pl.col("warp_01") * pl.col("warp_10")
+    return joints.with_columns(*place, area.abs().sqrt().alias("_scale")).drop(warp)
+
+
+def _has_map() -> pl.Expr:
+    codes = pl.col("reason").fill_null("").str.split(";")
+    return pl.col("visible") & ~codes.list.eval(pl.element().str.strip_chars().is_in(WITHOUT_MAP)).list.any()
+
+
+def _in_first_pixels(joints: Mapping[str, pl.DataFrame]) -> tuple[dict[str, pl.DataFrame], list[str]]:
+    """Errors in the first run's input pixels, where another input or crop makes pixels of another size."""
+    found, rescaled = {}, []
+    for name, table in joints.items():
+        factor = table["_scale"] / table["_scale_first"]
+        differs = ((factor - 1).abs() > 1e-6).any()
+        if differs and unit_of(table) == "px":
+            rescaled.append(name)
+            table = table.with_columns(pl.col("epe") * factor)
+        found[name] = table.drop("_scale", "_scale_first", "_x", "_y")
+    return found, rescaled
+
+
+def _shared_measures(stores: Mapping[str, Store], joints: Mapping[str, pl.DataFrame]) -> tuple[Measure, ...]:
+    every = [measures(store, joints[name]) for name, store in stores.items()]
+    return tuple(m for m in every[0] if all(any(m.name == other.name for other in rest) for rest in every[1:]))
+
+
+def _finite_in_all(joints: Mapping[str, pl.DataFrame], found: Iterable[Measure]) -> dict[str, pl.DataFrame]:
+    """A number that one run lacks is NaN in all, so that means are over the same joints."""
+    columns: dict[str, Any] = {}
+    for measure in found:
+        finite = [table[measure.name].is_finite() for table in joints.values()]
+        columns[measure.name] = reduce(lambda a, b: a & b, finite)
+    return {
+        name: table.with_columns(
+            pl.when(keep).then(pl.col(column)).otherwise(float("nan")).alias(column) for column, keep in columns.items()
+        )
+        for name, table in joints.items()
+    }
+
+
+def _check_units(tables: Mapping[str, pl.DataFrame]) -> None:
+    units = {name: unit_of(table) for name, table in tables.items()}
+    if len(set(units.values())) > 1:
+        said = ", ".join(f"{name}: {unit}" for name, unit in units.items())
+        raise DataError(f"the runs' errors have different units ({said}): expected runs of one kind, all px or all mm")
+
+
+def _check_names(stores: Mapping[str, Store], tables: Mapping[str, pl.DataFrame]) -> None:
+    named = {name: set(table["joint_name"].unique().to_list()) for name, table in tables.items()}
+    if reduce(lambda a, b: a & b, named.values()):
+        return
+    said = "; ".join(
+        f"{name} ({(stores[name].run.get('dataset') or {}).get('name') or 'unknown data set'}): "
+        f"{', '.join(sorted(found)[:4]) or 'none'}{' ...' if len(found) > 4 else ''}"
+        for name, found in named.items()
+    )
+    raise DataError(f"the runs have no joint name in common: {said}. Compare runs on one data set")
+
+
+def _nothing_shared(stores: Mapping[str, Store], usable: Mapping[str, pl.DataFrame], elsewhere: int) -> str:
+    if elsewhere:
+        return (
+            f"the runs' {elsewhere} shared joints are annotated at different places, so their samples are not the same "
+            "persons: compare runs on one data set"
+        )
+    said = "; ".join(
+        f"{name}: {len(store)} samples such as {', '.join(store.sample_ids[:2]) or 'none'}, {len(usable[name])} joints"
+        for name, store in stores.items()
+    )
+    return (
+        f"the runs share no joint that is visible and has a map in all of them ({said}). Diagnose the same persons: the "
+        "same data set, with the same --limit, or diagnosis.samples.ids"
+    )
