@@ -8,7 +8,17 @@ import numpy as np
 import polars as pl
 
 from ..plotting.charts import JointEstimates, dot_plot, group_distributions, relation_matrix
-from ..plotting.summary import Measure, estimate, finite, joint_order, measures, missing_reasons, plural, reason_text
+from ..plotting.summary import (
+    Measure,
+    estimate,
+    finite,
+    group_order,
+    joint_order,
+    measures,
+    missing_reasons,
+    plural,
+    reason_text,
+)
 from ..types import Gallery, Picture, Section, Table
 from .tables import NOTHING
 
@@ -16,10 +26,9 @@ if TYPE_CHECKING:
     from ..functional.statistics import Estimate
     from ..store import Store
 
-__all__ = ["group_names", "indices_section", "relation_means"]
+__all__ = ["indices_section", "relation_means"]
 
 MOST_JOINTS = 40  # lines of the dot plot
-GROUP_ORDER = ("trunk", "branch", "leaf", "wrist", "MCP", "PIP", "DIP", "TIP")  # from the root outwards
 Estimates = dict[str, "Estimate"]
 
 
@@ -30,7 +39,7 @@ def indices_section(store: Store) -> Section:
     if not len(visible):
         return Section("indices", "Indices", "No joint was diagnosed, so there are no indices.", order=100)
     found = measures(store, joints)
-    groups = group_names(store, visible)
+    groups = group_order(visible)
     order = joint_order(visible, groups)
     by_joint = {j: _estimates(visible.filter(pl.col("joint") == j), found) for j, _, _ in order}
     by_group = {g: _estimates(visible.filter(pl.col("group") == g), found) for g in groups}
@@ -78,14 +87,6 @@ def relation_means(store: Store, order: list[tuple[int, str, str]]) -> tuple[lis
         if joint in place and other in place:
             matrix[place[joint], place[other]] = value
     return [name for _, name, _ in order], matrix
-
-
-def group_names(store: Store, visible: pl.DataFrame) -> list[str]:
-    """The groups that the rows have, from the root outwards."""
-    laid_down = store.groups.group_names if store.groups is not None else ()
-    present = [g for g in visible["group"].unique(maintain_order=True) if g]
-    known = [*GROUP_ORDER, *(g for g in laid_down if g not in GROUP_ORDER)]
-    return [g for g in known if g in present] + [g for g in present if g not in known]
 
 
 def _estimates(rows: pl.DataFrame, found: tuple[Measure, ...]) -> Estimates:

@@ -13,11 +13,10 @@ import polars as pl
 
 from ..plotting.figures import group_styles
 from ..plotting.scatter import index_against_error
-from ..plotting.summary import Measure, measures, plural, unit_of
+from ..plotting.summary import Measure, group_order, measures, plural, unit_of
 from ..types import Picture
 from .blocks import GuardedSection, LinkedScatter, SamplePictures, failure_of
 from .gallery import choose
-from .indices import group_names
 from .person import Notes, Person, save
 from .rendering import plotly_script
 
@@ -47,7 +46,7 @@ def scatter_section(store: Store, gallery: int = 12, sheets: int = MOST_SHEETS) 
     if not len(usable):
         return GuardedSection(NAME, TITLE, "No joint has an error, so there is nothing to plot.", order=ORDER)
     shown, found = thinned(usable, MOST_POINTS), (*measures(store, joints)[1:], MAP_ERROR)
-    groups = group_names(store, usable)
+    groups = group_order(usable)
     figure = index_against_error(shown, found, groups, unit_of(joints))
     lead = [f"Each point is a visible joint ({len(usable)} of {plural(usable['sample_id'].n_unique(), 'person')})."]
     if len(shown) < len(usable):

@@ -14,7 +14,7 @@ from ..functional.shares import share
 from ..functional.statistics import Estimate, bootstrap_mean
 from ..plotting.counts import stacked_shares
 from ..plotting.drawing import to_original
-from ..plotting.summary import Measure, estimate, joint_order, measures, plural
+from ..plotting.summary import Measure, estimate, group_order, joint_order, measures, plural
 from ..types import Picture, Section, Table
 from .error_kinds import sigmas_of
 from .persons import in_pixels, persons_of
@@ -27,7 +27,6 @@ __all__ = ["error_kinds_section", "joint_kinds"]
 
 ORDER = 350
 TITLE = "Kinds of errors"
-GROUP_ORDER = ("trunk", "branch", "leaf")
 # light to dark, so that they differ in print too
 STYLES = {
     "good": ("#d9dde3", ""), "jitter": ("#56B4E9", ""), "inversion": ("#E69F00", "//"), "swap": ("#CC79A7", "\\\\"),
@@ -77,7 +76,7 @@ def error_kinds_section(study: ErrorKinds, store: Store) -> Section:
     known = table.filter(pl.col("kind").is_not_null())
     if not len(known):
         return Section(study.name, TITLE, "No visible joint of a person with a known area.", order=ORDER)
-    order = joint_order(known, _groups(known))
+    order = joint_order(known, group_order(known))
     by_joint = {name: _counts(known.filter(pl.col("joint") == j)) for j, name, _ in order}
     gains, before = _gains(known)
     blocks = (
@@ -89,11 +88,6 @@ def error_kinds_section(study: ErrorKinds, store: Store) -> Section:
         gains,
     )  # fmt: skip
     return Section(study.name, TITLE, _lead(study, store, table, known, gains, before), blocks, ORDER)
-
-
-def _groups(known: pl.DataFrame) -> list[str]:
-    present = [g for g in known["group"].unique(maintain_order=True) if g]
-    return [g for g in GROUP_ORDER if g in present] + [g for g in present if g not in GROUP_ORDER]
 
 
 def _counts(rows: pl.DataFrame) -> list[int]:
@@ -129,7 +123,7 @@ def _kinds_table(known: pl.DataFrame, study: ErrorKinds) -> Table:
 
 
 def _groups_table(known: pl.DataFrame) -> Table:
-    groups = _groups(known)
+    groups = group_order(known)
     named = [(g, known.filter(pl.col("group") == g)) for g in groups] + [("all", known)]
     rows = tuple((g, len(some), *(_share(some, kind) for kind in KINDS)) for g, some in named)
     return Table(

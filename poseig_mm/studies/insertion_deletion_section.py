@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ..plotting.figures import MUTED, PALETTE, figure_style, new_figure
-from ..plotting.summary import estimate, missing_reasons, plural, reason_text
+from ..plotting.summary import estimate, group_order, missing_reasons, plural, reason_text
 from ..types import Gallery, Picture, Section, Table
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def insertion_deletion_section(store: Store, rows: pl.DataFrame) -> Section:
     if not len(known):
         lead = "No joint has a map and a point to measure from, so there are no curves."
         return Section("insertion_deletion", title, lead, _missing(rows), 310)
-    named = store.groups.group_names if store.groups is not None else tuple(known["group"].unique(maintain_order=True))
-    groups = [g for g in named if g in known["group"]]
+    groups = group_order(known)
     whole = {kind: _difference(known.filter(kind=kind)) for kind in KINDS}
     blocks: tuple[Table | Picture | Gallery, ...] = (
         Picture(

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from ..plotting.charts import JointEstimates, dot_plot
-from ..plotting.summary import Measure, missing_reasons, plural, reason_text, run_value
+from ..plotting.summary import Measure, group_order, missing_reasons, plural, reason_text, run_value
 from ..types import Gallery, Picture, Section, Table
 from .perturbation import MASKS
 
@@ -62,8 +62,7 @@ def perturbation_section(store: Store, rows: pl.DataFrame) -> Section:
         lead = "No joint could be perturbed by its map, so there is no R_E."
         return Section("perturbation", title, lead, _missing(rows), 300)
     order = known.select("type", "group", "joint").group_by("type", "group").min().sort("joint")
-    named = store.groups.group_names if store.groups is not None else tuple(known["group"].unique(maintain_order=True))
-    rank = {group: i for i, group in enumerate(named)}
+    rank = {group: i for i, group in enumerate(group_order(known))}
     types = sorted(order.select("type", "group").rows(), key=lambda t: rank.get(t[1], len(rank)))
     found = {t: {m: error_ratio(known.filter(type=t, group=g, mask=m)) for m in masks} for t, g in types}
     persons = known["sample_id"].n_unique()
