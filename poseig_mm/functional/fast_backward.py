@@ -58,9 +58,9 @@ class FastBackward:
 
     * Convolutions, transposed ones too: in `dtype`, with weights converted once a model.
     * Activations: their derivative is computed once a forward pass, in `dtype`; each cotangent is multiplied by it.
-    * Sums, views and pooling: in the type that comes.
-    * Everything else: autograd's own node in float32, its matrix products (linear layers, attention) in `dtype`, batch norm
-      in evaluation mode as one multiplication.
+    * Batch norms in evaluation mode: one multiplication by their scale.
+    * Sums, views and padding: in the type that comes.
+    * Everything else: autograd's own node in float32, its matrix products (linear layers, attention) in `dtype`.
 
     One object serves many forward passes; it keeps converted weights by identity, so use one object a model and do not
     change the weights.  Parameters must not require gradients; they get none.
@@ -112,6 +112,10 @@ class FastBackward:
                 (derivative,) = _called(node.function, torch.ones_like(first, dtype=node.dtypes[0]))
                 node.derivative = derivative.to(first.dtype)
             return (first * node.derivative,)
+        if node.name == "NativeBatchNormBackward0" and first is not None and not node.function._saved_training:
+            if node.derivative is None:
+                node.derivative = _batch_norm_scale(node.function, first)
+            return (first * node.derivative,)
         if node.name == "AddBackward0" and first is not None and node.function._saved_alpha == 1:
             return (first, first)
         if node.name == "ConstantPadNdBackward0" and first is not None:
@@ -152,6 +156,13 @@ def _called(function: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
     return found if isinstance(found, tuple) else (found,)
 
 
+def _batch_norm_scale(node: Any, like: Tensor) -> Tensor:
+    """In evaluation mode the input's gradient is the output's times weight / sqrt(var + eps), (1, C, 1, ...)."""
+    scale = torch.rsqrt(node._saved_running_var + node._saved_eps)
+    scale = scale if node._saved_weight is None else scale * node._saved_weight
+    return scale.to(like).reshape(1, -1, *(1,) * (like.ndim - 2))
+
+
 def _without_padding(gradient: Tensor, pad: Sequence[int]) -> Tensor:
     """A view of what was not padded (autograd's own node copies it, and loses the layout); pad as in `F.pad`."""
     signed = [p - 2**64 if p >= 2**63 else p for p in pad]  # autograd shows its integers as unsigned ones
@@ -190,7 +201,7 @@ class _Node:
     shapes: tuple[torch.Size, ...]
     edges: list[tuple[_Node | None, int]] = field(default_factory=list)  # for each input: where it came from
     received: list[Tensor | None] = field(default_factory=list)
-    derivative: Tensor | None = None  # of an elementwise operation
+    derivative: Tensor | None = None  # of an elementwise operation, or a batch norm's scale
 
     def send(self, cotangents: Sequence[Tensor | None]) -> None:
         """Add cotangents of the inputs to what the nodes before this one have received."""
@@ -242,24 +253,13 @@ def _nodes_between(outputs: Tensor, inputs: Tensor) -> list[_Node]:
 
 
 class _ReducedProducts(TorchDispatchMode):
-    """Matrix products of float32 in `dtype`, batch norm in evaluation mode as one multiplication."""
+    """Matrix products of float32 in `dtype`."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._dtype = dtype
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is _aten.native_batch_norm_backward.default and not args[7]:
-            return _batch_norm(*args)
         if func in _PRODUCTS and not kwargs and all(a.dtype is torch.float32 for a in args):
             return func(*(a.to(self._dtype) for a in args)).float()
         return func(*args, **(kwargs or {}))
-
-
-def _batch_norm(
-    gradient: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, var: Tensor, m: Any, v: Any, train: Any, eps: float,
-    mask: Any,
-) -> tuple[Tensor, None, None]:  # fmt: skip
-    """Evaluation mode, the input's gradient alone: a multiplication by weight / sqrt(var + eps)."""
-    scale = torch.rsqrt(var + eps) if weight is None else weight * torch.rsqrt(var + eps)
-    return gradient * scale.to(gradient).reshape(1, -1, *(1,) * (gradient.ndim - 2)), None, None
