@@ -175,6 +175,7 @@ def _table_b(by_stage: dict[int, pl.DataFrame], found: dict[int, dict[str, Estim
         *(title for _, title in MEASURES),
         "SSIM by chance",
         f"EPE ({_unit(by_stage)})",
+        "response",
     ]
     rows: list[tuple[Any, ...]] = []
     for i, (s, e) in enumerate(found.items()):
