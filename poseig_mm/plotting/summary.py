@@ -11,13 +11,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ..types import Table
+
 if TYPE_CHECKING:
     from ..functional.statistics import Estimate
     from ..store import Store
 
 __all__ = [
-    "Measure", "estimate", "finite", "group_order", "joint_order", "measures", "missing_reasons", "plural", "reason_text",
-    "run_value", "unit_of",
+    "Measure", "estimate", "finite", "group_order", "joint_order", "measures", "missing_reasons", "missing_table", "plural",
+    "reason_text", "run_value", "unit_of",
 ]  # fmt: skip
 
 # What the built-in numbers mean, in as few words as they can be said; `neutral` is the value of no preference.
@@ -33,6 +35,7 @@ _REASONS = {
     "not_visible": "joint not annotated, or outside the input",
     "not_asked": "joint left out by the settings",
     "outside": "joint outside the input",
+    "random_unchanged": "no permuted map moved this joint: no ratio of its own, but R_E counts its changes",
     "predicted_mask": "FI is there, but uses a mask that the model itself predicted",
     "no_map": "the attribution gave no map",
     "no_heatmaps": "no reference point, so LI and RI are undefined",
@@ -131,6 +134,21 @@ def reason_text(code: str) -> str:
     if code.endswith("_undefined"):
         return f"the index {code.removesuffix('_undefined')} has no value for this joint"
     return "said by a plugin"
+
+
+def missing_table(rows: pl.DataFrame, of_what: str) -> tuple[Table, ...]:
+    """Why rows of a study have no number, counted by reason; no table where none is missing.
+
+    Args:
+        rows: with a column `reason`, codes joined by ';'.
+        of_what: what a row is, e.g. 'joints times masks'.
+    """
+    counts = missing_reasons(rows)
+    if not counts:
+        return ()
+    lines = tuple((code, n, 100 * n / len(rows), reason_text(code)) for code, n in counts.most_common())
+    caption = f"Why a number is missing, of {plural(len(rows), 'row')} ({of_what})."
+    return (Table(caption, ("reason", "rows", "share (%)", "meaning"), lines, 1),)
 
 
 def run_value(store: Store, *keys: str, default: Any = None) -> Any:

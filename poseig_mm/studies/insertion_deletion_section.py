@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ..plotting.figures import MUTED, PALETTE, figure_style, new_figure
-from ..plotting.summary import estimate, group_order, missing_reasons, plural, reason_text
+from ..plotting.summary import estimate, group_order, missing_table, plural
 from ..types import Gallery, Picture, Section, Table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def insertion_deletion_section(store: Store, rows: pl.DataFrame) -> Section:
     known = rows.filter(pl.col("area").is_finite() & pl.col("area_random").is_finite())
     if not len(known):
         lead = "No joint has a map and a point to measure from, so there are no curves."
-        return Section("insertion_deletion", title, lead, _missing(rows), 310)
+        return Section("insertion_deletion", title, lead, missing_table(rows, "joints times kinds"), 310)
     groups = group_order(known)
     whole = {kind: _difference(known.filter(kind=kind)) for kind in KINDS}
     blocks: tuple[Table | Picture | Gallery, ...] = (
@@ -43,7 +43,7 @@ def insertion_deletion_section(store: Store, rows: pl.DataFrame) -> Section:
         ),
         _areas(known, groups, ""),
         _areas(known, groups, "_error"),
-        *_missing(rows),
+        *missing_table(rows, "joints times kinds"),
     )
     return Section("insertion_deletion", title, _lead(known, whole), blocks, 310)
 
@@ -139,13 +139,3 @@ def _curve(axis: Axes, x: Any, rows: pl.DataFrame, column: str, color: str, styl
     found = [estimate(rows, f"{column}_{i}") for i in range(len(x))]
     axis.fill_between(x, [e.low for e in found], [e.high for e in found], color=color, alpha=0.18, lw=0)
     axis.plot(x, [e.mean for e in found], color=color, lw=1.8, ms=4, mec="white", mew=0.5, **style)
-
-
-def _missing(rows: pl.DataFrame) -> tuple[Table, ...]:
-    """Why joints have no number, counted once a joint and kind."""
-    counts = missing_reasons(rows)
-    if not counts:
-        return ()
-    lines = tuple((code, n, 100 * n / len(rows), reason_text(code)) for code, n in counts.most_common())
-    caption = f"Why a number is missing, of {plural(len(rows), 'row')} (joints times kinds)."
-    return (Table(caption, ("reason", "rows", "share (%)", "meaning"), lines, 1),)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..errors import ConfigError
 from .base import Study
 from .choice import check_counts, chosen_joints, keep_picture, takes_part
+from .joints import joint_columns
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,8 +100,7 @@ class OutputSpace(Study):
         rows = []
         for target, found in maps.items():
             for k, numbers in zip(joints, _numbers(target, found, finding, context, joints), strict=True):
-                about = {"sample_id": sample.sample_id, "joint": k, "joint_name": context.groups.keypoint_names[k]}
-                rows.append({**about, "group": context.groups.group_of[k], **numbers})
+                rows.append({**joint_columns(finding, context, k), **numbers})
         if self.pictures:
             from .output_space_sheet import draw_sheet
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from ..plotting.charts import JointEstimates, dot_plot
-from ..plotting.summary import Measure, group_order, missing_reasons, plural, reason_text, run_value
+from ..plotting.summary import Measure, group_order, missing_table, plural, run_value
 from ..types import Gallery, Picture, Section, Table
 from .perturbation import MASKS
 
@@ -32,7 +32,6 @@ _PUBLISHED = {
     "uniform": (2.54, 3.38, 2.66, 2.93, 2.74, 3.04, 2.95),
     "normal": (3.36, 3.52, 3.52, 4.13, 4.11, 4.32, 4.77),
 }
-_REASONS = {"random_unchanged": "no permuted map moved this joint: no ratio of its own, but R_E counts its changes"}
 Types = dict[str, dict[str, "Estimate"]]
 
 
@@ -60,7 +59,7 @@ def perturbation_section(store: Store, rows: pl.DataFrame) -> Section:
     title = "Perturbation: do the maps mark what matters?"
     if not len(known):
         lead = "No joint could be perturbed by its map, so there is no R_E."
-        return Section("perturbation", title, lead, _missing(rows), 300)
+        return Section("perturbation", title, lead, missing_table(rows, "joints times masks"), 300)
     order = known.select("type", "group", "joint").group_by("type", "group").min().sort("joint")
     rank = {group: i for i, group in enumerate(group_order(known))}
     types = sorted(order.select("type", "group").rows(), key=lambda t: rank.get(t[1], len(rank)))
@@ -76,7 +75,7 @@ def perturbation_section(store: Store, rows: pl.DataFrame) -> Section:
         Picture("perturbation", _caption(types), _figure(types[:MOST_LINES], found, masks)),
         _groups(known, masks, rank),
         *_published(store, masks),
-        *_missing(rows),
+        *missing_table(rows, "joints times masks"),
     )
     return Section("perturbation", title, _lead(found, masks, persons, len(known) // len(masks)), blocks, 300)
 
@@ -165,15 +164,3 @@ def _published(store: Store, masks: Sequence[str]) -> tuple[Table, ...]:
         "Table A). The paper gives no intervals, and does not say whether its ratios are of means or means of ratios."
     )
     return (Table(text, ("joint", *(f"{m} (published)" for m in masks)), lines),)
-
-
-def _missing(rows: pl.DataFrame) -> tuple[Table, ...]:
-    """Why joints have no number, counted once a joint and mask."""
-    counts = missing_reasons(rows)
-    if not counts:
-        return ()
-    lines: tuple[tuple[Any, ...], ...] = tuple(
-        (code, n, 100 * n / len(rows), _REASONS.get(code) or reason_text(code)) for code, n in counts.most_common()
-    )
-    caption = f"Why a number is missing, of {plural(len(rows), 'row')} (joints times masks)."
-    return (Table(caption, ("reason", "rows", "share (%)", "meaning"), lines, 1),)

@@ -173,8 +173,9 @@ def _scattered(maps: Tensor, seed: str) -> Tensor:
     """Each map's own pixels in a random order, (n, H, W)."""
     import torch
 
-    generator = torch.Generator().manual_seed(zlib.crc32(seed.encode()))
-    order = torch.randperm(maps.shape[-1] * maps.shape[-2], generator=generator)
+    from ..functional.seeding import generator_of
+
+    order = torch.randperm(maps.shape[-1] * maps.shape[-2], generator=generator_of(seed))
     return maps.flatten(1)[:, order].reshape(maps.shape)
 
 
