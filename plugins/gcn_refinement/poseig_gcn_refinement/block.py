@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -103,8 +104,9 @@ class ChebConv(nn.Module):
 
     def forward(self, nodes: Tensor) -> Tensor:
         """(B, K, in_features) -> (B, K, out_features)."""
-        mixed = torch.cat([term @ nodes for term in self.terms()], -1)  # (B, K, order * in_features)
-        result: Tensor = self.linear(mixed)
+        terms = self.terms()
+        mixed = (terms.flatten(0, 1) @ nodes).unflatten(1, terms.shape[:2])  # (B, order, K, in_features)
+        result: Tensor = self.linear(mixed.transpose(1, 2).flatten(2))
         return result
 
 
@@ -169,7 +171,7 @@ class GCNRefiner(nn.Module):
         widths = [width * height, *[hidden] * (depth - 1), width * height]
         self.convolutions = nn.ModuleList(
             ChebConv(matrix, a, b, order, learnable=learnable_adjacency)
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            for a, b in pairwise(widths)
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(n) for n in widths[1:-1])
         self.activation = ACTIVATIONS[activation]()

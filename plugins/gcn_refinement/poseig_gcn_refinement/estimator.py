@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from mmpose.registry import MODELS  # noqa: E402
 
 __all__ = ["RefinedHeatmapHead", "RefinedPoseEstimator"]
 
+logger = logging.getLogger(__name__)
 PEAKS = {"MegviiHeatmap": 255.0}  # of the codecs' targets; the others' is 1
 FITTING = ("HeatmapHead", "CPMHead")
 
@@ -176,7 +178,9 @@ class RefinedPoseEstimator(TopdownPoseEstimator):  # type: ignore[misc]  # mmpos
         Raises:
             CheckpointError: the file is not there, or belongs to another model.
         """
-        if self.frozen_checkpoint is not None:
+        if self.frozen_checkpoint is None:
+            logger.warning("no frozen_checkpoint: the frozen weights are random unless load_from or resume brings them")
+        else:
             self.load_frozen(self.frozen_checkpoint)
 
     def load_frozen(self, checkpoint: str | Path) -> None:
