@@ -170,8 +170,7 @@ class GCNRefiner(nn.Module):
         matrix = graph_of(graph, num_joints, [(int(a), int(b)) for a, b in edges], seed)
         widths = [width * height, *[hidden] * (depth - 1), width * height]
         self.convolutions = nn.ModuleList(
-            ChebConv(matrix, a, b, order, learnable=learnable_adjacency)
-            for a, b in pairwise(widths)
+            ChebConv(matrix, a, b, order, learnable=learnable_adjacency) for a, b in pairwise(widths)
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(n) for n in widths[1:-1])
         self.activation = ACTIVATIONS[activation]()

@@ -6,7 +6,7 @@ import copy
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,6 +31,12 @@ __all__ = ["RefinedHeatmapHead", "RefinedPoseEstimator"]
 logger = logging.getLogger(__name__)
 PEAKS = {"MegviiHeatmap": 255.0}  # of the codecs' targets; the others' is 1
 FITTING = ("HeatmapHead", "CPMHead")
+
+
+class FrozenHeatmaps(NamedTuple):
+    """What takes the place of features where the frozen heatmaps are known already."""
+
+    heatmaps: Tensor  # (B, K, h, w)
 
 
 @MODELS.register_module()
@@ -90,6 +96,8 @@ class RefinedHeatmapHead(HeatmapHead):  # type: ignore[misc]  # mmpose is untype
 
     def frozen_heatmaps(self, feats: Any) -> Tensor:
         """Features -> (B, K, h, w): what the frozen model alone gives."""
+        if isinstance(feats, FrozenHeatmaps):
+            return feats.heatmaps
         output = self.frozen.forward(feats)
         while isinstance(output, (list, tuple)):  # one a stage; the last counts
             output = output[-1]
@@ -169,6 +177,18 @@ class RefinedPoseEstimator(TopdownPoseEstimator):  # type: ignore[misc]  # mmpos
             for module in part.modules():  # flags alone: some backbones' own train() and eval() do more
                 module.training = False
         return self
+
+    def loss(self, inputs: Tensor, data_samples: Any) -> dict[str, Tensor]:
+        """Losses of a batch of images, or of a batch of `cache.CachedHeatmaps`.
+
+        No graph is recorded through the frozen part: neither its parameters nor the images ask for one.
+        """
+        if "gt_fields" in data_samples[0] and "frozen_heatmaps" in data_samples[0].gt_fields:
+            cached = FrozenHeatmaps(torch.stack([d.gt_fields.frozen_heatmaps for d in data_samples]))
+            losses: dict[str, Tensor] = self.head.loss(cached, data_samples, train_cfg=self.train_cfg)
+        else:
+            losses = super().loss(inputs, data_samples)
+        return losses
 
     def init_weights(self) -> None:
         """Called by MMEngine's runner before training: the frozen weights; the block has its own start.

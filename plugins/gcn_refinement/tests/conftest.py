@@ -34,7 +34,7 @@ def made(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A config with weights, and with training data: the same three persons."""
     from mmengine.config import Config
 
-    found = tiny.write_run(tmp_path_factory.mktemp("frozen"), imports=["mmpose", "poseig_gcn_refinement.datasets"])
+    found = tiny.write_run(tmp_path_factory.mktemp("frozen"))
     cfg = Config.fromfile(str(found.config))
     pipeline = [dict(step) for step in cfg.pipeline]
     pipeline.insert(-1, dict(type="GenerateTarget", encoder=dict(cfg.codec)))
