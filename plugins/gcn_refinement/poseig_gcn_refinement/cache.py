@@ -14,7 +14,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,10 @@ ABOUT = "cache.json"
 
 def cache_key(cfg: Any, model: Any, passes: int, seed: int) -> str:
     """SHA-256 (hex) over the frozen weights, the training data's config and annotation files, passes and seed."""
-    source = _source(cfg, model, seed)
+    return _key(cfg, model, _source(cfg, model, seed), passes, seed)
+
+
+def _key(cfg: Any, model: Any, source: SampleSource, passes: int, seed: int) -> str:
     digest = hashlib.sha256(f"{VERSION}|{passes}|{seed}|{source.fingerprint()}".encode())
     digest.update(json.dumps(_plain(cfg.train_dataloader["dataset"]), sort_keys=True, default=str).encode())
     for name, value in sorted(model.state_dict().items()):
@@ -79,7 +83,10 @@ def cache_heatmaps(
     Raises:
         DataError: no person could be loaded.
     """
-    key = cache_key(cfg, model, passes, seed)
+    if passes < 1 or batch_size < 1:
+        raise ConfigError(f"passes is {passes}, batch_size {batch_size}; expected at least 1")
+    source = _source(cfg, model, seed)
+    key = _key(cfg, model, source, passes, seed)
     place = Path(folder) / key[:16]
     if is_whole(place, key):
         return place
@@ -87,7 +94,8 @@ def cache_heatmaps(
     place.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
-        found = _compute(cfg, model, aside, passes, seed, batch_size, on_progress)
+        sources = chain([source], (_source(cfg, model, seed + turn) for turn in range(1, passes)))
+        found = _compute(model, sources, passes * len(source), aside, batch_size, on_progress)
         seconds = round(time.perf_counter() - started, 1)
         about = {"version": VERSION, "key": key, "passes": passes, "seed": seed, "seconds": seconds, **found}
         (aside / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
@@ -163,19 +171,15 @@ def _source(cfg: Any, model: Any, seed: int) -> SampleSource:
 
 
 def _compute(
-    cfg: Any,
     model: Any,
+    sources: Iterable[SampleSource],
+    total: int,
     place: Path,
-    passes: int,
-    seed: int,
     batch_size: int,
     on_progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    """Write the arrays; what is worth knowing about them."""
-    if passes < 1 or batch_size < 1:
-        raise ConfigError(f"passes is {passes}, batch_size {batch_size}; expected at least 1")
+    """Write the arrays of all persons of all sources; what is worth knowing about them."""
     device = next(model.parameters()).device
-    total = passes * len(_source(cfg, model, seed))
     keypoints: list[Any] = []
     failed, done, file = 0, 0, None
     images: list[torch.Tensor] = []
@@ -192,8 +196,7 @@ def _compute(
         images.clear()
 
     with frozen(model), torch.no_grad():
-        for turn in range(passes):
-            source = _source(cfg, model, seed + turn)
+        for source in sources:
             for position in range(len(source)):
                 try:
                     sample = source.load(position)

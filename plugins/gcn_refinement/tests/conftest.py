@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import sys
@@ -43,6 +44,7 @@ def made(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
     loader["dataset"].update(test_mode=False, pipeline=pipeline)
     with found.config.open("a") as file:
         file.write(f"train_dataloader = {loader!r}\n")
+    gc.freeze()  # MMPose's data sets collect garbage when they load: half a second each, for modules that stay
     return found
 
 
