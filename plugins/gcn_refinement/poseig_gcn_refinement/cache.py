@@ -40,13 +40,13 @@ VERSION = 1  # of the files' form
 ABOUT = "cache.json"
 
 
-def cache_key(cfg: Any, model: Any, passes: int, seed: int) -> str:
-    """SHA-256 (hex) over the frozen weights, the training data's config and annotation files, passes and seed."""
-    return _key(cfg, model, _source(cfg, model, seed), passes, seed)
+def cache_key(cfg: Any, model: Any, passes: int, seed: int, persons: int | None = None) -> str:
+    """SHA-256 (hex) over the frozen weights, the training data's config and annotation files, and the arguments."""
+    return _key(cfg, model, _source(cfg, model, seed, persons), passes, seed)
 
 
 def _key(cfg: Any, model: Any, source: SampleSource, passes: int, seed: int) -> str:
-    digest = hashlib.sha256(f"{VERSION}|{passes}|{seed}|{source.fingerprint()}".encode())
+    digest = hashlib.sha256(f"{VERSION}|{passes}|{seed}|{len(source)}|{source.fingerprint()}".encode())
     digest.update(json.dumps(_plain(cfg.train_dataloader["dataset"]), sort_keys=True, default=str).encode())
     for name, value in sorted(model.state_dict().items()):
         if "refiner." not in name:
@@ -62,6 +62,7 @@ def cache_heatmaps(
     *,
     passes: int = 1,
     seed: int = 0,
+    persons: int | None = None,
     batch_size: int = 32,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
@@ -73,6 +74,7 @@ def cache_heatmaps(
         folder: of all caches.
         passes: how often each person is taken, each time with other random transforms.
         seed: of the random transforms.
+        persons: the first N of the seeded order; None: all.
         batch_size: persons in one forward pass.
         on_progress: gets persons done, and their number.
 
@@ -85,7 +87,7 @@ def cache_heatmaps(
     """
     if passes < 1 or batch_size < 1:
         raise ConfigError(f"passes is {passes}, batch_size {batch_size}; expected at least 1")
-    source = _source(cfg, model, seed)
+    source = _source(cfg, model, seed, persons)
     key = _key(cfg, model, source, passes, seed)
     place = Path(folder) / key[:16]
     if is_whole(place, key):
@@ -94,7 +96,7 @@ def cache_heatmaps(
     place.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
-        sources = chain([source], (_source(cfg, model, seed + turn) for turn in range(1, passes)))
+        sources = chain([source], (_source(cfg, model, seed + turn, persons) for turn in range(1, passes)))
         found = _compute(model, sources, passes * len(source), aside, batch_size, on_progress)
         seconds = round(time.perf_counter() - started, 1)
         about = {"version": VERSION, "key": key, "passes": passes, "seed": seed, "seconds": seconds, **found}
@@ -166,8 +168,9 @@ class CachedHeatmaps(torch.utils.data.Dataset):  # type: ignore[type-arg]
         return {"inputs": self._no_image, "data_samples": sample}
 
 
-def _source(cfg: Any, model: Any, seed: int) -> SampleSource:
-    return SampleSource(cfg, preprocess=model.data_preprocessor, split="train", mask="none", seed=seed)
+def _source(cfg: Any, model: Any, seed: int, persons: int | None) -> SampleSource:
+    preprocess = model.data_preprocessor
+    return SampleSource(cfg, preprocess=preprocess, split="train", mask="none", limit=persons, seed=seed)
 
 
 def _compute(

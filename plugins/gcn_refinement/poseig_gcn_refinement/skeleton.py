@@ -87,7 +87,7 @@ def _registered(name: str) -> dict[str, Any]:
     from mmpose.registry import DATASETS
 
     kind = DATASETS.get(name)
-    metainfo = getattr(kind, "METAINFO", None)
+    metainfo = getattr(kind, "METAINFO", None) or (kind._load_metainfo() if hasattr(kind, "_load_metainfo") else None)
     if not metainfo:
         reason = (
             "has no metainfo of its own" if kind else f"is not registered; {did_you_mean(name, DATASETS.module_dict)}"

@@ -11,14 +11,14 @@ from typing import Any
 
 from poseig_mm.compat import prepare_environment
 from poseig_mm.errors import ConfigError
-from poseig_mm.store.atomic import publish
+from poseig_mm.store.atomic import make_dir, publish
 
 from .skeleton import skeleton_of_config
 
 __all__ = ["IMPORT", "refined_config", "save_weights", "schedule", "train", "with_import"]
 
 IMPORT = "poseig_gcn_refinement.estimator"
-WARM_UP = 100  # steps at most; a rate of 1e-3 from the first step on undoes the identity start
+WARM_UP = 500  # steps at most; a rate of 1e-3 from the first step on undoes the identity start
 
 
 def refined_config(cfg: Any, checkpoint: str | Path | None, refiner: Mapping[str, Any] | None = None) -> Any:
@@ -56,13 +56,14 @@ def with_import(cfg: Any, module: str) -> None:
 
 
 def schedule(epochs: int, steps_per_epoch: int, lr: float = 1e-3) -> dict[str, Any]:
-    """Optimizer and learning rate: Simple Baseline's, Adam with drops after 9 and 12 of 14 parts, and a warm-up.
+    """Config entries, to be put in the place of those there are: Simple Baseline's schedule, with a warm-up.
+
+    Adam, with drops after 9 and 12 of 14 parts.
 
     >>> schedule(140, 1000)['param_scheduler'][1]['milestones']
     [90, 120]
     """
-    steps = epochs * steps_per_epoch
-    warm_up = max(1, min(WARM_UP, steps // 10))
+    warm_up = max(1, min(WARM_UP, epochs * steps_per_epoch // 10))
     drops = sorted({max(1, round(epochs * part / 14)) for part in (9, 12)})
     return {
         "train_cfg": {"by_epoch": True, "max_epochs": epochs},
@@ -71,6 +72,13 @@ def schedule(epochs: int, steps_per_epoch: int, lr: float = 1e-3) -> dict[str, A
             {"type": "LinearLR", "start_factor": 1e-3, "begin": 0, "end": warm_up, "by_epoch": False},
             {"type": "MultiStepLR", "milestones": drops, "gamma": 0.1, "begin": 0, "end": epochs, "by_epoch": True},
         ],
+        "default_hooks": {
+            "logger": {"type": "LoggerHook", "interval": 50},
+            "checkpoint": {"type": "CheckpointHook", "interval": 1, "max_keep_ckpts": 1},
+        },
+        "log_processor": {"by_epoch": True},
+        "custom_hooks": [],
+        "auto_scale_lr": {"enable": False},
     }
 
 
@@ -99,6 +107,7 @@ def save_weights(model: Any, path: str | Path) -> None:
 
     buffer = io.BytesIO()
     torch.save({"state_dict": model.state_dict(), "meta": {}}, buffer)
+    make_dir(Path(path).parent)
     publish(Path(path), buffer.getvalue())
 
 

@@ -145,7 +145,7 @@ def test_the_block_is_trained_from_the_cache(cfg: Any, model: Any, tmp_path: Pat
     place = cache_heatmaps(cfg, model, tmp_path, passes=2)
     cfg.train_dataloader = cached_loader(place, cfg.model.head.decoder, batch_size=2)
     cfg.custom_imports = {"imports": [*cfg.custom_imports["imports"], "poseig_gcn_refinement.cache"]}
-    cfg.merge_from_dict(schedule(8, 3))
+    cfg.update(schedule(8, 3))
     cfg.randomness = {"seed": 0}
     trained = train(cfg, tmp_path / "run")
     items = [CachedHeatmaps(place, cfg.model.head.decoder)[i] for i in range(6)]

@@ -30,9 +30,10 @@ def hashes(model: torch.nn.Module, part: str) -> dict[str, str]:
 
 def training_config(cfg: Any, made: Any, epochs: int = 2, **refiner: Any) -> Any:
     found = refined_config(cfg, made.weights, {**HIDDEN, **refiner})
-    found.merge_from_dict(schedule(epochs, 1))
+    found.update(schedule(epochs, 1))
+    found.default_hooks.checkpoint.max_keep_ckpts = -1
     found.randomness = {"seed": 0}
-    found.default_hooks = {"logger": {"type": "LoggerHook", "interval": 1}}
+
     return found
 
 
