@@ -40,7 +40,7 @@ def evaluate(
     Raises:
         DataError: no person could be loaded.
     """
-    names, device = adapter.keypoint_names, next(adapter.model.parameters()).device
+    names, device = source.groups.keypoint_names, next(adapter.model.parameters()).device
     frames: list[pl.DataFrame] = []
     waiting: list[Any] = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["accuracy_section", "build_page"]
 
-NAMES = {"frozen": "frozen", "skeleton": "refined", "identity": "control: no edges", "random": "control: random edges"}
+NAMES = {"frozen": "frozen", "skeleton": "refined", "identity": "no edges", "random": "random edges"}
+MEASURES = {"epe": "EPE (px)", "pck": "PCK (points)", "inversions": "inversions a person"}
+HOW = "[95 % interval, persons resampled]; left of the dashed line is better."
 EPSILON = 10.0 / 256  # of the input's height: the published 10 px of 256
 
 
@@ -60,26 +62,22 @@ def accuracy_section(place: Path, record: Mapping[str, Any]) -> Section:
     joints = tables["frozen"]["joint_name"].unique(maintain_order=True).to_list()
     names = [f"{joints[a].removeprefix('left_')}s" if joints[a].startswith("left_") else joints[a] for a, b in pairs]
     models, differences = _models_table(tables, swaps), _differences(tables, swaps, graphs)
-    by_joint = _by_joint(tables, graphs, joints)
-    by_pair = _by_pair(swaps, graphs, names)
-    changes = {g: dict(zip(names, by_pair[g], strict=True)) for g in graphs}
     blocks: list[Table | Picture] = [
         models,
         _differences_table(differences),
         Picture(
             "refinement-joints",
-            "EPE of each model minus that of the frozen one, by joint [95 % interval, persons resampled]; left of the "
-            "dashed line is better.",
-            _picture("EPE minus frozen (px)", {g: {j: by_joint[g][j] for j in joints} for g in graphs}, joints),
+            f"Difference of EPE by joint {HOW}",
+            _picture("EPE (px)", tables, graphs, joints, lambda name: _columns(tables[name], "epe", joints)),
         ),
         Picture(
             "refinement-inversions",
-            f"Inversions of symmetric joints (within {epsilon:g} px of the partner, and not of the own place) a person, "
-            "minus those of the frozen model [95 % interval, persons resampled]; left of the dashed line is better.",
-            _picture("inversions a person, minus frozen", changes, names),
+            f"Difference of inversions by pair of symmetric joints (within {epsilon:g} px of the partner's place, and not "
+            f"of the own) {HOW}",
+            _picture("inversions a person", tables, graphs, names, lambda name: swaps[name]),
         ),
-        _joint_table(tables, by_joint, graphs, joints),
-        _pair_table(swaps, by_pair, graphs, names),
+        _joint_table(tables, graphs, joints),
+        _pair_table(swaps, graphs, names),
         _training_table(record),
     ]  # fmt: skip
     return Section(
@@ -117,8 +115,8 @@ def _models_table(tables: Mapping[str, pl.DataFrame], swaps: Mapping[str, Any]) 
     caption = (
         f"All {first['sample_id'].n_unique()} held-out persons, {int(first['visible'].sum())} visible joints [95 % "
         f"interval, persons resampled]. PCK: within {PCK:g} of the longer side of the box; the model's own decoding, no "
-        "flip test. The controls are the same block, trained alike from the same start, over no edges and over as many "
-        "random ones."
+        "flip test. No edges and random edges (as many as the skeleton has) are the controls: the same block, trained alike "
+        "from the same start."
     )
     columns = ("model", "EPE (px)", "PCK (%)", "inversions a person", "inversions")
     return Table(caption, columns, tuple(lines), 2)
@@ -144,92 +142,82 @@ def _differences(
 
 def _differences_table(differences: Sequence[tuple[str, str, dict[str, Comparison], Estimate]]) -> Table:
     corrected = iter(holm([c.p for _, _, compared, _ in differences for c in compared.values()]))
-    lines = []
+    lines: list[tuple[Any, ...]] = []
     for name, other, compared, change in differences:
-        line: list[Any] = [f"{NAMES.get(name, name)} minus {NAMES.get(other, other)}"]
+        models = (NAMES.get(name, name), NAMES.get(other, other))
         for measure, c in compared.items():
-            line += [_times(c.difference, 100) if measure == "pck" else c.difference, float(next(corrected))]
-        lines.append((*line, change))
+            difference = _times(c.difference, 100) if measure == "pck" else c.difference
+            lines.append((*models, MEASURES[measure], difference, float(next(corrected)), c.effect))
+        lines.append((*models, "inversions (%)", change, math.nan, math.nan))
     caption = (
-        "Paired differences on the same joints, or persons [95 % interval, persons resampled]; p: Wilcoxon's signed-rank "
-        f"test over persons, corrected by Holm for all tests here, not made below {FEWEST} persons."
+        "Model minus the one it is compared with, on the same joints or persons [95 % interval, persons resampled]; p: "
+        f"Wilcoxon's signed-rank test over persons, corrected by Holm for all tests here, not made below {FEWEST} persons; "
+        "effect: rank-biserial correlation."
     )
-    columns = (
-        "models",
-        "EPE (px)",
-        "p",
-        "PCK (points)",
-        "p (PCK)",
-        "inversions a person",
-        "p (inversions)",
-        "inversions (%)",
-    )
-    return Table(caption, columns, tuple(lines), 3)
+    return Table(caption, ("model", "compared with", "measure", "difference", "p", "effect"), tuple(lines), 3)
 
 
 def _times(e: Estimate, factor: float) -> Estimate:
     return Estimate(e.n, factor * e.mean, factor * e.std, factor * e.low, factor * e.high)
 
 
-def _by_joint(
-    tables: Mapping[str, pl.DataFrame], graphs: Sequence[str], joints: Sequence[str]
-) -> dict[str, dict[str, Estimate]]:
-    """Graph -> joint -> EPE minus the frozen model's."""
-    before = {name: rows for (name,), rows in tables["frozen"].group_by("joint_name", maintain_order=True)}
-    found: dict[str, dict[str, Estimate]] = {}
-    for graph in graphs:
-        after = {name: rows for (name,), rows in tables[graph].group_by("joint_name", maintain_order=True)}
-        found[graph] = {
-            j: paired_difference(
-                before[j]["epe"].to_numpy(), after[j]["epe"].to_numpy(), _persons(before[j])
-            ).difference
-            for j in joints
-        }
-    return found
+def _columns(table: pl.DataFrame, column: str, joints: Sequence[str]) -> Any:
+    """(persons, joints) of a column of a table sorted by person and joint."""
+    return table[column].to_numpy().reshape(-1, len(joints))
 
 
-def _by_pair(swaps: Mapping[str, Any], graphs: Sequence[str], names: Sequence[str]) -> dict[str, list[Estimate]]:
-    """Graph -> for each pair, inversions a person minus the frozen model's."""
-    return {
-        g: [paired_difference(swaps["frozen"][:, j], swaps[g][:, j]).difference for j in range(len(names))]
-        for g in graphs
-    }
+def _difference(first: Any, second: Any, line: int) -> Estimate:
+    """Mean of second minus first in one column; a person has one value."""
+    return paired_difference(first[:, line], second[:, line]).difference
 
 
-def _picture(title: str, values: Mapping[str, Mapping[str, Estimate]], lines: Sequence[str]) -> Any:
-    named = {NAMES.get(graph, graph): rows for graph, rows in values.items()}
-    return interval_panels([Panel(title, named, 0.0)], lines)
-
-
-def _joint_table(
-    tables: Mapping[str, pl.DataFrame],
-    by_joint: Mapping[str, Mapping[str, Estimate]],
+def _picture(
+    what: str,
+    tables: Mapping[str, Any],
     graphs: Sequence[str],
-    joints: Sequence[str],
-) -> Table:
-    import polars as pl
+    lines: Sequence[str],
+    values: Callable[[str], Any],
+) -> Any:
+    """Each model minus the frozen one; and the refined one minus each control, in that control's colour."""
+    found = {name: values(name) for name in tables}
 
-    def mean(name: str, joint: str) -> Estimate:
-        rows = tables[name].filter(pl.col("joint_name") == joint)
-        return bootstrap_mean(rows["epe"].to_numpy())  # a person has one value
+    def panel(pairs: Sequence[tuple[str, str, str]]) -> dict[str, dict[str, Estimate]]:
+        return {
+            NAMES.get(shown, shown): {line: _difference(found[first], found[second], i) for i, line in enumerate(lines)}
+            for shown, first, second in pairs
+        }
 
-    lines = tuple((j, mean("frozen", j), mean(graphs[0], j), *(by_joint[g][j] for g in graphs)) for j in joints)
-    columns = ("joint", "frozen", "refined", *(f"{NAMES.get(g, g)} minus frozen" for g in graphs))
+    panels = [Panel("model minus frozen", panel([(g, "frozen", g) for g in graphs]), 0.0, what)]
+    if controls := graphs[1:]:
+        panels.append(Panel("refined minus control", panel([(g, g, graphs[0]) for g in controls]), 0.0, what))
+    return interval_panels(panels, lines)
+
+
+def _joint_table(tables: Mapping[str, pl.DataFrame], graphs: Sequence[str], joints: Sequence[str]) -> Table:
+    values = {name: _columns(table, "epe", joints) for name, table in tables.items() if name in ("frozen", graphs[0])}
+    lines = tuple(
+        (
+            joint,
+            *(bootstrap_mean(values[name][:, i]) for name in ("frozen", graphs[0])),
+            _difference(values["frozen"], values[graphs[0]], i),
+        )
+        for i, joint in enumerate(joints)
+    )
+    columns = ("joint", "frozen", "refined", "refined minus frozen")
     return Table("EPE (px) by joint [95 % interval, persons resampled].", columns, lines, 2)
 
 
-def _pair_table(
-    swaps: Mapping[str, Any], by_pair: Mapping[str, Sequence[Estimate]], graphs: Sequence[str], names: Sequence[str]
-) -> Table:
+def _pair_table(swaps: Mapping[str, Any], graphs: Sequence[str], names: Sequence[str]) -> Table:
     lines = []
     for j, name in enumerate(names):
         counts = tuple(int(np.nansum(found[:, j])) for found in swaps.values())
-        lines.append((name, int(np.isfinite(swaps["frozen"][:, j]).sum()), *counts, by_pair[graphs[0]][j]))
+        persons = int(np.isfinite(swaps["frozen"][:, j]).sum())
+        lines.append((name, persons, *counts, _difference(swaps["frozen"], swaps[graphs[0]], j)))
     caption = (
         "Inversions by pair of symmetric joints, each joint of a pair counted; the difference is a person's [95 % interval, "
         "persons resampled]."
     )
-    columns = ("pair", "persons", *(NAMES.get(name, name) for name in swaps), "refined minus frozen, a person")
+    columns = ("pair", "persons", *(NAMES.get(name, name) for name in swaps), "refined minus frozen")
     return Table(caption, columns, tuple(lines), 3)
 
 
@@ -266,7 +254,7 @@ def _lead(
     for name, other, c, _ in differences:
         if name == graphs[0] and other in graphs:
             parts.append(
-                f"Against the {NAMES.get(other, other)}, the skeleton's edges change the error by "
+                f"Against the same block with {NAMES.get(other, other)}, the skeleton's change the error by "
                 f"{in_words(c['epe'].difference, sign=True)} px ({_verdict(c['epe'].difference)})"
                 f" and inversions by {in_words(c['inversions'].difference, 3, sign=True)} a person "
                 f"({_verdict(c['inversions'].difference)})."

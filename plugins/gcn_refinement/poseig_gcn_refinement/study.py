@@ -152,7 +152,7 @@ class RefinementStudy:
         from poseig_mm.adapters.loading import build_model
 
         from .cache import cache_heatmaps, cached_loader
-        from .training import save_weights, schedule, train, with_import
+        from .training import put, save_weights, schedule, train, with_import
 
         if self._weights(graph).is_file() and graph in self._record().get("trained", {}):
             return
@@ -177,7 +177,7 @@ class RefinementStudy:
             raise ConfigError(
                 f"{persons} training persons make no batch of {self.settings.batch_size}; lower batch_size"
             )
-        cfg.update(schedule(self.settings.epochs, steps, self.settings.lr))
+        put(cfg, schedule(self.settings.epochs, steps, self.settings.lr))
         cfg.randomness = {"seed": self.settings.seed}
         cfg.model.train_cfg = {**(cfg.model.get("train_cfg") or {}), "compute_acc": False}
         started = time.perf_counter()

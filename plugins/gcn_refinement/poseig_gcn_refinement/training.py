@@ -15,7 +15,7 @@ from poseig_mm.store.atomic import make_dir, publish
 
 from .skeleton import skeleton_of_config
 
-__all__ = ["IMPORT", "refined_config", "save_weights", "schedule", "train", "with_import"]
+__all__ = ["IMPORT", "put", "refined_config", "save_weights", "schedule", "train", "with_import"]
 
 IMPORT = "poseig_gcn_refinement.estimator"
 WARM_UP = 500  # steps at most; a rate of 1e-3 from the first step on undoes the identity start
@@ -55,15 +55,21 @@ def with_import(cfg: Any, module: str) -> None:
     cfg.custom_imports = {**imports, "imports": list(dict.fromkeys([*names, module]))}
 
 
+def put(cfg: Any, entries: Mapping[str, Any]) -> None:
+    """Put entries in the place of those a config has (`Config.update` would merge the two), in place."""
+    for name, value in entries.items():
+        cfg[name] = value
+
+
 def schedule(epochs: int, steps_per_epoch: int, lr: float = 1e-3) -> dict[str, Any]:
-    """Config entries, to be put in the place of those there are: Simple Baseline's schedule, with a warm-up.
+    """Config entries for `put`: Simple Baseline's schedule, with a warm-up.
 
     Adam, with drops after 9 and 12 of 14 parts.
 
     >>> schedule(140, 1000)['param_scheduler'][1]['milestones']
     [90, 120]
     """
-    warm_up = max(1, min(WARM_UP, epochs * steps_per_epoch // 10))
+    warm_up = max(2, min(WARM_UP, epochs * steps_per_epoch // 10))  # one step alone would stay at its end
     drops = sorted({max(1, round(epochs * part / 14)) for part in (9, 12)})
     return {
         "train_cfg": {"by_epoch": True, "max_epochs": epochs},

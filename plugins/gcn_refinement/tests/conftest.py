@@ -44,6 +44,7 @@ def made(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
     loader["dataset"].update(test_mode=False, pipeline=pipeline)
     with found.config.open("a") as file:
         file.write(f"train_dataloader = {loader!r}\n")
+        file.write("train_cfg = dict(by_epoch=False, max_iters=7, val_interval=7)\n")  # to be replaced as a whole
     gc.freeze()  # MMPose's data sets collect garbage when they load: half a second each, for modules that stay
     return found
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from poseig_gcn_refinement import cache
 from poseig_gcn_refinement.cache import CachedHeatmaps, cache_heatmaps, cache_key, cached_loader, is_whole
-from poseig_gcn_refinement.training import refined_config, schedule, train
+from poseig_gcn_refinement.training import put, refined_config, schedule, train
 
 from poseig_mm.adapters.loading import build_model
 from poseig_mm.errors import DataError
@@ -145,7 +145,7 @@ def test_the_block_is_trained_from_the_cache(cfg: Any, model: Any, tmp_path: Pat
     place = cache_heatmaps(cfg, model, tmp_path, passes=2)
     cfg.train_dataloader = cached_loader(place, cfg.model.head.decoder, batch_size=2)
     cfg.custom_imports = {"imports": [*cfg.custom_imports["imports"], "poseig_gcn_refinement.cache"]}
-    cfg.update(schedule(8, 3))
+    put(cfg, schedule(8, 3))
     cfg.randomness = {"seed": 0}
     trained = train(cfg, tmp_path / "run")
     items = [CachedHeatmaps(place, cfg.model.head.decoder)[i] for i in range(6)]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from poseig_gcn_refinement.skeleton import edges_of, skeleton_of_config
-from poseig_gcn_refinement.training import refined_config, save_weights, schedule, train
+from poseig_gcn_refinement.training import put, refined_config, save_weights, schedule, train
 
 from poseig_mm import load_adapter
 from poseig_mm.adapters.loading import build_model
@@ -30,7 +30,7 @@ def hashes(model: torch.nn.Module, part: str) -> dict[str, str]:
 
 def training_config(cfg: Any, made: Any, epochs: int = 2, **refiner: Any) -> Any:
     found = refined_config(cfg, made.weights, {**HIDDEN, **refiner})
-    found.update(schedule(epochs, 1))
+    put(found, schedule(epochs, 1))
     found.default_hooks.checkpoint.max_keep_ckpts = -1
     found.randomness = {"seed": 0}
 
