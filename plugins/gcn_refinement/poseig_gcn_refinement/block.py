@@ -9,7 +9,7 @@ the frozen model's accuracy.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -32,7 +32,10 @@ from mmpose.registry import MODELS  # noqa: E402  (needs a prepared environment)
 __all__ = ["GRAPHS", "ChebConv", "GCNRefiner", "graph_of"]
 
 GRAPHS = ("skeleton", "identity", "random")
-ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.1)}  # SAR's slope
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": lambda: nn.LeakyReLU(0.1),
+}  # SAR's slope
 
 
 def graph_of(kind: str, num_joints: int, edges: Sequence[tuple[int, int]], seed: int = 0) -> Tensor:
@@ -69,6 +72,8 @@ class ChebConv(nn.Module):
         learnable: A is a parameter that starts as `graph`.
     """
 
+    polynomials: Tensor
+
     def __init__(
         self, graph: Tensor, in_features: int, out_features: int, order: int = 3, *, learnable: bool = False
     ) -> None:
@@ -94,8 +99,7 @@ class ChebConv(nn.Module):
     def terms(self) -> Tensor:
         """The M, (order, K, K)."""
         if self.adjacency is None:
-            found: Tensor = self.polynomials
-            return found
+            return self.polynomials
         rows = self.adjacency / self.adjacency.abs().sum(1, keepdim=True).clamp_min(1e-6)
         powers = [rows]
         while len(powers) < self.order:
@@ -169,14 +173,13 @@ class GCNRefiner(nn.Module):
         self.heatmap_size = (width, height)
         matrix = graph_of(graph, num_joints, [(int(a), int(b)) for a, b in edges], seed)
         widths = [width * height, *[hidden] * (depth - 1), width * height]
-        self.convolutions = nn.ModuleList(
-            ChebConv(matrix, a, b, order, learnable=learnable_adjacency) for a, b in pairwise(widths)
-        )
+        layers = [ChebConv(matrix, a, b, order, learnable=learnable_adjacency) for a, b in pairwise(widths)]
+        self.convolutions = nn.ModuleList(layers)
         self.norms = nn.ModuleList(nn.BatchNorm1d(n) for n in widths[1:-1])
         self.activation = ACTIVATIONS[activation]()
         self.dropout = nn.Dropout(dropout)
         if residual:
-            nn.init.zeros_(self.convolutions[-1].linear.weight)
+            nn.init.zeros_(layers[-1].linear.weight)
 
     def forward(self, heatmaps: Tensor) -> Tensor:
         """(B, K, h, w) -> (B, K, h, w).
@@ -194,5 +197,5 @@ class GCNRefiner(nn.Module):
             # batch norm over images and joints alike
             hidden = norm(convolution(nodes).flatten(0, 1)).unflatten(0, heatmaps.shape[:2])  # (B, K, hidden)
             nodes = self.dropout(self.activation(hidden))
-        change = self.convolutions[-1](nodes).view_as(heatmaps) * self.peak
+        change: Tensor = self.convolutions[-1](nodes).view_as(heatmaps) * self.peak
         return heatmaps + change if self.residual else change

@@ -62,7 +62,8 @@ class RefinedHeatmapHead(HeatmapHead):  # type: ignore[misc]  # mmpose is untype
         init_cfg: Any = None,
     ) -> None:
         head = MODELS.build(frozen)
-        kind, codec = type(head).__name__, getattr(head, "decoder", None)
+        kind = type(head).__name__
+        codec: Any = getattr(head, "decoder", None)
         if not any(c.__name__ in FITTING for c in type(head).__mro__) or not hasattr(codec, "heatmap_size"):
             raise ConfigError(
                 f"RefinedPoseEstimator refines heatmaps; the model's head is a {kind} with "

@@ -41,10 +41,9 @@ def indices_section(stores: Mapping[str, Store], record: Mapping[str, Any]) -> S
     corrected = holm([c.p for *_, c in compared])
     lines = []
     for (label, rows, name, c), p in zip(compared, corrected, strict=True):
-        persons = rows["sample_id"].to_numpy()
-        known = rows[name].is_finite() & rows[f"{name}_after"].is_finite()
+        known = rows.filter(pl.col(name).is_finite() & pl.col(f"{name}_after").is_finite())
         means = [
-            bootstrap_mean(rows[column].to_numpy()[known.to_numpy()], groups=persons[known.to_numpy()])
+            bootstrap_mean(known[column].to_numpy(), groups=known["sample_id"].to_numpy())
             for column in (name, f"{name}_after")
         ]
         lines.append((label, *means, c.difference, float(p), c.effect, c.difference.n))

@@ -135,7 +135,7 @@ def _differences(
         }
         before, after = _total(swaps[other]), _total(swaps[name])
         compared["inversions"] = paired_difference(before, after)
-        change = bootstrap_of(lambda s: 100 * (s[:, 1] / s[:, 0] - 1), np.stack([before, after], 1))
+        change = bootstrap_of(lambda s: 100.0 * (s[:, 1] / s[:, 0] - 1.0), np.stack([before, after], 1))
         found.append((name, other, compared, change))
     return found
 

@@ -68,19 +68,19 @@ def test_a_second_call_computes_nothing(cfg: Any, model: Any, tmp_path: Path, mo
 
 
 def test_other_weights_or_data_are_another_cache(cfg: Any, model: Any) -> None:
-    """Frozen weights, passes, seed, pipeline: each changes the key; the block's weights do not."""
+    """Frozen weights, passes, seed, persons, pipeline: each changes the key; the block's weights do not."""
     key = cache_key(cfg, model, 1, 0)
     with torch.no_grad():
         model.head.refiner.convolutions[0].linear.weight.add_(1)
     assert cache_key(cfg, model, 1, 0) == key
-    others = [cache_key(cfg, model, 2, 0), cache_key(cfg, model, 1, 1)]
+    others = [cache_key(cfg, model, 2, 0), cache_key(cfg, model, 1, 1), cache_key(cfg, model, 1, 0, persons=2)]
     cfg.train_dataloader.dataset.pipeline[1].padding = 1.5
     others.append(cache_key(cfg, model, 1, 0))
     cfg.train_dataloader.dataset.pipeline[1].padding = 1.25
     with torch.no_grad():
         model.backbone.bn1.running_mean.add_(1e-3)
     others.append(cache_key(cfg, model, 1, 0))
-    assert len({key, *others}) == 5
+    assert len({key, *others}) == 6
 
 
 def test_a_cut_or_changed_cache_is_computed_again(cfg: Any, model: Any, tmp_path: Path) -> None:

@@ -261,3 +261,27 @@ def test_a_config_of_mmpose_becomes_a_refined_one_in_ten_lines(request: pytest.F
     assert cfg.optim_wrapper == {"type": "OptimWrapper", "optimizer": {"type": "Adam", "lr": 1e-3}}
     assert cfg.param_scheduler[1].milestones == [90, 120]
     assert cfg.train_cfg.max_epochs == 140
+
+
+def test_the_training_tool_trains_and_resumes(frozen_cfg: Any, made: Any, tmp_path: Path) -> None:
+    """tools/train.py: options override the config, a checkpoint an epoch, --resume goes on, errors are one line."""
+    import importlib.util
+
+    from conftest import ROOT
+
+    path = ROOT / "tools" / "train.py"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    spec = importlib.util.spec_from_file_location("train_tool", path)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    cfg = training_config(frozen_cfg, made, 1)
+    for split in ("val", "test"):
+        for part in ("dataloader", "cfg", "evaluator"):
+            cfg[f"{split}_{part}"] = None
+    cfg.dump(str(tmp_path / "refined.py"))
+    arguments = [str(tmp_path / "refined.py"), "--work-dir", str(tmp_path / "work")]
+    assert tool.main(arguments) == 0
+    assert tool.main([*arguments, "--resume", "--cfg-options", "train_cfg.max_epochs=2"]) == 0
+    assert {p.name for p in (tmp_path / "work").glob("epoch_*.pth")} == {"epoch_1.pth", "epoch_2.pth"}
+    assert tool.main([str(tmp_path / "none.py")]) == 1

@@ -158,6 +158,15 @@ def test_the_numbers_are_those_counted_by_hand(tmp_path: Path) -> None:
     assert "no difference shown" in section.lead
 
 
+def test_an_inversion_may_be_of_one_joint_alone(tmp_path: Path) -> None:
+    """Both predicted at one place: the joint that is not there is inverted, the other is not; in either direction."""
+    write(tmp_path, "frozen", 0.0, 0)
+    table = read_table(tmp_path / "evaluation" / "frozen.parquet")
+    for place in (10.0, 50.0):
+        counted, _ = inversions_by_pair(table.with_columns(pl.lit(place).alias("x")), [(0, 1)], 10.0)
+        assert counted[0, 0] == 1.0
+
+
 def test_the_reports_of_refined_models_show_the_block(made: Any, frozen_cfg: Any) -> None:
     """Other models' reports have no such section."""
     from poseig_gcn_refinement.training import refined_config
