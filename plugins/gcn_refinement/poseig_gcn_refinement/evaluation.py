@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from poseig_mm.adapters.base import CoordinateAdapter
     from poseig_mm.data.samples import SampleSource
 
-__all__ = ["PCK", "evaluate", "inversions_by_pair", "per_person", "read_table"]
+__all__ = ["PCK", "evaluate", "inversions_by_pair", "read_table"]
 
 PCK = 0.05  # of the longer side of the person's box, as MMPose's PCKAccuracy
 
@@ -99,11 +99,6 @@ def read_table(path: Path) -> pl.DataFrame:
         .with_columns(pl.when(known).then(hit).otherwise(float("nan")).alias("pck"))
         .sort("sample_id", "joint")
     )
-
-
-def per_person(table: pl.DataFrame, column: str) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    """(values, sample ids) of a column, a joint each: what paired differences take."""
-    return table[column].to_numpy(), table["sample_id"].to_numpy()
 
 
 def inversions_by_pair(
