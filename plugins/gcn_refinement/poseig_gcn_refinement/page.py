@@ -253,11 +253,11 @@ def _lead(
     epe = {name: float(np.nanmean(table["epe"].to_numpy())) for name, table in tables.items()}
     total = {name: int(_total(found).sum()) for name, found in swaps.items()}
     _, _, compared, change = differences[0]
-    p = _corrected(differences)
+    p, epe_change = _corrected(differences), compared["epe"].difference
     persons = tables["frozen"]["sample_id"].n_unique()
     parts = [
         f"On {persons} held-out persons the mean error goes from {epe['frozen']:.2f} to {epe[graphs[0]]:.2f} px: "
-        f"{in_words(compared['epe'].difference, sign=True)} ({_verdict(compared['epe'].difference, p[graphs[0], 'frozen', 'epe'])}). "
+        f"{in_words(epe_change, sign=True)} ({_verdict(epe_change, p[graphs[0], 'frozen', 'epe'])}). "
         f"Inversions of symmetric joints go from {total['frozen']} to {total[graphs[0]]}"
         + (f", {in_words(change, 0, sign=True)} %." if math.isfinite(change.mean) else ".")
     ]
