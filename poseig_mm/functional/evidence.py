@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import ShapeError
 from .limbs import limb_distance, limb_segments
 
-__all__ = ["PLACES", "densest_spot", "place_areas", "place_maps", "place_shares", "spot_mass"]
+__all__ = ["PLACES", "densest_spot", "fixed_offset", "person_size", "place_areas", "place_maps", "place_shares", "spot_mass"]
 
 # In the order of precedence: a pixel of two places belongs to the first.  'person' and 'background' need a mask; without
 # one, what is left is 'unknown'.
@@ -132,7 +132,7 @@ def densest_spot(values: Floats, sigma: float) -> tuple[int, int]:
     """
     from scipy.ndimage import gaussian_filter
 
-    smooth = gaussian_filter(values.astype(np.float64), sigma, mode="constant")
+    smooth = gaussian_filter(values, sigma, mode="constant", truncate=3.0)
     y, x = np.unravel_index(int(smooth.argmax()), smooth.shape)
     return int(x), int(y)
 
@@ -149,3 +149,56 @@ def spot_mass(values: Floats, centre: Sequence[float], radius: float) -> tuple[f
     if not math.isfinite(total) or total <= 0:
         return math.nan, float(inside.mean())
     return float(values[inside].sum(dtype=np.float64)) / total, float(inside.mean())
+
+
+def fixed_offset(offsets: Floats, tolerance: float, *, most: int = 1000) -> Bools:
+    """Which of N offsets lie where the others' most frequent offset is.
+
+    The most frequent offset is the one with most others within `tolerance`; for each offset it is looked for without that
+    offset itself, so that offsets drawn by chance do not agree with themselves.
+
+    Args:
+        offsets: (N, 2), NaN: agrees with none.
+        tolerance: in their unit.
+        most: offsets that are tried, evenly chosen where there are more.
+
+    Returns:
+        (N,) bool.
+
+    >>> fixed_offset(np.array([[5.0, 0.0], [5.0, 1.0], [5.0, 0.5], [0.0, 9.0]]), 1.0).tolist()
+    [True, True, True, False]
+    """
+    agree = np.zeros(len(offsets), dtype=bool)
+    known = np.flatnonzero(np.isfinite(offsets).all(1))
+    if len(known) < 2:
+        return agree
+    tried = known[:: -(-len(known) // most)]
+    within = np.linalg.norm(offsets[known, None] - offsets[None, tried], axis=-1) <= tolerance  # (N, tried)
+    others = within.sum(0)[None] - within
+    others[known[:, None] == tried[None]] = -1
+    agree[known] = within[np.arange(len(known)), others.argmax(1)]
+    return agree
+
+
+def person_size(points: Floats, box: Sequence[float] | None, inverse_warp: Floats) -> float:
+    """How large a person is, px of the input: the square root of the area of its box.
+
+    Args:
+        points: (K, 2) input px, NaN where unknown.
+        box: x0, y0, x1, y1 of the original image; None: what the points span, the shorter side at least half the longer.
+        inverse_warp: (2, 3) input px -> original px.
+
+    Returns:
+        NaN without a box and with fewer than two points, or of a box without area.
+
+    >>> person_size(np.zeros((0, 2)), (10, 10, 30, 90), np.array([[2.0, 0, 5], [0, 2.0, 5]]))
+    20.0
+    """
+    if box is not None:
+        sides, scale = np.array([box[2] - box[0], box[3] - box[1]]), abs(np.linalg.det(inverse_warp[:, :2]))
+        area = float(sides.clip(0).prod() / scale) if scale > 0 else 0.0
+    else:
+        known = points[np.isfinite(points).all(1)]
+        sides = np.ptp(known, axis=0) if len(known) > 1 else np.zeros(2)
+        area = float(max(sides.min(), sides.max() / 2) * sides.max())
+    return math.sqrt(area) if area > 0 and math.isfinite(area) else math.nan
