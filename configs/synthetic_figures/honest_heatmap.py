@@ -1,0 +1,2 @@
+# Figures with nothing planted, heatmaps.
+_base_ = ["_base_/figures.py"]
