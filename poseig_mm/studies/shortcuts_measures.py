@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -78,20 +77,22 @@ def _with_excess(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _joint(rows: pl.DataFrame, name: str, flipped: Estimate, thresholds: Thresholds | None) -> JointEvidence:
-    persons = rows["sample_id"].to_numpy()
     spots = rows.select("spot_x", "spot_y").to_numpy().astype(np.float64)
     free = rows["spot_place"].is_in(FREE).to_numpy()
     offsets = np.where(free[:, None], spots / rows["radius"].to_numpy()[:, None], np.nan)
     fixed = fixed_offset(offsets, TOLERANCE)
     masked = rows.filter(pl.col("reason") == "")
-    measures = {
-        "own": _density(rows, "own"),
-        "parent": _density(rows.filter("parent_apart"), "parent"),
-        "partner": _density(rows.filter("partner_apart"), "partner"),
-        "mark": _ratio(np.where(fixed, rows["spot_share"].to_numpy(), 0.0), rows["spot_area"].to_numpy(), persons),
-        "person": _density(masked, "person"),
+    rows = rows.with_columns(
+        pl.when(pl.Series(fixed)).then(pl.col("spot_share")).otherwise(0.0).alias("share_mark"),
+        pl.col("spot_area").alias("area_mark"),
+    )
+    apart = {"parent": rows.filter("parent_apart"), "partner": rows.filter("partner_apart"), "mark": rows}
+    measures = {"own": _density(rows, "own")}
+    for place, those in apart.items():
+        measures |= {place: _density(those, place), f"{place}_over_own": _density(those, place, over="own")}
+    measures |= {
         "background": _density(masked, "background"),
-        "background_excess": bootstrap_mean(rows["excess"].to_numpy(), groups=persons),
+        "background_excess": bootstrap_mean(rows["excess"].to_numpy(), groups=rows["sample_id"].to_numpy()),
         "flipped": flipped,
     }
     places = [p for p in PLACES if p != "unknown"]
@@ -111,13 +112,15 @@ def _joint(rows: pl.DataFrame, name: str, flipped: Estimate, thresholds: Thresho
     )
 
 
-def _density(rows: pl.DataFrame, place: str) -> Estimate:
-    return _ratio(rows[f"share_{place}"].to_numpy(), rows[f"area_{place}"].to_numpy(), rows["sample_id"].to_numpy())
+def _density(rows: pl.DataFrame, place: str, over: str = "") -> Estimate:
+    """Sum of a place's shares over the sum of its areas: density over a uniform map's; or over another place's density."""
+    columns = [f"share_{place}", f"area_{place}", *((f"share_{over}", f"area_{over}") if over else ())]
 
+    def density(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        found = sums[:, 0] / sums[:, 1]
+        return found * sums[:, 3] / sums[:, 2] if over else found
 
-def _ratio(shares: NDArray[Any], areas: NDArray[Any], persons: Sequence[Any] | NDArray[Any]) -> Estimate:
-    """Sum of shares over sum of areas."""
-    return bootstrap_of(lambda s: s[:, 0] / s[:, 1], np.stack([shares, areas], 1), persons)
+    return bootstrap_of(density, rows.select(columns).to_numpy(), rows["sample_id"].to_numpy())
 
 
 def _mean(rows: pl.DataFrame, column: str) -> Estimate:
