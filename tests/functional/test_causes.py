@@ -9,12 +9,20 @@ import pytest
 from poseig_mm.functional.causes import CAUSES, Thresholds, likely_cause
 from poseig_mm.functional.statistics import Estimate
 
-OWN = {"own": 9.0, "parent": 3.0, "partner": 2.0, "mark": 0.0, "background": 0.5, "background_excess": 0.0, "flipped": 0.01}
+OWN = {
+    "own": 9.0,
+    "parent": 3.0,
+    "partner": 2.0,
+    "mark": 0.0,
+    "background": 0.5,
+    "background_excess": 0.0,
+    "flipped": 0.01,
+}
 SMALL = ("background", "background_excess", "flipped")
 
 
 def measures(half: float = 0.4, n: int = 40, **means: float) -> dict[str, Estimate]:
-    """An honest joint's, with some changed; intervals of this half width, a tenth of it for shares, the excess and ratios."""
+    """An honest joint's, with some changed; intervals of this half width, a tenth of it for small numbers."""
     found = OWN | means
     wide = {k: (m, half / 10 if k in SMALL else half) for k, m in found.items()}
     wide |= {f"{k}_over_own": (found[k] / found["own"], half / 10) for k in ("mark", "parent", "partner")}
