@@ -30,6 +30,9 @@ class Thresholds:
     fewest: int = 8  # persons, below which nothing is decided: as for every test of this project
     preferred: float = 1.0  # times a uniform map's density: below, a place is not preferred at all
     margin: float = 1.5  # times the joint's own density, which another place must exceed: honest models come near to 1
+    fixed: float = (
+        0.5  # share of persons with a spot at the same offset, for a mark; anatomy reaches 0.4 (head and shoulder)
+    )
     background: float = 1.0  # times a uniform map's density on the background: a joint on a person is well below
     flipped: float = 0.05  # share of persons with most joints on the wrong side: detectors of the present have 1 to 2 %
 
@@ -52,10 +55,12 @@ def likely_cause(measures: Mapping[str, Estimate], thresholds: Thresholds | None
 
     1. fewer than `fewest` persons: undecided.
     2. mark, parent, partner: the density there is more than `margin` times the joint's own and above a uniform map's; of
-       several such places the densest one, if its interval lies above the others'.
+       several such places the densest one, if its interval lies above the others'.  A mark must be there in more than
+       `fixed` of the persons.
     3. context: the density on the background lies above `background`, and above that of the person's other joints.
     4. left_right: more than `flipped` of the persons have most of their joints on the wrong side.
-    5. own: the density around the joint lies above mark's, parent's and partner's, and above a uniform map's.
+    5. own: the density around the joint lies above parent's and partner's, and above a uniform map's; also above the
+       mark's, unless that is there in less than `fixed` of the persons.
     6. undecided.
 
     'Above' is said of 95 % intervals: their ends, not the means.
@@ -63,7 +68,7 @@ def likely_cause(measures: Mapping[str, Estimate], thresholds: Thresholds | None
     Args:
         measures: 'own', 'parent', 'partner', 'mark', 'background': densities over a uniform map's, 1 = no preference;
             'parent_over_own', 'partner_over_own', 'mark_over_own': that place's density over the joint's own in the same
-            persons; 'background_excess': density on the background less the mean of the same persons' other joints;
+            persons; 'fixed': share of persons with the mark; 'background_excess': density on the background less the mean of the same persons' other joints;
             'flipped': share of persons in [0, 1].  One that is missing or NaN (no such joint, no mask) cannot decide
             anything; only 'own' is needed.
         thresholds: None: the documented ones.
@@ -79,7 +84,11 @@ def likely_cause(measures: Mapping[str, Estimate], thresholds: Thresholds | None
     if own.n < limits.fewest:
         return Cause("undecided", f"{own.n} persons, fewer than {limits.fewest}")
     ratios = {name: found[f"{name}_over_own"] for name in COMPACT if _decides(found[f"{name}_over_own"], limits)}
+    if "mark" in ratios and not found["fixed"].high >= limits.fixed:
+        del ratios["mark"]  # in a minority of persons: chance, or anatomy
     denser = [name for name, r in ratios.items() if r.low > limits.margin and found[name].low > limits.preferred]
+    if "mark" in denser and found["fixed"].low <= limits.fixed:
+        denser.remove("mark")
     for name in denser:
         if all(found[name].low > found[other].high for other in denser if other != name):
             return Cause(name, f"{CAUSES[name]}: {_text(found[name])} times a uniform map; around itself: {_text(own)}")

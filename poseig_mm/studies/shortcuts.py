@@ -44,6 +44,8 @@ class Shortcuts(Study):
         0.1  # of a person's size (the root of its box's area): on a man of 1.7 m about 0.1 m, hand and wrist
     )
     fewest: int = 8  # persons, below which no cause is named
+    margin: float = 1.5  # times the density around the joint itself, above which another place is what it is read from
+    fixed: float = 0.5  # share of persons in which a mark must lie at the same offset
     background: float = 1.0  # density on the background, above which a joint is read from it; 1: a uniform map's
     flipped: float = 0.05  # share of persons turned left for right, above which there is no left-right cue
     pictures: int = 6  # joints whose mean map is drawn
@@ -52,7 +54,13 @@ class Shortcuts(Study):
         from .choice import check_counts
 
         check_counts(self, fewest=2, pictures=0)
-        for setting, most in (("radius", 1.0), ("background", math.inf), ("flipped", 1.0)):
+        for setting, most in (
+            ("radius", 1.0),
+            ("margin", math.inf),
+            ("fixed", 1.0),
+            ("background", math.inf),
+            ("flipped", 1.0),
+        ):
             value = getattr(self, setting)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < most:
                 raise ConfigError(
@@ -64,7 +72,9 @@ class Shortcuts(Study):
         """Of the decision."""
         from ..functional.causes import Thresholds
 
-        return Thresholds(fewest=self.fewest, background=self.background, flipped=self.flipped)
+        return Thresholds(
+            fewest=self.fewest, margin=self.margin, fixed=self.fixed, background=self.background, flipped=self.flipped
+        )
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """A row a joint with a map; joints that were not asked for have none."""

@@ -34,7 +34,6 @@ class JointEvidence:
     areas: Mapping[str, float]  # place -> mean share of the pixels: a uniform map's share
     measures: Mapping[str, Estimate]  # what `likely_cause` takes
     offset: tuple[float, float]  # input px, median of the spots at a fixed offset; NaN without
-    fixed: Estimate  # share of persons with a spot at that offset
     cause: Cause
 
 
@@ -87,6 +86,7 @@ def _joint(rows: pl.DataFrame, name: str, flipped: Estimate, thresholds: Thresho
     measures |= {
         "background": _density(masked, "background"),
         "background_excess": bootstrap_mean(rows["excess"].to_numpy(), groups=rows["sample_id"].to_numpy()),
+        "fixed": share(rows["share_mark"].to_numpy() > 0, np.ones(len(rows))),
         "flipped": flipped,
     }
     places = [p for p in PLACES if p != "unknown"]
@@ -100,7 +100,6 @@ def _joint(rows: pl.DataFrame, name: str, flipped: Estimate, thresholds: Thresho
         areas=areas,
         measures=measures,
         offset=offset,
-        fixed=share(rows["share_mark"].to_numpy() > 0, np.ones(len(rows))),
         cause=likely_cause(measures, thresholds),
     )
 

@@ -35,7 +35,9 @@ def measures(half: float = 0.4, n: int = 40, **means: float) -> dict[str, Estima
         ("own", {}),
         ("parent", {"own": 2.0, "parent": 9.0}),
         ("partner", {"own": 2.0, "partner": 9.0}),
-        ("mark", {"own": 2.0, "mark": 30.0}),
+        ("mark", {"own": 2.0, "mark": 30.0, "fixed": 0.7}),
+        ("own", {"mark": 30.0, "fixed": 0.3}),  # in a minority: neither named nor in the way
+        ("undecided", {"mark": 30.0, "fixed": 0.5}),
         ("context", {"own": 2.0, "parent": 2.0, "background": 1.2, "background_excess": 0.6}),
         ("context", {"own": 9.0, "background": 1.2, "background_excess": 0.6}),  # before own
         ("left_right", {"flipped": 0.3}),

@@ -89,7 +89,8 @@ def person(
     shown[[k for k in range(17) if k not in visible]] = False
     sample = Sample(
         sample_id=f"{number:03d}-1", image_id=str(number), instance_id="1", image_path="",
-        image=torch.zeros(3, HEIGHT, WIDTH), display=np.zeros((HEIGHT, WIDTH, 3), np.uint8), keypoints=torch.tensor(points), visible=shown,
+        image=torch.zeros(3, HEIGHT, WIDTH), display=np.zeros((HEIGHT, WIDTH, 3), np.uint8),
+        keypoints=torch.tensor(points), visible=shown,
         mask=torch.tensor(mask) if masked else None, mask_source="instance" if masked else "none",
         inverse_warp=np.eye(2, 3), extra={"bbox": list(BOX)},
     )  # fmt: skip
@@ -147,7 +148,7 @@ def test_a_mark_is_measured_around_its_spot() -> None:
     assert np.allclose(rows["spot1_share"], 0.5 + 0.5 * rows["spot1_area"], atol=1e-6)
     found, free = wrist(crowd("mark")), ~rows["spot1_place"].is_in(("own", "parent", "partner"))
     assert found.offset == pytest.approx(MARK, abs=1)
-    assert (found.persons, found.fixed.mean) == (12, pytest.approx(free.mean()))
+    assert (found.persons, found.measures["fixed"].mean) == (12, pytest.approx(free.mean()))
     assert found.measures["mark"].mean == pytest.approx(0.5 * free.mean() / rows["spot1_area"].mean() + 0.5, rel=0.1)
 
 
@@ -236,7 +237,17 @@ def test_rows_without_numbers_say_why() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"radius": 0}, {"radius": 1.5}, {"flipped": 1.0}, {"background": -1}, {"fewest": 1}, {"pictures": -1}]
+    "settings",
+    [
+        {"radius": 0},
+        {"radius": 1.5},
+        {"flipped": 1.0},
+        {"background": -1},
+        {"margin": 0},
+        {"fixed": 1},
+        {"fewest": 1},
+        {"pictures": -1},
+    ],
 )
 def test_settings_are_checked(settings: dict[str, Any]) -> None:
     """What, got, expected."""
