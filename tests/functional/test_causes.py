@@ -16,9 +16,10 @@ OWN = {
     "mark": 0.0,
     "background": 0.5,
     "background_excess": 0.0,
+    "fixed": 0.1,
     "flipped": 0.01,
 }
-SMALL = ("background", "background_excess", "flipped")
+SMALL = ("background", "background_excess", "fixed", "flipped")
 
 
 def measures(half: float = 0.4, n: int = 40, **means: float) -> dict[str, Estimate]:
