@@ -69,8 +69,8 @@ def likely_cause(measures: Mapping[str, Estimate], thresholds: Thresholds | None
         measures: 'own', 'parent', 'partner', 'mark', 'background': densities over a uniform map's, 1 = no preference;
             'parent_over_own', 'partner_over_own', 'mark_over_own': that place's density over the joint's own in the same
             persons; 'fixed': share of persons with the mark; 'background_excess': density on the background less the mean
-            of the same persons' other joints; 'flipped': share of persons, most of whose joints are.  One that is missing or NaN (no such joint, no mask) cannot decide
-            anything; only 'own' is needed.
+            of the same persons' other joints; 'flipped': share of persons, most of whose joints are on the wrong side.
+            What is missing or NaN (no such joint, no mask) cannot decide anything; only 'own' is needed.
         thresholds: None: the documented ones.
 
     >>> def around(mean): return Estimate(20, mean, 1.0, 0.8 * mean, 1.2 * mean)
