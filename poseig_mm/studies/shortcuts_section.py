@@ -103,7 +103,8 @@ def _lead(joints: Sequence[JointEvidence], study: Shortcuts) -> str:
     persons = max(j.persons for j in joints)
     accused = [j for j in joints if j.cause.code in CAUSES and j.cause.code not in ("own", "undecided", "left_right")]
     parts = [f"{j.name} is read from {j.cause.words} ({j.cause.why}; {plural(j.persons, 'person')})" for j in accused]
-    text = "; ".join(parts) + "." if parts else "No joint is found to be read from elsewhere than itself."
+    none = "No joint is found to be read from elsewhere than itself." if counts["own"] else "No cause can be named."
+    text = "; ".join(parts) + "." if parts else none
     text = text[0].upper() + text[1:]
     flipped = joints[0].measures["flipped"]
     if flipped.n:
