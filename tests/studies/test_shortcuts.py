@@ -180,8 +180,9 @@ def test_turned_persons_have_no_left_right_cue() -> None:
 
 
 def test_one_inverted_pair_is_no_turned_person() -> None:
-    """Wrists alone exchanged: two joints of many."""
+    """Wrists alone exchanged: two joints of many; an elbow found nowhere near is no inversion."""
     found = person(0, VARIANTS["own"])
+    found.prediction[ELBOW] += 200
     found.prediction[[WRIST, RIGHT]] = found.prediction[[RIGHT, WRIST]]
     rows = table([found])
     assert rows.filter("inverted")["joint"].to_list() == [WRIST, RIGHT]
