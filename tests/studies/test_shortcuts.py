@@ -230,6 +230,9 @@ def test_rows_without_numbers_say_why() -> None:
     assert table([found])["reason"].to_list() == ["", "no_map"]
     rows = Shortcuts().sample_rows(found, SimpleNamespace(unit="mm", groups=COCO))  # type: ignore[arg-type]
     assert {r["reason"] for r in rows} == {"not_pixels"}
+    found.sample.mask[:] = False  # type: ignore[index]
+    assert table([found]).row(0, named=True)["reason"] == "empty_mask"
+    assert table([found])["area_background"][0] == 0.0  # not all of the input
     lonely = person(0, VARIANTS["own"], visible=(WRIST,))
     lonely.sample.extra["bbox"] = None  # type: ignore[index]
     assert table([lonely])["reason"].to_list() == ["no_size"]
