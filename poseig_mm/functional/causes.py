@@ -17,7 +17,7 @@ CAUSES: dict[str, str] = {
     "partner": "its left-right partner",
     "mark": "a mark at a fixed offset",
     "context": "the background",
-    "left_right": "itself, without a left-right cue",
+    "left_right": "no left-right cue",
     "undecided": "undecided",
 }
 COMPACT = ("mark", "parent", "partner")  # places as small as the joint's own surroundings, in the order of the rules

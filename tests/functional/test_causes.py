@@ -39,13 +39,21 @@ def measures(half: float = 0.4, n: int = 40, **means: float) -> dict[str, Estima
         ("mark", {"own": 2.0, "mark": 30.0, "fixed": 0.7}),
         ("own", {"mark": 30.0, "fixed": 0.3}),  # in a minority: neither named nor in the way
         ("undecided", {"mark": 30.0, "fixed": 0.5}),
-        ("own", {"own": 1.5, "parent": 0.1, "partner": 0.1, "mark": 1.3, "fixed": 0.7}),  # no denser than a uniform map
+        (
+            "own",
+            {"own": 1.41, "parent": 0.1, "partner": 0.1, "mark": 1.38, "fixed": 0.7},
+        ),  # no denser than a uniform map
         ("context", {"own_over_others": 0.4, "background_over_others": 1.5}),
         ("context", {"own_over_others": 0.4, "background_over_others": 1.5, "flipped": 0.3}),
         ("mark", {"own": 2.0, "mark": 30.0, "fixed": 0.7, "own_over_others": 0.4, "background_over_others": 1.5}),
         ("undecided", {"mark": 9.0, "fixed": 0.7, "own_over_others": 0.4, "background_over_others": 1.5}),  # or a mark
         ("own", {"own_over_others": 0.4}),  # weak, but not on the background
         ("own", {"background_over_others": 1.5}),  # on the background, but not weak
+        (
+            "undecided",  # one of two places, so not the background
+            {"own": 2.0, "parent": 9.0, "partner": 9.1, "own_over_others": 0.4, "background_over_others": 1.5},
+        ),
+        ("undecided", {"own": 0.1, "parent": 0.8, "partner": 0.1}),  # nowhere above a uniform map
         ("left_right", {"flipped": 0.3}),
         ("partner", {"own": 2.0, "partner": 9.0, "flipped": 0.3}),  # a joint's own cause before the run's
         ("undecided", {"parent": 8.9}),  # not clearly less than around itself

@@ -180,8 +180,9 @@ def test_turned_persons_have_no_left_right_cue() -> None:
 
 
 def test_one_inverted_pair_is_no_turned_person() -> None:
-    """Wrists alone exchanged: two joints of many."""
+    """Wrists alone exchanged: two joints of many; an elbow found nowhere near is no inversion."""
     found = person(0, VARIANTS["own"])
+    found.prediction[ELBOW] += 200
     found.prediction[[WRIST, RIGHT]] = found.prediction[[RIGHT, WRIST]]
     rows = table([found])
     assert rows.filter("inverted")["joint"].to_list() == [WRIST, RIGHT]
@@ -229,6 +230,9 @@ def test_rows_without_numbers_say_why() -> None:
     assert table([found])["reason"].to_list() == ["", "no_map"]
     rows = Shortcuts().sample_rows(found, SimpleNamespace(unit="mm", groups=COCO))  # type: ignore[arg-type]
     assert {r["reason"] for r in rows} == {"not_pixels"}
+    found.sample.mask[:] = False  # type: ignore[index]
+    assert table([found]).row(0, named=True)["reason"] == "empty_mask"
+    assert table([found])["area_background"][0] == 0.0  # not all of the input
     lonely = person(0, VARIANTS["own"], visible=(WRIST,))
     lonely.sample.extra["bbox"] = None  # type: ignore[index]
     assert table([lonely])["reason"].to_list() == ["no_size"]
