@@ -80,7 +80,9 @@ class HandRegression3DHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         relative: Tensor = found - found[:, ROOT : ROOT + 1]
         return relative
 
-    def loss(self, feats: tuple[Tensor, ...], batch_data_samples: list[Any], train_cfg: Any = None) -> dict[str, Tensor]:
+    def loss(
+        self, feats: tuple[Tensor, ...], batch_data_samples: list[Any], train_cfg: Any = None
+    ) -> dict[str, Tensor]:
         """The loss against `gt_instance_labels.lifting_target` (1, K, 3), mm, and the mean distance, mm."""
         truth = torch.cat([d.gt_instance_labels.lifting_target for d in batch_data_samples])
         found = self.forward(feats)
@@ -99,7 +101,9 @@ class HandRegression3DHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
 class SpacePoseEstimator(TopdownPoseEstimator):  # type: ignore[misc]  # mmpose is untyped
     """MMPose's top-down estimator for keypoints in mm: they are not moved from the input's frame to the image's."""
 
-    def add_pred_to_datasample(self, batch_pred_instances: list[Any], _: Any, batch_data_samples: list[Any]) -> list[Any]:
+    def add_pred_to_datasample(
+        self, batch_pred_instances: list[Any], _: Any, batch_data_samples: list[Any]
+    ) -> list[Any]:
         """Predictions into their samples, as they are."""
         for found, sample in zip(batch_pred_instances, batch_data_samples, strict=True):
             found.bboxes, found.bbox_scores = sample.gt_instances.bboxes, sample.gt_instances.bbox_scores

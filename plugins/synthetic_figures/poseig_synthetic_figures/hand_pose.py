@@ -22,7 +22,9 @@ DISTANCE = (520.0, 680.0)  # mm from the camera to the middle of the hand
 SIZE = (0.9, 1.1)  # of a hand over the one below
 
 # A hand with the palm to the camera and the fingers up, mm: where each chain begins, and the bones that follow.
-_FIRST = np.array([[25.0, -24.0, -8.0], [24.0, -92.0, 0.0], [3.0, -93.0, 3.0], [-15.0, -86.0, 1.0], [-31.0, -75.0, -3.0]])
+_FIRST = np.array(
+    [[25.0, -24.0, -8.0], [24.0, -92.0, 0.0], [3.0, -93.0, 3.0], [-15.0, -86.0, 1.0], [-31.0, -75.0, -3.0]]
+)
 _BONES = np.array([[45.0, 33.0, 27.0], [42.0, 25.0, 22.0], [46.0, 29.0, 23.0], [43.0, 27.0, 23.0], [34.0, 20.0, 20.0]])
 _SPREAD = (0.0, 9.0, 1.0, -6.0, -15.0)  # degrees from straight up, towards the thumb
 _TOWARDS = np.array([-0.85, -0.25, -0.45])  # where the thumb bends to
@@ -52,7 +54,7 @@ def draw_hand_pose(rng: np.random.Generator) -> HandPose:
     curl = rng.uniform(-5, 75)  # what the fingers share
     joints, dorsal = np.zeros((21, 3)), np.empty((5, 3))
     for finger in range(5):
-        start, bend = (_thumb(rng) if finger == 0 else _finger(rng, finger, curl))
+        start, bend = _thumb(rng) if finger == 0 else _finger(rng, finger, curl)
         place = first[finger]
         joints[1 + 4 * finger] = place
         for i, degrees in enumerate(_flexion(rng, finger, curl)):

@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .hand_pose import CAMERA, FINGERS, PARENTS, HandPose, draw_hand_pose, project
-from .parts import _capsule, _disc, _fixed
-from .surfaces import draw_background, _skin, finish
+from .hand_pose import CAMERA, FINGERS, HandPose, draw_hand_pose, project
+from .surfaces import _skin, draw_background, finish
 
 __all__ = ["HAND_IMAGE_SIZE", "HAND_PARTS", "HAND_PARTS_OF_JOINT", "HandScene", "draw_hand_scene"]
 
@@ -21,8 +20,13 @@ HAND_PARTS = (
     *(f"{finger}_nail" for finger in FINGERS),
 )  # fmt: skip
 _RIM = 32  # the darker edge of a part is numbered from here
-_HALF = ((12.5, 10.5, 9.0), *((9.5, 8.5, 7.5),) * 3, (8.5, 7.5, 6.5))  # mm, half widths of the bones
+_RIM_WIDTH = 1.6  # mm
+_HALF = ((14.0, 11.5, 10.0, 8.0), *((11.0, 9.5, 8.5, 6.5),) * 3, (10.0, 8.5, 7.5, 6.0))  # mm, half widths at the joints
 _PALM = (0, 1, 5, 9, 13, 17)  # joints around it
+_PALM_HALF = (19.0, 15.0, 11.0, 11.0, 11.0, 11.0)  # mm, how far it reaches beyond them
+_TO = np.array([1 + 4 * finger + i for finger in range(5) for i in (1, 2, 3)])  # joint at the end of each bone
+_FROM = _TO - 1
+_CIRCLE = np.stack([np.cos(np.arange(16) * np.pi / 8), np.sin(np.arange(16) * np.pi / 8)], -1)
 _SHADE = 0.0035  # of brightness a mm of depth
 
 
@@ -35,6 +39,9 @@ def _parts_of_joint(joint: int) -> tuple[int, ...]:
 
 
 HAND_PARTS_OF_JOINT = tuple(_parts_of_joint(k) for k in range(21))  # a joint is seen where one of these is on top
+_SEEN = np.zeros((21, _RIM), bool)
+for _joint, _own in enumerate(HAND_PARTS_OF_JOINT):
+    _SEEN[_joint, list(_own)] = True
 
 
 @dataclass(frozen=True)
@@ -91,43 +98,32 @@ def _draw_hand(canvas: NDArray[np.uint8], pose: HandPose) -> NDArray[np.float64]
     """Draw the parts, nearer ones over farther ones; returns (64,) the depth of each part, mm."""
     pixels = project(pose.joints)
     depths = np.zeros(2 * _RIM)
-    items: list[tuple[float, int, int]] = [(float(pose.joints[list(_PALM), 2].mean()), PALM, 0)]
-    items.append((float(pose.joints[0, 2]) + 15, FOREARM, 0))
-    for end in range(1, 21):
-        finger, i = divmod(end - 1, 4)
-        if i > 0:
-            items.append((float(pose.joints[[PARENTS[end], end], 2].mean()), _BONE + 3 * finger + i - 1, end))
-    for depth, part, end in sorted(items, reverse=True):
-        mm = pose.size * CAMERA[0, 0] / depth  # px a mm, there
+    depths[PALM], depths[FOREARM] = pose.joints[list(_PALM), 2].mean(), pose.joints[0, 2] + 15
+    depths[_BONE : _BONE + 15] = pose.joints[np.stack([_FROM, _TO]), 2].mean(0)
+    for part in np.argsort(-depths[: _BONE + 15])[: _BONE + 14].tolist():  # all but 'background', whose depth is 0
+        mm = pose.size * CAMERA[0, 0] / depths[part]  # px a mm, there
         if part == PALM:
-            _palm(canvas, pixels, mm)
+            _rounded(canvas, pixels[list(_PALM)], np.array(_PALM_HALF), part, mm)
         elif part == FOREARM:
-            _rimmed(canvas, project(pose.forearm), pixels[0], 22 * mm, part, 1.2 * mm)
+            _rounded(canvas, np.stack([project(pose.forearm), pixels[0]]), np.array([23.0, 20.0]), part, mm)
         else:
             finger, i = divmod(part - _BONE, 3)
-            _rimmed(canvas, pixels[PARENTS[end]], pixels[end], _HALF[finger][i] * mm, part, 1.6 * mm)
+            ends = [_FROM[part - _BONE], _TO[part - _BONE]]
+            _rounded(canvas, pixels[ends], np.array(_HALF[finger][i : i + 2]), part, mm)
             if i == 2:
-                _nail(canvas, pose, finger, pixels[end], mm)
-                depths[_NAIL + finger] = depth
-        depths[part] = depths[part + _RIM] = depth
+                _nail(canvas, pose, finger, pixels[ends[1]], mm)
+                depths[_NAIL + finger] = depths[part]
+    depths[_RIM:] = depths[:_RIM]
     return depths
 
 
-def _palm(canvas: NDArray[np.uint8], pixels: NDArray[np.float64], mm: float) -> None:
-    for number, more in ((PALM + _RIM, 1.6), (PALM, 0.0)):
-        around = [(pixels[k], (13.0 if k < 5 else 9.5) + more) for k in _PALM]
-        for (a, half), (b, other) in zip(around, around[1:] + around[:1], strict=True):
-            _capsule(canvas, a, b, min(half, other) * mm, number)
-            _disc(canvas, a, half * mm, number)
-        hull = cv2.convexHull(_fixed(pixels[list(_PALM)]))
-        cv2.fillConvexPoly(canvas, hull, number, shift=4)
-
-
-def _rimmed(
-    canvas: NDArray[np.uint8], a: NDArray[np.float64], b: NDArray[np.float64], half: float, part: int, rim: float
+def _rounded(
+    canvas: NDArray[np.uint8], places: NDArray[np.float64], half: NDArray[np.float64], part: int, mm: float
 ) -> None:
-    _capsule(canvas, a, b, half, part + _RIM)
-    _capsule(canvas, a, b, half - rim, part)
+    """The convex hull of discs at places (n, 2) px of radii (n,) mm, with a rim."""
+    for number, radii in ((part + _RIM, half * mm), (part, (half - _RIM_WIDTH) * mm)):
+        points = (places[:, None] + radii[:, None, None] * _CIRCLE).reshape(-1, 2) * 16
+        cv2.fillConvexPoly(canvas, cv2.convexHull(np.rint(points).astype(np.int32)), number, shift=4)
 
 
 def _nail(canvas: NDArray[np.uint8], pose: HandPose, finger: int, tip: NDArray[np.float64], mm: float) -> None:
@@ -137,7 +133,8 @@ def _nail(canvas: NDArray[np.uint8], pose: HandPose, finger: int, tip: NDArray[n
     facing = float(pose.dorsal[finger] @ towards)
     if facing > 0.15:
         root = pose.joints[end] - 0.3 * (pose.joints[end] - pose.joints[end - 1]) + pose.dorsal[finger] * 4
-        _capsule(canvas, project(root), tip, 4.0 * mm * facing, _NAIL + finger)
+        places = (np.stack([project(root), tip])[:, None] + 4.0 * mm * facing * _CIRCLE).reshape(-1, 2) * 16
+        cv2.fillConvexPoly(canvas, cv2.convexHull(np.rint(places).astype(np.int32)), _NAIL + finger, shift=4)
 
 
 def _colours(rng: np.random.Generator, depths: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -157,6 +154,5 @@ def _visible(parts: NDArray[np.uint8], keypoints: NDArray[np.float64]) -> NDArra
     found = np.zeros(len(keypoints), bool)
     for k, (x, y) in enumerate(np.rint(keypoints).astype(int)):
         if 0 <= x < width and 0 <= y < height:
-            around = parts[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
-            found[k] = bool(np.isin(around, HAND_PARTS_OF_JOINT[k]).any())
+            found[k] = bool(_SEEN[k, parts[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]].any())
     return found
