@@ -99,7 +99,9 @@ def test_mmpose_packs_the_joints_in_space_for_losses_and_metrics() -> None:
 
 def test_a_two_dimensional_heatmap_codec_takes_it_as_any_other_data_set() -> None:
     """Targets peak at the transformed keypoints."""
-    codec = dict(type="MSRAHeatmap", input_size=(96, 96), heatmap_size=(24, 24), sigma=1.5)
+    codec = dict(
+        type="MSRAHeatmap", input_size=(96, 96), heatmap_size=(24, 24), sigma=2
+    )  # MMPose's needs an integer 3 sigma
     steps = [*PIPELINE, dict(type="GenerateTarget", encoder=codec), dict(type="PackPoseInputs", pack_transformed=True)]
     sample = SyntheticHandsDataset("test", 1, pipeline=steps)[0]["data_samples"]
     heatmaps = sample.gt_fields.heatmaps.numpy()

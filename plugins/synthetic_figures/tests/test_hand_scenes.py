@@ -20,6 +20,7 @@ from poseig_synthetic_figures.hand_scene import (
     HAND_PARTS,
     HAND_PARTS_OF_JOINT,
     HandScene,
+    _colours,
     draw_hand_scene,
 )
 
@@ -156,8 +157,21 @@ def test_hands_lie_inside_the_picture_and_their_boxes_around_them() -> None:
         assert (scene.keypoints <= high).all()
 
 
-def test_nearer_parts_are_brighter() -> None:
-    """Within a hand, brightness of bone interiors falls with depth: the cue that the picture gives of it."""
+def test_a_part_is_darker_the_farther_it_is() -> None:
+    """By 0.35 % a mm, from 60 % to 135 %; a rim has 62 % of its part's light."""
+    depths = np.zeros(64)
+    depths[[4, 36]], depths[[5, 37]], depths[[6, 38]], depths[7] = -40, 20, 500, -500
+    table = _colours(np.random.default_rng(0), depths)
+    plain = table[3]
+    assert plain.min() > 10
+    for part, light in ((4, 1.14), (5, 0.93), (6, 0.6), (7, 1.35)):
+        assert table[part] / plain == pytest.approx(np.full(3, light), rel=1e-5), part
+    for part in (4, 5, 6):
+        assert table[part + 32] / table[part] == pytest.approx(np.full(3, 0.62), rel=1e-5)
+
+
+def test_depth_shows_in_the_picture() -> None:
+    """Within a hand, the brightness of bones falls with their depth: through texture, uneven light and noise."""
     falls = []
     for scene in scenes():
         light, depth = [], []
@@ -170,4 +184,4 @@ def test_nearer_parts_are_brighter() -> None:
         if len(depth) >= 6:
             falls.append(np.corrcoef(depth, light)[0, 1])
     assert len(falls) > 30
-    assert np.median(falls) < -0.6
+    assert np.mean(np.array(falls) < 0) > 0.8
