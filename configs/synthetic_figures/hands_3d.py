@@ -11,9 +11,7 @@ custom_imports = dict(
 input_size = (96, 96)
 model = dict(
     type="SpacePoseEstimator",
-    head=dict(
-        _delete_=True, type="HandRegression3DHead", in_channels=128, input_size=input_size, deconv_channels=(64, 64)
-    ),
+    head=dict(_delete_=True, type="HandRegression3DHead", in_channels=128, input_size=input_size),
 )
 
 meta_keys = ("id", "img_id", "img_path", "category_id", "ori_shape", "img_shape", "input_size", "input_center",

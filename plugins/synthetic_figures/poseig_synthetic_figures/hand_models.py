@@ -44,7 +44,7 @@ class HandRegression3DHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         in_channels: int,
         input_size: Sequence[int],
         num_joints: int = 21,
-        deconv_channels: Sequence[int] = (64, 64, 64),
+        deconv_channels: Sequence[int] = (64, 64),
         scale: float = 100.0,
         loss: dict[str, Any] | None = None,
         init_cfg: Any = None,
