@@ -85,7 +85,7 @@ def row(name: str, checkpoint: Path, length: int) -> str:
 
 HEAD = """# Models of synthetic figures
 
-Written by `python -m benchmarks.synthetic_models`, on the {length} first figures of the test split: no model was trained on them.
+Written by `python -m benchmarks.synthetic_models`, on the {length} first figures of the test split (not trained on).
 
 - *EPE*: px of the 96 x 128 input, of the model's own decoding, over all joints inside the input.
 - *swapped*: share of limb joints whose left-right partner's truth is nearer than their own.
