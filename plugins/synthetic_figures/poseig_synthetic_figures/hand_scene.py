@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .hand_pose import CAMERA, FINGERS, HandPose, draw_hand_pose, project
-from .surfaces import _skin, draw_background, finish
+from .surfaces import draw_background, draw_skin, finish
 
 __all__ = ["HAND_IMAGE_SIZE", "HAND_PARTS", "HAND_PARTS_OF_JOINT", "HandScene", "draw_hand_scene"]
 
@@ -140,9 +140,9 @@ def _nail(canvas: NDArray[np.uint8], pose: HandPose, finger: int, tip: NDArray[n
 def _colours(rng: np.random.Generator, depths: NDArray[np.float64]) -> NDArray[np.float32]:
     """(64, 3) the colour of each part: skin, darker where it is farther and at its rim."""
     light = np.clip(1 - _SHADE * depths, 0.6, 1.35)[:, None]
-    table = np.repeat(_skin(rng)[None], 2 * _RIM, 0) * light
+    table = np.repeat(draw_skin(rng)[None], 2 * _RIM, 0) * light
     table[_RIM:] *= 0.62
-    table[_NAIL : _NAIL + 5] = (0.45 * _skin(rng) + (130, 105, 110)) * light[_NAIL : _NAIL + 5]
+    table[_NAIL : _NAIL + 5] = (0.45 * draw_skin(rng) + (130, 105, 110)) * light[_NAIL : _NAIL + 5]
     if rng.random() < 0.6:
         table[[FOREARM, FOREARM + _RIM]] = rng.uniform(20, 235, 3)
     return np.asarray(table, np.float32)

@@ -11,7 +11,7 @@ import torch
 from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 from poseig_synthetic_figures.hand_adapter import Hand3DAdapter
-from poseig_synthetic_figures.hand_datasets import HANDS_NAME, SyntheticHandsDataset
+from poseig_synthetic_figures.hand_datasets import SyntheticHandsDataset
 from poseig_synthetic_figures.hand_models import HandRegression3DHead, SpacePoseEstimator
 from torch import Tensor
 
@@ -123,7 +123,7 @@ def test_splits_share_no_picture() -> None:
 def test_metainfo_is_freihand_s_under_its_own_name() -> None:
     """And the segmentation is the mask."""
     data = SyntheticHandsDataset("test", 2, test_mode=True)
-    assert data.metainfo["dataset_name"] == HANDS_NAME
+    assert data.metainfo["dataset_name"] == "synthetic_hands"
     assert data.metainfo["keypoint_id2name"][5] == "forefinger1"
     mask = data.scene(1).mask
     assert np.array_equal(rasterise(data.get_data_info(1)["segmentation"], *mask.shape), mask)
