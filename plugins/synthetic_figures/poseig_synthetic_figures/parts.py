@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from .pose import Pose
 
 __all__ = [
-    "FACE", "HAIR", "HEAD", "MARK", "OCCLUDER", "OTHER", "PARTS", "PARTS_OF_JOINT", "SEEN", "TORSO", "draw_figure", "is_figure",
+    "FACE", "HAIR", "HEAD", "MARK", "OCCLUDER", "OTHER", "PARTS", "PARTS_OF_JOINT", "SEEN", "TORSO", "draw_figure",
+    "is_figure",
 ]  # fmt: skip
 
 PARTS = (

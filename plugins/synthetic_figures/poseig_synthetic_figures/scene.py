@@ -87,12 +87,13 @@ def draw_scene(seed: tuple[int, ...], variant: str = "honest", *, removed: bool 
         )
     gone = {"mirror": {8, 10}, "chain": {5}}.get(variant, set()) if removed else set()
     draw_figure(parts, pose, face=variant != "swap", hidden=hidden | gone)
-    evidence = _evidence(variant, parts)
-    _occlude(parts, pose, evidence if planted else None, extra)
+    # where the evidence is, or, removed, where it would be
+    evidence = draw_scene(seed, variant).evidence if removed else _evidence(variant, parts)
+    _occlude(parts, pose, evidence if variant in ("mirror", "chain") else None, extra)
     if variant == "marker":
         evidence = _mark(parts, wrist + np.array(MARK_OFFSET) * frame.unit, MARK_SIZE * frame.unit, draw=not removed)
-    elif evidence is not None:
-        evidence = _evidence(variant, parts)  # what is left after the occluder
+    elif not removed:
+        evidence = _evidence(variant, parts)  # what the occluder has left
 
     colours = draw_colours(looks)
     picture = _background(behind, variant, direction, removed)
@@ -106,7 +107,8 @@ def _box(pose: Pose, without: int | None) -> NDArray[np.float64]:
     """Around the joints, with room for head, hands and feet; a joint that is not drawn does not count."""
     joints = pose.joints if without is None else np.delete(pose.joints, without, 0)
     room = 0.16 * pose.torso
-    low, high = joints.min(0) - (room, 0.3 * pose.torso), joints.max(0) + (room, 0.12 * pose.torso)
+    low = joints.min(0) - np.array([room, 0.3 * pose.torso])
+    high = joints.max(0) + np.array([room, 0.12 * pose.torso])
     return np.concatenate([np.maximum(low, 0), np.minimum(high, np.array(IMAGE_SIZE) - 1.0)])
 
 
@@ -121,7 +123,7 @@ def _evidence(variant: str, parts: NDArray[np.uint8]) -> NDArray[np.bool_] | Non
 
 
 def _occlude(parts: NDArray[np.uint8], pose: Pose, spared: NDArray[np.bool_] | None, rng: np.random.Generator) -> None:
-    """Put a rectangle or an ellipse over some joint, in some pictures; never over planted evidence."""
+    """Put a rectangle or an ellipse over some joint, in some pictures; nowhere if it would cover what is `spared`."""
     wanted, joint, ellipse = rng.random() < OCCLUDED, int(rng.integers(5, 17)), rng.random() < 0.5
     x, y = pose.joints[joint] + rng.normal(0, 0.15 * pose.torso, 2)
     half = rng.uniform(0.2, 0.45, 2) * pose.torso
@@ -132,10 +134,8 @@ def _occlude(parts: NDArray[np.uint8], pose: Pose, spared: NDArray[np.bool_] | N
         cv2.ellipse(cover, (int(x), int(y)), (int(half[0]), int(half[1])), 0, 0, 360, 1, -1)
     else:
         cv2.rectangle(cover, (int(x - half[0]), int(y - half[1])), (int(x + half[0]), int(y + half[1])), 1, -1)
-    figure_only = spared is not None and spared.sum() < 0.4 * spared.size  # a whole background may be covered in part
-    if figure_only and spared is not None and (cover.astype(bool) & spared).any():
-        return
-    parts[cover > 0] = OCCLUDER
+    if spared is None or not (cover.astype(bool) & spared).any():
+        parts[cover > 0] = OCCLUDER
 
 
 def _mark(parts: NDArray[np.uint8], centre: NDArray[np.float64], size: float, *, draw: bool) -> NDArray[np.bool_]:
