@@ -31,11 +31,11 @@ DILATION = 2  # input px on each side of the mark: a map's pixel beside it still
 BATCH = 16  # figures computed at once
 
 
-def checkpoint_of(variant: str) -> Path:
-    """Where the plugin keeps the trained model."""
+def checkpoints() -> Path:
+    """The folder in which the plugin keeps the trained models."""
     import poseig_synthetic_figures
 
-    return Path(poseig_synthetic_figures.__file__).parent / "checkpoints" / f"{variant}_heatmap.pth"
+    return Path(poseig_synthetic_figures.__file__).parent / "checkpoints"
 
 
 def config_of(variant: str, *, split: str = "test", length: int, removed: bool = False) -> Any:

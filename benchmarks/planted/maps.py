@@ -15,6 +15,7 @@ from poseig_mm.api import attribute
 from poseig_mm.attribution.methods import METHODS as BUILT_IN
 from poseig_mm.functional.inference import bootstrap_of
 from poseig_mm.functional.known_evidence import area_share, auroc, mass_share, peak_share
+from poseig_mm.functional.shares import share
 from poseig_mm.functional.statistics import Estimate, bootstrap_mean
 from poseig_mm.settings import Settings
 from poseig_mm.types import Attribution
@@ -34,14 +35,14 @@ SCORES = ("auroc", "mass", "peak")
 USED = 5.0  # a model uses the evidence where its error rises at least so many times without it
 
 
-def maps_of(case: Case, method: str) -> Attribution:
-    """Maps of the left wrist of all figures; (N, K, H, W), NaN for the other joints."""
-    found = []
-    for start in range(0, len(case.samples), BATCH):
-        part = case.samples[start : start + BATCH]
+def maps_of(case: Case, method: str, which: Sequence[int] | None = None) -> Attribution:
+    """Maps of the left wrist of all figures, or of some; (N, K, H, W), NaN for the other joints."""
+    chosen, found = list(range(len(case.samples)) if which is None else which), []
+    for start in range(0, len(chosen), BATCH):
+        part = [case.samples[i] for i in chosen[start : start + BATCH]]
         images, keypoints = (torch.stack([getattr(s, k) for s in part]) for k in ("image", "keypoints"))
         joints = torch.zeros(keypoints.shape[:2], dtype=torch.bool)
-        joints[:, JOINT] = torch.tensor([not r for r in case.reasons[start : start + BATCH]])
+        joints[:, JOINT] = torch.tensor([not case.reasons[i] for i in chosen[start : start + BATCH]])
         found.append(_maps(case, METHODS[method], images, keypoints, joints, [s.sample_id for s in part]))
     return _joined(found)
 
@@ -86,8 +87,8 @@ def _joined(found: Sequence[Attribution]) -> Attribution:
     )
 
 
-def score(case: Case, method: str) -> tuple[list[dict[str, Any]], Tensor]:
-    """A row a figure, NaN with a reason where there is no score; and the wrist's maps (N, H, W)."""
+def score(case: Case, method: str) -> list[dict[str, Any]]:
+    """A row a figure, NaN with a reason where there is no score."""
     started = time.perf_counter()
     found = maps_of(case, method)
     seconds = (time.perf_counter() - started) / max(1, sum(not r for r in case.reasons))
@@ -100,13 +101,20 @@ def score(case: Case, method: str) -> tuple[list[dict[str, Any]], Tensor]:
                 "figure": sample.sample_id,
                 "reason": case.reasons[i] or found.reasons[i][JOINT],
                 **{name: scores[name][i].item() for name in SCORES},
-                "area": area[i].item() if not case.reasons[i] else float("nan"),
+                "area": area[i].item(),
                 "map_error": found.map_error[i, JOINT].item(),
                 "gradients": int(found.evaluations[i, JOINT]),
                 "seconds": seconds,
             }
         )
-    return rows, maps
+    return rows
+
+
+def means(rows: Sequence[dict[str, Any]]) -> dict[str, Estimate]:
+    """Scores over the figures that have them, with intervals over figures; `area` is what chance gives mass and peak."""
+    kept = [r for r in rows if not r["reason"]]
+    found = {name: bootstrap_mean([r[name] for r in kept]) for name in ("auroc", "mass", "area")}
+    return {**found, "peak": share([r["peak"] for r in kept], [1] * len(kept))}
 
 
 def removal(case: Case) -> list[dict[str, Any]]:
