@@ -36,7 +36,9 @@ def measure_maps(variant: str, options: argparse.Namespace) -> None:
     for method, settings in maps.METHODS.items():
         started = time.perf_counter()
         cached(
-            folder / f"{variant}-{file_stem(method)}.json", {**about, **settings}, lambda m=method: maps.score(opened(), m)
+            folder / f"{variant}-{file_stem(method)}.json",
+            {**about, **settings},
+            lambda m=method: maps.score(opened(), m),
         )
         print(f"{variant}: {method} ({time.perf_counter() - started:.0f} s)", flush=True)
 
@@ -77,7 +79,7 @@ def main() -> int:
     if "page" in options.only:
         from benchmarks.planted.page import write
 
-        print(write(options.work_dir, options.checkpoints))
+        print(write(options.work_dir, options.checkpoints, options.split))
     return 0
 
 

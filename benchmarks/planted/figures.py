@@ -95,7 +95,9 @@ class Case:
     @cached_property
     def evidence(self) -> list[NDArray[np.bool_]]:
         """(H, W) each, input px: what carries the left wrist, `marker`'s dilated; empty where it is covered."""
-        return [evidence_of(scene.evidence, s, self.variant) for scene, s in zip(self.scenes, self.samples, strict=True)]
+        return [
+            evidence_of(scene.evidence, s, self.variant) for scene, s in zip(self.scenes, self.samples, strict=True)
+        ]
 
     @cached_property
     def reasons(self) -> list[str]:

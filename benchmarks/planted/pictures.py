@@ -31,7 +31,9 @@ def maps_picture(cases: Sequence[Case], methods: Sequence[str], figures: int, pa
         which = [i for i, reason in enumerate(case.reasons) if not reason][:figures]
         maps = {method: maps_of(case, method, which).maps[:, JOINT].numpy() for method in methods}
         with torch.no_grad():
-            predicted = case.adapter.predict(torch.stack([case.samples[i].image for i in which]))[:, JOINT].cpu().numpy()
+            predicted = (
+                case.adapter.predict(torch.stack([case.samples[i].image for i in which]))[:, JOINT].cpu().numpy()
+            )
         for n, i in enumerate(which):
             shown = case.samples[i].display
             panels = [_panel(shown, case.evidence[i], case.samples[i].keypoints[JOINT].numpy(), predicted[n])]
@@ -92,5 +94,3 @@ def scores_picture(found: Mapping[str, Mapping[str, Mapping[str, Estimate]]], pa
         held = BytesIO()
         figure.savefig(held, format="svg", metadata={"Date": None})
         publish(path, held.getvalue())
-
-

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from poseig_synthetic_figures.export import export, main
 
 from poseig_mm.errors import ConfigError
-from poseig_synthetic_figures.export import export, main
 
 LENGTH = 4
 
