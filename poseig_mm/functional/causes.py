@@ -74,18 +74,20 @@ def likely_cause(measures: Mapping[str, Estimate], thresholds: Thresholds | None
     own = measures.get("own", _NOTHING)
     if own.n < limits.fewest:
         return Cause("undecided", f"{own.n} persons, fewer than {limits.fewest}")
-    places = {name: measures[name] for name in COMPACT if _decides(measures.get(name), limits)}
+    places = {name: measures[name] for name in COMPACT if _decides(measures.get(name, _NOTHING), limits)}
     for name, found in places.items():
         rest = [own, *(other for key, other in places.items() if key != name)]
         if found.low > limits.preferred and all(_above(found, other) for other in rest):
             return Cause(name, f"{CAUSES[name]}: {_text(found)} times a uniform map; around itself: {_text(own)}")
-    background, excess = measures.get("background"), measures.get("background_excess")
-    if _decides(background, limits) and _decides(excess, limits):
-        assert background is not None and excess is not None
-        if background.low > limits.background and excess.low > 0:
-            return Cause("context", f"background: {_text(background)} times a uniform map; around itself: {_text(own)}")
-    flipped = measures.get("flipped")
-    if _decides(flipped, limits) and flipped is not None and flipped.low > limits.flipped:
+    background, excess, flipped = (measures.get(k, _NOTHING) for k in ("background", "background_excess", "flipped"))
+    if (
+        _decides(background, limits)
+        and background.low > limits.background
+        and _decides(excess, limits)
+        and excess.low > 0
+    ):
+        return Cause("context", f"background: {_text(background)} times a uniform map; around itself: {_text(own)}")
+    if _decides(flipped, limits) and flipped.low > limits.flipped:
         return Cause("left_right", f"{_text(flipped, 2)} of the persons have most joints on the wrong side")
     if own.low > limits.preferred and all(_above(own, other) for other in places.values()):
         return Cause("own", f"around itself: {_text(own)} times a uniform map")
@@ -93,15 +95,17 @@ def likely_cause(measures: Mapping[str, Estimate], thresholds: Thresholds | None
         return Cause("undecided", "no interval")
     near = max(places, key=lambda name: places[name].mean, default=None)
     told = f"around itself: {_text(own)}" + (f"; {CAUSES[near]}: {_text(places[near])}" if near else "")
-    return Cause("undecided", f"intervals overlap ({told})" if own.low > limits.preferred else f"no preference ({told})")
+    return Cause(
+        "undecided", f"intervals overlap ({told})" if own.low > limits.preferred else f"no preference ({told})"
+    )
 
 
 _NOTHING = Estimate(0, math.nan, math.nan, math.nan, math.nan)
 
 
-def _decides(value: Estimate | None, limits: Thresholds) -> bool:
+def _decides(value: Estimate, limits: Thresholds) -> bool:
     """Whether there are enough persons and an interval."""
-    return value is not None and value.n >= limits.fewest and math.isfinite(value.low) and math.isfinite(value.high)
+    return value.n >= limits.fewest and math.isfinite(value.low) and math.isfinite(value.high)
 
 
 def _above(first: Estimate, second: Estimate) -> bool:

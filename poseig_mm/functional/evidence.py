@@ -1,4 +1,4 @@
-"""Where a map's evidence lies: its mass shared out over exclusive places of a person, and its densest spot.  numpy, scipy."""
+"""Where a map's evidence lies: its mass in places that exclude one another, and its densest spot.  numpy and scipy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from ..errors import ShapeError
 from .limbs import limb_distance, limb_segments
 
-__all__ = ["PLACES", "densest_spot", "fixed_offset", "person_size", "place_areas", "place_maps", "place_shares", "spot_mass"]
+__all__ = [
+    "PLACES",
+    "densest_spot",
+    "fixed_offset",
+    "person_size",
+    "place_areas",
+    "place_maps",
+    "place_shares",
+    "spot_mass",
+]
 
 # In the order of precedence: a pixel of two places belongs to the first.  'person' and 'background' need a mask; without
 # one, what is left is 'unknown'.

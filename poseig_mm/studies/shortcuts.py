@@ -38,7 +38,9 @@ class Shortcuts(Study):
 
     name: ClassVar[str] = "shortcuts"
 
-    radius: float = 0.1  # of a person's size (the root of its box's area): on a man of 1.7 m about 0.1 m, hand and wrist
+    radius: float = (
+        0.1  # of a person's size (the root of its box's area): on a man of 1.7 m about 0.1 m, hand and wrist
+    )
     fewest: int = 8  # persons, below which no cause is named
     background: float = 1.0  # density on the background, above which a joint is read from it; 1: a uniform map's
     flipped: float = 0.05  # share of persons turned left for right, above which there is no left-right cue
@@ -51,7 +53,9 @@ class Shortcuts(Study):
         for setting, most in (("radius", 1.0), ("background", math.inf), ("flipped", 1.0)):
             value = getattr(self, setting)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < most:
-                raise ConfigError(f"study 'shortcuts': {setting} is {value!r}; expected a number above 0, below {most:g}")
+                raise ConfigError(
+                    f"study 'shortcuts': {setting} is {value!r}; expected a number above 0, below {most:g}"
+                )
 
     @property
     def thresholds(self) -> Thresholds:

@@ -1,0 +1,74 @@
+"""The list of rules that names a cause: each rule, its order, and what cannot be decided."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from poseig_mm.functional.causes import CAUSES, Thresholds, likely_cause
+from poseig_mm.functional.statistics import Estimate
+
+OWN = {"own": 9.0, "parent": 3.0, "partner": 2.0, "mark": 0.0, "background": 0.5, "background_excess": 0.0, "flipped": 0.01}
+
+
+def measures(half: float = 0.4, n: int = 40, **means: float) -> dict[str, Estimate]:
+    """An honest joint's, with some changed; intervals of this half width, a tenth of it for shares and the excess."""
+    small = {"background", "background_excess", "flipped"}
+    widths = {k: half / 10 if k in small else half for k in OWN}
+    return {k: Estimate(n, m, 1.0, m - widths[k], m + widths[k]) for k, m in (OWN | means).items()}
+
+
+@pytest.mark.parametrize(
+    ("code", "changed"),
+    [
+        ("own", {}),
+        ("parent", {"own": 2.0, "parent": 9.0}),
+        ("partner", {"own": 2.0, "partner": 9.0}),
+        ("mark", {"own": 2.0, "mark": 30.0}),
+        ("context", {"own": 2.0, "parent": 2.0, "background": 1.2, "background_excess": 0.6}),
+        ("context", {"own": 4.0, "background": 1.2, "background_excess": 0.6}),  # before own
+        ("left_right", {"flipped": 0.3}),
+        ("partner", {"own": 2.0, "partner": 9.0, "flipped": 0.3}),  # a joint's own cause before the run's
+        ("undecided", {"parent": 8.9}),  # overlapping intervals
+        ("undecided", {"own": 2.0, "parent": 9.0, "partner": 9.1}),  # one of two
+        ("undecided", {"own": 1.1, "parent": 0.2, "partner": 0.2}),  # not above a uniform map
+        ("own", {"background": 1.2, "background_excess": 0.0}),  # all joints alike: not this joint's background
+        ("own", {"background": 0.9, "background_excess": 0.6}),
+    ],
+)
+def test_rules(code: str, changed: dict[str, float]) -> None:
+    """The first rule that holds."""
+    found = likely_cause(measures(**changed))
+    assert (found.code, found.words) == (code, CAUSES[code])
+    assert found.why
+
+
+def test_too_few_persons_decide_nothing() -> None:
+    """Of seven persons nothing is said, and the number is told."""
+    found = likely_cause(measures(n=7))
+    assert (found.code, found.why) == ("undecided", "7 persons, fewer than 8")
+    assert likely_cause(measures(n=7), Thresholds(fewest=7)).code == "own"
+
+
+def test_what_is_missing_decides_nothing() -> None:
+    """Without masks there is no background, without partners none: the rest is decided by what there is."""
+    nothing = Estimate(0, *(math.nan,) * 4)
+    honest = measures() | dict.fromkeys(("parent", "partner", "background", "background_excess", "flipped"), nothing)
+    assert likely_cause(honest).code == "own"
+    assert likely_cause({k: honest[k] for k in ("own", "mark")}).code == "own"
+    assert likely_cause({}).code == "undecided"
+
+
+def test_a_place_of_few_persons_neither_accuses_nor_blocks() -> None:
+    """A parent that is apart in three persons alone is left out."""
+    for mean in (8.9, 30.0):
+        assert likely_cause(measures() | {"parent": Estimate(3, mean, 1.0, mean - 0.1, mean + 0.1)}).code == "own"
+
+
+def test_thresholds_count() -> None:
+    """The same measures, another line."""
+    assert likely_cause(measures(flipped=0.3), Thresholds(flipped=0.4)).code == "own"
+    found = measures(background=1.2, background_excess=0.6)
+    assert likely_cause(found, Thresholds(background=1.5)).code == "own"
+    assert likely_cause(measures(), Thresholds(preferred=10.0)).code == "undecided"
