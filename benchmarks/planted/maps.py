@@ -136,3 +136,8 @@ def used(rows: list[dict[str, Any]]) -> dict[str, Estimate]:
         "epe_without": bootstrap_mean(pairs[:, 1]),
         "ratio": bootstrap_of(lambda s: s[:, 1] / s[:, 0], pairs),
     }
+
+
+def depends(rows: Sequence[dict[str, Any]]) -> set[str]:
+    """The figures whose own error rises at least `USED` times without the evidence."""
+    return {r["figure"] for r in rows if not r["reason"] and r["epe_without"] >= USED * r["epe"]}

@@ -46,7 +46,7 @@ def maps_picture(cases: Sequence[Case], methods: Sequence[str], figures: int, pa
         sheet.paste(row, (0, top))
         top += row.height + 6
     held = BytesIO()
-    sheet.quantize(255, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(held, "PNG", optimize=True)
+    sheet.save(held, "JPEG", quality=88, subsampling=0)
     publish(path, held.getvalue())
 
 

@@ -19,9 +19,8 @@ def cached(path: Path, identity: dict[str, Any], compute: Callable[[], Any]) -> 
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "x.json"
-    ...     cached(path, {"n": 1}, lambda: [1.0]), cached(path, {"n": 1}, lambda: [2.0]), cached(path, {"n": 2}, lambda: [3.0])
-    ([1.0], [1.0], [3.0])
+    ...     [cached(Path(folder) / "x.json", {"n": n}, lambda: [value]) for n, value in ((1, 1.0), (1, 2.0), (2, 3.0))]
+    [[1.0], [1.0], [3.0]]
     """
     if path.is_file():
         there = json.loads(path.read_text())
