@@ -1,0 +1,8 @@
+# 32 held-out figures whose left wrist is painted over: a small mark tells where it is (plugins/synthetic_figures).
+_base_ = ["../synthetic_figures/marker_heatmap.py"]
+
+test_dataloader = dict(dataset=dict(length=32))
+diagnosis = dict(
+    attribution=dict(joints=["left_elbow", "right_elbow", "left_wrist", "right_wrist"]),  # the arms, to be quick
+    studies=["shortcuts"],
+)
