@@ -29,6 +29,10 @@ class Thresholds:
 
     fewest: int = 8  # persons, below which nothing is decided: as for every test of this project
     preferred: float = 1.0  # times a uniform map's density: below, a place is not preferred at all
+    margin: float = 1.5  # times the joint's own density, which another place must exceed: honest models come near to 1
+    fixed: float = (
+        0.5  # share of persons with a spot at the same offset, for a mark; anatomy reaches 0.4 (head and shoulder)
+    )
     background: float = 1.0  # times a uniform map's density on the background: a joint on a person is well below
     flipped: float = 0.05  # share of persons with most joints on the wrong side: detectors of the present have 1 to 2 %
 
@@ -50,66 +54,66 @@ def likely_cause(measures: Mapping[str, Estimate], thresholds: Thresholds | None
     """The first rule that holds.
 
     1. fewer than `fewest` persons: undecided.
-    2. mark, parent, partner: the density there lies above the joint's own and those of the other two, and above a uniform
-       map's, interval above interval.
+    2. mark, parent, partner: the density there is more than `margin` times the joint's own and above a uniform map's; of
+       several such places the densest one, if its interval lies above the others'.  A mark must be there in more than
+       `fixed` of the persons.
     3. context: the density on the background lies above `background`, and above that of the person's other joints.
     4. left_right: more than `flipped` of the persons have most of their joints on the wrong side.
-    5. own: the density around the joint lies above mark's, parent's and partner's, and above a uniform map's.
+    5. own: the density around the joint lies above parent's and partner's, and above a uniform map's; also above the
+       mark's, unless that is there in less than `fixed` of the persons.
     6. undecided.
+
+    'Above' is said of 95 % intervals: their ends, not the means.
 
     Args:
         measures: 'own', 'parent', 'partner', 'mark', 'background': densities over a uniform map's, 1 = no preference;
-            'background_excess': that of the background less the mean of the same persons' other joints; 'flipped': share of
-            persons in [0, 1].  One that is missing or NaN (no such joint, no mask) cannot decide anything; only 'own' is
-            needed.
+            'parent_over_own', 'partner_over_own', 'mark_over_own': that place's density over the joint's own in the same
+            persons; 'fixed': share of persons with the mark; 'background_excess': density on the background less the mean
+            of the same persons' other joints; 'flipped': share of persons, most of whose joints are on the wrong side.
+            What is missing or NaN (no such joint, no mask) cannot decide anything; only 'own' is needed.
         thresholds: None: the documented ones.
 
-    >>> def density(mean): return Estimate(20, mean, 1.0, mean - 1, mean + 1)
-    >>> likely_cause({'own': density(2.0), 'partner': density(9.0)}).code
+    >>> def around(mean): return Estimate(20, mean, 1.0, 0.8 * mean, 1.2 * mean)
+    >>> likely_cause({'own': around(2.0), 'partner': around(8.0), 'partner_over_own': around(4.0)}).code
     'partner'
-    >>> likely_cause({'own': density(9.0), 'partner': density(2.0)}).words
+    >>> likely_cause({'own': around(8.0), 'partner': around(2.0), 'partner_over_own': around(0.25)}).words
     'itself'
     """
-    limits = thresholds or Thresholds()
-    own = measures.get("own", _NOTHING)
+    limits, found = thresholds or Thresholds(), _Measures(measures)
+    own = found["own"]
     if own.n < limits.fewest:
         return Cause("undecided", f"{own.n} persons, fewer than {limits.fewest}")
-    places = {name: measures[name] for name in COMPACT if _decides(measures.get(name, _NOTHING), limits)}
-    for name, found in places.items():
-        rest = [own, *(other for key, other in places.items() if key != name)]
-        if found.low > limits.preferred and all(_above(found, other) for other in rest):
-            return Cause(name, f"{CAUSES[name]}: {_text(found)} times a uniform map; around itself: {_text(own)}")
-    background, excess, flipped = (measures.get(k, _NOTHING) for k in ("background", "background_excess", "flipped"))
-    if (
-        _decides(background, limits)
-        and background.low > limits.background
-        and _decides(excess, limits)
-        and excess.low > 0
-    ):
+    ratios = {name: found[f"{name}_over_own"] for name in COMPACT if _decides(found[f"{name}_over_own"], limits)}
+    if "mark" in ratios and not found["fixed"].high >= limits.fixed:
+        del ratios["mark"]  # in a minority of persons: chance, or anatomy
+    denser = [name for name, r in ratios.items() if r.low > limits.margin and found[name].low > limits.preferred]
+    if "mark" in denser and found["fixed"].low <= limits.fixed:
+        denser.remove("mark")
+    for name in denser:
+        if all(found[name].low > found[other].high for other in denser if other != name):
+            return Cause(name, f"{CAUSES[name]}: {_text(found[name])} times a uniform map; around itself: {_text(own)}")
+    background, excess, flipped = found["background"], found["background_excess"], found["flipped"]
+    if not denser and _decides(background, limits) and background.low > limits.background and excess.low > 0:
         return Cause("context", f"background: {_text(background)} times a uniform map; around itself: {_text(own)}")
-    if _decides(flipped, limits) and flipped.low > limits.flipped:
+    if not denser and _decides(flipped, limits) and flipped.low > limits.flipped:
         return Cause("left_right", f"{_text(flipped, 2)} of the persons have most joints on the wrong side")
-    if own.low > limits.preferred and all(_above(own, other) for other in places.values()):
+    if own.low > limits.preferred and all(r.high < 1 for r in ratios.values()):
         return Cause("own", f"around itself: {_text(own)} times a uniform map")
-    if not math.isfinite(own.low):
-        return Cause("undecided", "no interval")
-    near = max(places, key=lambda name: places[name].mean, default=None)
-    told = f"around itself: {_text(own)}" + (f"; {CAUSES[near]}: {_text(places[near])}" if near else "")
-    return Cause(
-        "undecided", f"intervals overlap ({told})" if own.low > limits.preferred else f"no preference ({told})"
-    )
+    near = [name for name, r in ratios.items() if r.high >= 1]
+    told = "; ".join([f"around itself: {_text(own)}", *(f"{CAUSES[name]}: {_text(found[name])}" for name in near)])
+    return Cause("undecided", told)
 
 
-_NOTHING = Estimate(0, math.nan, math.nan, math.nan, math.nan)
+class _Measures(dict[str, Estimate]):
+    """Estimates by name; what is missing decides nothing."""
+
+    def __missing__(self, name: str) -> Estimate:
+        return Estimate(0, math.nan, math.nan, math.nan, math.nan)
 
 
 def _decides(value: Estimate, limits: Thresholds) -> bool:
     """Whether there are enough persons and an interval."""
     return value.n >= limits.fewest and math.isfinite(value.low) and math.isfinite(value.high)
-
-
-def _above(first: Estimate, second: Estimate) -> bool:
-    return first.low > second.high
 
 
 def _text(value: Estimate, digits: int = 1) -> str:

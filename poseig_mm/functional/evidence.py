@@ -1,9 +1,10 @@
-"""Where a map's evidence lies: its mass in places that exclude one another, and its densest spot.  numpy and scipy."""
+"""Where a map's evidence lies: its mass in places that exclude one another, and its densest spots.  numpy and scipy."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from .limbs import limb_distance, limb_segments
 
 __all__ = [
     "PLACES",
-    "densest_spot",
+    "Spot",
+    "densest_spots",
     "fixed_offset",
     "person_size",
     "place_areas",
     "place_maps",
     "place_shares",
-    "spot_mass",
 ]
 
 # In the order of precedence: a pixel of two places belongs to the first.  'person' and 'background' need a mask; without
@@ -129,64 +130,77 @@ def place_shares(values: Floats, places: Codes) -> Floats:
     return shares
 
 
-def densest_spot(values: Floats, sigma: float) -> tuple[int, int]:
-    """(x, y) of the pixel around which a Gaussian window holds most of the map; zero outside it.
+@dataclass(frozen=True)
+class Spot:
+    """A disc that holds much of a map."""
+
+    x: int  # px, of its middle
+    y: int
+    share: float  # of the map's mass, without what denser spots hold
+    area: float  # share of the pixels
+
+
+def densest_spots(values: Floats, radius: float, count: int) -> list[Spot]:
+    """The densest spots of a map, one after the other: each is sought in what the spots before it have left.
+
+    A spot's middle is where a Gaussian window of standard deviation radius / 2 holds most; the map counts as zero outside.
 
     Args:
-        values: (H, W) >= 0, finite.
-        sigma: px of the window.
+        values: (H, W) >= 0, any scale.
+        radius: px.
+        count: of spots.
 
-    >>> densest_spot(np.array([[0.0, 5.0, 0.0, 3.0, 3.0, 3.0]]), 1.0)  # more around there than at the single peak
-    (4, 0)
+    Returns:
+        Densest first; fewer where nothing is left, none for a map that is all zero or not finite.
+
+    >>> line = np.array([[0.0, 5.0, 0.0, 0.0, 3.0, 3.0, 3.0]])
+    >>> [(s.x, round(s.share, 2)) for s in densest_spots(line, 2.0, 2)]  # more around 5 than at the single peak
+    [(5, 0.64), (1, 0.36)]
     """
     from scipy.ndimage import gaussian_filter
 
-    smooth = gaussian_filter(values, sigma, mode="constant", truncate=3.0)
-    y, x = np.unravel_index(int(smooth.argmax()), smooth.shape)
-    return int(x), int(y)
-
-
-def spot_mass(values: Floats, centre: Sequence[float], radius: float) -> tuple[float, float]:
-    """Share of a map's mass, and of its pixels, within `radius` of a point (x, y).
-
-    >>> spot_mass(np.array([[2.0, 1.0, 1.0, 0.0]]), (0, 0), 1.0)
-    (0.75, 0.5)
-    """
-    ys, xs = np.mgrid[: values.shape[0], : values.shape[1]]
-    inside = np.hypot(xs - centre[0], ys - centre[1]) <= radius
     total = float(values.sum(dtype=np.float64))
-    if not math.isfinite(total) or total <= 0:
-        return math.nan, float(inside.mean())
-    return float(values[inside].sum(dtype=np.float64)) / total, float(inside.mean())
+    left, found = values.copy(), list[Spot]()
+    ys, xs = np.mgrid[: values.shape[0], : values.shape[1]]
+    while len(found) < count and math.isfinite(total) and left.any():
+        smooth = gaussian_filter(left, radius / 2, mode="constant", truncate=3.0)
+        y, x = (int(i) for i in np.unravel_index(int(smooth.argmax()), smooth.shape))
+        inside = np.hypot(xs - x, ys - y) <= radius
+        found.append(Spot(x, y, float(left[inside].sum(dtype=np.float64)) / total, float(inside.mean())))
+        left[inside] = 0
+    return found
 
 
-def fixed_offset(offsets: Floats, tolerance: float, *, most: int = 1000) -> Bools:
-    """Which of N offsets lie where the others' most frequent offset is.
+def fixed_offset(offsets: Floats, tolerance: float, *, most: int = 1000) -> NDArray[np.intp]:
+    """Which spot of each of N persons lies at the offset where most of the others have one.
 
-    The most frequent offset is the one with most others within `tolerance`; for each offset it is looked for without that
-    offset itself, so that offsets drawn by chance do not agree with themselves.
+    For each person that offset is looked for without its own spots, so that chance does not agree with itself.
 
     Args:
-        offsets: (N, 2), NaN: agrees with none.
-        tolerance: in their unit.
+        offsets: (N, S, 2) of S spots a person from the joint; NaN: no spot.
+        tolerance: in their unit; offsets that near are the same.
         most: offsets that are tried, evenly chosen where there are more.
 
     Returns:
-        (N,) bool.
+        (N,) the index of that spot, the first of several; -1: none.
 
-    >>> fixed_offset(np.array([[5.0, 0.0], [5.0, 1.0], [5.0, 0.5], [0.0, 9.0]]), 1.0).tolist()
-    [True, True, True, False]
+    >>> fixed_offset(np.array([[[5.0, 0.0], [9.0, 9.0]], [[0.0, 7.0], [5.0, 1.0]], [[5.0, 0.5], [4.0, 7.0]]]), 1.0).tolist()
+    [0, 1, 0]
     """
-    agree = np.zeros(len(offsets), dtype=bool)
-    known = np.flatnonzero(np.isfinite(offsets).all(1))
-    if len(known) < 2:
-        return agree
+    count, spots = offsets.shape[:2]
+    flat = offsets.reshape(-1, 2)
+    known = np.flatnonzero(np.isfinite(flat).all(1))
+    none = np.full(count, -1)
+    if not len(known):
+        return none
     tried = known[:: -(-len(known) // most)]
-    within = np.linalg.norm(offsets[known, None] - offsets[None, tried], axis=-1) <= tolerance  # (N, tried)
-    others = within.sum(0)[None] - within
-    others[known[:, None] == tried[None]] = -1
-    agree[known] = within[np.arange(len(known)), others.argmax(1)]
-    return agree
+    within = np.linalg.norm(offsets[:, :, None] - flat[tried], axis=-1) <= tolerance  # (N, S, tried)
+    reached = within.any(1)  # (N, tried)
+    others = reached.sum(0) - reached
+    others[tried[None] // spots == np.arange(count)[:, None]] = 0
+    best, rows = others.argmax(1), np.arange(count)
+    agree = reached[rows, best] & (others[rows, best] > 0)
+    return np.where(agree, within[rows, :, best].argmax(1), -1)
 
 
 def person_size(points: Floats, box: Sequence[float] | None, inverse_warp: Floats) -> float:

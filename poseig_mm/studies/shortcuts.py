@@ -19,21 +19,23 @@ if TYPE_CHECKING:
     from ..store.reader import Store
     from ..types import Finding, JointGroups, Section
 
-__all__ = ["Shortcuts", "partners_of"]
+__all__ = ["SPOTS", "Shortcuts", "partners_of"]
+
+SPOTS = 3  # densest spots a map that are kept; a mark need not be the very densest in every map
 
 
 @dataclass(frozen=True)
 class Shortcuts(Study):
     """Where the evidence of each joint lies, and what the joint is therefore likely read from.
 
-    Rows, one a joint that has a map: `size` of the person and `radius` (input px); for each place of `functional.evidence`
-    the map's `share_*` and the place's `area_*` (each set sums to 1; share over area is the density, 1 = no preference);
-    `parent_apart`, `partner_apart`: whether that joint is visible and its disc does not overlap the joint's own; the densest
-    spot's offset from the joint (`spot_x`, `spot_y`, input px), its place, and what lies within a radius of it
-    (`spot_share`, `spot_area`); `invertible`, `inverted`: whether joint and partner are both visible and apart, and whether
-    the prediction is within a radius of the partner and not of the joint.  `reason`: 'no_mask' or 'empty_mask' where person
-    and background are not told apart (they are 'unknown'); a row without numbers has 'not_pixels', 'no_size', or why it has
-    no map.
+    Rows, one a joint that has a map: `size` of the person and `radius` (input px); `error` of the prediction (px); for each
+    place of `functional.evidence` the map's `share_*` and the place's `area_*` (each set sums to 1; share over area is the
+    density, 1 = no preference); `parent_apart`, `partner_apart`: whether that joint is visible and its disc does not overlap
+    the joint's own.  Of the densest spots, discs of the same radius, the first being the densest: offset from the joint
+    (`spot1_x`, `spot1_y`, input px), `spot1_share`, `spot1_area`, and the place of its middle (`spot1_place`).
+    `invertible`, `inverted`: whether joint and partner are both visible and apart, and whether the prediction is within a
+    radius of the partner and not of the joint.  `reason`: 'no_mask' or 'empty_mask' where person and background are not
+    told apart (they are 'unknown'); a row without numbers has 'not_pixels', 'no_size', or why it has no map.
     """
 
     name: ClassVar[str] = "shortcuts"
@@ -42,6 +44,8 @@ class Shortcuts(Study):
         0.1  # of a person's size (the root of its box's area): on a man of 1.7 m about 0.1 m, hand and wrist
     )
     fewest: int = 8  # persons, below which no cause is named
+    margin: float = 1.5  # times the density around the joint itself, above which another place is what it is read from
+    fixed: float = 0.5  # share of persons in which a mark must lie at the same offset
     background: float = 1.0  # density on the background, above which a joint is read from it; 1: a uniform map's
     flipped: float = 0.05  # share of persons turned left for right, above which there is no left-right cue
     pictures: int = 6  # joints whose mean map is drawn
@@ -50,7 +54,13 @@ class Shortcuts(Study):
         from .choice import check_counts
 
         check_counts(self, fewest=2, pictures=0)
-        for setting, most in (("radius", 1.0), ("background", math.inf), ("flipped", 1.0)):
+        for setting, most in (
+            ("radius", 1.0),
+            ("margin", math.inf),
+            ("fixed", 1.0),
+            ("background", math.inf),
+            ("flipped", 1.0),
+        ):
             value = getattr(self, setting)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < most:
                 raise ConfigError(
@@ -62,7 +72,9 @@ class Shortcuts(Study):
         """Of the decision."""
         from ..functional.causes import Thresholds
 
-        return Thresholds(fewest=self.fewest, background=self.background, flipped=self.flipped)
+        return Thresholds(
+            fewest=self.fewest, margin=self.margin, fixed=self.fixed, background=self.background, flipped=self.flipped
+        )
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """A row a joint with a map; joints that were not asked for have none."""
@@ -125,24 +137,29 @@ def _row(finding: Finding, context: StudyContext, joint: int, **known: Any) -> d
 
     numbers = ("size", "radius", "error", *(f"{kind}_{place}" for place in PLACES for kind in ("share", "area")))
     row = joint_columns(finding, context, joint) | dict.fromkeys(numbers, math.nan)
-    row |= {"parent_apart": False, "partner_apart": False, "spot_place": ""}
-    row |= dict.fromkeys(("spot_x", "spot_y", "spot_share", "spot_area"), math.nan)
+    row |= {"parent_apart": False, "partner_apart": False}
+    for i in range(1, SPOTS + 1):
+        row |= {f"spot{i}_{of}": math.nan for of in ("x", "y", "share", "area")} | {f"spot{i}_place": ""}
     return row | {"invertible": False, "inverted": False, "reason": ""} | known
 
 
 def _evidence(
     values: NDArray[np.floating[Any]], places: NDArray[np.int8], point: NDArray[np.float64], radius: float
 ) -> dict[str, Any]:
-    """Shares and areas of the places, and the densest spot."""
-    from ..functional.evidence import PLACES, densest_spot, place_areas, place_shares, spot_mass
+    """Shares and areas of the places, and the densest spots."""
+    from ..functional.evidence import PLACES, densest_spots, place_areas, place_shares
 
     row: dict[str, Any] = {}
     for kind, numbers in (("share", place_shares(values, places)), ("area", place_areas(places))):
         row |= {f"{kind}_{place}": float(v) for place, v in zip(PLACES, numbers, strict=True)}
-    x, y = densest_spot(values, radius / 2)
-    share, area = spot_mass(values, (x, y), radius)
-    row |= {"spot_x": x - float(point[0]), "spot_y": y - float(point[1]), "spot_place": PLACES[places[y, x]]}
-    return row | {"spot_share": share, "spot_area": area}
+    for i, spot in enumerate(densest_spots(values, radius, SPOTS), 1):
+        row |= {f"spot{i}_x": spot.x - float(point[0]), f"spot{i}_y": spot.y - float(point[1])}
+        row |= {
+            f"spot{i}_share": spot.share,
+            f"spot{i}_area": spot.area,
+            f"spot{i}_place": PLACES[places[spot.y, spot.x]],
+        }
+    return row
 
 
 def _kin(

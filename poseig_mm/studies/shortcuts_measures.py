@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,12 +14,13 @@ from ..functional.evidence import PLACES, fixed_offset
 from ..functional.inference import bootstrap_of
 from ..functional.shares import share
 from ..functional.statistics import Estimate, bootstrap_mean
+from .shortcuts import SPOTS
 
 __all__ = ["JointEvidence", "evidence_of_joints", "flipped_persons"]
 
 TOLERANCE = 0.5  # radii, within which two offsets are the same: a pose moves anatomy by more
 FEWEST_JOINTS, MOST = 4, 0.5  # of a person, that could be inverted; share of them from which on the person is flipped
-FREE = ("limb", "person", "background", "unknown")  # places where a mark can be: at no joint
+TAKEN = ("own", "parent", "partner", "")  # places whose spots are explained: what lies there is no mark
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,7 @@ class JointEvidence:
     shares: Mapping[str, Estimate]  # place -> share of the map's mass
     areas: Mapping[str, float]  # place -> mean share of the pixels: a uniform map's share
     measures: Mapping[str, Estimate]  # what `likely_cause` takes
-    offset: tuple[float, float]  # px, median of the spots at a fixed offset; NaN without
-    fixed: Estimate  # share of persons whose densest spot is at that offset, at no joint
+    offset: tuple[float, float]  # input px, median of the spots at a fixed offset; NaN without
     cause: Cause
 
 
@@ -78,26 +77,21 @@ def _with_excess(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _joint(rows: pl.DataFrame, name: str, flipped: Estimate, thresholds: Thresholds | None) -> JointEvidence:
-    persons = rows["sample_id"].to_numpy()
-    spots = rows.select("spot_x", "spot_y").to_numpy().astype(np.float64)
-    free = rows["spot_place"].is_in(FREE).to_numpy()
-    offsets = np.where(free[:, None], spots / rows["radius"].to_numpy()[:, None], np.nan)
-    fixed = fixed_offset(offsets, TOLERANCE)
     masked = rows.filter(pl.col("reason") == "")
-    measures = {
-        "own": _density(rows, "own"),
-        "parent": _density(rows.filter("parent_apart"), "parent"),
-        "partner": _density(rows.filter("partner_apart"), "partner"),
-        "mark": _ratio(np.where(fixed, rows["spot_share"].to_numpy(), 0.0), rows["spot_area"].to_numpy(), persons),
-        "person": _density(masked, "person"),
+    rows, offset = _with_mark(rows)
+    apart = {"parent": rows.filter("parent_apart"), "partner": rows.filter("partner_apart"), "mark": rows}
+    measures = {"own": _density(rows, "own")}
+    for place, those in apart.items():
+        measures |= {place: _density(those, place), f"{place}_over_own": _density(those, place, over="own")}
+    measures |= {
         "background": _density(masked, "background"),
-        "background_excess": bootstrap_mean(rows["excess"].to_numpy(), groups=persons),
+        "background_excess": bootstrap_mean(rows["excess"].to_numpy(), groups=rows["sample_id"].to_numpy()),
+        "fixed": share(rows["share_mark"].to_numpy() > 0, np.ones(len(rows))),
         "flipped": flipped,
     }
     places = [p for p in PLACES if p != "unknown"]
     shares = {p: _mean(masked if p in ("person", "background") else rows, f"share_{p}") for p in places}
     areas = {p: _mean(masked if p in ("person", "background") else rows, f"area_{p}").mean for p in places}
-    offset = np.median(spots[fixed], 0) if fixed.any() else np.full(2, np.nan)
     return JointEvidence(
         name=name,
         joint=int(rows["joint"][0]),
@@ -105,19 +99,37 @@ def _joint(rows: pl.DataFrame, name: str, flipped: Estimate, thresholds: Thresho
         shares=shares,
         areas=areas,
         measures=measures,
-        offset=(float(offset[0]), float(offset[1])),
-        fixed=share(fixed.astype(float), np.ones(len(fixed))),
+        offset=offset,
         cause=likely_cause(measures, thresholds),
     )
 
 
-def _density(rows: pl.DataFrame, place: str) -> Estimate:
-    return _ratio(rows[f"share_{place}"].to_numpy(), rows[f"area_{place}"].to_numpy(), rows["sample_id"].to_numpy())
+def _with_mark(rows: pl.DataFrame) -> tuple[pl.DataFrame, tuple[float, float]]:
+    """With `share_mark` and `area_mark`, of the spot at a fixed offset (share 0 without); and its median offset, px."""
+    spots = {
+        of: rows.select(f"spot{i}_{of}" for i in range(1, SPOTS + 1)).to_numpy() for of in ("x", "y", "share", "area")
+    }
+    taken = np.stack([rows[f"spot{i}_place"].is_in(TAKEN).to_numpy() for i in range(1, SPOTS + 1)], 1)
+    px = np.where(taken[..., None], np.nan, np.stack([spots["x"], spots["y"]], -1))  # (N, S, 2)
+    found = fixed_offset(px / rows["radius"].to_numpy()[:, None, None], TOLERANCE)
+    at, here = found >= 0, (np.arange(len(rows)), found)
+    marked = rows.with_columns(
+        pl.Series("share_mark", np.where(at, spots["share"][here], 0.0)),
+        pl.Series("area_mark", np.where(at, spots["area"][here], spots["area"][:, 0])),
+    )
+    middle = np.median(px[here][at], 0) if at.any() else np.full(2, np.nan)
+    return marked, (float(middle[0]), float(middle[1]))
 
 
-def _ratio(shares: NDArray[Any], areas: NDArray[Any], persons: Sequence[Any] | NDArray[Any]) -> Estimate:
-    """Sum of shares over sum of areas."""
-    return bootstrap_of(lambda s: s[:, 0] / s[:, 1], np.stack([shares, areas], 1), persons)
+def _density(rows: pl.DataFrame, place: str, over: str = "") -> Estimate:
+    """Sum of a place's shares over the sum of its areas: density over a uniform map's; or over another place's density."""
+    columns = [f"share_{place}", f"area_{place}", *((f"share_{over}", f"area_{over}") if over else ())]
+
+    def density(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        found = sums[:, 0] / sums[:, 1]
+        return found * sums[:, 3] / sums[:, 2] if over else found
+
+    return bootstrap_of(density, rows.select(columns).to_numpy(), rows["sample_id"].to_numpy())
 
 
 def _mean(rows: pl.DataFrame, column: str) -> Estimate:

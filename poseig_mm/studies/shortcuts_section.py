@@ -74,20 +74,21 @@ def _decisions(joints: Sequence[JointEvidence], study: Shortcuts) -> Table:
     )
     caption = (
         "Density of the map in each place over a uniform map's, 1 = no preference: mean [95 % interval], persons "
-        f"resampled. A disc is {study.radius:g} of the person's size wide in radius; parent and partner count where their "
-        "disc is apart from the joint's own. Mark: around the densest spot, where that lies at no joint and at the same "
-        "offset (x right, y down, input px; share of persons) as in other persons. The cause is named where the intervals "
-        "are apart; the background's is one where its density is above "
-        f"{study.background:g} and above that of the same persons' other joints."
+        f"resampled. Discs have a radius of {study.radius:g} of the person's size; parent and partner count where their "
+        "disc is apart from the joint's own. Mark: of the three densest spots the one, not at the joint, its parent or its "
+        "partner, that lies at the same offset as in most other persons (x right, y down, input px; share of persons). "
+        f"Another place is named where it is more than {study.margin:g} times as dense as the joint's own, at the lower "
+        f"end of the interval of that ratio; the background where its density is above {study.background:g} and above that "
+        "of the same persons' other joints."
     )
     return Table(caption, ("joint", "persons", *DENSITIES, "offset", "read from", "code"), rows, 1)
 
 
 def _offset(joint: JointEvidence) -> str:
-    if not joint.fixed.mean > 0:
+    if not joint.measures["fixed"].mean > 0:
         return ""
     x, y = joint.offset
-    return f"({x:+.0f}, {y:+.0f}) in {100 * joint.fixed.mean:.0f} %".replace("-", "\u2212")
+    return f"({x:+.0f}, {y:+.0f}) in {100 * joint.measures['fixed'].mean:.0f} %".replace("-", "\u2212")
 
 
 def _shares(joints: Sequence[JointEvidence]) -> Table:

@@ -9,14 +9,25 @@ import pytest
 from poseig_mm.functional.causes import CAUSES, Thresholds, likely_cause
 from poseig_mm.functional.statistics import Estimate
 
-OWN = {"own": 9.0, "parent": 3.0, "partner": 2.0, "mark": 0.0, "background": 0.5, "background_excess": 0.0, "flipped": 0.01}
+OWN = {
+    "own": 9.0,
+    "parent": 3.0,
+    "partner": 2.0,
+    "mark": 0.0,
+    "background": 0.5,
+    "background_excess": 0.0,
+    "fixed": 0.1,
+    "flipped": 0.01,
+}
+SMALL = ("background", "background_excess", "fixed", "flipped")
 
 
 def measures(half: float = 0.4, n: int = 40, **means: float) -> dict[str, Estimate]:
-    """An honest joint's, with some changed; intervals of this half width, a tenth of it for shares and the excess."""
-    small = {"background", "background_excess", "flipped"}
-    widths = {k: half / 10 if k in small else half for k in OWN}
-    return {k: Estimate(n, m, 1.0, m - widths[k], m + widths[k]) for k, m in (OWN | means).items()}
+    """An honest joint's, with some changed; intervals of this half width, a tenth of it for small numbers."""
+    found = OWN | means
+    wide = {k: (m, half / 10 if k in SMALL else half) for k, m in found.items()}
+    wide |= {f"{k}_over_own": (found[k] / found["own"], half / 10) for k in ("mark", "parent", "partner")}
+    return {k: Estimate(n, m, 1.0, m - width, m + width) for k, (m, width) in wide.items()}
 
 
 @pytest.mark.parametrize(
@@ -25,13 +36,17 @@ def measures(half: float = 0.4, n: int = 40, **means: float) -> dict[str, Estima
         ("own", {}),
         ("parent", {"own": 2.0, "parent": 9.0}),
         ("partner", {"own": 2.0, "partner": 9.0}),
-        ("mark", {"own": 2.0, "mark": 30.0}),
+        ("mark", {"own": 2.0, "mark": 30.0, "fixed": 0.7}),
+        ("own", {"mark": 30.0, "fixed": 0.3}),  # in a minority: neither named nor in the way
+        ("undecided", {"mark": 30.0, "fixed": 0.5}),
         ("context", {"own": 2.0, "parent": 2.0, "background": 1.2, "background_excess": 0.6}),
-        ("context", {"own": 4.0, "background": 1.2, "background_excess": 0.6}),  # before own
+        ("context", {"own": 9.0, "background": 1.2, "background_excess": 0.6}),  # before own
         ("left_right", {"flipped": 0.3}),
         ("partner", {"own": 2.0, "partner": 9.0, "flipped": 0.3}),  # a joint's own cause before the run's
-        ("undecided", {"parent": 8.9}),  # overlapping intervals
+        ("undecided", {"parent": 8.9}),  # not clearly less than around itself
+        ("undecided", {"parent": 12.0}),  # more than around itself, not half as much again
         ("undecided", {"own": 2.0, "parent": 9.0, "partner": 9.1}),  # one of two
+        ("parent", {"own": 2.0, "parent": 9.0, "partner": 6.0}),
         ("undecided", {"own": 1.1, "parent": 0.2, "partner": 0.2}),  # not above a uniform map
         ("own", {"background": 1.2, "background_excess": 0.0}),  # all joints alike: not this joint's background
         ("own", {"background": 0.9, "background_excess": 0.6}),
@@ -54,16 +69,16 @@ def test_too_few_persons_decide_nothing() -> None:
 def test_what_is_missing_decides_nothing() -> None:
     """Without masks there is no background, without partners none: the rest is decided by what there is."""
     nothing = Estimate(0, *(math.nan,) * 4)
-    honest = measures() | dict.fromkeys(("parent", "partner", "background", "background_excess", "flipped"), nothing)
+    honest = measures() | dict.fromkeys(("parent_over_own", "partner_over_own", *SMALL), nothing)
     assert likely_cause(honest).code == "own"
-    assert likely_cause({k: honest[k] for k in ("own", "mark")}).code == "own"
+    assert likely_cause({k: honest[k] for k in ("own", "mark", "mark_over_own")}).code == "own"
     assert likely_cause({}).code == "undecided"
 
 
 def test_a_place_of_few_persons_neither_accuses_nor_blocks() -> None:
     """A parent that is apart in three persons alone is left out."""
-    for mean in (8.9, 30.0):
-        assert likely_cause(measures() | {"parent": Estimate(3, mean, 1.0, mean - 0.1, mean + 0.1)}).code == "own"
+    for ratio in (1.0, 5.0):
+        assert likely_cause(measures() | {"parent_over_own": Estimate(3, ratio, 0.1, ratio, ratio)}).code == "own"
 
 
 def test_thresholds_count() -> None:
@@ -72,3 +87,4 @@ def test_thresholds_count() -> None:
     found = measures(background=1.2, background_excess=0.6)
     assert likely_cause(found, Thresholds(background=1.5)).code == "own"
     assert likely_cause(measures(), Thresholds(preferred=10.0)).code == "undecided"
+    assert likely_cause(measures(parent=12.0), Thresholds(margin=1.1)).code == "parent"

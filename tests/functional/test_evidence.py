@@ -10,13 +10,12 @@ import pytest
 from poseig_mm.errors import ShapeError
 from poseig_mm.functional.evidence import (
     PLACES,
-    densest_spot,
+    densest_spots,
     fixed_offset,
     person_size,
     place_areas,
     place_maps,
     place_shares,
-    spot_mass,
 )
 
 SIZE = (60, 80)  # (H, W)
@@ -110,7 +109,6 @@ def test_a_joint_without_a_point_has_no_place() -> None:
 def test_no_map_no_shares(value: float) -> None:
     """NaN, never 0."""
     assert np.isnan(place_shares(np.full(SIZE, value), codes()[1])).all()
-    assert math.isnan(spot_mass(np.full(SIZE, value), (3, 3), 2)[0])
 
 
 def test_shapes_are_checked() -> None:
@@ -122,32 +120,50 @@ def test_shapes_are_checked() -> None:
 
 
 def test_the_densest_spot_is_the_middle_of_a_mark() -> None:
-    """A 7 x 7 mark at (+9, -9) px of the wrist wins over a single brighter pixel and over a faint disc at the wrist."""
-    values = 0.2 * disc(20, 40)
+    """A 7 x 7 mark at (+9, -9) px of the wrist wins over a faint disc at the wrist, and that over a single bright pixel."""
+    values = 0.3 * disc(20, 40)
     values[28:35, 26:33] = 1.0
-    values[5, 70] = 9.0
-    assert densest_spot(values, RADIUS / 2) == (29, 31)
-    assert spot_mass(values, (29, 31), RADIUS) == (pytest.approx(49 / (49 + 9 + 0.2 * 81)), 81 / 4800)
+    values[5, 70] = 4.0
+    total, lattice = 49 + 4 + 0.3 * 81, 81 / 4800
+    found = densest_spots(values, RADIUS, 9)
+    assert [(s.x, s.y) for s in found[:3]] == [(29, 31), (20, 40), (70, 5)]
+    assert [s.share for s in found[:3]] == pytest.approx([49 / total, 0.3 * 81 / total, 4 / total])
+    assert (found[0].area, found[2].area) == pytest.approx((lattice, lattice))
+    assert len(found) == 3  # nothing is left
+
+
+@pytest.mark.parametrize("value", [0.0, math.nan, math.inf])
+def test_no_map_no_spots(value: float) -> None:
+    """None, and no endless search."""
+    assert densest_spots(np.full(SIZE, value), RADIUS, 3) == []
 
 
 def test_offsets_agree_with_others_not_with_themselves() -> None:
-    """Seven at one offset agree, three far from everything do not, and an unknown one never does."""
-    offsets = np.array([[9.0, -9.0]] * 7 + [[0.0, 0.0], [40.0, 0.0], [-40.0, 5.0], [math.nan, 1.0]])
-    assert fixed_offset(offsets, 1.0).tolist() == [True] * 7 + [False] * 4
-    assert not fixed_offset(offsets[7:], 1.0).any()
-    assert not fixed_offset(offsets[:1], 1.0).any()
+    """Seven have their first or second spot at one offset; three far from everything and an unknown one agree with none."""
+    offsets = np.full((11, 2, 2), math.nan)
+    offsets[:7, 0] = (9.0, -9.0)
+    offsets[5] = [(30.0, 30.0), (9.0, -8.5)]
+    offsets[7:10, 0] = [(0.0, 0.0), (40.0, 0.0), (-40.0, 5.0)]
+    assert fixed_offset(offsets, 1.0).tolist() == [0] * 5 + [1, 0] + [-1] * 4
+    assert (fixed_offset(offsets[7:], 1.0) == -1).all()
+    assert (fixed_offset(offsets[:1], 1.0) == -1).all()
+
+
+def test_two_spots_of_one_person_do_not_agree() -> None:
+    """One person's spots side by side are no fixed offset."""
+    assert fixed_offset(np.array([[[1.0, 1.0], [1.0, 1.2]], [[50.0, 0.0], [50.0, 0.1]]]), 1.0).tolist() == [-1, -1]
 
 
 def test_offsets_drawn_by_chance_rarely_agree() -> None:
-    """Over a square of 10 x 10 a disc of radius 0.5 holds 0.8 %: less than a twentieth agree."""
-    offsets = np.random.default_rng(0).uniform(-5, 5, (300, 2))
-    assert fixed_offset(offsets, 0.5).mean() < 0.05
+    """Over a square of 10 x 10 a disc of radius 0.5 holds 0.8 %, of three spots 2.4 %: less than a tenth agree."""
+    offsets = np.random.default_rng(0).uniform(-5, 5, (200, 3, 2))
+    assert (fixed_offset(offsets, 0.5) >= 0).mean() < 0.1
 
 
 def test_many_offsets_are_tried_in_part() -> None:
     """With more than `most`, evenly chosen ones: the answer for a clear majority stays."""
-    offsets = np.concatenate([np.zeros((30, 2)), 100.0 * np.arange(1, 11)[:, None] * np.ones((10, 2))])
-    assert (fixed_offset(offsets, 1.0, most=8) == fixed_offset(offsets, 1.0)).all()
+    offsets = np.concatenate([np.zeros((30, 2)), 100.0 * np.arange(1, 11)[:, None] * np.ones((10, 2))])[:, None]
+    assert fixed_offset(offsets, 1.0, most=8).tolist() == fixed_offset(offsets, 1.0).tolist() == [0] * 30 + [-1] * 10
 
 
 def test_the_size_of_a_person() -> None:
