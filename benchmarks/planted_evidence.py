@@ -55,7 +55,10 @@ def measure_causes(variant: str, options: argparse.Namespace) -> None:
                 variant, r, options.persons, split=options.split, checkpoint=checkpoint, folder=f
             ),
         )  # fmt: skip
-        print(f"{variant}, run {run}: {': '.join(causes.named(Store(folder)))}", flush=True)
+        print(
+            f"{variant}, run {run}: {': '.join(causes.named(causes.rows_of(Store(folder), variant, options.split)))}",
+            flush=True,
+        )
 
 
 def main() -> int:

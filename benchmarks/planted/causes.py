@@ -5,10 +5,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import polars as pl
+import torch
+
+from poseig_mm.data.samples import SampleSource
 from poseig_mm.functional.shares import share
 from poseig_mm.functional.statistics import Estimate
+from poseig_mm.store import Store
+from poseig_mm.types import Attribution, Finding
 
 from .figures import JOINT_NAME, config_of
 
@@ -44,7 +51,6 @@ def diagnose(
         studies=list(STUDIES),
         indices=["di", "fi", "li", "ri"],
         samples=dict(ids=[f"{i}-{i}" for i in range(run * persons, (run + 1) * persons)]),
-        store=dict(maps="none"),
         report=dict(enabled=False),
     )
     shutil.rmtree(folder, ignore_errors=True)
@@ -53,14 +59,36 @@ def diagnose(
     return {"persons": len(store), "epe": wrist["epe"].drop_nans().mean()}
 
 
-def named(store: Any, joint: str = JOINT_NAME) -> tuple[str, str]:
-    """(code, why): what a run's shortcuts study says of a joint."""
+def rows_of(store: Store, variant: str, split: str) -> pl.DataFrame:
+    """The rows of the study of shortcuts, from a run's kept maps: those the run itself has, if the study is the same.
+
+    So a study that was changed afterwards does not need the maps once more.
+    """
+    from poseig_mm.studies.shortcuts import Shortcuts
+
+    ids = list(store.sample_ids)
+    length = max(int(name.split("-")[0]) for name in ids) + 1
+    source = SampleSource(config_of(variant, split=split, length=length), preprocess=lambda data, _: data, ids=ids)
+    context: Any = SimpleNamespace(groups=source.groups, unit="px")
+    joints, found = store.joints(), list[Mapping[str, Any]]()
+    for i, name in enumerate(ids):
+        table = joints.filter(sample_id=name).sort("joint")
+        prediction = torch.from_numpy(table.select("pred_x", "pred_y").to_numpy())
+        maps = torch.from_numpy(store.map(name))[None]
+        nothing, reasons = torch.full(maps.shape[:2], torch.nan), tuple(table["reason"])
+        attribution = Attribution(maps, *[nothing] * 5, nothing > 0, nothing.isfinite().long(), (reasons,))
+        found += Shortcuts().sample_rows(
+            Finding(source.load(i), attribution, prediction, prediction, {}, reasons, 0.0), context
+        )
+    return pl.DataFrame(found)
+
+
+def named(rows: pl.DataFrame, joint: str = JOINT_NAME) -> tuple[str, str]:
+    """(code, why): what the study of shortcuts says of a joint."""
     from poseig_mm.studies.shortcuts import Shortcuts
     from poseig_mm.studies.shortcuts_measures import evidence_of_joints
 
-    if "shortcuts" not in store.studies:
-        return "undecided", "the study failed"
-    for found in evidence_of_joints(store.study("shortcuts"), Shortcuts().thresholds):
+    for found in evidence_of_joints(rows, Shortcuts().thresholds):
         if found.name == joint:
             return found.cause.code, found.cause.why
     return "undecided", "no map"

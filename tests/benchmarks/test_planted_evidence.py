@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from polars.testing import assert_frame_equal
 
 pytest.importorskip("poseig_synthetic_figures", reason="the plugin of synthetic figures is not installed")
 
@@ -17,6 +18,7 @@ from poseig_synthetic_figures.planting import MARK_OFFSET, MARK_SIZE
 from benchmarks import planted_evidence
 from benchmarks.planted import causes, figures, maps, page
 from benchmarks.planted.results import stored
+from poseig_mm.store import Store
 
 FAST = {"quadrature": "midpoint", "nodes": 2, "compute": "exact"}
 
@@ -110,6 +112,9 @@ def test_two_figures_from_end_to_end(
     monkeypatch.setattr(causes, "diagnose", lambda *_, **__: pytest.fail("computed twice"))
     planted_evidence.measure_maps("marker", options)
     planted_evidence.measure_causes("swap", options)
+    store = Store(options.work_dir / "test" / "runs" / "swap-0")
+    again = causes.rows_of(store, "swap", "test")
+    assert_frame_equal(again, store.study("shortcuts"), check_dtypes=False, rel_tol=1e-2, abs_tol=1e-2)  # float16 maps
     rows = stored(options.work_dir / "test" / "maps" / "marker-blur-IG.json")
     assert [r["reason"] for r in rows] == ["", ""]
     assert all(0 < r["auroc"] < 1 and 0 < r["mass"] < 1 for r in rows)
