@@ -33,7 +33,10 @@ class Thresholds:
     fixed: float = (
         0.5  # share of persons with a spot at the same offset, for a mark; anatomy reaches 0.4 (head and shoulder)
     )
-    background: float = 1.0  # times a uniform map's density on the background: a joint on a person is well below
+    background: float = 1.25  # times the background's density in the maps of the same persons' other joints
+    weak: float = (
+        0.75  # times those joints' density around themselves: below, a joint is read from itself less than they
+    )
     flipped: float = 0.05  # share of persons with most joints on the wrong side: detectors of the present have 1 to 2 %
 
 
@@ -57,7 +60,8 @@ def likely_cause(measures: Mapping[str, Estimate], thresholds: Thresholds | None
     2. mark, parent, partner: the density there is more than `margin` times the joint's own and above a uniform map's; of
        several such places the densest one, if its interval lies above the others'.  A mark must be there in more than
        `fixed` of the persons.
-    3. context: the density on the background lies above `background`, and above that of the person's other joints.
+    3. context: more than `background` times as dense on the background as the same persons' other joints, and less than
+       `weak` times as dense around itself as they are around themselves; and no mark that may be denser than that.
     4. left_right: more than `flipped` of the persons have most of their joints on the wrong side.
     5. own: the density around the joint lies above parent's and partner's, and above a uniform map's; also above the
        mark's, unless that is there in less than `fixed` of the persons.
@@ -68,8 +72,9 @@ def likely_cause(measures: Mapping[str, Estimate], thresholds: Thresholds | None
     Args:
         measures: 'own', 'parent', 'partner', 'mark', 'background': densities over a uniform map's, 1 = no preference;
             'parent_over_own', 'partner_over_own', 'mark_over_own': that place's density over the joint's own in the same
-            persons; 'fixed': share of persons with the mark; 'background_excess': density on the background less the mean
-            of the same persons' other joints; 'flipped': share of persons, most of whose joints are on the wrong side.
+            persons; 'background_over_others', 'own_over_others': the density over that in the maps of the same persons'
+            other joints; 'fixed': share of persons with the mark; 'flipped': share of persons, most of whose joints are on
+            the wrong side.
             What is missing or NaN (no such joint, no mask) cannot decide anything; only 'own' is needed.
         thresholds: None: the documented ones.
 
@@ -92,9 +97,11 @@ def likely_cause(measures: Mapping[str, Estimate], thresholds: Thresholds | None
     for name in denser:
         if all(found[name].low > found[other].high for other in denser if other != name):
             return Cause(name, f"{CAUSES[name]}: {_text(found[name])} times a uniform map; around itself: {_text(own)}")
-    background, excess, flipped = found["background"], found["background_excess"], found["flipped"]
-    if not denser and _decides(background, limits) and background.low > limits.background and excess.low > 0:
-        return Cause("context", f"background: {_text(background)} times a uniform map; around itself: {_text(own)}")
+    context, weakness, flipped = found["background_over_others"], found["own_over_others"], found["flipped"]
+    spread = not denser and not ("mark" in ratios and ratios["mark"].high >= 1)  # rather than on a mark
+    if spread and _decides(context, limits) and context.low > limits.background and weakness.high < limits.weak:
+        why = f"background: {_text(context, 2)} times the other joints; around itself: {_text(weakness, 2)} times them"
+        return Cause("context", why)
     if not denser and _decides(flipped, limits) and flipped.low > limits.flipped:
         return Cause("left_right", f"{_text(flipped, 2)} of the persons have most joints on the wrong side")
     if own.low > limits.preferred and all(r.high < 1 for r in ratios.values()):

@@ -46,7 +46,10 @@ class Shortcuts(Study):
     fewest: int = 8  # persons, below which no cause is named
     margin: float = 1.5  # times the density around the joint itself, above which another place is what it is read from
     fixed: float = 0.5  # share of persons in which a mark must lie at the same offset
-    background: float = 1.0  # density on the background, above which a joint is read from it; 1: a uniform map's
+    background: float = 1.25  # times the density on the background in the maps of the same persons' other joints
+    weak: float = (
+        0.75  # times their density around themselves; below it, and above `background`: read from the background
+    )
     flipped: float = 0.05  # share of persons turned left for right, above which there is no left-right cue
     pictures: int = 6  # joints whose mean map is drawn
 
@@ -54,27 +57,19 @@ class Shortcuts(Study):
         from .choice import check_counts
 
         check_counts(self, fewest=2, pictures=0)
-        for setting, most in (
-            ("radius", 1.0),
-            ("margin", math.inf),
-            ("fixed", 1.0),
-            ("background", math.inf),
-            ("flipped", 1.0),
-        ):
-            value = getattr(self, setting)
+        shares = ("radius", "fixed", "flipped")
+        for setting in (*shares, "margin", "background", "weak"):
+            value, most = getattr(self, setting), 1.0 if setting in shares else math.inf
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < most:
-                raise ConfigError(
-                    f"study 'shortcuts': {setting} is {value!r}; expected a number above 0, below {most:g}"
-                )
+                limits = f"a number above 0, below {most:g}"
+                raise ConfigError(f"study 'shortcuts': {setting} is {value!r}; expected {limits}")
 
     @property
     def thresholds(self) -> Thresholds:
         """Of the decision."""
         from ..functional.causes import Thresholds
 
-        return Thresholds(
-            fewest=self.fewest, margin=self.margin, fixed=self.fixed, background=self.background, flipped=self.flipped
-        )
+        return Thresholds(self.fewest, 1.0, self.margin, self.fixed, self.background, self.weak, self.flipped)
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """A row a joint with a map; joints that were not asked for have none."""

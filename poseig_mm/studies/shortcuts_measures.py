@@ -51,7 +51,7 @@ def evidence_of_joints(rows: pl.DataFrame, thresholds: Thresholds | None = None)
     if not len(measured):
         return []
     flipped = flipped_persons(measured)
-    measured = _with_excess(measured)
+    measured = _with_others(measured)
     return [
         _joint(measured.filter(pl.col("joint") == joint).sort("sample_id"), name, flipped, thresholds)
         for joint, name in measured.select("joint", "joint_name").unique().sort("joint").rows()
@@ -66,14 +66,14 @@ def flipped_persons(rows: pl.DataFrame) -> Estimate:
     return share(hits.astype(float), np.ones(len(hits)))
 
 
-def _with_excess(rows: pl.DataFrame) -> pl.DataFrame:
-    """With `excess`: density on the background less the mean of the same person's other joints."""
-    density = pl.when(pl.col("area_background") > 0).then(pl.col("share_background") / pl.col("area_background"))
-    known = pl.col("reason") == ""
-    rows = rows.with_columns(pl.when(known).then(density).alias("density"))
-    total, n = pl.col("density").sum().over("sample_id"), pl.col("density").count().over("sample_id")
-    others = pl.when(n > 1).then((total - pl.col("density")) / (n - 1))
-    return rows.with_columns((pl.col("density") - others).fill_null(np.nan).alias("excess"))
+def _with_others(rows: pl.DataFrame) -> pl.DataFrame:
+    """With densities `own` and `background`, and the means of them over the same person's other joints (`*_others`)."""
+    for place in ("own", "background"):
+        known = (pl.col(f"area_{place}") > 0) & ((pl.col("reason") == "") | (place == "own"))
+        rows = rows.with_columns(pl.when(known).then(pl.col(f"share_{place}") / pl.col(f"area_{place}")).alias(place))
+        total, n = pl.col(place).sum().over("sample_id"), pl.col(place).count().over("sample_id")
+        rows = rows.with_columns(pl.when(n > 1).then((total - pl.col(place)) / (n - 1)).alias(f"{place}_others"))
+    return rows
 
 
 def _joint(rows: pl.DataFrame, name: str, flipped: Estimate, thresholds: Thresholds | None) -> JointEvidence:
@@ -85,7 +85,8 @@ def _joint(rows: pl.DataFrame, name: str, flipped: Estimate, thresholds: Thresho
         measures |= {place: _density(those, place), f"{place}_over_own": _density(those, place, over="own")}
     measures |= {
         "background": _density(masked, "background"),
-        "background_excess": bootstrap_mean(rows["excess"].to_numpy(), groups=rows["sample_id"].to_numpy()),
+        "background_over_others": _over_others(rows, "background"),
+        "own_over_others": _over_others(rows, "own"),
         "fixed": share(rows["share_mark"].to_numpy() > 0, np.ones(len(rows))),
         "flipped": flipped,
     }
@@ -130,6 +131,12 @@ def _density(rows: pl.DataFrame, place: str, over: str = "") -> Estimate:
         return found * sums[:, 3] / sums[:, 2] if over else found
 
     return bootstrap_of(density, rows.select(columns).to_numpy(), rows["sample_id"].to_numpy())
+
+
+def _over_others(rows: pl.DataFrame, place: str) -> Estimate:
+    """Mean density in a place over the mean of the same persons' other joints'."""
+    columns = rows.select(pl.col(place, f"{place}_others").fill_null(np.nan)).to_numpy()
+    return bootstrap_of(lambda s: s[:, 0] / s[:, 1], columns, rows["sample_id"].to_numpy())
 
 
 def _mean(rows: pl.DataFrame, column: str) -> Estimate:

@@ -24,6 +24,7 @@ __all__ = ["shortcuts_section"]
 ORDER = 345
 TITLE = "What each joint is read from"
 DENSITIES = ("own", "parent", "partner", "mark", "background")
+OVER = {"own_over_others": "own / others", "background_over_others": "background / others"}
 _BARS = (
     "Where each joint's map lies: mean share of its mass, by places that exclude one another. Below each bar, thin: the "
     "share that a uniform map would have there. Joints are discs, parent and partner with their own bones. {mask}"
@@ -69,7 +70,7 @@ def _number(value: float) -> float:
 
 def _decisions(joints: Sequence[JointEvidence], study: Shortcuts) -> Table:
     rows = tuple(
-        (j.name, j.persons, *(j.measures[d] for d in DENSITIES), _offset(j), j.cause.words, j.cause.code)
+        (j.name, j.persons, *(j.measures[d] for d in (*DENSITIES, *OVER)), _offset(j), j.cause.words, j.cause.code)
         for j in joints
     )
     caption = (
@@ -78,10 +79,10 @@ def _decisions(joints: Sequence[JointEvidence], study: Shortcuts) -> Table:
         "disc is apart from the joint's own. Mark: of the three densest spots the one, not at the joint, its parent or its "
         "partner, that lies at the same offset as in most other persons (x right, y down, input px; share of persons). "
         f"Another place is named where it is more than {study.margin:g} times as dense as the joint's own, at the lower "
-        f"end of the interval of that ratio; the background where its density is above {study.background:g} and above that "
-        "of the same persons' other joints."
+        f"end of the interval of that ratio; the background where the joint has more than {study.background:g} times the density "
+        f"there, and less than {study.weak:g} times that around itself, of the same persons' other joints (/ others)."
     )
-    return Table(caption, ("joint", "persons", *DENSITIES, "offset", "read from", "code"), rows, 1)
+    return Table(caption, ("joint", "persons", *DENSITIES, *OVER.values(), "offset", "read from", "code"), rows, 1)
 
 
 def _offset(joint: JointEvidence) -> str:

@@ -14,12 +14,12 @@ OWN = {
     "parent": 3.0,
     "partner": 2.0,
     "mark": 0.0,
-    "background": 0.5,
-    "background_excess": 0.0,
+    "own_over_others": 1.0,
+    "background_over_others": 1.0,
     "fixed": 0.1,
     "flipped": 0.01,
 }
-SMALL = ("background", "background_excess", "fixed", "flipped")
+SMALL = ("own_over_others", "background_over_others", "fixed", "flipped")
 
 
 def measures(half: float = 0.4, n: int = 40, **means: float) -> dict[str, Estimate]:
@@ -39,8 +39,12 @@ def measures(half: float = 0.4, n: int = 40, **means: float) -> dict[str, Estima
         ("mark", {"own": 2.0, "mark": 30.0, "fixed": 0.7}),
         ("own", {"mark": 30.0, "fixed": 0.3}),  # in a minority: neither named nor in the way
         ("undecided", {"mark": 30.0, "fixed": 0.5}),
-        ("context", {"own": 2.0, "parent": 2.0, "background": 1.2, "background_excess": 0.6}),
-        ("context", {"own": 9.0, "background": 1.2, "background_excess": 0.6}),  # before own
+        ("context", {"own_over_others": 0.4, "background_over_others": 1.5}),
+        ("context", {"own_over_others": 0.4, "background_over_others": 1.5, "flipped": 0.3}),
+        ("mark", {"own": 2.0, "mark": 30.0, "fixed": 0.7, "own_over_others": 0.4, "background_over_others": 1.5}),
+        ("undecided", {"mark": 9.0, "fixed": 0.7, "own_over_others": 0.4, "background_over_others": 1.5}),  # or a mark
+        ("own", {"own_over_others": 0.4}),  # weak, but not on the background
+        ("own", {"background_over_others": 1.5}),  # on the background, but not weak
         ("left_right", {"flipped": 0.3}),
         ("partner", {"own": 2.0, "partner": 9.0, "flipped": 0.3}),  # a joint's own cause before the run's
         ("undecided", {"parent": 8.9}),  # not clearly less than around itself
@@ -48,8 +52,6 @@ def measures(half: float = 0.4, n: int = 40, **means: float) -> dict[str, Estima
         ("undecided", {"own": 2.0, "parent": 9.0, "partner": 9.1}),  # one of two
         ("parent", {"own": 2.0, "parent": 9.0, "partner": 6.0}),
         ("undecided", {"own": 1.1, "parent": 0.2, "partner": 0.2}),  # not above a uniform map
-        ("own", {"background": 1.2, "background_excess": 0.0}),  # all joints alike: not this joint's background
-        ("own", {"background": 0.9, "background_excess": 0.6}),
     ],
 )
 def test_rules(code: str, changed: dict[str, float]) -> None:
@@ -84,7 +86,8 @@ def test_a_place_of_few_persons_neither_accuses_nor_blocks() -> None:
 def test_thresholds_count() -> None:
     """The same measures, another line."""
     assert likely_cause(measures(flipped=0.3), Thresholds(flipped=0.4)).code == "own"
-    found = measures(background=1.2, background_excess=0.6)
-    assert likely_cause(found, Thresholds(background=1.5)).code == "own"
+    found = measures(own_over_others=0.4, background_over_others=1.5)
+    assert likely_cause(found, Thresholds(background=1.6)).code == "own"
+    assert likely_cause(found, Thresholds(weak=0.3)).code == "own"
     assert likely_cause(measures(), Thresholds(preferred=10.0)).code == "undecided"
     assert likely_cause(measures(parent=12.0), Thresholds(margin=1.1)).code == "parent"

@@ -154,6 +154,14 @@ def test_two_spots_of_one_person_do_not_agree() -> None:
     assert fixed_offset(np.array([[[1.0, 1.0], [1.0, 1.2]], [[50.0, 0.0], [50.0, 0.1]]]), 1.0).tolist() == [-1, -1]
 
 
+def test_two_pairs_are_no_fixed_offset() -> None:
+    """Without itself each is one of a pair against another pair; nor is one in the middle of a ring that alone joins it."""
+    assert (fixed_offset(np.array([[[0.0, 0.0]], [[0.5, 0.0]], [[50.0, 0.0]], [[50.5, 0.0]]]), 1.0) == -1).all()
+    ring = [(0.9 * np.cos(t), 0.9 * np.sin(t)) for t in np.arange(6) * np.pi / 3]
+    offsets = np.array([(0.0, 0.0), *ring, *[(50.0, 0.0)] * 4])[:, None]
+    assert fixed_offset(offsets, 1.0)[0] == -1
+
+
 def test_offsets_drawn_by_chance_rarely_agree() -> None:
     """Over a square of 10 x 10 a disc of radius 0.5 holds 0.8 %, of three spots 2.4 %: less than a tenth agree."""
     offsets = np.random.default_rng(0).uniform(-5, 5, (200, 3, 2))
@@ -162,8 +170,8 @@ def test_offsets_drawn_by_chance_rarely_agree() -> None:
 
 def test_many_offsets_are_tried_in_part() -> None:
     """With more than `most`, evenly chosen ones: the answer for a clear majority stays."""
-    offsets = np.concatenate([np.zeros((30, 2)), 100.0 * np.arange(1, 11)[:, None] * np.ones((10, 2))])[:, None]
-    assert fixed_offset(offsets, 1.0, most=8).tolist() == fixed_offset(offsets, 1.0).tolist() == [0] * 30 + [-1] * 10
+    offsets = np.concatenate([100.0 * np.arange(1, 11)[:, None] * np.ones((10, 2)), np.zeros((30, 2))])[:, None]
+    assert fixed_offset(offsets, 1.0, most=8).tolist() == fixed_offset(offsets, 1.0).tolist() == [-1] * 10 + [0] * 30
 
 
 def test_the_size_of_a_person() -> None:
