@@ -5,4 +5,5 @@ test_dataloader = dict(dataset=dict(length=32))
 diagnosis = dict(
     attribution=dict(joints=["left_elbow", "right_elbow", "left_wrist", "right_wrist"]),  # the arms, to be quick
     studies=["shortcuts"],
+    report=dict(gallery=4),
 )
