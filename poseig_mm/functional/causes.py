@@ -89,8 +89,8 @@ def likely_cause(measures: Mapping[str, Estimate], thresholds: Thresholds | None
     if own.n < limits.fewest:
         return Cause("undecided", f"{own.n} persons, fewer than {limits.fewest}")
     ratios = {name: found[f"{name}_over_own"] for name in COMPACT if _decides(found[f"{name}_over_own"], limits)}
-    if "mark" in ratios and not found["fixed"].high >= limits.fixed:
-        del ratios["mark"]  # in a minority of persons: chance, or anatomy
+    if not (found["fixed"].high >= limits.fixed and found["mark"].low > limits.preferred):
+        ratios.pop("mark", None)  # in a minority of persons, or no denser than a uniform map: chance, or anatomy
     denser = [name for name, r in ratios.items() if r.low > limits.margin and found[name].low > limits.preferred]
     if "mark" in denser and found["fixed"].low <= limits.fixed:
         denser.remove("mark")

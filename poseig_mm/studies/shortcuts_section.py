@@ -79,8 +79,8 @@ def _decisions(joints: Sequence[JointEvidence], study: Shortcuts) -> Table:
         "disc is apart from the joint's own. Mark: of the three densest spots the one, not at the joint, its parent or its "
         "partner, that lies at the same offset as in most other persons (x right, y down, input px; share of persons). "
         f"Another place is named where it is more than {study.margin:g} times as dense as the joint's own, at the lower "
-        f"end of the interval of that ratio; the background where the joint has more than {study.background:g} times the density "
-        f"there, and less than {study.weak:g} times that around itself, of the same persons' other joints (/ others)."
+        f"end of the interval of that ratio; the background where the joint has more than {study.background:g} times the "
+        f"density there, and less than {study.weak:g} times that around itself, of the same persons' others."
     )
     return Table(caption, ("joint", "persons", *DENSITIES, *OVER.values(), "offset", "read from", "code"), rows, 1)
 
