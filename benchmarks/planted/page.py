@@ -200,15 +200,16 @@ def _number(value: float, digits: int) -> str:
 NOTES = """\
 ## Read with care
 
-- The evidence is where the cue was drawn, which is not all that a model may use. Elbow and shoulder bound where the wrist can
-  be, in `marker` too; the upper arm alone tells much of it in `honest` and `mirror`, where forearm and hand are what is left
-  out. So even a perfect map has less than all of its mass on the evidence.
-- `context`: the cue is a direction, told by any few of the stripes, and the evidence is most of the picture. A map that shows
-  the stripes that the model looked at, and the figure it belongs to, has an AUROC below 0.5. The random control shows what
-  these scores are worth there.
-- `marker`, 32 validation figures: the soft-argmax' sharpness (beta 10, 14, 20), the rule (24 and 50 left cells, adaptive, four
-  times as fine) and an untruncated blur change blur IG's share of mass between 0.14 and 0.17, its peak between 0.56 and 0.69.
-  What is missing to the wanted figures lies in what this model uses, not in how its maps are computed.
-- A run has few figures, and the study of shortcuts names nothing where intervals overlap: then it says 'undecided'. The last
-  column shows what it says of all runs' figures together.
+- The evidence is where the cue was drawn, which is not all that a model may use. Elbow and shoulder bound where the
+  wrist can be, in `marker` too; the upper arm alone tells much of it in `honest` and `mirror`, where forearm and hand
+  are what is left out. So even a perfect map has less than all of its mass on the evidence.
+- `context`: the cue is a direction, told by any few of the stripes, and the evidence is most of the picture. A map
+  that shows the stripes that the model looked at, and the figure it belongs to, has an AUROC below 0.5. The random
+  control shows what these scores are worth there.
+- `marker`, tried on 32 validation figures: the soft-argmax' sharpness (beta 10, 14, 20), the rule (24 and 50 left
+  cells, adaptive up to 64 and up to 128 gradients) and an untruncated blur move blur IG's share of mass between 0.14
+  and 0.17 and its peak between 0.56 and 0.69. What is missing to the wanted figures lies in what this model uses, not
+  in how its maps are computed.
+- A run has few figures, and the study of shortcuts names nothing where intervals overlap: then it says 'undecided'.
+  The last column of that table shows what it says of all runs' figures together.
 """.splitlines()
