@@ -17,7 +17,7 @@ CAUSES: dict[str, str] = {
     "partner": "its left-right partner",
     "mark": "a mark at a fixed offset",
     "context": "the background",
-    "left_right": "itself, without a left-right cue",
+    "left_right": "no left-right cue",
     "undecided": "undecided",
 }
 COMPACT = ("mark", "parent", "partner")  # places as small as the joint's own surroundings, in the order of the rules
@@ -31,7 +31,7 @@ class Thresholds:
     preferred: float = 1.0  # times a uniform map's density: below, a place is not preferred at all
     margin: float = 1.5  # times the joint's own density, which another place must exceed: honest models come near to 1
     fixed: float = (
-        0.5  # share of persons with a spot at the same offset, for a mark; anatomy reaches 0.4 (head and shoulder)
+        0.5  # share of persons with a spot at the same offset, for a mark; anatomy reaches 0.47 (head from shoulder)
     )
     background: float = 1.25  # times the background's density in the maps of the same persons' other joints
     weak: float = (

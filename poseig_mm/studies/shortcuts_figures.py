@@ -57,7 +57,7 @@ def share_bars(joints: Sequence[JointEvidence]) -> Figure:
         axis.grid(axis="y", visible=False)
         axis.tick_params(axis="y", length=0)
         axis.spines["left"].set_visible(False)
-        figure.legend(loc="outside upper center", ncols=len(STYLES), fontsize=9)
+        figure.legend(loc="outside upper center", ncols=len(STYLES), fontsize=8, handlelength=1.4, columnspacing=1.2)
     return figure
 
 

@@ -23,8 +23,10 @@ __all__ = ["shortcuts_section"]
 
 ORDER = 345
 TITLE = "What each joint is read from"
-DENSITIES = ("own", "parent", "partner", "mark", "background")
-OVER = {"own_over_others": "own / others", "background_over_others": "background / others"}
+COLUMNS = {
+    "own": "own", "parent": "parent", "partner": "partner", "mark": "mark", "own_over_others": "own/others",
+    "background_over_others": "backgr./others",
+}  # fmt: skip
 _BARS = (
     "Where each joint's map lies: mean share of its mass, by places that exclude one another. Below each bar, thin: the "
     "share that a uniform map would have there. Joints are discs, parent and partner with their own bones. {mask}"
@@ -47,7 +49,7 @@ def shortcuts_section(study: Shortcuts, store: Store) -> Section | None:
     missing = missing_table(rows, "joints with a place of their own")
     if not joints:
         return Section(study.name, TITLE, "No joint has a map in pixels, so nothing can be said.", missing, ORDER)
-    blocks: list[Table | Picture | Gallery] = [_decisions(joints, study), _shares(joints)]
+    blocks: list[Table | Picture | Gallery] = [_decisions(joints, study)]
     unmasked = int((rows["reason"] != "").sum())
     note = "Without a mask of the person, person and background are not told apart; such maps are left white there."
     blocks.append(Picture("shortcuts-shares", _BARS.format(mask=note if unmasked else ""), share_bars(joints)))
@@ -55,7 +57,7 @@ def shortcuts_section(study: Shortcuts, store: Store) -> Section | None:
     figure = mean_maps(store, rows, shown) if shown else None
     if figure is not None:
         blocks.append(Picture("shortcuts-mean-maps", _MAPS, figure))
-    return Section(study.name, TITLE, _lead(joints, study), (*blocks, *missing), ORDER)
+    return Section(study.name, TITLE, _lead(joints, study), (*blocks, _shares(joints), *missing), ORDER)
 
 
 def _suspicious_first(joints: Sequence[JointEvidence]) -> list[JointEvidence]:
@@ -70,23 +72,20 @@ def _number(value: float) -> float:
 
 def _decisions(joints: Sequence[JointEvidence], study: Shortcuts) -> Table:
     rows = tuple(
-        (j.name, j.persons, *(j.measures[d] for d in (*DENSITIES, *OVER)), _offset(j), j.cause.words, j.cause.code)
-        for j in joints
+        (j.name, j.cause.words, j.persons, *(j.measures[m] for m in COLUMNS), _offset(j), j.cause.code) for j in joints
     )
     caption = (
-        "Density of the map in each place over a uniform map's, 1 = no preference: mean [95 % interval], persons "
-        f"resampled. Discs have a radius of {study.radius:g} of the person's size; parent and partner count where their "
-        "disc is apart from the joint's own. Mark: of the three densest spots the one, not at the joint, its parent or its "
-        "partner, that lies at the same offset as in most other persons (x right, y down, input px; share of persons). "
-        f"Another place is named where it is more than {study.margin:g} times as dense as the joint's own, at the lower "
-        f"end of the interval of that ratio; the background where the joint has more than {study.background:g} times the "
-        f"density there, and less than {study.weak:g} times that around itself, of the same persons' others."
+        f"Density in discs of {study.radius:g} of the person's size around the joint, its parent, its partner (where their "
+        "discs are apart) and a mark: the spot that lies at the same offset (x right, y down, input px) as in most other "
+        "persons. 1: a uniform map; [95 % interval], persons resampled. A place is named above "
+        f"{study.margin:g} times own; the background above {study.background:g} and own below {study.weak:g} times the same "
+        "persons' other joints."
     )
-    return Table(caption, ("joint", "persons", *DENSITIES, *OVER.values(), "offset", "read from", "code"), rows, 1)
+    return Table(caption, ("joint", "read from", "n", *COLUMNS.values(), "offset", "code"), rows, 1)
 
 
 def _offset(joint: JointEvidence) -> str:
-    if not joint.measures["fixed"].mean > 0:
+    if not joint.measures["fixed"].mean >= 0.25:  # less is chance
         return ""
     x, y = joint.offset
     return f"({x:+.0f}, {y:+.0f}) in {100 * joint.measures['fixed'].mean:.0f} %".replace("-", "\u2212")
@@ -94,8 +93,8 @@ def _offset(joint: JointEvidence) -> str:
 
 def _shares(joints: Sequence[JointEvidence]) -> Table:
     places = tuple(joints[0].shares)
-    rows = tuple((j.name, *(j.shares[p] for p in places)) for j in joints)
-    return Table("Share of the map's mass in each place, mean [95 % interval].", ("joint", *places), rows, 2)
+    rows = tuple((j.name, *(percent(j.shares[p]) for p in places)) for j in joints)
+    return Table("Share of the map's mass in each place (%), mean [95 % interval].", ("joint", *places), rows, 1)
 
 
 def _lead(joints: Sequence[JointEvidence], study: Shortcuts) -> str:
@@ -103,7 +102,8 @@ def _lead(joints: Sequence[JointEvidence], study: Shortcuts) -> str:
     persons = max(j.persons for j in joints)
     accused = [j for j in joints if j.cause.code in CAUSES and j.cause.code not in ("own", "undecided", "left_right")]
     parts = [f"{j.name} is read from {j.cause.words} ({j.cause.why}; {plural(j.persons, 'person')})" for j in accused]
-    text = "; ".join(parts) + "." if parts else "No joint is found to be read from elsewhere than itself."
+    none = "No joint is found to be read from elsewhere than itself." if counts["own"] or counts["left_right"] else ""
+    text = "; ".join(parts) + "." if parts else none or "No cause can be named."
     text = text[0].upper() + text[1:]
     flipped = joints[0].measures["flipped"]
     if flipped.n:

@@ -39,7 +39,10 @@ def measures(half: float = 0.4, n: int = 40, **means: float) -> dict[str, Estima
         ("mark", {"own": 2.0, "mark": 30.0, "fixed": 0.7}),
         ("own", {"mark": 30.0, "fixed": 0.3}),  # in a minority: neither named nor in the way
         ("undecided", {"mark": 30.0, "fixed": 0.5}),
-        ("own", {"own": 1.5, "parent": 0.1, "partner": 0.1, "mark": 1.3, "fixed": 0.7}),  # no denser than a uniform map
+        (
+            "own",
+            {"own": 1.41, "parent": 0.1, "partner": 0.1, "mark": 1.38, "fixed": 0.7},
+        ),  # no denser than a uniform map
         ("context", {"own_over_others": 0.4, "background_over_others": 1.5}),
         ("context", {"own_over_others": 0.4, "background_over_others": 1.5, "flipped": 0.3}),
         ("mark", {"own": 2.0, "mark": 30.0, "fixed": 0.7, "own_over_others": 0.4, "background_over_others": 1.5}),
