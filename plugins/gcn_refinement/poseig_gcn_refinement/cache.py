@@ -1,0 +1,232 @@
+"""The frozen model's heatmaps of the training data, computed once: float16 in memory-mapped files.
+
+The frozen model never changes while the block is trained, so its heatmaps of the same images need not be computed again in
+each epoch.  A cache lies in a folder named by its key, the hash of the frozen weights and of the data: other weights or data
+have another folder, so that a stale cache is never read.  It appears whole or not at all (written aside, then renamed).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from poseig_mm.adapters.freezing import frozen
+from poseig_mm.compat import prepare_environment
+from poseig_mm.data.samples import SampleSource
+from poseig_mm.errors import ConfigError, DataError
+
+prepare_environment()
+
+from mmengine.structures import InstanceData, PixelData  # noqa: E402  (needs a prepared environment)
+from mmpose.registry import DATASETS, KEYPOINT_CODECS  # noqa: E402
+from mmpose.structures import PoseDataSample  # noqa: E402
+
+__all__ = ["CachedHeatmaps", "cache_heatmaps", "cache_key", "cached_loader"]
+
+logger = logging.getLogger(__name__)
+VERSION = 1  # of the files' form
+ABOUT = "cache.json"
+
+
+def cache_key(cfg: Any, model: Any, passes: int, seed: int, persons: int | None = None) -> str:
+    """SHA-256 (hex) over the frozen weights, the training data's config and annotation files, and the arguments."""
+    return _key(cfg, model, _source(cfg, model, seed, persons), passes, seed)
+
+
+def _key(cfg: Any, model: Any, source: SampleSource, passes: int, seed: int) -> str:
+    digest = hashlib.sha256(f"{VERSION}|{passes}|{seed}|{len(source)}|{source.fingerprint()}".encode())
+    digest.update(json.dumps(_plain(cfg.train_dataloader["dataset"]), sort_keys=True, default=str).encode())
+    for name, value in sorted(model.state_dict().items()):
+        if "refiner." not in name:
+            digest.update(f"{name}|{value.dtype}|{tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def cache_heatmaps(
+    cfg: Any,
+    model: Any,
+    folder: str | Path,
+    *,
+    passes: int = 1,
+    seed: int = 0,
+    persons: int | None = None,
+    batch_size: int = 32,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Compute the frozen heatmaps of a config's training data, unless they are there.
+
+    Args:
+        cfg: with `train_dataloader`; its pipeline's random transforms are seeded by sample and pass.
+        model: a `RefinedPoseEstimator` with its frozen weights, on the device that is to compute.
+        folder: of all caches.
+        passes: how often each person is taken, each time with other random transforms.
+        seed: of the random transforms.
+        persons: the first N of the seeded order; None: all.
+        batch_size: persons in one forward pass.
+        on_progress: gets persons done, and their number.
+
+    Returns:
+        The cache's folder: heatmaps.npy (N, K, h, w) float16, keypoints.npy (N, K, 2) float32 (x, y) in input px, NaN where
+        not annotated, cache.json.
+
+    Raises:
+        DataError: no person could be loaded.
+    """
+    if passes < 1 or batch_size < 1:
+        raise ConfigError(f"passes is {passes}, batch_size {batch_size}; expected at least 1")
+    source = _source(cfg, model, seed, persons)
+    key = _key(cfg, model, source, passes, seed)
+    place = Path(folder) / key[:16]
+    if is_whole(place, key):
+        return place
+    started = time.perf_counter()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    try:
+        sources = chain([source], (_source(cfg, model, seed + turn, persons) for turn in range(1, passes)))
+        found = _compute(model, sources, passes * len(source), aside, batch_size, on_progress)
+        seconds = round(time.perf_counter() - started, 1)
+        about = {"version": VERSION, "key": key, "passes": passes, "seed": seed, "seconds": seconds, **found}
+        (aside / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        shutil.rmtree(place, ignore_errors=True)  # what an earlier version left
+        os.replace(aside, place)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return place
+
+
+def is_whole(place: Path, key: str | None = None) -> bool:
+    """Whether the folder holds a cache, of this key where one is given, with files as long as they should be."""
+    try:
+        about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
+        sizes = {name: (place / name).stat().st_size for name in about["bytes"]}
+    except (OSError, ValueError, KeyError):
+        return False
+    return about["version"] == VERSION and key in (None, about["key"]) and sizes == about["bytes"]
+
+
+def cached_loader(place: str | Path, codec: Any, batch_size: int = 64) -> dict[str, Any]:
+    """A `train_dataloader` for MMEngine's runner over a cache."""
+    return {
+        "batch_size": batch_size,
+        "num_workers": 0,  # reading is faster than handing over
+        "sampler": {"type": "DefaultSampler", "shuffle": True},
+        "drop_last": True,  # a batch norm over few nodes is noise
+        "dataset": {"type": "CachedHeatmaps", "folder": str(place), "codec": codec},
+    }
+
+
+@DATASETS.register_module()
+class CachedHeatmaps(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    """Items for `RefinedPoseEstimator.loss`: frozen heatmaps in the place of an image, and the codec's targets.
+
+    Args:
+        folder: of one cache.
+        codec: config of the codec that makes the targets.
+
+    Raises:
+        DataError: the folder holds no whole cache.
+    """
+
+    def __init__(self, folder: str | Path, codec: Any, metainfo: Any = None) -> None:
+        place = Path(folder)
+        if not is_whole(place):
+            raise DataError(f"{place} holds no whole cache of heatmaps (or one of another version); compute it again")
+        self._heatmaps = np.load(place / "heatmaps.npy", mmap_mode="r")
+        self._keypoints = np.load(place / "keypoints.npy", mmap_mode="r")
+        self._codec = KEYPOINT_CODECS.build(codec)
+        self.metainfo = dict(metainfo or {})
+        # PoseDataPreprocessor wants an image; one grey pixel costs nothing.
+        self._no_image = torch.zeros(3, 1, 1, dtype=torch.uint8)
+
+    def __len__(self) -> int:
+        return len(self._heatmaps)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        points = np.array(self._keypoints[index])[None]  # (1, K, 2)
+        visible = np.isfinite(points).all(-1).astype(np.float32)
+        encoded = self._codec.encode(np.nan_to_num(points), visible)
+        sample = PoseDataSample()
+        sample.gt_instance_labels = InstanceData(keypoint_weights=torch.from_numpy(encoded["keypoint_weights"]))
+        sample.gt_fields = PixelData(
+            heatmaps=torch.from_numpy(encoded["heatmaps"]),
+            frozen_heatmaps=torch.from_numpy(np.array(self._heatmaps[index], dtype=np.float32)),
+        )
+        return {"inputs": self._no_image, "data_samples": sample}
+
+
+def _source(cfg: Any, model: Any, seed: int, persons: int | None) -> SampleSource:
+    preprocess = model.data_preprocessor
+    return SampleSource(cfg, preprocess=preprocess, split="train", mask="none", limit=persons, seed=seed)
+
+
+def _compute(
+    model: Any,
+    sources: Iterable[SampleSource],
+    total: int,
+    place: Path,
+    batch_size: int,
+    on_progress: Callable[[int, int], None],
+) -> dict[str, Any]:
+    """Write the arrays of all persons of all sources; what is worth knowing about them."""
+    device = next(model.parameters()).device
+    keypoints: list[Any] = []
+    failed, done, file = 0, 0, None
+    images: list[torch.Tensor] = []
+
+    def flush() -> None:
+        nonlocal file
+        if not images:
+            return
+        maps = model.head.frozen_heatmaps(model.extract_feat(torch.stack(images).to(device))).cpu().numpy()
+        if file is None:  # as long as if nothing failed; cut below
+            shape = (total, *maps.shape[1:])
+            file = np.lib.format.open_memmap(place / "heatmaps.part.npy", mode="w+", dtype=np.float16, shape=shape)
+        file[len(keypoints) - len(images) : len(keypoints)] = maps
+        images.clear()
+
+    with frozen(model), torch.no_grad():
+        for source in sources:
+            for position in range(len(source)):
+                try:
+                    sample = source.load(position)
+                except DataError as error:
+                    failed += 1
+                    logger.warning("left out of the cache: %s", error)
+                else:
+                    images.append(sample.image)
+                    keypoints.append(sample.keypoints.numpy())
+                done += 1
+                if len(images) == batch_size:
+                    flush()
+                    on_progress(done, total)
+        flush()
+    if file is None:
+        raise DataError(f"none of the {total} training samples could be loaded; see the log")
+    np.save(place / "keypoints.npy", np.stack(keypoints).astype(np.float32))
+    part = place / "heatmaps.part.npy"
+    if failed:
+        np.save(place / "heatmaps.npy", file[: len(keypoints)])
+        part.unlink()
+    else:
+        file.flush()
+        part.rename(place / "heatmaps.npy")
+    sizes = {name: (place / name).stat().st_size for name in ("heatmaps.npy", "keypoints.npy")}
+    return {"persons": len(keypoints), "failed": failed, "bytes": sizes}
+
+
+def _plain(value: Any) -> Any:
+    return value.to_dict() if hasattr(value, "to_dict") else value

@@ -1,0 +1,155 @@
+"""Cached heatmaps: what training sees is what it would have computed; whole or not at all; stale ones are not read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from poseig_gcn_refinement import cache
+from poseig_gcn_refinement.cache import CachedHeatmaps, cache_heatmaps, cache_key, cached_loader, is_whole
+from poseig_gcn_refinement.training import put, refined_config, schedule, train
+
+from poseig_mm.adapters.loading import build_model
+from poseig_mm.errors import DataError
+
+
+@pytest.fixture
+def cfg(frozen_cfg: Any, made: Any) -> Any:
+    return refined_config(frozen_cfg, made.weights, {"hidden": 8, "depth": 2})
+
+
+@pytest.fixture
+def model(cfg: Any) -> Any:
+    found = build_model(cfg)
+    found.init_weights()
+    return found
+
+
+def test_the_loss_is_that_of_the_images(cfg: Any, model: Any, tmp_path: Path) -> None:
+    """MMPose's pipeline and the cache give the same losses, to float16's rounding."""
+    from mmengine.dataset import pseudo_collate
+    from mmpose.registry import DATASETS
+
+    place = cache_heatmaps(cfg, model, tmp_path)
+    cached = CachedHeatmaps(place, cfg.model.head.decoder)
+    plain = DATASETS.build(cfg.train_dataloader.dataset)
+    found = []
+    for data in (plain, cached):
+        batch = model.data_preprocessor(pseudo_collate([data[i] for i in range(3)]), training=True)
+        found.append(model.train().loss(**batch)["loss_kpt"].item())
+    assert len(cached) == len(plain) == 3
+    assert found[0] > 1e-3
+    assert found[1] == pytest.approx(found[0], rel=2e-3)
+
+
+def test_float16_keeps_three_digits(cfg: Any, model: Any, tmp_path: Path) -> None:
+    """The cached heatmaps are the frozen model's."""
+    from poseig_mm.data.samples import SampleSource
+
+    place = cache_heatmaps(cfg, model, tmp_path, batch_size=2)
+    stored = np.load(place / "heatmaps.npy")
+    assert stored.dtype == np.float16
+    source = SampleSource(cfg, preprocess=model.data_preprocessor, split="train", mask="none", seed=0)
+    image = torch.stack([source.load(i).image for i in range(3)])
+    with torch.no_grad():
+        expected = model.eval().head.frozen_heatmaps(model.extract_feat(image)).numpy()
+    assert np.allclose(stored, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_second_call_computes_nothing(cfg: Any, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same weights and data: the same folder, as it is."""
+    place = cache_heatmaps(cfg, model, tmp_path)
+    monkeypatch.setattr(cache, "_compute", lambda *_: pytest.fail("computed again"))
+    assert cache_heatmaps(cfg, model, tmp_path) == place
+
+
+def test_other_weights_or_data_are_another_cache(cfg: Any, model: Any) -> None:
+    """Frozen weights, passes, seed, persons, pipeline: each changes the key; the block's weights do not."""
+    key = cache_key(cfg, model, 1, 0)
+    with torch.no_grad():
+        model.head.refiner.convolutions[0].linear.weight.add_(1)
+    assert cache_key(cfg, model, 1, 0) == key
+    others = [cache_key(cfg, model, 2, 0), cache_key(cfg, model, 1, 1), cache_key(cfg, model, 1, 0, persons=2)]
+    cfg.train_dataloader.dataset.pipeline[1].padding = 1.5
+    others.append(cache_key(cfg, model, 1, 0))
+    cfg.train_dataloader.dataset.pipeline[1].padding = 1.25
+    with torch.no_grad():
+        model.backbone.bn1.running_mean.add_(1e-3)
+    others.append(cache_key(cfg, model, 1, 0))
+    assert len({key, *others}) == 6
+
+
+def test_a_cut_or_changed_cache_is_computed_again(cfg: Any, model: Any, tmp_path: Path) -> None:
+    """A file that is shorter than it was, or a record of another key."""
+    place = cache_heatmaps(cfg, model, tmp_path)
+    file = place / "heatmaps.npy"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert not is_whole(place)
+    with pytest.raises(DataError, match="no whole cache"):
+        CachedHeatmaps(place, cfg.model.head.decoder)
+    assert is_whole(cache_heatmaps(cfg, model, tmp_path))
+    about = json.loads((place / "cache.json").read_text())
+    (place / "cache.json").write_text(json.dumps({**about, "key": "0"}))
+    assert not is_whole(place, about["key"])
+    assert is_whole(cache_heatmaps(cfg, model, tmp_path), about["key"])
+
+
+def test_an_interrupted_computation_leaves_nothing(
+    cfg: Any, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a cache nor files of one."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache_heatmaps(cfg, model, tmp_path, batch_size=1, on_progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_broken_samples_are_left_out(cfg: Any, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are kept, in step with their keypoints, and the record says how many are missing."""
+    from poseig_mm.data.samples import SampleSource
+
+    whole = cache_heatmaps(cfg, model, tmp_path / "whole")
+    load = SampleSource.load
+
+    def failing(self: SampleSource, position: int) -> Any:
+        if position == 1:
+            raise DataError("broken")
+        return load(self, position)
+
+    monkeypatch.setattr(SampleSource, "load", failing)
+    part = cache_heatmaps(cfg, model, tmp_path / "part", batch_size=2)
+    for name in ("heatmaps.npy", "keypoints.npy"):
+        assert np.array_equal(np.load(part / name), np.load(whole / name)[[0, 2]], equal_nan=True)
+    assert json.loads((part / "cache.json").read_text())["failed"] == 1
+
+
+def test_passes_see_other_random_transforms(cfg: Any, model: Any, tmp_path: Path) -> None:
+    """Each person once a pass, with transforms of its own."""
+    cfg.train_dataloader.dataset.pipeline.insert(2, {"type": "RandomBBoxTransform"})
+    place = cache_heatmaps(cfg, model, tmp_path, passes=2)
+    points = np.nan_to_num(np.load(place / "keypoints.npy"))
+    assert len(points) == 6
+    sums = {round(float(p.sum()), 3) for p in points}
+    assert len(sums) > 3  # the transforms leave a box alone now and then
+
+
+def test_the_block_is_trained_from_the_cache(cfg: Any, model: Any, tmp_path: Path) -> None:
+    """By MMEngine's runner: the block changes, and the error on the cached targets falls."""
+    place = cache_heatmaps(cfg, model, tmp_path, passes=2)
+    cfg.train_dataloader = cached_loader(place, cfg.model.head.decoder, batch_size=2)
+    cfg.custom_imports = {"imports": [*cfg.custom_imports["imports"], "poseig_gcn_refinement.cache"]}
+    put(cfg, schedule(8, 3))
+    cfg.randomness = {"seed": 0}
+    trained = train(cfg, tmp_path / "run")
+    items = [CachedHeatmaps(place, cfg.model.head.decoder)[i] for i in range(6)]
+    samples = [item["data_samples"] for item in items]
+    with torch.no_grad():
+        losses = [m.eval().loss(torch.zeros(6, 3, 1, 1), samples)["loss_kpt"].item() for m in (model, trained)]
+    assert losses[1] < 0.9 * losses[0]
