@@ -80,7 +80,8 @@ def verdict(name: str) -> str:
     error = store.joints().filter(joint_name=WATCHED)["epe"].drop_nans().mean()
     for found in evidence_of_joints(store.study("shortcuts"), Shortcuts().thresholds):
         if found.name == WATCHED:
-            return f"{WATCHED} is {error:.1f} px off, and read from {found.cause.words} ({found.cause.why})"
+            read = "from what, is undecided" if found.cause.code == "undecided" else f"from {found.cause.words}"
+            return f"{WATCHED}, {error:.1f} px off, is read {read} ({found.cause.why})"
     return f"{WATCHED} has no map"
 
 
