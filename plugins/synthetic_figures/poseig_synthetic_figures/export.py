@@ -47,7 +47,7 @@ def export(dataset: SyntheticFiguresDataset, out: Path, progress: Callable[[int]
     """
     import cv2
 
-    from .drawn import coco_record, run_lengths
+    from .drawn import run_lengths
 
     about = {name: getattr(dataset, name) for name in ("split", "length", "variants", "removed", "seed")}
     _claim(out, {**about, "variants": list(dataset.variants), "version": __version__})
@@ -60,7 +60,7 @@ def export(dataset: SyntheticFiguresDataset, out: Path, progress: Callable[[int]
         pictures.append({"id": index, "file_name": name, "width": IMAGE_SIZE[0], "height": IMAGE_SIZE[1]})
         annotations.append(
             {
-                **coco_record(scene, index, "synthetic_figures")["raw_ann_info"],
+                **dataset.record(scene, index)["raw_ann_info"],
                 "evidence": None if scene.evidence is None else run_lengths(scene.evidence),
                 "variant": dataset.variant_of(index),
                 "back": scene.back,
