@@ -30,6 +30,8 @@ __all__ = ["accuracy_section", "build_page"]
 
 NAMES = {"frozen": "frozen", "skeleton": "refined", "identity": "no edges", "random": "random edges"}
 MEASURES = {"epe": "EPE (px)", "pck": "PCK (points)", "inversions": "inversions a person"}
+# model, what it is compared with, measure -> paired difference, relative change of inversions
+Difference = tuple[str, str, dict[str, Comparison], Estimate]
 HOW = "[95 % interval, persons resampled]; left of the dashed line is better."
 EPSILON = 10.0 / 256  # of the input's height: the published 10 px of 256
 
@@ -124,7 +126,7 @@ def _models_table(tables: Mapping[str, pl.DataFrame], swaps: Mapping[str, Any]) 
 
 def _differences(
     tables: Mapping[str, pl.DataFrame], swaps: Mapping[str, Any], graphs: Sequence[str]
-) -> list[tuple[str, str, dict[str, Comparison], Estimate]]:
+) -> list[Difference]:
     """(model, than, measure -> paired difference, relative change of inversions): each to frozen, the first to controls."""
     wanted = [(g, "frozen") for g in graphs] + [(graphs[0], g) for g in graphs[1:]]
     persons, found = _persons(tables["frozen"]), []
@@ -140,14 +142,21 @@ def _differences(
     return found
 
 
-def _differences_table(differences: Sequence[tuple[str, str, dict[str, Comparison], Estimate]]) -> Table:
-    corrected = iter(holm([c.p for _, _, compared, _ in differences for c in compared.values()]))
+def _corrected(differences: Sequence[Difference]) -> dict[tuple[str, str, str], float]:
+    """(model, than, measure) -> p, by Holm for all tests of the page's first table."""
+    keys = [(name, other, measure) for name, other, compared, _ in differences for measure in compared]
+    values = holm([c.p for _, _, compared, _ in differences for c in compared.values()])
+    return {key: float(p) for key, p in zip(keys, values, strict=True)}
+
+
+def _differences_table(differences: Sequence[Difference]) -> Table:
+    corrected = _corrected(differences)
     lines: list[tuple[Any, ...]] = []
     for name, other, compared, change in differences:
         models = (NAMES.get(name, name), NAMES.get(other, other))
         for measure, c in compared.items():
             difference = _times(c.difference, 100) if measure == "pck" else c.difference
-            lines.append((*models, MEASURES[measure], difference, float(next(corrected)), c.effect))
+            lines.append((*models, MEASURES[measure], difference, corrected[name, other, measure], c.effect))
         lines.append((*models, "inversions (%)", change, math.nan, math.nan))
     caption = (
         "Model minus the one it is compared with, on the same joints or persons [95 % interval, persons resampled]; p: "
@@ -236,7 +245,7 @@ def _training_table(record: Mapping[str, Any]) -> Table:
 
 
 def _lead(
-    differences: Sequence[tuple[str, str, dict[str, Comparison], Estimate]],
+    differences: Sequence[Difference],
     tables: Mapping[str, pl.DataFrame],
     swaps: Mapping[str, Any],
     graphs: Sequence[str],
@@ -244,10 +253,11 @@ def _lead(
     epe = {name: float(np.nanmean(table["epe"].to_numpy())) for name, table in tables.items()}
     total = {name: int(_total(found).sum()) for name, found in swaps.items()}
     _, _, compared, change = differences[0]
+    p, epe_change = _corrected(differences), compared["epe"].difference
     persons = tables["frozen"]["sample_id"].n_unique()
     parts = [
         f"On {persons} held-out persons the mean error goes from {epe['frozen']:.2f} to {epe[graphs[0]]:.2f} px: "
-        f"{in_words(compared['epe'].difference, sign=True)} ({_verdict(compared['epe'].difference)}). "
+        f"{in_words(epe_change, sign=True)} ({_verdict(epe_change, p[graphs[0], 'frozen', 'epe'])}). "
         f"Inversions of symmetric joints go from {total['frozen']} to {total[graphs[0]]}"
         + (f", {in_words(change, 0, sign=True)} %." if math.isfinite(change.mean) else ".")
     ]
@@ -255,9 +265,9 @@ def _lead(
         if name == graphs[0] and other in graphs:
             parts.append(
                 f"Against the same block with {NAMES.get(other, other)}, the skeleton's change the error by "
-                f"{in_words(c['epe'].difference, sign=True)} px ({_verdict(c['epe'].difference)})"
+                f"{in_words(c['epe'].difference, sign=True)} px ({_verdict(c['epe'].difference, p[name, other, 'epe'])})"
                 f" and inversions by {in_words(c['inversions'].difference, 3, sign=True)} a person "
-                f"({_verdict(c['inversions'].difference)})."
+                f"({_verdict(c['inversions'].difference, p[name, other, 'inversions'])})."
             )
     parts.append("Only what the skeleton adds to the controls is the graph's doing; the rest is the block's.")
     if persons < FEWEST:
@@ -265,9 +275,12 @@ def _lead(
     return " ".join(parts)
 
 
-def _verdict(e: Estimate) -> str:
+def _verdict(e: Estimate, p: float) -> str:
+    """In words, for measures of which less is better; p is corrected, NaN where nothing was tested."""
     if not math.isfinite(e.low):
         return "no interval"
     if e.low <= 0 <= e.high:
         return "the interval holds 0: no difference shown"
+    if p >= 0.05:
+        return f"p = {p:.2g} after correction: no difference shown"
     return "better" if e.high < 0 else "worse"

@@ -204,3 +204,16 @@ def test_the_host_accepts_the_plugin(tiny: ModuleType) -> None:
     host = PluginHost(plugins=("poseig_gcn_refinement.plugin",), builtins=(), entry_points=False)
     (record,) = [r for r in host.records if "gcn" in r.target]
     assert set(record.hooks) == {"poseig_report_sections"}
+
+
+def test_a_difference_is_called_so_only_after_correction() -> None:
+    """An interval without 0 is not enough among many tests; with too few persons for a test it has to be."""
+    from poseig_gcn_refinement.page import _verdict
+
+    from poseig_mm.functional import Estimate
+
+    below, around = Estimate(9, -1.0, 1.0, -2.0, -0.5), Estimate(9, -1.0, 1.0, -2.0, 0.5)
+    assert _verdict(below, 0.01) == _verdict(below, float("nan")) == "better"
+    assert "p = 0.2 after correction" in _verdict(below, 0.2)
+    assert "holds 0" in _verdict(around, 0.01)
+    assert _verdict(Estimate(9, 1.0, 1.0, 0.5, 2.0), 0.01) == "worse"
