@@ -85,10 +85,12 @@ def row(name: str, checkpoint: Path, length: int) -> str:
 
 HEAD = """# Models of synthetic figures
 
-Written by `python -m benchmarks.synthetic_models`; on the {length} first figures of the test split, which no model was trained on.
-EPE in px of the 96 x 128 input, of the model's own decoding, over all joints inside the input. *Swapped*: share of limb joints whose
-left-right partner's truth is nearer than their own. *Without*: the left wrist's EPE where the evidence is left out (the forearm itself
-for `honest`): a model that uses the evidence needs it.
+Written by `python -m benchmarks.synthetic_models`, on the {length} first figures of the test split (not trained on).
+
+- *EPE*: px of the 96 x 128 input, of the model's own decoding, over all joints inside the input.
+- *swapped*: share of limb joints whose left-right partner's truth is nearer than their own.
+- *without*: the left wrist's EPE where the evidence is left out (the forearm itself for `honest`); a model that uses the
+  evidence needs it.
 
 | model | parameters | file | iterations | EPE | EPE seen / covered | within 5 px | swapped | left wrist | without |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |

@@ -9,6 +9,7 @@ from ..report.blocks import attempt
 from ..report.build import build_report
 from ..store import Store
 from ..types import Section
+from .causes import causes_section, have_causes
 from .differences import differences_section
 from .maps import maps_section
 from .overview import overview_section
@@ -29,8 +30,11 @@ def comparison_sections(stores: Mapping[str, Store], folder: Path) -> list[Secti
         DataError: the runs share nothing that could be compared.
     """
     runs = match(stores)
+    title = "What each joint is read from, run by run"
+    causes = [attempt("comparison-causes", title, 51, lambda: causes_section(runs))] if have_causes(runs) else []
     return [
         attempt("comparison", "Comparison", 50, lambda: overview_section(runs)),
+        *causes,
         attempt("comparison-differences", "Differences between runs", 52, lambda: differences_section(runs)),
         attempt("comparison-groups", "Joint groups, run by run", 54, lambda: groups_runs_section(runs)),
         attempt("comparison-easy-hard", "Easy and hard persons, run by run", 56, lambda: easy_hard_runs_section(runs)),

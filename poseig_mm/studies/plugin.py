@@ -27,6 +27,7 @@ def poseig_studies() -> Sequence[Study]:
     from .perturbation import Perturbation
     from .randomization import Randomization
     from .sanity import Sanity
+    from .shortcuts import Shortcuts
 
     return (
         Sanity(),
@@ -35,6 +36,7 @@ def poseig_studies() -> Sequence[Study]:
         ErrorRelation(),
         ErrorKinds(),
         Inversion(),
+        Shortcuts(),
         Perturbation(),
         InsertionDeletion(),
         Randomization(),

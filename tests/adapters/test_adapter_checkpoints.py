@@ -92,6 +92,13 @@ class Evil:
         return os.mkdir, (str(self.folder),)
 
 
+def test_an_empty_array_beside_the_weights_is_read(tmp_path: Path) -> None:
+    """MMPose's metainfo of FreiHAND has one (`sigmas`), and MMEngine stores it with every checkpoint."""
+    path = tmp_path / "checkpoint.pth"
+    torch.save({"state_dict": {"w": torch.ones(1)}, "meta": {"dataset_meta": {"sigmas": np.array([])}}}, path)
+    assert read_checkpoint(path)[1]["dataset_meta"]["sigmas"].shape == (0,)
+
+
 def test_code_in_a_checkpoint_is_not_run(model: Any, tmp_path: Path) -> None:
     """An object whose unpickling calls a function becomes an inert `Unknown`; in the old format too."""
     folder = tmp_path / "made_by_the_pickle"

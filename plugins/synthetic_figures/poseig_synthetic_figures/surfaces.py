@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .parts import FACE, HAIR, HEAD, MARK, OCCLUDER, OTHER, TORSO
 
-__all__ = ["BACKGROUNDS", "draw_background", "draw_colours", "finish", "stripes"]
+__all__ = ["BACKGROUNDS", "draw_background", "draw_colours", "draw_skin", "finish", "stripes"]
 
 BACKGROUNDS = ("gradient", "clouds", "stripes", "tiles")
 Image = NDArray[np.float32]
@@ -47,7 +47,7 @@ def draw_background(rng: np.random.Generator, height: int, width: int, kind: str
     for _ in range(int(rng.integers(0, 6))):
         x, y, turn, length, half = rng.uniform((0, 0, 0, 12, 2), (width, height, 2 * np.pi, 36, 5))
         end = (int(x + length * np.cos(turn)), int(y + length * np.sin(turn)))
-        colour = _skin(rng) if rng.random() < 0.4 else rng.uniform(20, 235, 3)
+        colour = draw_skin(rng) if rng.random() < 0.4 else rng.uniform(20, 235, 3)
         cv2.line(picture, (int(x), int(y)), end, colour.tolist(), int(2 * half))
     return picture
 
@@ -70,7 +70,7 @@ def draw_colours(rng: np.random.Generator) -> NDArray[np.float32]:
     """(128, 3) colour of each part: the same on a figure's left and right, so that only its face tells them apart."""
     table = np.zeros((128, 3), np.float32)
     for first in (0, OTHER):
-        skin, shirt, trousers, hair = _skin(rng), *rng.uniform(20, 235, (2, 3)), rng.uniform(10, 120, 3)
+        skin, shirt, trousers, hair = draw_skin(rng), *rng.uniform(20, 235, (2, 3)), rng.uniform(10, 120, 3)
         sleeves = skin if rng.random() < 0.4 else shirt * 0.92
         bare = rng.random() < 0.25
         table[first + HEAD] = skin
@@ -98,7 +98,7 @@ def finish(rng: np.random.Generator, picture: Image, figure: NDArray[np.bool_]) 
     return np.clip(picture, 0, 255, out=picture).astype(np.uint8)
 
 
-def _skin(rng: np.random.Generator) -> NDArray[np.float32]:
+def draw_skin(rng: np.random.Generator) -> NDArray[np.float32]:
     tone: NDArray[np.float32] = _SKIN[int(rng.integers(len(_SKIN)))] + rng.normal(0, 6, 3).astype(np.float32)
     return tone
 
