@@ -23,7 +23,7 @@ from poseig_mm.plugin.manager import PluginHost
 
 PLUGIN = Path(poseig_synthetic_figures.__file__).parent
 CHECKPOINT = PLUGIN / "checkpoints" / "hands_3d.pth"
-CONFIG = PLUGIN.parents[2] / "configs" / "synthetic_figures" / "hands_3d.py"
+CONFIG = Path(__file__).resolve().parents[3] / "configs" / "synthetic_figures" / "hands_3d.py"
 PIPELINE = [
     dict(type="LoadImage"),
     dict(type="GetBBoxCenterScale"),
@@ -129,7 +129,7 @@ def test_metainfo_is_freihand_s_under_its_own_name() -> None:
     assert np.array_equal(rasterise(data.get_data_info(1)["segmentation"], *mask.shape), mask)
 
 
-@pytest.mark.parametrize(("settings", "word"), [(dict(split="tset"), "test"), (dict(length=0), "at least 1")])
+@pytest.mark.parametrize(("settings", "word"), [(dict(split="tset"), "test"), (dict(length=0), "at least one")])
 def test_wrong_settings_are_errors_that_help(settings: dict, word: str) -> None:
     """What, got, expected."""
     with pytest.raises(ConfigError, match=word):
