@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from poseig_mm.api import load_adapter, load_config
 from poseig_mm.data.samples import SampleSource
+from poseig_mm.studies.shortcuts import partners_of
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs" / "synthetic_figures"
@@ -47,9 +48,7 @@ def measure(config: Any, checkpoint: Path | None, length: int, *, removed: bool 
     found = torch.cat([adapter.predict(part) for part in images.split(BATCH)])
     truth = torch.stack([s.keypoints for s in samples])
     visible = torch.stack([s.visible for s in samples])
-    partner = list(range(17))
-    for a, b in source.groups.flip_pairs:
-        partner[a], partner[b] = b, a
+    partner = [k if other < 0 else other for k, other in enumerate(partners_of(source.groups))]
     own, other = (found - truth).norm(dim=-1), (found - truth[:, partner]).norm(dim=-1)
     missing = torch.where(visible, 0.0, torch.nan)
     scenes = SyntheticFiguresDataset(dataset.split, length, dataset.variant, lazy_init=True)

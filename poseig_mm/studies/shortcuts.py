@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import ConfigError
+from ..functional.causes import Thresholds
 from .base import Study, StudyContext
 from .joints import joint_columns, visible_truth, why_missing
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..functional.causes import Thresholds
     from ..store.reader import Store
     from ..types import Finding, JointGroups, Section
 
@@ -43,14 +43,13 @@ class Shortcuts(Study):
     radius: float = (
         0.1  # of a person's size (the root of its box's area): on a man of 1.7 m about 0.1 m, hand and wrist
     )
-    fewest: int = 8  # persons, below which no cause is named
-    margin: float = 1.5  # times the density around the joint itself, above which another place is what it is read from
-    fixed: float = 0.5  # share of persons in which a mark must lie at the same offset
-    background: float = 1.25  # times the density on the background in the maps of the same persons' other joints
-    weak: float = (
-        0.75  # times their density around themselves; below it, and above `background`: read from the background
-    )
-    flipped: float = 0.05  # share of persons turned left for right, above which there is no left-right cue
+    # of the decision: see `functional.causes.Thresholds`
+    fewest: int = Thresholds.fewest
+    margin: float = Thresholds.margin
+    fixed: float = Thresholds.fixed
+    background: float = Thresholds.background
+    weak: float = Thresholds.weak
+    flipped: float = Thresholds.flipped
     pictures: int = 6  # joints whose mean map is drawn
 
     def __post_init__(self) -> None:
@@ -67,9 +66,8 @@ class Shortcuts(Study):
     @property
     def thresholds(self) -> Thresholds:
         """Of the decision."""
-        from ..functional.causes import Thresholds
-
-        return Thresholds(self.fewest, 1.0, self.margin, self.fixed, self.background, self.weak, self.flipped)
+        names = ("fewest", "margin", "fixed", "background", "weak", "flipped")
+        return Thresholds(**{name: getattr(self, name) for name in names})
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """A row a joint with a map; joints that were not asked for have none."""
