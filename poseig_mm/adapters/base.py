@@ -171,6 +171,21 @@ class CoordinateAdapter(ABC):
         """What black and white are in the normalised input, one value a channel each."""
         return pixel_range(getattr(self.model, "data_preprocessor", None))
 
+    def example_input(self, batch: int = 1, seed: int = 0) -> Tensor:
+        """A random network input (B, C, H, W), for trying a model without data; standard normal, seeded."""
+        width, height = self.input_size
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(batch, 3, height, width, generator=generator)
+
+    def bind(self, images: Tensor, keypoints: Tensor | None = None) -> CoordinateAdapter:
+        """The adapter for the persons of clean images (B, C, H, W); itself, except where an image holds several persons.
+
+        Args:
+            images: normalised network input.
+            keypoints: (B, K, D) the annotated persons, NaN where a joint is not; None: the highest-scoring person of each.
+        """
+        return self
+
     def preprocess_file(self, path: str | Path) -> Tensor:
         """An image file as a network input (1, C, H, W); see `preprocessing.load_input`."""
         return load_input(path, self.input_size, self.model.data_preprocessor)
