@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -49,19 +50,29 @@ class Loop:
     config: Config  # for the plugins
     on_progress: Callable[[Progress], None]  # called before the first sample and after each
 
-    def run(self, batch_size: int, *, rank: int = 0, world_size: int = 1) -> None:
+    def run(self, batch_size: int, *, rank: int = 0, world_size: int = 1, until: float = math.inf) -> bool:
         """This process' share of what is not done yet, each batch on disk before the next but one is computed.
+
+        Args:
+            batch_size: persons computed and written at once.
+            rank, world_size: this process and how many there are; all must have seen the same parts (`writer.done`).
+            until: on `time.monotonic()`; no batch is begun later.
+
+        Returns:
+            Whether the share was done in time.
 
         Raises:
             ConfigError: what every sample would meet.
         """
         ids = self.source.ids()
-        mine = [i for i in range(len(ids)) if i % world_size == rank]
-        todo = [i for i in mine if ids[i] not in self.writer.done]
+        todo = [i for i in range(len(ids)) if ids[i] not in self.writer.done][rank::world_size]
         begin = time.perf_counter()
         self._report_progress(0, len(todo), begin)
         batch: list[Sample] = []
+        in_time = True
         for position, i in enumerate(todo):
+            if not batch and not (in_time := time.monotonic() < until):
+                break
             with self.journal.timed("load"):
                 sample = self._load(i, ids[i])
             if sample is not None:
@@ -73,6 +84,7 @@ class Loop:
             self._report_progress(position + 1, len(todo), begin)
         self.writer.flush()
         self.writer.update_run(timings=self.journal.timings)
+        return in_time
 
     def _load(self, i: int, sample_id: str) -> Sample | None:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -54,6 +56,10 @@ class Session:
         on_progress: called after each batch.
         rank, world_size: this process' share of the samples.  Where a process group is up (`--launcher`), rank 0 waits
             for the others before it makes the report.
+        model: a model that is built already, as it is now (a training's), and is given back unchanged; `checkpoint` then
+            only says in words where its weights are from.
+        time_limit: seconds after which no further person is begun; such a run is left 'interrupted', without studies
+            of the whole and report, and `resume` goes on with it.
     """
 
     def __init__(
@@ -71,6 +77,8 @@ class Session:
         on_progress: Callable[[Progress], None] | None = None,
         rank: int = 0,
         world_size: int = 1,
+        model: torch.nn.Module | None = None,
+        time_limit: float = math.inf,
     ) -> None:
         prepare_environment()
         self.config = load_config(config)
@@ -87,6 +95,7 @@ class Session:
         self.journal = Journal(self.host)
         self.on_progress = on_progress or (lambda progress: None)
         self.rank, self.world_size = rank, world_size
+        self.model, self.time_limit = model, time_limit
         catalog = self.host.catalog
         self.method = catalog.get("attribution_methods", self.settings.attribution.method)
         names = self.settings.indices if self.settings.indices is not None else tuple(catalog.indices)
@@ -109,11 +118,11 @@ class Session:
             return self._run()
 
     def _run(self) -> Store:
-        started = time.perf_counter()
+        started, until = time.perf_counter(), time.monotonic() + self.time_limit
         with self.journal.timed("setup"):
-            adapter = load_adapter(self.config, self.checkpoint, self.device, host=self.host)
+            adapter = self._adapter()
             weights = model_hash(adapter.model)
-            model = adapter.model if self.settings.attribution.dtype == "float32" else adapter.model.double()
+            model = adapter.model if self.dtype == torch.float32 else adapter.model.double()
             source = self._source(model.data_preprocessor, self.settings.samples.limit)
             target = Target(self.settings.attribution, self.host.catalog, adapter, source)
         writer = StoreWriter(
@@ -160,15 +169,18 @@ class Session:
             )
             writer.update_run(**description)
             with adapter.frozen():
-                self._loop(adapter, acceleration, target, source, writer).run(
+                in_time = self._loop(adapter, acceleration, target, source, writer).run(
                     self.settings.samples.batch_size or (1 if self.device == "cpu" else 8),
                     rank=self.rank,
                     world_size=self.world_size,
+                    until=until,
                 )
-            self._wait_for_others()
-            if self.rank == 0:
-                self._finish(writer, source, started)
-            status = "complete"
+            if all(self._of_all_ranks(in_time)):
+                if self.rank == 0:
+                    self._finish(writer, source, started)
+                status = "complete"
+            else:
+                status = "interrupted"
         except KeyboardInterrupt:
             status = "interrupted"
             raise
@@ -200,6 +212,12 @@ class Session:
         return len(source), source.annotated()
 
     # ---- preparation -------------------------------------------------------------------------------------------------
+
+    def _adapter(self) -> CoordinateAdapter:
+        model = self.model
+        if model is not None and self.dtype != torch.float32:
+            model = copy.deepcopy(model)  # it is put into another type
+        return load_adapter(self.config if model is None else model, self.checkpoint, self.device, host=self.host)
 
     def _source(self, preprocess: Callable[..., dict[str, Any]], limit: int | None) -> SampleSource:
         samples = self.settings.samples
@@ -287,7 +305,12 @@ class Session:
 
     def _wait_for_others(self) -> None:
         """Until all processes of a launcher have come here; alone, or without one, this does nothing."""
-        if self.world_size > 1:
-            from mmengine.dist import barrier
+        self._of_all_ranks(True)
 
-            barrier()
+    def _of_all_ranks(self, value: bool) -> list[bool]:
+        """This value of every process of a launcher, once all have come here."""
+        if self.world_size == 1:
+            return [value]
+        from mmengine.dist import all_gather
+
+        return [bool(v) for v in all_gather(torch.tensor([value], dtype=torch.uint8))]

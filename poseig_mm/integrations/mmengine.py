@@ -1,0 +1,269 @@
+"""Indices beside AP: a diagnosis of a few persons inside MMEngine's validation and test loops.
+
+Two lines in any MMPose config::
+
+    custom_imports = dict(imports=["poseig_mm.integrations.mmengine"], allow_failed_imports=False)
+    custom_hooks = [dict(type="PoseIGHook", interval=10)]
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from mmengine.config import Config
+from mmengine.dist import barrier, get_dist_info
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS, METRICS
+from mmengine.runner import EpochBasedTrainLoop
+
+from ..errors import ConfigError
+from ..session import Session
+from ..store import Store
+from .pictures import overview
+from .undisturbed import undisturbed
+
+__all__ = ["PoseIGHook", "PoseIGMetric", "index_means"]
+
+PREFIX = "poseig"
+
+
+@HOOKS.register_module()
+class PoseIGHook(Hook):  # type: ignore[misc]  # MMEngine has no types
+    """Diagnoses the model on a fixed subset after a validation (or test) and logs the numbers beside AP.
+
+    Scalars are `poseig/di`, `poseig/fi/wrist`, ... (see `index_means`), in the metrics that other hooks get (so that
+    `save_best="poseig/fi"` works), in the message hub and so in every visualizer back-end; there the first persons' maps
+    are images.  Each diagnosis is a whole run of poseig-diagnose in `<work_dir>/poseig/epoch_<n>` (or `iter_<n>`), which
+    poseig-compare takes.  The training itself is left as it is: weights, statistics, modes, random numbers.  Whatever
+    fails is a warning, and the training goes on.
+
+    It comes before EMAHook gives the training its own weights back: what is diagnosed is what was evaluated.
+
+    Args:
+        interval: diagnose every n-th validation, and the last one.
+        persons: of the seeded subset, the same ones each time.
+        seed: of the choice.
+        time_limit: seconds a diagnosis may take; what is not done by then is not logged, with a warning.
+        images: how many persons' maps are logged as pictures.
+        diagnosis: as the config variable `diagnosis`, which it stands in the place of; None: the config's own.  Where there
+            is neither, no report is made and maps are kept pooled.
+
+    Raises:
+        ConfigError: a number that is out of range; a misspelt key of `diagnosis`.
+    """
+
+    priority = "ABOVE_NORMAL"  # after RuntimeInfoHook, before EMAHook (NORMAL), LoggerHook, CheckpointHook
+
+    def __init__(
+        self,
+        interval: int = 1,
+        persons: int = 16,
+        seed: int = 0,
+        time_limit: float = 600.0,
+        images: int = 4,
+        diagnosis: Mapping[str, Any] | None = None,
+    ) -> None:
+        for name, value, least in (("interval", interval, 1), ("persons", persons, 1), ("images", images, 0)):
+            if not isinstance(value, int) or value < least:
+                raise ConfigError(f"PoseIGHook: {name} is {value!r}; expected a whole number, at least {least}")
+        if not time_limit > 0:
+            raise ConfigError(f"PoseIGHook: time_limit is {time_limit!r}; expected seconds, more than 0")
+        self.interval, self.persons, self.seed = interval, persons, seed
+        self.time_limit, self.images = float(time_limit), images
+        self.diagnosis = diagnosis
+        self._by_metric = False  # a PoseIGMetric asks for the numbers
+
+    # ---- MMEngine's points -------------------------------------------------------------------------------------------
+
+    def before_val(self, runner: Any) -> None:
+        """Lend the runner to the loop's PoseIGMetric, where it has one."""
+        self._lend(runner, "val", runner.val_evaluator)
+
+    def before_test(self, runner: Any) -> None:
+        """As `before_val`."""
+        self._lend(runner, "test", runner.test_evaluator)
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Diagnose, unless a PoseIGMetric has done so already."""
+        self._after(runner, "val", metrics)
+
+    def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """As `after_val_epoch`."""
+        self._after(runner, "test", metrics)
+
+    # ---- the work ----------------------------------------------------------------------------------------------------
+
+    def diagnose(self, runner: Any, split: str) -> dict[str, float]:
+        """The means of a diagnosis of the runner's model now; empty where none is due, or it failed.
+
+        Args:
+            runner: MMEngine's.
+            split: 'val' or 'test', whose data the persons are taken from.
+        """
+        if not self._due(runner, split):
+            return {}
+        started = time.perf_counter()
+        name = _moment(runner, split)
+        try:
+            with undisturbed():
+                store = self._session(runner, split, Path(runner.work_dir) / PREFIX / name).run()
+        except Exception as error:  # a diagnosis is never a reason to end a training
+            _warn(f"PoseIG: the diagnosis after {name} failed ({type(error).__name__}: {error}); training goes on")
+            return {}
+        if store.run.get("status") == "interrupted":
+            _warn(
+                f"PoseIG: the diagnosis after {name} was not done within time_limit = {self.time_limit:g} s and is not "
+                f"logged ({len(store)} persons are in {store.path}); take fewer persons or a wider interval"
+            )
+            return {}
+        means = {f"{PREFIX}/{key}": value for key, value in index_means(store).items()}
+        self._add_images(runner, store)
+        seconds = time.perf_counter() - started
+        print_log(f"PoseIG: {len(store)} persons diagnosed in {seconds:.1f} s; {store.path}", logger="current")
+        return means
+
+    def _session(self, runner: Any, split: str, place: Path) -> Session:
+        rank, world_size = get_dist_info()
+        if rank == 0:
+            shutil.rmtree(place, ignore_errors=True)  # of the same epoch of a training that was resumed before it
+        if world_size > 1:
+            barrier()
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        return Session(
+            self._config(runner.cfg, split),
+            f"(the training in {runner.work_dir}, {place.name})",
+            work_dir=place,
+            device=str(next(model.parameters()).device),
+            model=model,
+            time_limit=self.time_limit,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def _config(self, cfg: Any, split: str) -> Config:
+        """The training's config with a `diagnosis` of this subset."""
+        config = Config(cfg.to_dict(), filename=cfg.filename)
+        given = self.diagnosis if self.diagnosis is not None else config.get("diagnosis")
+        unasked: dict[str, Any] = {"report": {"enabled": False}, "store": {"maps": "pooled"}}
+        found = unasked if given is None else dict(given)
+        subset = {"split": split, "limit": self.persons, "seed": self.seed}
+        found["samples"] = {**found.get("samples", {}), **subset}
+        config.diagnosis = found
+        return config
+
+    def _due(self, runner: Any, split: str) -> bool:
+        """Every n-th validation and the last one of a training; every one outside of it."""
+        if split == "test" or not _training(runner):
+            return True
+        loop = runner.train_loop
+        now, last = (runner.epoch, loop.max_epochs) if _by_epoch(loop) else (runner.iter, loop.max_iters)
+        return bool(now >= last or (now // loop.val_interval) % self.interval == 0)
+
+    def _lend(self, runner: Any, split: str, evaluator: Any) -> None:
+        metrics = [metric for metric in evaluator.metrics if isinstance(metric, PoseIGMetric)]
+        for metric in metrics:
+            metric.diagnose = partial(self.diagnose, runner, split)
+        self._by_metric = bool(metrics)
+
+    def _after(self, runner: Any, split: str, metrics: MutableMapping[str, float] | None) -> None:
+        if self._by_metric:
+            return
+        for key, value in self.diagnose(runner, split).items():
+            if metrics is not None:
+                metrics[key] = value
+            runner.message_hub.update_scalar(f"{split}/{key}", value)  # RuntimeInfoHook has been there already
+
+    def _add_images(self, runner: Any, store: Store) -> None:
+        step = runner.iter if _training(runner) else 0
+        for sample_id, picture in overview(store, sorted(store.sample_ids)[: self.images]):
+            runner.visualizer.add_image(f"{PREFIX}_{sample_id}", picture, step=step)
+
+
+@METRICS.register_module()
+class PoseIGMetric(BaseMetric):  # type: ignore[misc]
+    """The same numbers as one of an evaluator's metrics, for what reads an evaluation's result (`tools/test.py --out`, ...).
+
+    `val_evaluator = [dict(type="CocoMetric", ...), dict(type="PoseIGMetric")]`, beside PoseIGHook, which has the model (an
+    evaluator is given predictions only) and all settings.
+    """
+
+    def __init__(self, collect_device: str = "cpu", prefix: str | None = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.diagnose: Callable[[], dict[str, float]] | None = None  # given by the hook at the beginning of a loop
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Nothing: predictions tell no evidence."""
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
+        """Nothing; see `evaluate`."""
+        return {}
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """The hook's numbers, of all processes; `size`, of the data set, has no part in them.
+
+        Raises:
+            ConfigError: there is no PoseIGHook.
+        """
+        if self.diagnose is None:
+            raise ConfigError(
+                "PoseIGMetric has no model: an evaluator is given predictions only. Add dict(type='PoseIGHook') to the "
+                "config's custom_hooks"
+            )
+        return self.diagnose()
+
+
+def index_means(store: Store) -> dict[str, float]:
+    """Means over a run's visible joints: `di`, `di/wrist`, ..., `epe`, and the medians `residual` and `map_error`.
+
+    What cannot be computed (FI without masks) is left out, since a logged NaN is a gap that nobody can explain.
+
+    Args:
+        store: of a run that is done.
+    """
+    joints = store.joints().filter(pl.col("visible"))
+    names = [i["name"] for i in store.run.get("indices", []) if i["kind"] == "joint" and i["name"] in joints.columns]
+    found: dict[str, float] = {}
+    for name in ("epe", *names):
+        values = joints.select("group", pl.col(name).cast(pl.Float64).alias("value")).filter(
+            pl.col("value").is_finite()
+        )
+        if len(values):
+            found[name] = float(values["value"].mean())  # type: ignore[arg-type]  # there are some
+            groups = values.filter(pl.col("group") != "").group_by("group", maintain_order=True).agg(pl.mean("value"))
+            found |= {f"{name}/{group}": float(value) for group, value in groups.rows()}
+    for name, column in (("residual", "residual_rel"), ("map_error", "map_error")):
+        median = joints[column].drop_nulls().drop_nans().median()
+        if median is not None and math.isfinite(float(median)):  # type: ignore[arg-type]
+            found[name] = float(median)  # type: ignore[arg-type]
+    return found
+
+
+def _training(runner: Any) -> bool:
+    """Whether the runner trains (its loop is a dict, or None, where it does not)."""
+    return hasattr(runner._train_loop, "run")
+
+
+def _by_epoch(loop: Any) -> bool:
+    return isinstance(loop, EpochBasedTrainLoop)
+
+
+def _moment(runner: Any, split: str) -> str:
+    """The name of a diagnosis: 'epoch_10', 'iter_5000', or the loop's name where nothing is trained."""
+    if split == "test" or not _training(runner):
+        return split
+    return f"epoch_{runner.epoch}" if _by_epoch(runner.train_loop) else f"iter_{runner.iter}"
+
+
+def _warn(text: str) -> None:
+    print_log(text, logger="current", level=logging.WARNING)

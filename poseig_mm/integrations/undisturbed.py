@@ -1,0 +1,43 @@
+"""Doing something in the middle of somebody's training, and leaving no trace of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+__all__ = ["undisturbed"]
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Gradients on and autocast off within; afterwards all generators of random numbers stand where they stood.
+
+    Of Python, NumPy and torch (CPU and every CUDA device in use).
+
+    >>> torch.manual_seed(0) is not None
+    True
+    >>> before = torch.get_rng_state()
+    >>> with torch.no_grad(), undisturbed():
+    ...     torch.is_grad_enabled(), len(torch.randn(3))
+    (True, 3)
+    >>> bool((torch.get_rng_state() == before).all())
+    True
+    """
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the old generator is what libraries use
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    try:
+        with (
+            torch.random.fork_rng(devices),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autocast("cuda", enabled=False),
+            torch.autocast("cpu", enabled=False),
+        ):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002

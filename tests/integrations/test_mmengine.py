@@ -1,0 +1,244 @@
+"""The hook and the metric inside MMEngine's own loops, on the tiny data set."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import FAST, IDS, tiny, write_run
+
+HOOK = {"type": "PoseIGHook", "persons": 2, "images": 1}
+DIAGNOSIS = {"attribution": FAST, "report": {"enabled": False}, "indices": ["di", "fi", "li"]}
+
+
+def _config(made: tiny, work_dir: Path, *, epochs: int = 2, hooks: list[dict[str, Any]], **changes: Any) -> Any:
+    """A training over the tiny data set, with a random flip (random numbers) and batch norm."""
+    from mmengine.config import Config
+
+    from poseig_mm.compat import prepare_environment
+
+    prepare_environment()
+    cfg = Config.fromfile(str(made.config))
+    cfg.custom_imports = {"imports": ["mmpose", "poseig_mm.integrations.mmengine"], "allow_failed_imports": False}
+    data = cfg.test_dataloader.dataset.to_dict()
+    transforms = [*data["pipeline"][:2], {"type": "RandomFlip"}, data["pipeline"][2]]
+    transforms += [{"type": "GenerateTarget", "encoder": cfg.codec.to_dict()}, data["pipeline"][3]]
+    cfg.train_dataloader = {
+        **{"batch_size": 2, "num_workers": 0, "sampler": {"type": "DefaultSampler", "shuffle": True}},
+        "dataset": {**data, "test_mode": False, "pipeline": transforms},
+    }
+    cfg.model.head.loss = {"type": "KeypointMSELoss", "use_target_weight": True}
+    cfg.train_cfg = {"by_epoch": True, "max_epochs": epochs, "val_interval": 1}
+    cfg.val_cfg = cfg.test_cfg = {}
+    cfg.optim_wrapper = {"type": "OptimWrapper", "optimizer": {"type": "Adam", "lr": 1e-3}}
+    cfg.val_evaluator = cfg.test_evaluator = [{"type": "EPE"}]
+    cfg.visualizer = {"type": "PoseLocalVisualizer", "vis_backends": [{"type": "LocalVisBackend"}]}
+    cfg.randomness = {"seed": 3}
+    cfg.work_dir, cfg.custom_hooks, cfg.load_from = str(work_dir), hooks, str(made.weights)
+    cfg.experiment_name = work_dir.name
+    cfg.merge_from_dict(changes)
+    return cfg
+
+
+def _runner(*args: Any, **kwargs: Any) -> Any:
+    from mmengine.runner import Runner
+    from mmengine.utils import import_modules_from_strings
+
+    cfg = _config(*args, **kwargs)
+    import_modules_from_strings(**cfg.custom_imports)
+    return Runner.from_cfg(cfg)
+
+
+def _scalars(work_dir: Path) -> list[dict[str, Any]]:
+    (path,) = work_dir.glob("*/vis_data/scalars.json")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, mmpose_ready: None) -> tiny:
+    return write_run(tmp_path_factory.mktemp("data"), DIAGNOSIS)
+
+
+@pytest.fixture(scope="module")
+def trained(made: tiny, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A training of two epochs with the hook: its work dir and runner."""
+    work_dir = tmp_path_factory.mktemp("train") / "with_hook"
+    runner = _runner(made, work_dir, hooks=[HOOK])
+    runner.train()
+    return work_dir, runner
+
+
+def test_indices_are_logged_beside_the_evaluation(trained: tuple[Path, Any]) -> None:
+    """Each epoch's line in the scalars holds EPE of the evaluator and indices by group; the run's own mean is the number."""
+    from poseig_mm.store import Store
+
+    work_dir, _ = trained
+    lines = [line for line in _scalars(work_dir) if "poseig/di" in line]
+    assert len(lines) == 2
+    for epoch, line in enumerate(lines, 1):
+        joints = Store(work_dir / "poseig" / f"epoch_{epoch}").joints()
+        shown = joints.filter(joints["visible"])
+        assert line["EPE"] > 0
+        assert line["poseig/di"] == pytest.approx(float(np.nanmean(shown["di"].to_numpy())))
+        leaves = shown.filter(shown["group"] == "leaf")["li"]
+        assert len(leaves) > 0
+        assert line["poseig/li/leaf"] == pytest.approx(float(np.nanmean(leaves.to_numpy())))
+        assert line["poseig/residual"] >= 0
+
+
+def test_the_persons_are_the_same_each_time_and_the_weights_are_not(trained: tuple[Path, Any]) -> None:
+    """A seeded subset of the asked size; every run is of that epoch's weights."""
+    from poseig_mm.store import Store
+
+    first, second = (Store(trained[0] / "poseig" / f"epoch_{n}") for n in (1, 2))
+    assert len(first) == 2
+    assert set(first.sample_ids) == set(second.sample_ids) < set(IDS)
+    assert first.run["weights_hash"] != second.run["weights_hash"]
+    assert "training" in first.run["checkpoint"]
+    assert not first.run["model"]["random_weights"]
+
+
+def test_maps_are_logged_as_pictures(trained: tuple[Path, Any]) -> None:
+    """One picture a person and diagnosis goes to the visualizer: the crop, and its map beside it."""
+    import cv2
+
+    pictures = sorted(trained[0].glob("*/vis_data/vis_image/poseig_*.png"))
+    assert len(pictures) == 2
+    image = cv2.imread(str(pictures[0]))
+    assert image.shape == (64, 128, 3)
+    assert (image[:, :64] != image[:, 64:]).any()
+
+
+def test_a_training_with_the_hook_ends_with_the_same_bytes(
+    trained: tuple[Path, Any], made: tiny, tmp_path: Path
+) -> None:
+    """Weights, batch norm statistics and the optimizer's state are bit-identical to those of a training without it."""
+    plain = _runner(made, tmp_path / "plain", hooks=[])
+    plain.train()
+    found, expected = trained[1].model.state_dict(), plain.model.state_dict()
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+    states = [r.optim_wrapper.optimizer.state_dict()["state"] for r in (trained[1], plain)]
+    for key, state in states[1].items():
+        assert torch.equal(states[0][key]["exp_avg"], state["exp_avg"])
+    assert all(p.requires_grad for p in trained[1].model.parameters())
+
+
+def test_the_subset_of_a_random_generator_is_no_accident(made: tiny, tmp_path: Path) -> None:
+    """The comparison of bytes can fail: another seed of the training gives other weights."""
+    runners = [_runner(made, tmp_path / str(s), hooks=[], randomness={"seed": s}, epochs=1) for s in (3, 4)]
+    for runner in runners:
+        runner.train()
+    a, b = (r.model.state_dict()["head.final_layer.weight"] for r in runners)
+    assert not torch.equal(a, b)
+
+
+def test_every_nth_validation_and_the_last(made: tiny, tmp_path: Path) -> None:
+    """interval=2 of three epochs: the second, and the third as the last."""
+    _runner(made, tmp_path / "w", epochs=3, hooks=[{**HOOK, "interval": 2}]).train()
+    assert sorted(p.name for p in (tmp_path / "w" / "poseig").iterdir()) == ["epoch_2", "epoch_3"]
+
+
+def test_iterations_are_counted_where_there_are_no_epochs(made: tiny, tmp_path: Path) -> None:
+    """A training by iterations names its runs by them."""
+    loops = {"type": "IterBasedTrainLoop", "max_iters": 4, "val_interval": 2}
+    cfg = _config(made, tmp_path / "w", hooks=[HOOK])
+    cfg.train_cfg = loops
+    cfg.train_dataloader.sampler.type = "InfiniteSampler"
+    cfg.log_processor = {"by_epoch": False}
+    cfg.default_hooks = {"logger": {"type": "LoggerHook", "log_metric_by_epoch": False}}
+    from mmengine.runner import Runner
+
+    Runner.from_cfg(cfg).train()
+    assert sorted(p.name for p in (tmp_path / "w" / "poseig").iterdir()) == ["iter_2", "iter_4"]
+
+
+def test_tensorboard_gets_scalars_and_pictures(made: tiny, tmp_path: Path) -> None:
+    """TensorBoard's own reader finds the indices and a picture in the event file."""
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    backends = [{"type": "TensorboardVisBackend"}]
+    _runner(made, tmp_path / "w", epochs=1, hooks=[HOOK], visualizer={"vis_backends": backends}).train()
+    (events,) = (tmp_path / "w").glob("*/vis_data/events.*")
+    log = EventAccumulator(str(events))
+    log.Reload()
+    assert {"EPE", "poseig/di", "poseig/fi", "poseig/residual"} <= set(log.Tags()["scalars"])
+    (picture,) = log.Tags()["images"]
+    assert picture.startswith("poseig_")
+
+
+def test_the_metric_reports_the_same_numbers(made: tiny, tmp_path: Path) -> None:
+    """PoseIGMetric in the evaluator: its result holds them, and the model is diagnosed once."""
+    evaluator = [{"type": "EPE"}, {"type": "PoseIGMetric"}]
+    runner = _runner(made, tmp_path / "w", hooks=[HOOK], test_evaluator=evaluator)
+    metrics = runner.test()
+    assert {"EPE", "poseig/di", "poseig/fi"} <= set(metrics)
+    assert [p.name for p in (tmp_path / "w" / "poseig").iterdir()] == ["test"]
+    plain = _runner(made, tmp_path / "v", hooks=[HOOK])
+    assert plain.test()["poseig/di"] == pytest.approx(metrics["poseig/di"], rel=1e-6)
+
+
+def test_a_metric_without_the_hook_says_what_to_add(made: tiny, tmp_path: Path) -> None:
+    """It has no model."""
+    from poseig_mm.errors import ConfigError
+
+    runner = _runner(made, tmp_path / "w", hooks=[], test_evaluator=[{"type": "EPE"}, {"type": "PoseIGMetric"}])
+    with pytest.raises(ConfigError, match="custom_hooks"):
+        runner.test()
+
+
+def test_over_the_time_limit_nothing_is_logged(made: tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A warning with the limit; no scalar of a part of the persons; the training ends as ever."""
+    runner = _runner(made, tmp_path / "w", epochs=1, hooks=[{**HOOK, "time_limit": 1e-9}])
+    runner.logger.addHandler(caplog.handler)
+    runner.train()
+    assert runner.epoch == 1
+    assert not [line for line in _scalars(tmp_path / "w") if "poseig/di" in line]
+    assert [r for r in caplog.records if r.levelno == logging.WARNING and "time_limit" in r.getMessage()]
+
+
+def test_a_failing_diagnosis_is_a_warning(made: tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A misspelt setting must not end a training of days."""
+    runner = _runner(made, tmp_path / "w", epochs=1, hooks=[{**HOOK, "diagnosis": {"atribution": {}}}])
+    runner.logger.addHandler(caplog.handler)
+    runner.train()
+    assert runner.epoch == 1
+    assert [r for r in caplog.records if "did you mean 'attribution'" in r.getMessage()]
+
+
+@pytest.mark.parametrize("wrong", [{"interval": 0}, {"persons": 0}, {"images": -1}, {"time_limit": 0}])
+def test_settings_out_of_range_are_refused(wrong: dict[str, Any], mmpose_ready: None) -> None:
+    """Before the training begins."""
+    from poseig_mm.errors import ConfigError
+    from poseig_mm.integrations.mmengine import PoseIGHook
+
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        PoseIGHook(**wrong)
+
+
+def test_random_generators_are_given_back_after_an_error() -> None:
+    """Python's, NumPy's and torch's, whatever happened inside; gradients are on within `no_grad`."""
+    import random
+
+    from poseig_mm.integrations.undisturbed import undisturbed
+
+    def draw() -> tuple[float, float, float]:
+        return random.random(), float(np.random.rand()), float(torch.rand(1))  # noqa: NPY002
+
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    torch.manual_seed(1)
+    expected = draw()
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    torch.manual_seed(1)
+    with torch.no_grad(), pytest.raises(ZeroDivisionError), undisturbed():
+        1 / int(draw()[0] < 1 and not torch.is_grad_enabled())
+    assert draw() == expected
