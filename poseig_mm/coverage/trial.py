@@ -1,0 +1,131 @@
+"""One config, tried: built with random weights, adapted, and two of its joints attributed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..adapters.base import CoordinateAdapter
+from ..api import attribute, load_adapter, load_config
+from ..errors import PoseIGError
+from ..provenance import peak_memory
+
+__all__ = ["Trial", "configs", "try_config"]
+
+CELLS = 4  # gradients a joint
+JOINTS = 2  # of which maps are made
+OFFSET = 0.02  # of the input's width: how far from the prediction the reference points lie
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of a config; where `reason` is not empty, it could not be diagnosed, and the rest is as far as it came."""
+
+    config: str  # path below MMPose's configs
+    estimator: str = ""
+    backbone: str = ""
+    head: str = ""
+    adapter: str = ""
+    input_size: tuple[int, ...] = ()
+    joints: int = 0
+    unit: str = ""
+    parameters: int = 0
+    apart: float | None = None  # `unit`: largest distance to the model's own decoding, with a sharp soft-argmax
+    seconds: float = 0.0
+    peak_bytes: int | None = None
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain, JSON-ready."""
+        return asdict(self)
+
+
+def configs() -> dict[str, Path]:
+    """MMPose's shipped configs, by their path below its folder of configs, sorted; also those that have no model.
+
+    Raises:
+        FileNotFoundError: MMPose was installed without them.
+    """
+    import mmpose
+
+    root = Path(mmpose.__file__).parent / ".mim" / "configs"
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root} does not exist; install mmpose from its wheel, which brings its configs")
+    found = (p for p in root.rglob("*.py") if "_base_" not in p.parts)
+    return {str(p.relative_to(root)): p for p in sorted(found)}
+
+
+def try_config(name: str, path: str | Path) -> Trial | None:
+    """Build, adapt, attribute; None where the config has no model.
+
+    Args:
+        name: under which it is reported.
+        path: of the config.
+    """
+    started = time.perf_counter()
+    about: dict[str, Any] = {}
+    try:
+        cfg = load_config(path)
+        if "model" not in cfg:
+            return None
+        torch.manual_seed(0)
+        _fill(cfg, about)
+    except (PoseIGError, RuntimeError, ImportError, NotImplementedError, FileNotFoundError) as error:
+        about["reason"] = f"{type(error).__name__}: {error}".splitlines()[0]
+    except Exception as error:  # a fault of ours, or of the config: it is a row like any other
+        about["reason"] = f"unexpected {type(error).__name__}: {error}".splitlines()[0]
+    return Trial(name, **about, seconds=time.perf_counter() - started, peak_bytes=peak_memory()["cpu"])
+
+
+def _fill(cfg: Any, about: dict[str, Any]) -> None:
+    adapter = load_adapter(cfg)
+    model = adapter.model
+    about |= {
+        "estimator": type(model).__name__,
+        "backbone": type(getattr(model, "backbone", None)).__name__,
+        "head": type(adapter.head).__name__,
+        "adapter": adapter.name,
+        "input_size": tuple(int(n) for n in adapter.input_size),
+        "joints": len(adapter.keypoint_names),
+        "unit": adapter.unit,
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+    images = adapter.example_input()
+    with adapter.frozen():
+        bound = adapter.bind(images)
+        about["apart"] = _distance(bound, images)
+        with torch.no_grad():
+            coords = bound(images).coords
+    wanted = torch.zeros(coords.shape[:2], dtype=torch.bool)
+    wanted[:, :JOINTS] = True
+    offset = OFFSET * (adapter.input_size[0] if adapter.unit == "px" else 1.0)
+    maps = attribute(bound, images, coords + offset, quadrature="midpoint", nodes=CELLS, joints=wanted).maps
+    peaks = maps[:, :JOINTS].flatten(2).max(-1).values
+    if not torch.isfinite(peaks).all():
+        raise RuntimeError(f"the maps of the first {JOINTS} joints have peaks {peaks.tolist()}; expected finite ones")
+
+
+def _distance(adapter: CoordinateAdapter, images: Tensor) -> float | None:
+    """Largest distance between the adapter's coordinates and the model's own decoding; None where it has no finite one.
+
+    Random weights give nearly flat heatmaps, whose soft-argmax lies in the middle at any usual sharpness: so the comparison
+    is of the way from heatmap to input, at the sharpness of an argmax.
+    """
+    before = adapter.beta
+    with torch.no_grad():
+        own = adapter.predict(images)
+        if before is not None:
+            adapter.beta = 1e9
+        try:
+            coords = adapter(images).coords
+        finally:
+            if before is not None:
+                adapter.beta = before
+    distances = (coords - own).norm(dim=-1)
+    known = torch.isfinite(distances)
+    return float(distances[known].max()) if known.any() else None
