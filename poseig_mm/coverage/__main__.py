@@ -59,9 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try_all(wanted, options.work_dir, shard=shard, retry=options.retry, timeout=options.timeout, on_progress=show)
     results = {name: trial for name, trial in sorted(read_results(options.work_dir).items()) if name in wanted}
     if options.table:
-        threads = torch.get_num_threads()
-        where = f"MMPose {mmpose.__version__}, torch {torch.__version__}, {platform.machine()}, {threads} thread(s) a process"
-        options.table.write_text(coverage_page(results, f"Measured with {where}."), encoding="utf-8")
+        where = f"MMPose {mmpose.__version__}, torch {torch.__version__}, {platform.machine()}"
+        options.table.write_text(
+            coverage_page(results, f"Measured with {where}, {torch.get_num_threads()} thread(s) a process."),
+            encoding="utf-8",
+        )
         print(f"page: {options.table}")
     bad = [trial for trial in results.values() if trial is not None and trial.reason]
     good = sum(trial is not None for trial in results.values()) - len(bad)

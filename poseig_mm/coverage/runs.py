@@ -16,18 +16,19 @@ __all__ = ["read_results", "try_all"]
 
 
 def read_results(work_dir: str | Path) -> dict[str, Trial | None]:
-    """Trials on disk by config, of all shards; None: it has no model.  Half a line, of a killed process, is left out."""
-    found: dict[str, Trial | None] = {}
-    for path in sorted(Path(work_dir).glob("shard-*.jsonl")):
+    """The latest trial on disk of each config, of all shards; None: it has no model.
+
+    Half a line, of a killed process, is left out.
+    """
+    rows = []
+    for path in Path(work_dir).glob("shard-*.jsonl"):
         for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            trial = row["trial"]
-            found[row["config"]] = (
-                None if trial is None else Trial(**{**trial, "input_size": tuple(trial["input_size"])})
-            )
+            with suppress(json.JSONDecodeError):
+                rows.append(json.loads(line))
+    found: dict[str, Trial | None] = {}
+    for row in sorted(rows, key=lambda row: row["time"]):
+        trial = row["trial"]
+        found[row["config"]] = None if trial is None else Trial(**{**trial, "input_size": tuple(trial["input_size"])})
     return found
 
 
