@@ -50,38 +50,37 @@ class Loop:
     config: Config  # for the plugins
     on_progress: Callable[[Progress], None]  # called before the first sample and after each
 
-    def run(self, batch_size: int, *, rank: int = 0, world_size: int = 1, until: float = math.inf) -> bool:
-        """This process' share of what is not done yet, each batch on disk before the next but one is computed.
+    def run(self, positions: Sequence[int], batch_size: int, *, until: float = math.inf) -> bool:
+        """Some of the source's persons, each batch on disk before the next but one is computed.
 
         Args:
+            positions: in `source.ids()`.
             batch_size: persons computed and written at once.
-            rank, world_size: this process and how many there are; all must have seen the same parts (`writer.done`).
             until: on `time.monotonic()`; no batch is begun later.
 
         Returns:
-            Whether the share was done in time.
+            Whether all were taken in time.
 
         Raises:
             ConfigError: what every sample would meet.
         """
         ids = self.source.ids()
-        todo = [i for i in range(len(ids)) if ids[i] not in self.writer.done][rank::world_size]
         begin = time.perf_counter()
-        self._report_progress(0, len(todo), begin)
+        self._report_progress(0, len(positions), begin)
         batch: list[Sample] = []
         in_time = True
-        for position, i in enumerate(todo):
+        for position, i in enumerate(positions):
             if not batch and not (in_time := time.monotonic() < until):
                 break
             with self.journal.timed("load"):
                 sample = self._load(i, ids[i])
             if sample is not None:
                 batch.append(sample)
-            if batch and (len(batch) == batch_size or position + 1 == len(todo)):
+            if batch and (len(batch) == batch_size or position + 1 == len(positions)):
                 self._run_batch(batch)
                 batch = []
                 self.writer.update_run(timings=self.journal.timings, peak_memory=peak_memory())
-            self._report_progress(position + 1, len(todo), begin)
+            self._report_progress(position + 1, len(positions), begin)
         self.writer.flush()
         self.writer.update_run(timings=self.journal.timings)
         return in_time

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,8 @@ class Session:
             `entry_points` are its own affair.
         on_progress: called after each batch.
         rank, world_size: this process' share of the samples.  Where a process group is up (`--launcher`), rank 0 waits
-            for the others before it makes the report.
+            for the others before it makes the report.  Without one (jobs of another scheduler, all with `resume`), rank 0
+            makes it of what is there; a last call without a rank makes it of all.
         model: a model that is built already, as it is now (a training's), and is given back unchanged; `checkpoint` then
             only says in words where its weights are from.
         time_limit: seconds after which no further person is begun; such a run is left 'interrupted', without studies
@@ -170,9 +171,8 @@ class Session:
             writer.update_run(**description)
             with adapter.frozen():
                 in_time = self._loop(adapter, acceleration, target, source, writer).run(
+                    self._share(source.ids(), writer.done),
                     self.settings.samples.batch_size or (1 if self.device == "cpu" else 8),
-                    rank=self.rank,
-                    world_size=self.world_size,
                     until=until,
                 )
             if all(self._of_all_ranks(in_time)):
@@ -303,13 +303,28 @@ class Session:
             with self.journal.timed(f"study {study.name}"), self.journal.guard("study", study.name):
                 writer.write_study(study.name, study.store_rows(store), replace_all=True)
 
+    def _share(self, ids: Sequence[str], done: Collection[str]) -> list[int]:
+        """Positions of the persons that are this process' to do.
+
+        Ranks of a launcher have all looked at what is done before anybody writes, and share what is left.  Without a process
+        group (a job of another scheduler, tried again as often as it fails) a rank's persons are always the same.
+        """
+        if self._grouped():
+            return [i for i, name in enumerate(ids) if name not in done][self.rank :: self.world_size]
+        return [i for i in range(self.rank, len(ids), self.world_size) if ids[i] not in done]
+
+    def _grouped(self) -> bool:
+        from mmengine.dist import is_distributed
+
+        return self.world_size > 1 and bool(is_distributed())
+
     def _wait_for_others(self) -> None:
         """Until all processes of a launcher have come here; alone, or without one, this does nothing."""
         self._of_all_ranks(True)
 
     def _of_all_ranks(self, value: bool) -> list[bool]:
         """This value of every process of a launcher, once all have come here."""
-        if self.world_size == 1:
+        if not self._grouped():
             return [value]
         from mmengine.dist import all_gather
 

@@ -87,3 +87,16 @@ def test_a_killed_rank_loses_nothing_of_the_others(made: tiny, alone: Store, tmp
     assert {p.name for p in noted.iterdir()} == set(alone.sample_ids) - set(kept)
     assert tables(Store(work_dir)) == tables(alone)
     assert Store(work_dir).run["status"] == "complete"
+
+
+def test_jobs_without_a_process_group_own_their_persons(made: tiny, alone: Store, tmp_path: Path) -> None:
+    """Rank i of n, at any time, also twice: the same persons; a last call without a rank makes the report of all."""
+    shares = {}
+    for rank in (1, 0, 1):  # another scheduler's order, and one that is tried again
+        run(made, tmp_path / "w", rank=rank, world_size=2, resume=True)
+        shares[rank] = _ids(tmp_path / "w")[f"r{rank:03d}"]
+    assert shares[0] == list(alone.sample_ids[::2])
+    assert shares[1] == list(alone.sample_ids[1::2])
+    store = run(made, tmp_path / "w", resume=True)
+    assert tables(store) == tables(alone)
+    assert store.run["status"] == "complete"
