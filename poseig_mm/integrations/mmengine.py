@@ -3,7 +3,7 @@
 Two lines in any MMPose config::
 
     custom_imports = dict(imports=["poseig_mm.integrations.mmengine"], allow_failed_imports=False)
-    custom_hooks = [dict(type="PoseIGHook", interval=10)]
+    custom_hooks = [dict(type="SyncBuffersHook"), dict(type="PoseIGHook", interval=10)]  # the first is MMPose's default
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PREFIX = "poseig"
 class PoseIGHook(Hook):  # type: ignore[misc]  # MMEngine has no types
     """Diagnoses the model on a fixed subset after a validation (or test) and logs the numbers beside AP.
 
-    Scalars are `poseig/di`, `poseig/fi/wrist`, ... (see `index_means`), in the metrics that other hooks get (so that
+    Scalars are `poseig/di`, `poseig/fi/leaf`, ... (see `index_means`), in the metrics that other hooks get (so that
     `save_best="poseig/fi"` works), in the message hub and so in every visualizer back-end; there the first persons' maps
     are images.  Each diagnosis is a whole run of poseig-diagnose in `<work_dir>/poseig/epoch_<n>` (or `iter_<n>`), which
     poseig-compare takes.  The training itself is left as it is: weights, statistics, modes, random numbers.  Whatever
@@ -224,7 +224,7 @@ class PoseIGMetric(BaseMetric):  # type: ignore[misc]
 
 
 def index_means(store: Store) -> dict[str, float]:
-    """Means over a run's visible joints: `di`, `di/wrist`, ..., `epe`, and the medians `residual` and `map_error`.
+    """Means over a run's visible joints: `di`, `di/leaf`, ..., `epe`, and the medians `residual` and `map_error`.
 
     What cannot be computed (FI without masks) is left out, since a logged NaN is a gap that nobody can explain.
 
