@@ -24,10 +24,11 @@ def coverage_page(results: Mapping[str, Trial | None], about: str) -> str:
         "",
         f"**{len(good)} of {len(trials)}** configs that hold a model are built, adapted and attributed. {about}",
         "",
-        "Each with random weights, at its own input size: two joints, four gradients each. *apart*: the largest distance, "
-        "over all joints, between the adapter's coordinates and the model's own decoding, in the unit; where there is a "
-        "soft-argmax, with the sharpness of an argmax, since random heatmaps are nearly flat (MMPose adds its sub-pixel "
-        "step, so that up to one heatmap pixel is agreement). *seconds*: all of it, building included.",
+        "Each with random weights, at its own input size: two joints, four gradients each. *apart*: the mean distance "
+        "between the adapter's coordinates and the model's own decoding, in the unit, and the share of joints that are "
+        "within one heatmap pixel; where there is a soft-argmax, with the sharpness of an argmax, since random heatmaps are "
+        "nearly flat (MMPose adds its sub-pixel step, so that up to one heatmap pixel is agreement; UDP's and DARK's steps go farther on noise). Joints that the model "
+        "itself finds no peak for do not count; '-': no joint counts. *seconds*: all of it, building included.",
         "",
         "Made by `python -m poseig_mm.coverage`; a part of it by `--only PATTERN`.",
         "",
@@ -69,7 +70,7 @@ def _configs(trials: Sequence[Trial]) -> list[str]:
         ]
         for t in (t for t in trials if t.config.split("/")[0] == folder):
             size = " x ".join(map(str, t.input_size))
-            apart = "-" if t.apart is None else f"{t.apart:.3g}"
+            apart = "-" if t.apart is None or t.within is None else f"{t.apart:.3g} ({100 * t.within:.0f} %)"
             name = t.config.partition("/")[2].removesuffix(".py")
             lines.append(
                 f"| {name} | {t.adapter} | {size} | {t.joints} | {t.unit} | {t.parameters / 1e6:.1f} | {apart} | "

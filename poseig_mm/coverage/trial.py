@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..adapters.base import CoordinateAdapter
 from ..api import attribute, load_adapter, load_config
@@ -19,6 +19,7 @@ __all__ = ["Trial", "configs", "try_config"]
 
 CELLS = 4  # gradients a joint
 JOINTS = 2  # of which maps are made
+SHARP = 1e30  # beta: also random heatmaps of height 1e-20 have a peak then
 OFFSET = 0.02  # of the input's width: how far from the prediction the reference points lie
 
 
@@ -35,7 +36,10 @@ class Trial:
     joints: int = 0
     unit: str = ""
     parameters: int = 0
-    apart: float | None = None  # `unit`: largest distance to the model's own decoding, with a sharp soft-argmax
+    apart: float | None = None  # `unit`: mean distance to the model's own decoding, with a sharp soft-argmax
+    within: float | None = None  # share of the compared joints that are nearer than `threshold`
+    threshold: float | None = None  # `unit`: one heatmap pixel
+    compared: int = 0  # joints that its own decoding found a peak for
     seconds: float = 0.0
     peak_bytes: int | None = None
     reason: str = ""
@@ -95,10 +99,11 @@ def _fill(cfg: Any, about: dict[str, Any]) -> None:
         "unit": adapter.unit,
         "parameters": sum(p.numel() for p in model.parameters()),
     }
+    _settle(adapter)
     images = adapter.example_input()
     with adapter.frozen():
         bound = adapter.bind(images)
-        about["apart"] = _distance(bound, images)
+        about |= _agreement(bound, images)
         with torch.no_grad():
             coords = bound(images).coords
     wanted = torch.zeros(coords.shape[:2], dtype=torch.bool)
@@ -110,22 +115,34 @@ def _fill(cfg: Any, about: dict[str, Any]) -> None:
         raise RuntimeError(f"the maps of the first {JOINTS} joints have peaks {peaks.tolist()}; expected finite ones")
 
 
-def _distance(adapter: CoordinateAdapter, images: Tensor) -> float | None:
-    """Largest distance between the adapter's coordinates and the model's own decoding; None where it has no finite one.
+def _settle(adapter: CoordinateAdapter) -> None:
+    """Give batch norms the statistics of random inputs: with those of a model that was never run, features vanish."""
+    norms = [m for m in adapter.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.training = 1.0, True
+    with torch.no_grad():
+        if norms:
+            adapter.head.forward(adapter.model.extract_feat(adapter.example_input(2, seed=1)))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum, norm.training = momentum, False
+
+
+def _agreement(adapter: CoordinateAdapter, images: Tensor) -> dict[str, Any]:
+    """Distance between the adapter's coordinates and the model's own decoding.
 
     Random weights give nearly flat heatmaps, whose soft-argmax lies in the middle at any usual sharpness: so the comparison
     is of the way from heatmap to input, at the sharpness of an argmax.
     """
     before = adapter.beta
-    with torch.no_grad():
-        own = adapter.predict(images)
+    if before is not None:
+        adapter.beta = SHARP
+    try:
+        found = adapter.calibrate(images, fixed=True)
+    finally:
         if before is not None:
-            adapter.beta = 1e9
-        try:
-            coords = adapter(images).coords
-        finally:
-            if before is not None:
-                adapter.beta = before
-    distances = (coords - own).norm(dim=-1)
-    known = torch.isfinite(distances)
-    return float(distances[known].max()) if known.any() else None
+            adapter.beta = before
+    if not found.n:
+        return {"threshold": found.threshold}
+    about = {"apart": found.mean_distance, "within": found.share_within}
+    return {**about, "threshold": found.threshold, "compared": found.n}

@@ -1,0 +1,184 @@
+"""`python -m poseig_mm.coverage`: trials, each in a process of its own, and the page made of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import ROOT, tiny, write_run
+
+from poseig_mm.coverage.__main__ import main
+from poseig_mm.coverage.runs import read_results, try_all
+from poseig_mm.coverage.table import coverage_page
+from poseig_mm.coverage.trial import Trial, configs, try_config
+
+# The smallest config of every family of estimators and heads that MMPose ships.
+FAMILIES = {
+    "heatmap": "body_2d_keypoint/topdown_heatmap/coco/td-hm_mobilenetv2_8xb64-210e_coco-256x192.py",
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, mmpose_ready: None) -> tiny:
+    return write_run(tmp_path_factory.mktemp("data"))
+
+
+def test_a_good_config_is_adapted_and_agrees(made: tiny) -> None:
+    """The facts of the tiny model; its coordinates are its own decoding's, but for the quarter-pixel step."""
+    trial = try_config("tiny", made.config)
+    assert trial is not None
+    assert trial.reason == ""
+    assert (trial.adapter, trial.estimator, trial.backbone, trial.head) == (
+        "heatmap",
+        "TopdownPoseEstimator",
+        "ResNet",
+        "HeatmapHead",
+    )
+    assert (trial.input_size, trial.joints, trial.unit) == ((64, 64), 17, "px")
+    assert trial.compared > 0
+    assert trial.apart is not None
+    assert 0 < trial.apart <= 2**0.5 + 1e-3  # a quarter of 4 px in x and y
+    assert (trial.within, trial.threshold) == (1.0, 4.0)
+
+
+def test_a_wrong_adapter_is_seen(made: tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A grid that is a heatmap pixel off shows in `apart`."""
+    from poseig_mm.adapters.heatmap import HeatmapGrid
+
+    right = HeatmapGrid.to_input
+    monkeypatch.setattr(HeatmapGrid, "to_input", lambda self, positions: right(self, positions) + 4.0)
+    trial = try_config("tiny", made.config)
+    assert trial is not None
+    assert trial.apart is not None
+    assert trial.apart > 4
+
+
+def test_configs_are_those_that_mmpose_ships(mmpose_ready: None) -> None:
+    """More than 400, none of them a `_base_`; a config without a model is no trial."""
+    found = configs()
+    assert len(found) > 400
+    assert not [name for name in found if "_base_" in name]
+    assert all(path.is_file() for path in found.values())
+
+
+def test_no_model_no_trial(tmp_path: Path, mmpose_ready: None) -> None:
+    """A config of data alone does not count among those that hold a model."""
+    (tmp_path / "data.py").write_text("x = 1\n")
+    assert try_config("data", tmp_path / "data.py") is None
+
+
+def test_whatever_goes_wrong_is_a_row(made: tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that cannot be built, a process that dies and one that does not end: reasons, and the next is tried."""
+    text = made.config.read_text()
+    bad = {
+        "unknown": text.replace("type='HeatmapHead'", "type='NoSuchHead'"),
+        "dies": text + "custom_imports = dict(imports=['dies'])\n",
+        "hangs": text + "custom_imports = dict(imports=['hangs'])\n",
+    }
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "dies.py").write_text("import os\nos._exit(3)\n")
+    (modules / "hangs.py").write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.syspath_prepend(str(modules))
+    paths = {}
+    for name, body in bad.items():
+        paths[name] = tmp_path / f"{name}.py"
+        paths[name].write_text(body)
+    seen = []
+    work_dir = tmp_path / "w"
+    try_all({**paths, "good": made.config}, work_dir, timeout=10, on_progress=lambda *row: seen.append(row[2]))
+    results = read_results(work_dir)
+    reasons = {name: trial.reason for name, trial in results.items() if trial is not None}
+    assert seen == ["unknown", "dies", "hangs", "good"]
+    assert "NoSuchHead" in reasons["unknown"]
+    assert "code 3" in reasons["dies"]
+    assert "10 s" in reasons["hangs"]
+    assert reasons["good"] == ""
+
+
+def _write(work_dir: Path, rows: list[tuple[str, float, str]], name: str = "shard-1-of-1.jsonl") -> None:
+    lines = [json.dumps({"config": c, "time": t, "trial": Trial(c, reason=r).as_dict()}) for c, t, r in rows]
+    (work_dir / name).write_text("\n".join(lines) + '\n{"config": "half')
+
+
+def test_what_is_there_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all shards; `retry` takes those with a reason again, and the latest trial counts; half a line is left out."""
+    tried: list[str] = []
+
+    def record(name: str, path: Path, timeout: float) -> Trial:
+        tried.append(name)
+        return Trial(name)
+
+    monkeypatch.setattr("poseig_mm.coverage.runs.in_own_process", record)
+    _write(tmp_path, [("a", 1.0, ""), ("b", 2.0, "too slow")], "shard-2-of-2.jsonl")
+    names = {name: tmp_path for name in "abc"}
+    try_all(names, tmp_path)
+    assert tried == ["c"]
+    assert read_results(tmp_path)["b"].reason == "too slow"  # type: ignore[union-attr]
+    tried.clear()
+    try_all(names, tmp_path, retry=True)
+    assert tried == ["b"]
+    assert read_results(tmp_path)["b"].reason == ""  # type: ignore[union-attr]
+
+
+def test_shards_share_the_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1/2 and 2/2 are every second one each, whatever the other has done in between; 3/2 is refused."""
+    tried: list[str] = []
+    monkeypatch.setattr(
+        "poseig_mm.coverage.runs.in_own_process", lambda name, path, timeout: tried.append(name) or Trial(name)
+    )
+    names = {name: tmp_path for name in "abcde"}
+    try_all(names, tmp_path, shard=(2, 2))
+    assert tried == ["b", "d"]
+    try_all(names, tmp_path, shard=(1, 2))
+    assert tried == ["b", "d", "a", "c", "e"]
+    with pytest.raises(ValueError, match="3/2"):
+        try_all(names, tmp_path, shard=(3, 2))
+
+
+def test_the_page_counts_what_it_shows() -> None:
+    """N of M, a row an adapter, a reason each for the others; a config without a model is no row."""
+    about: dict[str, Any] = {"estimator": "E", "head": "H", "adapter": "heatmap", "input_size": (64, 64)}
+    results = {
+        "body/a.py": Trial(
+            "body/a.py", **about, joints=17, unit="px", apart=0.5, within=0.9, parameters=1_500_000, seconds=2.0
+        ),
+        "body/b.py": Trial("body/b.py", reason="AdapterError: no adapter | at all"),
+        "body/c.py": None,
+    }
+    page = coverage_page(results, "Measured here.")
+    assert "**1 of 2**" in page
+    assert "| heatmap | E | H | 1 of 1 |" in page
+    assert "| none | ? | ? | 0 of 1 |" in page
+    assert "| body/b.py | AdapterError: no adapter / at all |" in page
+    assert "| a | heatmap | 64 x 64 | 17 | px | 1.5 | 0.5 (90 %) | 2.0 |" in page
+    assert "body/c.py" not in page
+
+
+def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--only` chooses; exit code 1 where one could not be diagnosed; a pattern that matches nothing is an error."""
+    _write(tmp_path, [(FAMILIES["heatmap"], 1.0, ""), ("x", 1.0, "bad")])
+    page = tmp_path / "coverage.md"
+    assert main(["--work-dir", str(tmp_path), "--only", FAMILIES["heatmap"], "--table", str(page)]) == 0
+    assert "**1 of 1**" in page.read_text()
+    assert "1 of 1" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--only", "no-such-config"])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_representative_of_each_family(family: str, mmpose_ready: None) -> None:
+    """Built, adapted, attributed; where there is a decoding of its own, within a heatmap pixel of it (method section 1)."""
+    trial = try_config(FAMILIES[family], configs()[FAMILIES[family]])
+    assert trial is not None
+    assert trial.reason == ""
+    assert trial.within is None or trial.within >= 0.9
+
+
+def test_the_committed_page_covers_the_representatives() -> None:
+    """docs/coverage.md is of this list of configs."""
+    page = (ROOT / "docs" / "coverage.md").read_text()
+    missing = [name for name in FAMILIES.values() if name.partition("/")[2].removesuffix(".py") not in page]
+    assert missing == []
