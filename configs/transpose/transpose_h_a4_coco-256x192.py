@@ -1,5 +1,8 @@
 # TransPose-H-A4: HRNet-W48 without its last stage, four layers on 48 x 64 tokens.
-_base_ = ["mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w48_8xb32-210e_coco-256x192.py", "_base_/training.py"]
+_base_ = [
+    "mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w48_8xb32-210e_coco-256x192.py",
+    "_base_/training.py",
+]
 model = dict(
     backbone=dict(type="HRNetStage3"),
     neck=dict(

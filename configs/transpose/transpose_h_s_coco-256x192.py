@@ -1,5 +1,8 @@
 # TransPose-H-S: HRNet-W32 without its last stage, four layers on 48 x 64 tokens.
-_base_ = ["mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py", "_base_/training.py"]
+_base_ = [
+    "mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py",
+    "_base_/training.py",
+]
 model = dict(
     backbone=dict(type="HRNetStage3"),
     neck=dict(

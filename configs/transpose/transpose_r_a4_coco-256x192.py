@@ -3,7 +3,13 @@ _base_ = ["mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_
 model = dict(
     backbone=dict(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(1,)),
     neck=dict(
-        type="TransPoseEncoder", in_channels=512, in_featuremap_size=(24, 32), channels=256, hidden=1024, heads=8, layers=4
+        type="TransPoseEncoder",
+        in_channels=512,
+        in_featuremap_size=(24, 32),
+        channels=256,
+        hidden=1024,
+        heads=8,
+        layers=4,
     ),
     head=dict(in_channels=256, deconv_out_channels=(256,), deconv_kernel_sizes=(4,)),
 )

@@ -45,8 +45,10 @@ def attention_matrices(model: Any, layers: Sequence[int] = (-1,)) -> Iterator[di
     try:
         for layer in layers:
             if not -len(encoder) <= layer < len(encoder):
-                raise ConfigError(f"attention layer {layer}: the encoder has {len(encoder)}; expected {-len(encoder)} to "
-                                  f"{len(encoder) - 1}")
+                raise ConfigError(
+                    f"attention layer {layer}: the encoder has {len(encoder)}; expected {-len(encoder)} to "
+                    f"{len(encoder) - 1}"
+                )
 
             def keep(module: nn.Module, args: Any, output: tuple[Tensor, Tensor], layer: int = layer) -> None:
                 found[layer] = output[1].detach()

@@ -22,7 +22,8 @@ __all__ = ["convert", "main", "mmpose_name", "renamed"]
 # First component of an official name -> part of the MMPose model
 PARTS = {
     **dict.fromkeys(
-        ("conv1", "bn1", "conv2", "bn2", "layer1", "layer2", "transition1", "stage2", "transition2", "stage3"), "backbone"
+        ("conv1", "bn1", "conv2", "bn2", "layer1", "layer2", "transition1", "stage2", "transition2", "stage3"),
+        "backbone",
     ),
     **dict.fromkeys(("reduce", "pos_embedding", "global_encoder"), "neck"),
     **dict.fromkeys(("deconv_layers", "final_layer"), "head"),

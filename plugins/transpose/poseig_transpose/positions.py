@@ -44,5 +44,7 @@ def sine_positions(size: tuple[int, int], channels: int) -> Tensor:
         return torch.where(torch.arange(half) % 2 == 0, phases.sin(), phases.cos())
 
     rows, columns = along(height), along(width)
-    grid = torch.cat([rows[:, None].expand(-1, width, -1), columns[None].expand(height, -1, -1)], -1)  # (h, w, channels)
+    grid = torch.cat(
+        [rows[:, None].expand(-1, width, -1), columns[None].expand(height, -1, -1)], -1
+    )  # (h, w, channels)
     return grid.reshape(height * width, 1, channels)

@@ -10,7 +10,7 @@ from poseig_mm.functional.inference import FEWEST
 from poseig_mm.plotting.charts import JointEstimates, dot_plot
 from poseig_mm.plotting.summary import Measure, estimate, group_order, missing_table, plural
 from poseig_mm.studies.choice import kept_pictures
-from poseig_mm.studies.estimates import said
+from poseig_mm.studies.words import said
 from poseig_mm.types import Gallery, Picture, Section, Table
 
 if TYPE_CHECKING:
@@ -57,7 +57,10 @@ def attention_section(study: Attention, store: Store) -> Section | None:
             dot_plot(
                 [JointEstimates(kind, group, e) for kind, (group, e) in list(found.items())[1 : MOST_LINES + 1]],
                 {},
-                (Measure("rank", "rank correlation", neutral=0.0), Measure("rank_gain", "own minus others", neutral=0.0)),
+                (
+                    Measure("rank", "rank correlation", neutral=0.0),
+                    Measure("rank_gain", "own minus others", neutral=0.0),
+                ),
             ),
         ),
     ]

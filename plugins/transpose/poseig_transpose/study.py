@@ -57,8 +57,10 @@ class Attention(Study):
             return ()
         points = finding.prediction.detach().double().cpu()
         reasons = why_missing(finding, points)
-        reasons = ["no_prediction" if r == "not_visible" and not p else r for r, p in
-                   zip(reasons, points.isfinite().all(1).tolist(), strict=True)]
+        reasons = [
+            "no_prediction" if r == "not_visible" and not p else r
+            for r, p in zip(reasons, points.isfinite().all(1).tolist(), strict=True)
+        ]
         asked = [k for k, r in enumerate(finding.attribution.reasons[0]) if r not in ("not_visible", "not_asked")]
         if context.unit != "px" or points.shape[-1] != 2:
             return [_row(finding, context, k, reason="not_pixels") for k in asked]
@@ -102,9 +104,7 @@ class Attention(Study):
         return attention_section(self, store)
 
 
-def _compared(
-    maps: Tensor, areas: Tensor, cells: Tensor, placed: Tensor, grid: tuple[int, int]
-) -> dict[str, Tensor]:
+def _compared(maps: Tensor, areas: Tensor, cells: Tensor, placed: Tensor, grid: tuple[int, int]) -> dict[str, Tensor]:
     """Likeness of attribution (K, H, W) and attention (K, h, w): name -> (K,)."""
     from .attention import pooled
     from .likeness import mean_of_others, rank_correlations, shared_masses

@@ -83,10 +83,10 @@ def build_variant(name: str, joints: int = 17) -> Any:
         ConfigError: there is no such variant.
     """
     config = model_config(name, joints)
-    from . import models  # noqa: F401  (fills the registry)
-
     from mmengine.registry import DefaultScope
     from mmpose.registry import MODELS
+
+    from . import models  # noqa: F401  (fills the registry)
 
     with DefaultScope.overwrite_default_scope("mmpose"):
         return MODELS.build(config)
