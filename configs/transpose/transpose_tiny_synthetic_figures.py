@@ -1,5 +1,5 @@
-# A small TransPose-R on synthetic figures with nothing planted: the first half of the quarter ResNet-18, begun with the honest
-# heatmap model's weights, and two encoder layers on 12 x 16 tokens.
+# A small TransPose-R on synthetic figures with nothing planted: the first half of the quarter ResNet-18, begun with the
+# honest heatmap model's weights, and two encoder layers on 12 x 16 tokens.
 _base_ = ["../synthetic_figures/_base_/from_honest.py"]
 custom_imports = dict(
     imports=["poseig_synthetic_figures.datasets", "poseig_synthetic_figures.training", "poseig_transpose.models"],

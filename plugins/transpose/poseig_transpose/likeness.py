@@ -20,8 +20,9 @@ def rank_correlations(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         (K, M) in [-1, 1], float64; NaN where a map is constant or holds a value that is not finite.
 
-    >>> rank_correlations(torch.tensor([[[1.0, 2.0, 3.0]]]), torch.tensor([[[1.0, 4.0, 9.0]], [[3.0, 1.0, 2.0]]])).round(decimals=9)
-    tensor([[ 1.0000, -0.5000]], dtype=torch.float64)
+    >>> found = rank_correlations(torch.tensor([[[1.0, 2, 3]]]), torch.tensor([[[1.0, 4, 9]], [[3.0, 1, 2]]]))
+    >>> [round(value, 9) for value in found[0].tolist()]
+    [1.0, -0.5]
     """
 
     def standardised(maps: Tensor) -> Tensor:

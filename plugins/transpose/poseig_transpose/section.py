@@ -52,8 +52,8 @@ def attention_section(study: Attention, store: Store) -> Section | None:
         ),
         Picture(
             "attention",
-            "Rank correlation with the joint's own attention, and by how much it exceeds that with the person's other joints' "
-            "attention (dashed, 0: attention doesn't tell the joint from others).",
+            "Rank correlation with the joint's own attention, and by how much it exceeds that with the person's other "
+            "joints' attention (dashed, 0: attention doesn't tell the joint from others).",
             dot_plot(
                 [JointEstimates(kind, group, e) for kind, (group, e) in list(found.items())[1 : MOST_LINES + 1]],
                 {},

@@ -33,10 +33,10 @@ class Attention(Study):
     each.  Any two maps of one person are somewhat alike, so the same is measured with the attention rows of the person's
     other joints (those whose predictions lie in other cells).
 
-    Rows, a joint that has a map: `column`, `row` of the cell; `rank`, Spearman's correlation of the cells, -1 to 1; `shared`,
-    the mass both maps have in common, 0 to 1; `rank_other`, `shared_other`, their means over the other joints; `rank_gain`,
-    `shared_gain`, own minus others.  `reason`: 'not_pixels', 'no_prediction', 'single_cell' (no other joint to compare with;
-    `rank` and `shared` are there), or why there is no map.  A model without a TransPose encoder has no rows.
+    Rows, a joint that was asked for: `column`, `row` of the cell; `rank`, Spearman's correlation of the cells, -1 to 1;
+    `shared`, the mass both maps have in common, 0 to 1; `rank_other`, `shared_other`, their means over the other joints;
+    `rank_gain`, `shared_gain`, own minus others.  `reason`: 'not_pixels', 'no_prediction' (no peak), 'single_cell' (no other joint to
+    compare with; `rank` and `shared` are there), or why there is no map.  A model without a TransPose encoder has no rows.
     """
 
     name: ClassVar[str] = "attention"
@@ -51,24 +51,24 @@ class Attention(Study):
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """A row a joint with a map; joints that were not asked for have none."""
+        import torch
+
         from .attention import cells_of, has_attention
 
         if not has_attention(context.adapter.model):
             return ()
-        points = finding.prediction.detach().double().cpu()
-        reasons = why_missing(finding, points)
-        reasons = [
-            "no_prediction" if r == "not_visible" and not p else r
-            for r, p in zip(reasons, points.isfinite().all(1).tolist(), strict=True)
-        ]
         asked = [k for k, r in enumerate(finding.attribution.reasons[0]) if r not in ("not_visible", "not_asked")]
+        points = finding.prediction.detach().double().cpu()
         if context.unit != "px" or points.shape[-1] != 2:
             return [_row(finding, context, k, reason="not_pixels") for k in asked]
+        placed = _placed(points, context.adapter.input_size)
+        points = points.where(placed[:, None], torch.nan)
+        reasons = ["no_prediction" if r == "not_visible" else r for r in why_missing(finding, points)]
         grid = context.adapter.model.neck.in_featuremap_size
         cells = cells_of(points.nan_to_num(), context.adapter.input_size, grid)  # (K, 2)
         areas = self._areas(finding, context, cells, grid)
         maps = finding.attribution.maps[0].detach().double().cpu()
-        known = _compared(maps, areas, cells, points.isfinite().all(1), grid)
+        known = _compared(maps, areas, cells, placed, grid)
         if self.pictures and (shown := [k for k in chosen_joints(finding, self.joints) if not reasons[k]]):
             from .sheet import draw_sheet
 
@@ -102,6 +102,15 @@ class Attention(Study):
         from .section import attention_section
 
         return attention_section(self, store)
+
+
+def _placed(points: Tensor, input_size: tuple[int, int]) -> Tensor:
+    """(K,) bool: points (K, 2) in the input, or not farther than MMPose's quarter step (1 px at stride 4) from its edge.
+
+    MMPose puts a joint without a peak a whole heatmap pixel outside.
+    """
+    inside = (points >= -1) & (points <= points.new_tensor(input_size))  # NaN: not inside
+    return inside.all(1)
 
 
 def _compared(maps: Tensor, areas: Tensor, cells: Tensor, placed: Tensor, grid: tuple[int, int]) -> dict[str, Tensor]:

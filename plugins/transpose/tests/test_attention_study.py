@@ -16,7 +16,7 @@ import pytest
 import torch
 from official_transpose import attention as by_definition
 from poseig_transpose.likeness import mean_of_others, rank_correlations, shared_masses
-from poseig_transpose.study import Attention
+from poseig_transpose.study import Attention, _placed
 from scipy.stats import spearmanr
 
 from poseig_mm import load_adapter
@@ -90,6 +90,12 @@ def test_models_without_attention_have_no_rows_and_no_section(tiny: ModuleType, 
     store = tiny.run(tiny.write_run(tmp_path / "files", settings), tmp_path / "work")
     assert Attention().section(store) is None
     assert store.failures == ()
+
+
+def test_a_joint_without_a_peak_is_nowhere() -> None:
+    """MMPose's place-holder, a heatmap pixel outside, and NaN; a quarter step outside is still a place."""
+    points = torch.tensor([[-4.0, -4.0], [math.nan, 3.0], [-1.0, 5.0], [47.0, 63.0], [47.0, 70.0]])
+    assert _placed(points, (48, 64)).tolist() == [False, False, True, True, False]
 
 
 def test_a_map_that_is_constant_has_no_rank() -> None:
