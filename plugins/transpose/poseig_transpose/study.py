@@ -35,8 +35,9 @@ class Attention(Study):
 
     Rows, a joint that was asked for: `column`, `row` of the cell; `rank`, Spearman's correlation of the cells, -1 to 1;
     `shared`, the mass both maps have in common, 0 to 1; `rank_other`, `shared_other`, their means over the other joints;
-    `rank_gain`, `shared_gain`, own minus others.  `reason`: 'not_pixels', 'no_prediction' (no peak), 'single_cell' (no other joint to
-    compare with; `rank` and `shared` are there), or why there is no map.  A model without a TransPose encoder has no rows.
+    `rank_gain`, `shared_gain`, own minus others.  `reason`: 'not_pixels', 'no_prediction' (no peak), 'single_cell' (no
+    other joint to compare with; `rank` and `shared` are there), or why there is no map.  A model without a TransPose
+    encoder has no rows.
     """
 
     name: ClassVar[str] = "attention"
