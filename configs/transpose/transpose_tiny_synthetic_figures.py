@@ -14,3 +14,4 @@ model = dict(
 )
 iterations = 1000
 optim_wrapper = dict(optimizer=dict(lr=1e-3))  # of the others' 2e-3: attention diverges sooner than convolutions do
+diagnosis = dict(plugins=["poseig_transpose.plugin"], studies=["attention"])

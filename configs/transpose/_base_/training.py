@@ -8,3 +8,4 @@ transpose_auto_scale_lr = dict(base_batch_size=32)  # the official runs' 16 to 2
 transpose_bbox_transform = dict(
     type="RandomBBoxTransform", shift_prob=0.0, scale_factor=(0.65, 1.35), rotate_factor=90.0, rotate_prob=0.6
 )
+diagnosis = dict(plugins=["poseig_transpose.plugin"], studies=["attention"])
