@@ -47,8 +47,8 @@ def attention_section(study: Attention, store: Store) -> Section | None:
             f"Attention of {layer} at the predicted place against the attribution map, left and right together: mean [95 % "
             "interval, persons resampled]. Rank: Spearman's correlation of the cells; shared: mass in common; others: with "
             "the attention of the person's other joints; gain: own minus others.",
-            ("joint", "group", "n", "rank", "rank, others", "rank gain", "shared", "shared, others", "shared gain"),
-            tuple((kind, group, e["rank"].n, *(e[c] for c in COLUMNS)) for kind, (group, e) in found.items()),
+            ("joint", "n", "rank", "rank, others", "rank gain", "shared", "shared, others", "shared gain"),
+            tuple((kind, e["rank"].n, *(e[c] for c in COLUMNS)) for kind, (_, e) in found.items()),
         ),
         Picture(
             "attention",

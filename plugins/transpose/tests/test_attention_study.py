@@ -143,7 +143,7 @@ def test_the_lead_says_whether_attention_is_the_joints_own() -> None:
     assert "nearer to its attribution, by 0.40 [" in nearer.lead
     assert "(10 persons, 20 joints)" in nearer.lead
     assert [row[0] for row in nearer.blocks[0].rows] == ["all joints", "hip"]
-    assert nearer.blocks[0].rows[1][3].mean == pytest.approx(0.6)  # (0.5 + 0.6) / 2 + 0.05
+    assert nearer.blocks[0].rows[1][2].mean == pytest.approx(0.6)  # (0.5 + 0.6) / 2 + 0.05
     assert "farther from its attribution" in section_of(rows_of([0.1], [0.4], 10)).lead
     assert "may be none" in section_of(rows_of([0.15], [0.2], 10)).lead
     assert "2 persons are too few" in section_of(rows_of([0.5], [0.2], 2)).lead
