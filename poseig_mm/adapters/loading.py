@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..compat import prepare_environment
+from .operators import complete_operators
 from ..errors import ConfigError, PoseIGError
 from .checkpoints import read_checkpoint
 from .freezing import frozen
@@ -43,7 +43,7 @@ def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, 
         ConfigError: the config cannot be read or built, or the device is not there.
         CheckpointError: no such file; damaged; other architecture; other number of keypoints.
     """
-    prepare_environment()
+    complete_operators()
     from mmengine.registry import DefaultScope
     from mmpose.registry import MODELS
 
