@@ -14,12 +14,12 @@ from .adapters.base import CoordinateAdapter
 from .adapters.loading import model_hash
 from .api import load_adapter, load_config
 from .attribution.acceleration import Acceleration, tensor_float32
-from .batch import BatchDiagnosis
+from .batch import BatchDiagnosis, index_frame
 from .calibration import CALIBRATION_SAMPLES, accelerate_on, calibrate_on
 from .compat import prepare_environment
 from .data.samples import SampleSource
 from .description import describe_run, run_identity
-from .errors import DataError
+from .errors import ConfigError, DataError
 from .experiment import Experiment
 from .indices.base import Index
 from .journal import Journal
@@ -115,6 +115,8 @@ class Session:
             weights = model_hash(adapter.model)
             model = adapter.model if self.settings.attribution.dtype == "float32" else adapter.model.double()
             source = self._source(model.data_preprocessor, self.settings.samples.limit)
+            frame = index_frame(self.settings.attribution.frame, source.whole_image)
+            batch_size = self._batch_size(adapter)
             target = Target(self.settings.attribution, self.host.catalog, adapter, source)
         writer = StoreWriter(
             self.work_dir,
@@ -157,11 +159,12 @@ class Session:
                 indices=self.indices,
                 agreement=agreement,
                 acceleration=acceleration.as_dict(),
+                frame=frame,
             )
             writer.update_run(**description)
             with adapter.frozen():
                 self._loop(adapter, acceleration, target, source, writer).run(
-                    self.settings.samples.batch_size or (1 if self.device == "cpu" else 8),
+                    batch_size,
                     rank=self.rank,
                     world_size=self.world_size,
                 )
@@ -213,6 +216,17 @@ class Session:
             ids=samples.ids,
             datasets=self.host.catalog.datasets,
         )
+
+    def _batch_size(self, adapter: CoordinateAdapter) -> int:
+        given = self.settings.samples.batch_size
+        if not adapter.one_image:
+            return given or (1 if self.device == "cpu" else 8)
+        if given not in (None, 1):
+            raise ConfigError(
+                f"diagnosis.samples.batch_size is {given}, but adapter {adapter.name!r} finds several persons in an image "
+                "and is bound to one of them: samples go one by one. Leave batch_size out (`chunk` makes passes larger)"
+            )
+        return 1
 
     def _loop(
         self,

@@ -192,6 +192,11 @@ class CoordinateAdapter(ABC):
         """An image file as a network input (1, C, H, W); see `preprocessing.load_input`."""
         return load_input(path, self.input_size, self.model.data_preprocessor)
 
+    @property
+    def matched(self) -> bool:
+        """Whether there is anybody to attribute: False after `bind` found no person who is the annotated one."""
+        return True
+
     # ---- for adapters that change how calibration works --------------------------------------------------------------
 
     @property

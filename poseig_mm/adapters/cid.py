@@ -31,7 +31,12 @@ class CIDAdapter(InstanceAdapter, SoftArgmaxAdapter):
         codec_kind(self.head, ("DecoupledHeatmap",), self.name)
         self.scale = tuple(float(s) for s in self.head.decoder.scale_factor)  # input px per heatmap px, (x, y)
         self.stride = sum(self.scale) / 2
-        self._config = {**(model.test_cfg or {}), "flip_test": False, "multiscale_test": False, "output_heatmaps": False}
+        self._config = {
+            **(model.test_cfg or {}),
+            "flip_test": False,
+            "multiscale_test": False,
+            "output_heatmaps": False,
+        }
 
     def default_beta(self) -> float:
         """The published 10, for heatmaps of peak 1."""

@@ -40,8 +40,15 @@ class DEKRAdapter(InstanceAdapter):
             keypoints, (scores, _) = codec.decode(output[0][0], output[1][0])
         else:
             meta = getattr(self.model, "dataset_meta", None) or {}
-            config = {**(self.model.test_cfg or {}), "flip_test": False, "multiscale_test": False, "output_heatmaps": False}
-            found = self.head.predict(feats, packed(size, {"skeleton_links": meta.get("skeleton_links")}), test_cfg=config)
+            config = {
+                **(self.model.test_cfg or {}),
+                "flip_test": False,
+                "multiscale_test": False,
+                "output_heatmaps": False,
+            }
+            found = self.head.predict(
+                feats, packed(size, {"skeleton_links": meta.get("skeleton_links")}), test_cfg=config
+            )
             keypoints = torch.as_tensor(found[0].keypoints)
             scores = torch.as_tensor(found[0].keypoint_scores).mean(-1)
         table = self._everywhere(output)[0].permute(2, 0, 1)  # (h * w, K, 2)
@@ -53,9 +60,10 @@ class DEKRAdapter(InstanceAdapter):
 
     def _everywhere(self, output: Any) -> Tensor:
         """(B, K, 2, h * w): where each cell has each joint, input px."""
-        heatmaps, displacements = output
+        displacements: Tensor = output[1]
         height, width = displacements.shape[-2:]
         x = torch.arange(width, device=displacements.device).repeat(height)  # (h * w,)
         y = torch.arange(height, device=displacements.device).repeat_interleave(width)
         places = torch.stack([x, y]) + displacements.reshape(len(displacements), -1, 2, height * width)
-        return places * places.new_tensor(self.scale)[:, None]
+        found: Tensor = places * places.new_tensor(self.scale)[:, None]
+        return found

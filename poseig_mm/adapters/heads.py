@@ -46,7 +46,8 @@ def count_joints(head: Any) -> int:
         if isinstance(count := getattr(head, name, None), int):
             return count // 3 if is_combined(head) else count
     raise AdapterError(
-        f"{type(head).__name__} says neither `num_joints`, `num_keypoints` nor `out_channels`; override count_joints() in its adapter"
+        f"{type(head).__name__} has no `num_joints`, `num_keypoints` or `out_channels`; override count_joints() in its "
+        "adapter"
     )
 
 

@@ -140,6 +140,11 @@ class InstanceAdapter(CoordinateAdapter):
         heatmaps = None if found.heatmaps is None else self._select(found.heatmaps)
         return Coordinates(self._select(found.coords), found.unit, heatmaps)
 
+    @property
+    def matched(self) -> bool:
+        """Whether the model gives out somebody who is the annotated person."""
+        return self._bound().cell is not None
+
     def predict(self, images: Tensor) -> Tensor:
         """The bound person as the model itself decodes it, from the same cell: (B, K, 2), NaN where nobody matched."""
         cell = self._bound().cell
@@ -198,7 +203,6 @@ class InstanceAdapter(CoordinateAdapter):
         counts = own.isfinite().all(-1)
         return [(output, person)], own, counts if joints is None else counts & joints.to(counts)
 
-
     def _measure(self, outputs: list[Any], own: Tensor, counts: Tensor) -> Agreement:
         if outputs:
             return super()._measure(outputs, own, counts)
@@ -206,7 +210,7 @@ class InstanceAdapter(CoordinateAdapter):
 
 
 def _nowhere(images: Tensor, joints: int) -> Tensor:
-    """(B, K, 2) of NaN that hang on the images, so that attributions are computed and come out as NaN."""
+    """(B, K, 2) of NaN that hang on the images: a gradient can be taken, and is NaN."""
     return (images.flatten(1).sum(1) * torch.nan)[:, None, None].expand(-1, joints, 2)
 
 

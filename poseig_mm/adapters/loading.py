@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .operators import complete_operators
 from ..errors import ConfigError, PoseIGError
 from .checkpoints import read_checkpoint
 from .freezing import frozen
 from .heads import coordinate_head, count_joints, find_input_size
+from .operators import complete_operators
 from .weights import load_weights, model_hash
 
 __all__ = ["build_model", "model_hash"]
