@@ -45,7 +45,7 @@ class AssociativeEmbeddingAdapter(InstanceAdapter, SoftArgmaxAdapter):
         codec = copy.copy(self.head.decoder)
         if all_scores:
             codec.decode_keypoint_thr, codec.decode_topk, codec.decode_tag_thr = -np.inf, 1, np.inf
-        (keypoints,), _, (scores,) = codec.batch_decode(heatmaps, self._tags(tags))
+        (keypoints,), _, (scores,) = codec.batch_decode(heatmaps.clone(), self._tags(tags))  # UDP's refinement writes
         positions = torch.as_tensor(np.asarray(keypoints)).to(heatmaps) / heatmaps.new_tensor(self.scale)
         own = (positions - float(codec.decode_center_shift)).round()  # (N, K, 2) heatmap px
         cells = [self._regions(heatmaps[0], peaks) for peaks in own]
@@ -71,7 +71,7 @@ class AssociativeEmbeddingAdapter(InstanceAdapter, SoftArgmaxAdapter):
         width = maps.shape[-1]
         points = torch.stack([peaks % width, peaks // width], -1).float().cpu().numpy()
         found = []
-        for one, heatmaps in zip(points, maps.float().cpu().numpy(), strict=True):
+        for one, heatmaps in zip(points, maps.float().cpu().clone().numpy(), strict=True):
             if codec.use_udp:
                 fine = refine_keypoints_dark_udp(one[None], heatmaps, blur_kernel_size=codec.decode_gaussian_kernel)
             else:

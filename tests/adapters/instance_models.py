@@ -75,8 +75,8 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def instance_config(family: str) -> Any:
-    """The mmengine config of one of `FAMILIES`."""
+def instance_config(family: str, joints: int = K) -> Any:
+    """The mmengine config of one of `FAMILIES`, for so many joints."""
     from mmengine.config import Config
 
     model = {
@@ -87,16 +87,22 @@ def instance_config(family: str) -> Any:
         "test_cfg": {"flip_test": True},
         **FAMILIES[family],
     }  # fmt: skip
+    head = model["head"] = {**model["head"], "num_keypoints": joints}
+    if "decode_keypoint_order" in head.get("decoder", {}):
+        head["decoder"] = {**head["decoder"], "decode_keypoint_order": list(range(joints))}
     return Config({"model": copy.deepcopy(model)})
 
 
-def instance_model(family: str, seed: int = 0) -> Any:
+def instance_model(family: str, seed: int = 0, joints: int = K) -> Any:
     """A model with random weights that keep the signal's size from layer to layer."""
     torch.manual_seed(seed)
-    model = build_model(instance_config(family))
+    model = build_model(instance_config(family, joints))
     for name, parameter in model.named_parameters():
         if parameter.ndim >= 2:
             nn.init.kaiming_normal_(parameter)
+        if "out_bbox" in name or "out_kpt" in name:
+            with torch.no_grad():
+                parameter.mul_(0.1)  # boxes and poses about as large as the image
         if "out_cls.0.bias" in name or "out_obj" in name:
             nn.init.zeros_(parameter)
     return model
