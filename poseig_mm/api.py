@@ -14,7 +14,7 @@ from .adapters.loading import build_model
 from .adapters.registry import select_adapter
 from .attribution.acceleration import Acceleration, accelerate
 from .attribution.methods import call_method, path_ig
-from .compat import prepare_environment
+from .compat import prepare_environment, read_config
 from .errors import ConfigError
 from .plugin.manager import PluginHost
 from .types import Attribution
@@ -31,7 +31,7 @@ def load_config(config: str | Path | Config) -> Config:
     if not path.is_file():
         raise ConfigError(f"config {path} does not exist; give the path of an MMPose config (.py)")
     try:
-        return Config.fromfile(str(path))
+        return read_config(path)
     except Exception as error:
         raise ConfigError(f"config {path} cannot be read: {type(error).__name__}: {error}") from error
 

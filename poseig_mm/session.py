@@ -117,6 +117,8 @@ class Session:
             source = self._source(model.data_preprocessor, self.settings.samples.limit)
             frame = index_frame(self.settings.attribution.frame, source.whole_image)
             batch_size = self._batch_size(adapter)
+            if frame == "instance":
+                source.notes.append("indices are read off the map around each person: the box, 1.25 times as large")
             target = Target(self.settings.attribution, self.host.catalog, adapter, source)
         writer = StoreWriter(
             self.work_dir,

@@ -41,7 +41,7 @@ class AssociativeEmbeddingAdapter(InstanceAdapter, SoftArgmaxAdapter):
 
     def instances(self, feats: Any, size: tuple[int, int], *, all_scores: bool = False) -> Instances:
         """By `head.decode`; with `all_scores` by the codec, with the highest peak of each joint as one person at least."""
-        heatmaps, tags = self.outputs(feats)
+        heatmaps, tags = self.outputs(feats, size)
         codec = copy.copy(self.head.decoder)
         if all_scores:
             codec.decode_keypoint_thr, codec.decode_topk, codec.decode_tag_thr = -np.inf, 1, np.inf

@@ -42,7 +42,7 @@ class CIDAdapter(InstanceAdapter, SoftArgmaxAdapter):
         """The published 10, for heatmaps of peak 1."""
         return 10.0
 
-    def outputs(self, feats: Any) -> Tensor:
+    def outputs(self, feats: Any, size: tuple[int, int]) -> Tensor:
         """The last features, which heatmaps of each person are made of."""
         last: Tensor = feats[-1]
         return last

@@ -33,7 +33,7 @@ class DEKRAdapter(InstanceAdapter):
 
     def instances(self, feats: Any, size: tuple[int, int], *, all_scores: bool = False) -> Instances:
         """By `head.predict`; with `all_scores` by the codec with its threshold off."""
-        output = self.outputs(feats)
+        output = self.outputs(feats, size)
         if all_scores:
             codec = copy.copy(self.head.decoder)
             codec.decode_thr = -torch.inf

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -22,7 +22,7 @@ from ..types import Coordinates
 from .agreement import Agreement, measure_agreement
 from .base import CoordinateAdapter
 
-__all__ = ["InstanceAdapter", "Instances", "Person", "packed", "rows_of"]
+__all__ = ["InstanceAdapter", "Instances", "Person", "configured_size", "packed", "rows_of"]
 
 DEFAULT_SIGMA = 0.05  # of OKS, where the metainfo has none; COCO's lie between 0.025 and 0.107
 Self = TypeVar("Self", bound="InstanceAdapter")
@@ -86,8 +86,8 @@ class InstanceAdapter(CoordinateAdapter):
         """The same as the model itself decodes it, (B, K, 2); no gradient is asked for."""
         return self.read(output, cell).coords
 
-    def outputs(self, feats: Any) -> Any:
-        """What `read` reads: the head's output, batched."""
+    def outputs(self, feats: Any, size: tuple[int, int]) -> Any:
+        """What `read` reads: the head's output for the features of images of size (w, h), batched."""
         return self.head.forward(feats)
 
     # ---- what everybody calls ----------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ class InstanceAdapter(CoordinateAdapter):
                 "(1, C, H, W) and keypoints (1, K, 2), so use a batch of 1"
             )
         with self.frozen(), torch.no_grad():
-            feats, size = self.model.extract_feat(images), (int(images.shape[-1]), int(images.shape[-2]))
+            feats, size = self.model.extract_feat(images), _size(images)
             found = self.instances(feats, size)
             if keypoints is None:
                 if not len(found.scores):
@@ -136,7 +136,7 @@ class InstanceAdapter(CoordinateAdapter):
         cell = self._bound().cell
         if cell is None:
             return Coordinates(_nowhere(images, len(self.keypoint_names)), self.unit)
-        found = self.read(self.outputs(self.model.extract_feat(images)), cell)
+        found = self.read(self.outputs(self.model.extract_feat(images), _size(images)), cell)
         heatmaps = None if found.heatmaps is None else self._select(found.heatmaps)
         return Coordinates(self._select(found.coords), found.unit, heatmaps)
 
@@ -151,7 +151,8 @@ class InstanceAdapter(CoordinateAdapter):
         if cell is None:
             return _nowhere(images.detach(), len(self.keypoint_names))
         with self.frozen(), torch.no_grad():
-            return self._select(self.read_own(self.outputs(self.model.extract_feat(images)), cell))
+            output = self.outputs(self.model.extract_feat(images), _size(images))
+            return self._select(self.read_own(output, cell))
 
     def decode(self, output: tuple[Any, Person]) -> Coordinates:
         """An output, and whom to read off it."""
@@ -198,7 +199,7 @@ class InstanceAdapter(CoordinateAdapter):
         if person.cell is None:
             empty = images.new_empty(0, len(self.keypoint_names), 2)
             return [], empty, empty[..., 0].bool()
-        output = self.outputs(self.model.extract_feat(images))
+        output = self.outputs(self.model.extract_feat(images), _size(images))
         own = self._select(person.own[None])
         counts = own.isfinite().all(-1)
         return [(output, person)], own, counts if joints is None else counts & joints.to(counts)
@@ -207,6 +208,11 @@ class InstanceAdapter(CoordinateAdapter):
         if outputs:
             return super()._measure(outputs, own, counts)
         return measure_agreement(own, own, counts, threshold=self.threshold, beta=self.beta, unit=self.unit)
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    """(w, h) of images (B, C, H, W)."""
+    return int(images.shape[-1]), int(images.shape[-2])
 
 
 def _nowhere(images: Tensor, joints: int) -> Tensor:
@@ -219,6 +225,35 @@ def packed(size: tuple[int, int], metainfo: Mapping[str, Any] | None = None) -> 
     from mmpose.structures import PoseDataSample
 
     return [PoseDataSample(metainfo={"input_size": size, "img_shape": (size[1], size[0]), **(metainfo or {})})]
+
+
+def configured_size(model: Any, default: tuple[int, int]) -> tuple[int, int]:
+    """(w, h) that the test (or validation) pipeline of the model's config fits images into; for heads that don't know it.
+
+    Args:
+        model: with its config as `cfg`.
+        default: where it has none, or no such pipeline.
+    """
+    cfg = getattr(model, "cfg", None) or {}
+    for step in (s for split in ("test", "val") for s in _pipeline(cfg.get(f"{split}_dataloader"))):
+        kind = step.get("type")
+        kind = getattr(kind, "__name__", kind)
+        if kind == "BottomupResize":
+            width, height = step["input_size"]
+            return int(width), int(height)
+        if kind == "BottomupRandomChoiceResize":
+            sides = step["scales"][0] if isinstance(step["scales"], list) else step["scales"]
+            return int(max(sides)), int(min(sides))  # the longer and the shorter one, here across
+    return default
+
+
+def _pipeline(loader: Mapping[str, Any] | None) -> Iterator[Any]:
+    """The steps of a dataloader's pipelines, those of wrapped data sets too."""
+    dataset: Any = (loader or {}).get("dataset") or {}
+    yield from dataset.get("pipeline") or ()
+    for inner in (dataset.get("dataset"), *(dataset.get("datasets") or ())):
+        if inner:
+            yield from _pipeline({"dataset": inner})
 
 
 def rows_of(found: Tensor, table: Tensor) -> list[int]:

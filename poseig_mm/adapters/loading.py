@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..compat import read_config
 from ..errors import ConfigError, PoseIGError
 from .checkpoints import read_checkpoint
 from .freezing import frozen
@@ -102,7 +103,7 @@ def _read(config: str | Path | Any) -> Any:
             return cfg
         if not Path(config).is_file():
             raise ConfigError(f"config {config} does not exist; give the path of an MMPose config (.py)")
-        return Config.fromfile(str(config))
+        return read_config(config)
     except PoseIGError:
         raise
     except Exception as error:

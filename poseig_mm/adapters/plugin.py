@@ -17,6 +17,7 @@ def poseig_register_adapters() -> Sequence[type[CoordinateAdapter]]:
     from .associative_embedding import AssociativeEmbeddingAdapter
     from .cid import CIDAdapter
     from .dekr import DEKRAdapter
+    from .edpose import EDPoseAdapter
     from .heatmap import HeatmapAdapter
     from .integral import IntegralAdapter
     from .regression import RegressionAdapter
@@ -25,5 +26,5 @@ def poseig_register_adapters() -> Sequence[type[CoordinateAdapter]]:
     from .yolox_pose import YOLOXPoseAdapter
 
     top_down = (HeatmapAdapter, SimCCAdapter, RegressionAdapter, IntegralAdapter)
-    whole_image = (AssociativeEmbeddingAdapter, DEKRAdapter, CIDAdapter, RTMOAdapter, YOLOXPoseAdapter)
+    whole_image = (AssociativeEmbeddingAdapter, DEKRAdapter, CIDAdapter, RTMOAdapter, YOLOXPoseAdapter, EDPoseAdapter)
     return (*top_down, *whole_image)

@@ -34,7 +34,7 @@ class RTMOAdapter(GridAdapter):
             )
         found = self.predicted(feats, size, all_scores=all_scores)
         scores, visible = torch.as_tensor(found.bbox_scores), torch.as_tensor(found.keypoint_scores)
-        classes, _, _, visibilities, _ = self.outputs(feats)
+        classes, _, _, visibilities, _ = self.outputs(feats, size)
         shown = self.at(visibilities, slice(None))[0].sigmoid()  # (N, K)
         sure = self.at(classes, slice(None))[0].sigmoid().amax(-1, keepdim=True)  # (N, 1)
         cells = rows_of(torch.cat([visible, scores[:, None]], 1), torch.cat([shown, sure], 1))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..types import Coordinates
-from .instances import InstanceAdapter, Instances, packed, rows_of
+from .instances import InstanceAdapter, Instances, configured_size, packed, rows_of
 
 __all__ = ["GridAdapter", "YOLOXPoseAdapter"]
 
@@ -23,14 +22,8 @@ class GridAdapter(InstanceAdapter):
     """
 
     def find_input_size(self) -> tuple[int, int]:
-        """(w, h): `input_size` of the BottomupResize in the config that the model was built from, else 640 x 640."""
-        cfg = getattr(self.model, "cfg", None) or {}
-        for step in (s for split in ("test", "val") for s in _pipeline(cfg.get(f"{split}_dataloader"))):
-            kind = step.get("type")
-            if getattr(kind, "__name__", kind) == "BottomupResize":
-                width, height = step["input_size"]
-                return int(width), int(height)
-        return DEFAULT_SIZE
+        """(w, h) of the config's pipeline, else 640 x 640."""
+        return configured_size(self.model, DEFAULT_SIZE)
 
     def predicted(self, feats: Any, size: tuple[int, int], *, all_scores: bool) -> Any:
         """What `head.predict` gives out for one image, after its score threshold and non-maximum suppression."""
@@ -62,7 +55,7 @@ class YOLOXPoseAdapter(GridAdapter):
         """By `head.predict`; the cell of a person is the one whose joints it has."""
         found = self.predicted(feats, size, all_scores=all_scores)
         keypoints = torch.as_tensor(found.keypoints)
-        table = self._coords(self.outputs(feats), slice(None))[0]  # (N, K, 2)
+        table = self._coords(self.outputs(feats, size), slice(None))[0]  # (N, K, 2)
         cells = rows_of(keypoints.flatten(1), table.flatten(1))
         return Instances(keypoints, torch.as_tensor(found.bbox_scores), cells)
 
@@ -76,12 +69,3 @@ class YOLOXPoseAdapter(GridAdapter):
         places, strides = self.grids(offsets)
         found: Tensor = self.head.decode_kpt_reg(self.at(offsets, cells), places[cells], strides[cells])
         return found
-
-
-def _pipeline(loader: Mapping[str, Any] | None) -> Iterator[Any]:
-    """The steps of a dataloader's pipelines, those of wrapped data sets too."""
-    dataset: Any = (loader or {}).get("dataset") or {}
-    yield from dataset.get("pipeline") or ()
-    for inner in (dataset.get("dataset"), *(dataset.get("datasets") or ())):
-        if inner:
-            yield from _pipeline({"dataset": inner})

@@ -102,7 +102,8 @@ def test_nobody_near_is_nan_and_said(family: str) -> None:
     """An annotation far from everybody: NaN coordinates and prediction, `matched` False, and nothing to calibrate on."""
     bound = adapter(family).bind(IMAGE, torch.full((1, K, 2), 1e5))
     assert not bound.matched
-    assert bool(bound(IMAGE).coords.isnan().all()) and bool(bound.predict(IMAGE).isnan().all())
+    assert bool(bound(IMAGE).coords.isnan().all())
+    assert bool(bound.predict(IMAGE).isnan().all())
     assert bound(IMAGE).coords.shape == (1, K, 2)
     assert bound.calibrate(IMAGE).n == 0
 
@@ -137,7 +138,8 @@ def test_batch_norms_are_folded_around_the_same_person(family: str) -> None:
     bound = adapter(family).bind(IMAGE)
     with bound.frozen():
         twin = bound.folded(IMAGE)
-    assert twin is not None and twin.model is not bound.model
+    assert twin is not None
+    assert twin.model is not bound.model
     assert torch.allclose(twin(IMAGE).coords, bound(IMAGE).coords, atol=0.05)
     person = given_out(family)[2]
     other = adapter(family).bind(IMAGE, person[None])

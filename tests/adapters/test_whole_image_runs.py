@@ -118,7 +118,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Store:
     folder = tmp_path_factory.mktemp("drawn")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
-        return Session(drawn(folder), work_dir=folder / "work", device="cpu", entry_points=False).run()
+        config = drawn(folder)
+        config.diagnosis.studies = [{"type": "perturbation", "n_random": 1, "masks": ["mean"]}]
+        return Session(config, work_dir=folder / "work", device="cpu", entry_points=False).run()
 
 
 def rows(store: Store, sample: str) -> Any:
@@ -130,9 +132,11 @@ def test_each_person_is_found_and_decoded(run: Store) -> None:
     for sample in ("1-1", "1-2"):
         found = rows(run, sample)
         assert found["visible"].to_list() == [True, True]
-        assert max(found["epe"].to_list()) < 4 and max(found["epe_soft"].to_list()) < 4
+        assert max(found["epe"].to_list()) < 4
+        assert max(found["epe_soft"].to_list()) < 4
         assert set(found["reason"].to_list()) == {""}
-    assert run.run["agreement"]["good"] and run.run["agreement"]["n"] == 4
+    assert run.run["agreement"]["good"]
+    assert run.run["agreement"]["n"] == 4
 
 
 def test_a_person_without_a_match_is_a_reasoned_nan(run: Store) -> None:
@@ -145,22 +149,34 @@ def test_a_person_without_a_match_is_a_reasoned_nan(run: Store) -> None:
     assert run.run["failures"] == []
 
 
+def test_studies_ask_the_same_person(run: Store) -> None:
+    """What they predict is read off the cells of the clean image; the person without a match has no number, and a reason."""
+    found = run.study("perturbation")
+    drawn_ones, missing = (found.filter((found["sample_id"] == "1-3") == nobody) for nobody in (False, True))
+    assert len(drawn_ones) == 4
+    assert drawn_ones["error"].max() < 4
+    assert np.isfinite(drawn_ones["error_attr"].to_numpy()).all()
+    assert set(missing["reason"].to_list()) == {"no_match"}
+
+
 def test_a_map_reacts_to_its_own_person(run: Store) -> None:
     """Each joint's map is zero on the other person's box, and has its maximum on the own one."""
     boxes = {n: [SCALE * v for v in (x - 24, y - 30, x + 24, y + 30)] for n, (x, y) in PERSONS.items()}
     for sample, own, other in (("1-1", 1, 2), ("1-2", 2, 1)):
-        for there in np.asarray(run.maps(sample), dtype=np.float32):
+        for there in run.map(sample):
             x0, y0, x1, y1 = (int(v) for v in boxes[other])
             assert there[y0:y1, x0:x1].max() == 0
             y, x = divmod(int(there.argmax()), there.shape[1])
             x0, y0, x1, y1 = boxes[own]
-            assert x0 < x < x1 and y0 < y < y1
+            assert x0 < x < x1
+            assert y0 < y < y1
 
 
 def test_indices_are_read_off_the_person_s_region(run: Store) -> None:
-    """The box, 1.25 times as large, cut out of map and mask: DI and FI of that part; run.json names the frame."""
+    """The box, 1.25 times as large, cut out of map and mask: DI and FI of that part; run.json and a note say so."""
     assert run.run["frame"] == "instance"
-    maps = torch.as_tensor(np.asarray(run.maps("1-1"), dtype=np.float32))[None]
+    assert any("1.25 times as large" in note for note in run.run["notes"])
+    maps = torch.as_tensor(run.map("1-1"))[None]
     (x, y), half = (SCALE * v for v in PERSONS[1]), (SCALE * 24 * 1.25, SCALE * 30 * 1.25)
     rows_, columns = (
         slice(max(0, int(np.ceil(c - h))), int(np.floor(c + h)) + 1) for c, h in ((y, half[1]), (x, half[0]))
@@ -173,7 +189,9 @@ def test_indices_are_read_off_the_person_s_region(run: Store) -> None:
     mask = torch.zeros(1, 1, *maps.shape[-2:])
     box = [SCALE * v for v in (PERSONS[1][0] - 24, PERSONS[1][1] - 30, PERSONS[1][0] + 24, PERSONS[1][1] + 30)]
     mask[..., round(box[1]) : round(box[3]), round(box[0]) : round(box[2])] = 1
-    assert found["fi"].to_list() == pytest.approx(foreground_index(part, mask[..., rows_, columns])[0].tolist(), rel=0.03)
+    assert found["fi"].to_list() == pytest.approx(
+        foreground_index(part, mask[..., rows_, columns])[0].tolist(), rel=0.03
+    )
 
 
 def test_the_whole_image_can_be_the_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +200,7 @@ def test_the_whole_image_can_be_the_frame(tmp_path: Path, monkeypatch: pytest.Mo
     config = drawn(tmp_path, frame="input")
     config.diagnosis.samples = {"ids": ["1-1"]}
     store = Session(config, work_dir=tmp_path / "work", device="cpu", entry_points=False).run()
-    maps = torch.as_tensor(np.asarray(store.maps("1-1"), dtype=np.float32))[None]
+    maps = torch.as_tensor(store.map("1-1"))[None]
     assert store.run["frame"] == "input"
     assert rows(store, "1-1")["di"].to_list() == pytest.approx(diffusion_index(maps)[0].tolist(), rel=0.01)
 
@@ -192,7 +210,9 @@ def test_more_than_one_person_at_once_is_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.syspath_prepend(str(tmp_path))
     config = drawn(tmp_path)
     config.diagnosis.samples = {"batch_size": 2}
-    with pytest.raises(ConfigError, match=r"batch_size is 2, but adapter 'associative_embedding' finds several persons"):
+    with pytest.raises(
+        ConfigError, match=r"batch_size is 2, but adapter 'associative_embedding' finds several persons"
+    ):
         Session(config, work_dir=tmp_path / "work", device="cpu", entry_points=False).run()
 
 
@@ -223,7 +243,8 @@ def test_every_family_goes_through_a_run(tmp_path: Path, family: str) -> None:
     store = Session(settings, tmp_path / "weights.pth", work_dir=tmp_path / "w", device="cpu", entry_points=False).run()
     joints = store.joints()
     seen = joints.filter(joints["visible"])
-    assert len(seen) and set(joints["sample_id"].to_list()) == {"1-1", "1-2"}
+    assert len(seen)
+    assert set(joints["sample_id"].to_list()) == {"1-1", "1-2"}
     assert "no_match" not in set(seen["reason"].to_list())
     assert np.isfinite(seen["di"].to_numpy()).mean() > 0.5
     assert np.nanmax(seen["epe"].to_numpy()) < (0.01 if family != "cid" else 1e9)

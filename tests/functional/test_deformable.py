@@ -68,4 +68,6 @@ def test_gradients_are_those_of_finite_differences() -> None:
     """In the input and in the offsets (away from whole numbers, where the latter jump)."""
     x = X[:1, :, :4, :4].clone().requires_grad_()
     offset = (0.3 + 0.2 * torch.rand(1, 18, 4, 4, dtype=torch.float64)).requires_grad_()
-    assert torch.autograd.gradcheck(lambda a, b: deform_conv2d(a, b, WEIGHT, padding=1, groups=2), (x, offset), fast_mode=True)
+    assert torch.autograd.gradcheck(
+        lambda a, b: deform_conv2d(a, b, WEIGHT, padding=1, groups=2), (x, offset), fast_mode=True
+    )
