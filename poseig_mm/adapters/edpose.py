@@ -34,7 +34,8 @@ class SameChoices(TorchFunctionMode):
     reference points between layers, as training wants, so that gradients would not be those of the coordinates.
 
     Args:
-        choices: indices (1, n) or (n, 1) of each topk of an earlier pass over one image; None: choose, and note them in `made`.
+        choices: indices (1, n) or (n, 1) of each topk of an earlier pass over one image; None: choose, and
+            note them in `made`.
 
     >>> with SameChoices() as first:
     ...     _ = torch.topk(torch.tensor([[1.0, 3.0, 2.0]]), 2, dim=1)
@@ -108,7 +109,8 @@ class EDPoseAdapter(InstanceAdapter):
     def _coords(self, joints: Tensor, size: tuple[int, int]) -> Tensor:
         """(B, n, 3 K) over the size -> (B, n, K, 2) in px."""
         count = self.count_joints()
-        return joints[..., : 2 * count].unflatten(-1, (count, 2)) * joints.new_tensor(size)
+        found: Tensor = joints[..., : 2 * count].unflatten(-1, (count, 2)) * joints.new_tensor(size)
+        return found
 
 
 def _samples(count: int, size: tuple[int, int]) -> list[Any]:

@@ -72,6 +72,24 @@ FAMILIES: dict[str, dict[str, Any]] = {
                  **{k: v for k, v in LOSSES.items() if k != "loss_obj"}},
         "test_cfg": {"score_thr": 0.01, "nms_thr": 0.65},
     },
+    "edpose": {
+        "backbone": {**PYRAMID, "out_indices": (1, 2, 3)},
+        "neck": {**MAPPER, "in_channels": [8, 16, 32], "out_channels": 256, "num_outs": 4},
+        "head": {"type": "EDPoseHead", "num_queries": 20, "num_feature_levels": 4, "num_keypoints": K, "as_two_stage": True,
+                 "encoder": {"num_layers": 1, "layer_cfg": {
+                     "self_attn_cfg": {"embed_dims": 256, "num_heads": 2, "batch_first": True},
+                     "ffn_cfg": {"embed_dims": 256, "feedforward_channels": 32}}},
+                 "decoder": {"num_layers": 3, "embed_dims": 256, "query_dim": 4, "num_feature_levels": 4, "num_group": 6,
+                             "num_dn": 6, "num_box_decoder_layers": 1, "return_intermediate": True, "layer_cfg": {
+                                 "self_attn_cfg": {"embed_dims": 256, "num_heads": 2, "batch_first": True},
+                                 "cross_attn_cfg": {"embed_dims": 256, "num_heads": 2, "batch_first": True},
+                                 "ffn_cfg": {"embed_dims": 256, "feedforward_channels": 32}}},
+                 "out_head": {"num_classes": 2, "num_pred_layer": 3, "num_queries": 20},
+                 "positional_encoding": {"num_pos_feats": 128, "temperatureH": 20, "temperatureW": 20, "normalize": True},
+                 "denosing_cfg": {"dn_labelbook_size": 100},
+                 "data_decoder": {"type": "EDPoseLabel", "num_select": 4, "num_keypoints": K}},
+        "test_cfg": {"flip_test": False},
+    },
 }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -10,11 +12,12 @@ import torch
 from instance_models import FAMILIES, SIZE, K, instance_adapter, instance_image
 from torch import Tensor
 
+from poseig_mm.adapters.edpose import SameChoices
 from poseig_mm.adapters.instances import InstanceAdapter
 from poseig_mm.errors import AdapterError, ShapeError
 
 pytestmark = pytest.mark.usefixtures("mmpose_ready")
-EXACT = ("dekr", "rtmo", "yolox_pose")  # their coordinates are the model's own; the others' are softened
+EXACT = ("dekr", "edpose", "rtmo", "yolox_pose")  # their coordinates are the model's own; the others' are softened
 IMAGE = instance_image()
 
 
@@ -28,7 +31,9 @@ def given_out(family: str, image: Tensor = IMAGE) -> Tensor:
     one = adapter(family)
     from mmpose.structures import PoseDataSample
 
-    sample = PoseDataSample(metainfo={"input_size": SIZE, "img_shape": SIZE[::-1]})
+    across = SIZE[::-1] if family == "edpose" else SIZE  # its pipeline has (h, w) there
+    about = {"input_size": across, "img_shape": SIZE[::-1], "batch_input_shape": SIZE[::-1]}
+    sample = PoseDataSample(metainfo=about)
     with one.frozen(), torch.no_grad():
         feats = one.model.extract_feat(image)
         if family.startswith("associative"):  # its predict asks for a list that no backbone gives
@@ -108,7 +113,7 @@ def test_nobody_near_is_nan_and_said(family: str) -> None:
     assert bound.calibrate(IMAGE).n == 0
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f != "edpose"])  # which gives out a fixed number
 def test_without_an_annotation_it_is_the_surest_person(family: str) -> None:
     """Also where nobody's score is high enough for the model to give anybody out."""
     one = adapter(family)
@@ -172,3 +177,31 @@ def test_binding_takes_one_image() -> None:
     """The message gives the shape and what to do."""
     with pytest.raises(ShapeError, match=r"\(2, 3, 64, 96\).*use a batch of 1"):
         adapter("dekr").bind(torch.cat([IMAGE, IMAGE]))
+
+
+def test_a_query_stays_the_same_person_s_when_scores_change_places() -> None:
+    """EDPose sorts its proposals by score.  With the clean image's choice kept, a small change of the image moves each
+    joint by little; the head alone may then give another person at that number."""
+    one = adapter("edpose")
+    bound = one.bind(IMAGE)
+    with bound.frozen(), torch.no_grad():
+        before = bound(IMAGE).coords
+        cell = bound.person.cell  # type: ignore[union-attr]
+        flipped = tuple(c.flip(d) for c, d in zip(cell.choices, (1, 0), strict=True))
+        swapped = copy.copy(bound)
+        swapped.person = replace(bound.person, cell=replace(cell, choices=flipped))  # type: ignore[type-var]
+        other = swapped(IMAGE).coords
+    assert torch.allclose(bound(IMAGE + 1e-4).coords, before, atol=0.05)
+    assert not torch.allclose(other, before, atol=0.05)  # the choices decide whom the number means
+
+
+def test_a_mixed_batch_follows_the_choices_of_the_clean_image() -> None:
+    """Every image of a batch gathers the same proposals."""
+    with SameChoices() as first:
+        torch.topk(torch.tensor([[1.0, 3.0, 2.0]]), 2, dim=1)
+        torch.topk(torch.tensor([[5.0], [6.0]]), 1, dim=0)
+    batch = torch.tensor([[7.0, 8.0, 9.0], [1.0, 2.0, 3.0]])
+    with SameChoices(first.made):
+        assert torch.topk(batch, 2, dim=1)[0].tolist() == [[8.0, 9.0], [2.0, 3.0]]
+        assert torch.topk(batch.T, 1, dim=0)[1].tolist() == [[1, 1]]
+        assert batch.requires_grad_().detach().requires_grad
