@@ -15,6 +15,7 @@ WANTED_OKS = 0.1  # Ronchi & Perona (ICCV 2017) take a detection below for anoth
 def person_area(keypoints: Tensor) -> float:
     """Area of the box around the annotated joints (K, 2), px^2, each side at least 32 px; NaN joints don't count.
 
+    >>> import torch
     >>> person_area(torch.tensor([[0.0, 0.0], [100.0, 10.0], [float('nan')] * 2]))
     3200.0
     """
@@ -36,6 +37,7 @@ def keypoint_similarity(keypoints: Tensor, candidates: Tensor, sigmas: Tensor) -
     Returns:
         (N,) in [0, 1]; NaN where no joint is annotated.  The area is `person_area`: one constant for all candidates.
 
+    >>> import torch
     >>> truth = torch.tensor([[0.0, 0.0], [100.0, 100.0]])
     >>> keypoint_similarity(truth, torch.stack([truth, truth + 500]), torch.full((2,), 0.05)).tolist()
     [1.0, 0.0]
@@ -58,6 +60,7 @@ def match_person(keypoints: Tensor, candidates: Tensor, sigmas: Tensor) -> int |
     Returns:
         Its index; None where no joint is annotated, or no candidate is near enough.
 
+    >>> import torch
     >>> truth = torch.tensor([[0.0, 0.0], [100.0, 100.0]])
     >>> match_person(truth, torch.stack([truth + 500, truth + 2]), torch.full((2,), 0.05))
     1
