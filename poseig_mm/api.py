@@ -12,9 +12,9 @@ from torch import Tensor
 from .adapters.base import CoordinateAdapter
 from .adapters.loading import build_model
 from .adapters.registry import select_adapter
-from .attribution.acceleration import accelerate
-from .attribution.methods import path_ig
-from .compat import prepare_environment
+from .attribution.acceleration import Acceleration, accelerate
+from .attribution.methods import call_method, path_ig
+from .compat import prepare_environment, read_config
 from .errors import ConfigError
 from .plugin.manager import PluginHost
 from .types import Attribution
@@ -31,7 +31,7 @@ def load_config(config: str | Path | Config) -> Config:
     if not path.is_file():
         raise ConfigError(f"config {path} does not exist; give the path of an MMPose config (.py)")
     try:
-        return Config.fromfile(str(path))
+        return read_config(path)
     except Exception as error:
         raise ConfigError(f"config {path} cannot be read: {type(error).__name__}: {error}") from error
 
@@ -84,7 +84,7 @@ def attribute(
     """Attribution maps of each joint, with the model's weights left alone.
 
     Args:
-        adapter: from `load_adapter`.
+        adapter: from `load_adapter`; one for images of several persons is bound to one of them first (`adapter.bind`).
         images: (B, C, H, W) normalised network input.
         keypoints: (B, K, D) reference points, in the adapter's unit (input px for 2D models).
         dtype: compute in this type (the model must be in it already); None: that of the images.
@@ -93,8 +93,9 @@ def attribute(
     """
     images = images if dtype is None else images.to(dtype)
     with adapter.frozen():
-        fast = accelerate(adapter, images[:1], compute=compute)
-        return path_ig(
+        fast = accelerate(adapter, images[:1], compute=compute) if adapter.matched else Acceleration(adapter)
+        return call_method(
+            path_ig,
             fast.adapter,
             images,
             keypoints,

@@ -12,16 +12,18 @@ from torch import Tensor
 
 from .adapters.base import CoordinateAdapter
 from .attribution.acceleration import Acceleration
+from .attribution.methods import call_method
 from .errors import AttributionError, ConfigError
 from .functional.heatmaps import gaussian_heatmaps, published_heatmaps
 from .functional.maps import REASONS
+from .functional.regions import box_region
 from .indices.base import Index, IndexInputs, compute_indices
 from .journal import Journal
 from .settings import Settings
 from .target import Target
 from .types import Attribution, Finding, Sample
 
-__all__ = ["BatchDiagnosis", "index_inputs"]
+__all__ = ["BatchDiagnosis", "index_frame", "index_inputs"]
 
 PREDICTED_MASK = "predicted_mask"  # reason code: FI is there, but on a mask that nobody annotated
 
@@ -62,22 +64,24 @@ class BatchDiagnosis:
         self._journal, self._device, self._dtype = journal, device, dtype
 
     def __call__(self, samples: Sequence[Sample]) -> list[Finding]:
-        """One finding a sample, in their order; all of one size."""
+        """One finding a sample, in their order; all of one size, and one alone where the adapter takes one image."""
         started = time.perf_counter()
         images = torch.stack([s.image for s in samples]).to(self._device, self._dtype)
         truth = torch.stack([s.keypoints for s in samples]).to(self._device, self._dtype)
         with self._journal.timed("prediction"):
-            prediction = self._adapter.predict(images)
+            adapter = self._adapter.bind(images, truth)
+            prediction = adapter.predict(images)
         samples = [self._with_mask(s, images[b : b + 1]) for b, s in enumerate(samples)]
         visible = torch.stack([s.visible for s in samples]).to(images.device)
         reference = self._target.reference(truth, prediction)
         with self._journal.timed("attribution"):
             arguments = self._target.arguments(truth, prediction, visible)
-            attribution = self._attribute(images, reference, arguments)
+            attribution = self._attribute(self._acceleration.bound(adapter), images, reference, arguments)
         with self._journal.timed("indices"):
             inputs = index_inputs(
                 samples, attribution, reference, prediction,
                 locality=self._settings.attribution.locality, stride=self._adapter.stride,
+                frame=self._settings.attribution.frame,
             )  # fmt: skip
             values, reasons = compute_indices(
                 self._indices, inputs, attribution.reasons, on_error=self._journal.index_failed
@@ -109,9 +113,10 @@ class BatchDiagnosis:
         with torch.no_grad():
             return replace(sample, mask=model.predict_mask(image)[0].bool().cpu(), mask_source="predicted")
 
-    def _attribute(self, images: Tensor, reference: Tensor, arguments: dict[str, Any]) -> Attribution:
-        fast = self._acceleration
-        result: object = self._method(fast.adapter, images, reference, **arguments, backward=fast.backward)
+    def _attribute(
+        self, fast: Acceleration, images: Tensor, reference: Tensor, arguments: dict[str, Any]
+    ) -> Attribution:
+        result: object = call_method(self._method, fast.adapter, images, reference, **arguments, backward=fast.backward)
         if not isinstance(result, Attribution):
             raise AttributionError(
                 f"attribution method {self._settings.attribution.method!r} returned a {type(result).__name__}; expected "
@@ -128,14 +133,16 @@ def index_inputs(
     *,
     locality: str,
     stride: float | None,
+    frame: str | None = None,
 ) -> IndexInputs:
-    """What the indices of a batch are read off.
+    """What the indices of a batch are read off: the maps, or their part around the person, with all that lies in it.
 
     Args:
         samples: of the maps, in their order.
         attribution, reference, prediction: theirs; (B, K, D) points in the adapter's unit.
         locality: `diagnosis.attribution.locality`.
         stride: of the model's heatmaps, for locality 'published'.
+        frame: `diagnosis.attribution.frame`.
     """
     size = (int(attribution.maps.shape[-2]), int(attribution.maps.shape[-1]))
     points = reference[..., :2]
@@ -143,15 +150,48 @@ def index_inputs(
     device = attribution.maps.device
     masks = [s.mask for s in samples]
     present = torch.stack([torch.zeros(size, dtype=torch.bool) if m is None else m for m in masks])  # (B, H, W)
+    rows, columns = _region(samples, size, index_frame(frame, bool(samples[0].extra.get("whole_image"))))
+    corner = torch.zeros_like(reference[:1, :1])
+    corner[..., :2] = corner.new_tensor([columns.start or 0, rows.start or 0])
     return IndexInputs(
-        maps=attribution.maps,
+        maps=attribution.maps[..., rows, columns],
         visible=torch.stack([s.visible for s in samples]).to(device),
-        mask=present.unsqueeze(1).to(device),
+        mask=present.unsqueeze(1)[..., rows, columns].to(device),
         has_mask=torch.tensor([m is not None for m in masks], device=device),
-        heatmaps=heatmaps,
-        keypoints=reference,
-        coords=prediction,
+        heatmaps=heatmaps[..., rows, columns],
+        keypoints=reference - corner,
+        coords=prediction - corner,
     )
+
+
+def index_frame(asked: str | None, whole_image: bool) -> str:
+    """What indices are read off: 'input' (the whole map), or 'instance' (the person's box, 1.25 times as large).
+
+    Args:
+        asked: `diagnosis.attribution.frame`.
+        whole_image: inputs are whole images, where a share of the area says little of one person.
+
+    Raises:
+        ConfigError: 'instance' where the input is a person's crop.
+
+    >>> index_frame(None, True), index_frame("input", True), index_frame(None, False)
+    ('instance', 'input', 'input')
+    """
+    if asked == "instance" and not whole_image:
+        raise ConfigError(
+            "diagnosis.attribution.frame is 'instance', but the pipeline crops a person: its input is that frame already. "
+            "Leave `frame` out"
+        )
+    return asked or ("instance" if whole_image else "input")
+
+
+def _region(samples: Sequence[Sample], size: tuple[int, int], frame: str) -> tuple[slice, slice]:
+    box = samples[0].extra.get("input_bbox")
+    if frame == "input" or box is None:
+        return slice(None), slice(None)
+    if len(samples) > 1:
+        raise AttributionError(f"indices of {len(samples)} persons in their own frames; expected one person a batch")
+    return box_region(tuple(box), size)
 
 
 def _flag_predicted(reasons: Sequence[str]) -> list[str]:

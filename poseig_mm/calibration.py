@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from .adapters.base import CoordinateAdapter
+from .adapters.instances import InstanceAdapter
 from .attribution.acceleration import Acceleration, accelerate
 from .settings import AttributionSettings
 from .types import Sample
@@ -45,8 +46,13 @@ def calibrate_on(
         return {"beta": adapter.beta, "n": 0}
     if settings.beta is not None:
         adapter.beta = settings.beta
-    images = torch.stack([s.image for s in samples]).to(device, dtype)
     visible = torch.stack([s.visible for s in samples]).to(device)
+    if isinstance(adapter, InstanceAdapter):  # images of all sizes, a person each
+        each = [s.image[None].to(device, dtype) for s in samples]
+        truth = [s.keypoints[None].to(device, dtype) for s in samples]
+        found = adapter.calibrate_persons(each, truth, visible.split(1), fixed=settings.beta is not None)
+        return found.as_dict()
+    images = torch.stack([s.image for s in samples]).to(device, dtype)
     return adapter.calibrate(images, joints=visible, fixed=settings.beta is not None).as_dict()
 
 
@@ -58,7 +64,12 @@ def accelerate_on(
     device: str,
     dtype: torch.dtype,
 ) -> Acceleration:
-    """The fast way to the same maps, checked on the first two of `samples`; arguments as in `calibrate_on`."""
-    images = torch.stack([s.image for s in samples[:2]]).to(device, dtype) if samples else torch.empty(0)
+    """The fast way to the same maps, checked on the first two of `samples`; arguments as in `calibrate_on`.
+
+    Where images hold several persons: on the first sample, whoever is the surest person in it.
+    """
+    checked = samples[: 1 if adapter.one_image else 2]
+    images = torch.stack([s.image for s in checked]).to(device, dtype) if checked else torch.empty(0)
     with adapter.frozen():
-        return accelerate(adapter, images, compute=settings.compute, backward_dtype=settings.backward_dtype)
+        bound = adapter.bind(images) if checked else adapter
+        return accelerate(bound, images, compute=settings.compute, backward_dtype=settings.backward_dtype)

@@ -5,6 +5,9 @@
 * mmcv-lite has no `mmcv._ext`, which `mmcv.ops` (imported by mmdet, and so by `mmpose.models`) loads: a stand-in takes its
   place, whose operators raise when they are called.
 
+* MMPose's wheel has its configs in a hidden folder, where `from mmpose.configs...` of one of them finds nothing:
+  `read_config` reads it all the same.
+
 Where torchvision and mmcv are complete, nothing is touched.
 """
 
@@ -15,18 +18,21 @@ import importlib
 import importlib.util
 import re
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
 from .errors import DependencyError
 
-__all__ = ["INSTALL_COMMANDS", "Library", "find_faults", "prepare_environment"]
+__all__ = ["INSTALL_COMMANDS", "Library", "find_faults", "prepare_environment", "read_config"]
 
 EXTENSION = "mmcv._ext"
+SHIPPED = "from mmpose.configs."
 OPERATORS = ("nms", "qnms")  # of torchvision, described by it at import whether they are there or not
 FULL_MMCV = "pip uninstall -y mmcv-lite && pip install -U openmim && mim install 'mmcv>=2.0.1,<2.2'"
 
@@ -153,6 +159,27 @@ def _complete_torchvision() -> bool:
     _declare_operators()
     importlib.import_module("torchvision")
     return True
+
+
+def read_config(path: str | Path) -> Any:
+    """An mmengine `Config` from a file; names of `mmpose.configs`, which the wheel lacks, are found among its configs.
+
+    Raises whatever `Config.fromfile` raises.
+    """
+    from mmengine.config import Config
+
+    spec = importlib.util.find_spec("mmpose")
+    package = Path(str(spec.origin)).parent if spec else Path()
+    text, shipped = Path(path).read_text(encoding="utf-8"), package / ".mim" / "configs"
+    if SHIPPED not in text or (package / "configs").exists() or not shipped.is_dir():
+        return Config.fromfile(str(path))
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "shipped").symlink_to(shipped)
+        copied = Path(folder) / Path(path).name
+        copied.write_text(text.replace(SHIPPED, "from .shipped."), encoding="utf-8")
+        found = Config.fromfile(str(copied))
+    object.__setattr__(found, "_filename", str(path))
+    return found
 
 
 @functools.cache

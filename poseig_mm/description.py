@@ -50,6 +50,7 @@ def describe_run(
     indices: Sequence[Index],
     agreement: dict[str, Any],
     acceleration: dict[str, Any],
+    frame: str,
 ) -> dict[str, Any]:
     """Everything that a reader of the numbers may ask, JSON-ready.
 
@@ -62,6 +63,7 @@ def describe_run(
         indices: those computed.
         agreement: `Agreement.as_dict()`, or an earlier run's.
         acceleration: `Acceleration.as_dict()`.
+        frame: what indices are read off, 'input' or 'instance'.
     """
     return {
         "versions": versions(),
@@ -78,6 +80,7 @@ def describe_run(
         "keypoints": _keypoints(source.groups),
         "agreement": agreement,
         "acceleration": acceleration,
+        "frame": frame,
         "notes": source.notes,
         "indices": [{"name": i.name, "title": i.title, "unit": i.unit, "kind": i.kind} for i in indices],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from .adapters.base import CoordinateAdapter
 from .attribution.acceleration import Acceleration
+from .attribution.methods import call_method
 from .batch import index_inputs
 from .errors import ConfigError, did_you_mean
 from .functional.fast_backward import FastBackward
@@ -24,7 +26,7 @@ from .types import Attribution, JointGroups, Sample
 __all__ = ["Experiment"]
 
 # Settings that the model was made ready with, or that concern more than a map: a change of them would be ignored.
-_OF_THE_RUN = frozenset({"preset", "beta", "dtype", "backward_dtype", "locality", "residual_threshold"})
+_OF_THE_RUN = frozenset({"preset", "beta", "dtype", "backward_dtype", "locality", "frame", "residual_threshold"})
 
 
 class Experiment:
@@ -61,6 +63,16 @@ class Experiment:
         self._make_target = target
         self._pictures, self._device, self._dtype = pictures, device, dtype
 
+    def of(self, sample: Sample) -> Experiment:
+        """The same, bound to a sample's person; itself, except where the model finds several persons in an image."""
+        image = sample.image[None].to(self._device, self._dtype)
+        bound = self.adapter.bind(image, sample.keypoints[None].to(image))
+        if bound is self.adapter:
+            return self
+        twin = copy.copy(self)
+        twin.adapter, twin._acceleration = bound, self._acceleration.bound(bound)
+        return twin
+
     def predict(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> the model's own decoding (N, K, D), on the CPU."""
         return torch.cat([self.adapter.predict(part).cpu() for part in self._parts(images)])
@@ -87,7 +99,8 @@ class Experiment:
             backward = None if backward is None or settings.compute == "exact" else FastBackward()
         method = self._methods[settings.method]
         with torch.enable_grad():  # also where the study is inside a `no_grad` of its own
-            return method(adapter, pixels, target.reference(truth, prediction), **arguments, backward=backward)
+            reference = target.reference(truth, prediction)
+            return call_method(method, adapter, pixels, reference, **arguments, backward=backward)
 
     def indices(self, sample: Sample, attribution: Attribution) -> Mapping[str, Tensor]:
         """name -> (K,), or (K, K) for a relation; an index that raises is NaN."""
@@ -95,7 +108,13 @@ class Experiment:
         truth = sample.keypoints[None].to(maps)
         coords = truth if attribution.coords is None else attribution.coords
         inputs = index_inputs(
-            [sample], attribution, truth, coords, locality=self._settings.locality, stride=self.adapter.stride
+            [sample],
+            attribution,
+            truth,
+            coords,
+            locality=self._settings.locality,
+            stride=self.adapter.stride,
+            frame=self._settings.frame,
         )
         values, _ = compute_indices(self._indices, inputs, attribution.reasons)
         return {name: value[0].cpu() for name, value in values.items()}

@@ -13,12 +13,13 @@ from mmengine.config import Config
 from .batch import BatchDiagnosis
 from .data.samples import SampleSource
 from .errors import ConfigError, DataError
+from .experiment import Experiment
 from .journal import Journal
 from .plugin.manager import PluginHost
 from .provenance import peak_memory
 from .records import sample_record
 from .store import StoreWriter
-from .studies.base import Study, StudyContext
+from .studies.base import Study
 from .types import Finding, Sample
 
 __all__ = ["Loop", "Progress"]
@@ -43,7 +44,7 @@ class Loop:
     source: SampleSource
     diagnose: BatchDiagnosis
     studies: Sequence[Study]
-    experiment: StudyContext  # for the studies; its model is inside its `frozen()`
+    experiment: Experiment  # for the studies; its model is inside its `frozen()`
     writer: StoreWriter
     host: PluginHost
     journal: Journal
@@ -126,12 +127,13 @@ class Loop:
             indices=finding.indices,
             config=self.config,
         )
+        context = self.experiment.of(sample) if self.studies else self.experiment
         for study in self.studies:
             with (
                 self.journal.timed(f"study {study.name}"),
                 self.journal.guard("study", study.name, sample.sample_id),
             ):
-                rows = study.sample_rows(finding, self.experiment)
+                rows = study.sample_rows(finding, context)
                 self.writer.write_study(study.name, rows)
 
     def _report_progress(self, done: int, total: int, begin: float) -> None:

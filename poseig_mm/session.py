@@ -16,12 +16,12 @@ from .adapters.base import CoordinateAdapter
 from .adapters.loading import model_hash
 from .api import load_adapter, load_config
 from .attribution.acceleration import Acceleration, tensor_float32
-from .batch import BatchDiagnosis
+from .batch import BatchDiagnosis, index_frame
 from .calibration import CALIBRATION_SAMPLES, accelerate_on, calibrate_on
 from .compat import prepare_environment
 from .data.samples import SampleSource
 from .description import describe_run, run_identity
-from .errors import DataError
+from .errors import ConfigError, DataError
 from .experiment import Experiment
 from .indices.base import Index
 from .journal import Journal
@@ -125,6 +125,10 @@ class Session:
             weights = model_hash(adapter.model)
             model = adapter.model if self.dtype == torch.float32 else adapter.model.double()
             source = self._source(model.data_preprocessor, self.settings.samples.limit)
+            frame = index_frame(self.settings.attribution.frame, source.whole_image)
+            batch_size = self._batch_size(adapter)
+            if frame == "instance":
+                source.notes.append("indices are read off the map around each person: the box, 1.25 times as large")
             target = Target(self.settings.attribution, self.host.catalog, adapter, source)
         writer = StoreWriter(
             self.work_dir,
@@ -167,13 +171,12 @@ class Session:
                 indices=self.indices,
                 agreement=agreement,
                 acceleration=acceleration.as_dict(),
+                frame=frame,
             )
             writer.update_run(**description)
             with adapter.frozen():
                 in_time = self._loop(adapter, acceleration, target, source, writer).run(
-                    self._share(source.ids(), writer.done),
-                    self.settings.samples.batch_size or (1 if self.device == "cpu" else 8),
-                    until=until,
+                    self._share(source.ids(), writer.done), batch_size, until=until
                 )
             if all(self._of_all_ranks(in_time)):
                 if self.rank == 0:
@@ -231,6 +234,17 @@ class Session:
             ids=samples.ids,
             datasets=self.host.catalog.datasets,
         )
+
+    def _batch_size(self, adapter: CoordinateAdapter) -> int:
+        given = self.settings.samples.batch_size
+        if not adapter.one_image:
+            return given or (1 if self.device == "cpu" else 8)
+        if given not in (None, 1):
+            raise ConfigError(
+                f"diagnosis.samples.batch_size is {given}, but adapter {adapter.name!r} finds several persons in an image "
+                "and is bound to one of them: samples go one by one. Leave batch_size out (`chunk` makes passes larger)"
+            )
+        return 1
 
     def _loop(
         self,

@@ -54,6 +54,10 @@ class AttributionSettings:
     locality: str = (
         "exact"  # weight of LI and RI: 'exact' Gaussian in the input frame, or 'published' (resized stride 4)
     )
+    frame: str | None = (
+        None  # what indices are read off: 'input', or 'instance' (box and margin); None: 'instance' where
+    )
+    # the input is a whole image, 'input' where it is a person's crop
     residual_threshold: float = 0.25  # joints with a larger relative residual are flagged
     chunk: int | None = None  # images in one forward pass; None: 8 on a CPU, 64 on a GPU
     dtype: str = "float32"  # 'float64' for checks
@@ -140,6 +144,7 @@ class Settings:
     def _check(self) -> None:
         choices = {
             "attribution.locality": (self.attribution.locality, ("exact", "published")),
+            "attribution.frame": (self.attribution.frame, (None, "input", "instance")),
             "attribution.dtype": (self.attribution.dtype, ("float32", "float64")),
             "attribution.compute": (self.attribution.compute, ("fast", "exact")),
             "attribution.backward_dtype": (self.attribution.backward_dtype, ("auto", "float32", "bfloat16")),

@@ -78,7 +78,7 @@ class Attribution:
     map_error: Tensor  # (B, K) half L1 distance of the two interleaved half-rule maps, in [0, 1]
     converged: Tensor  # (B, K) bool: map_error <= the tolerance asked for (False where none was asked)
     evaluations: Tensor  # (B, K) int, gradient evaluations spent on this joint
-    reasons: tuple[tuple[str, ...], ...]  # (B)(K) '' or 'not_visible' | 'not_asked' | 'zero_map' | 'nonfinite_gradient'
+    reasons: tuple[tuple[str, ...], ...]  # (B)(K) '' or a code of functional.maps.REASONS
     signed: Tensor | None = None  # (B, K, H, W) sum over channels of IG, neither absolute nor normalised
     coords: Tensor | None = None  # (B, K, D) the differentiable prediction on the image
 

@@ -53,6 +53,7 @@ class CoordinateAdapter(ABC):
     name: ClassVar[str]
     head_types: ClassVar[tuple[str, ...]] = ()  # class names; a head is matched along its MRO
     unit: str = "px"
+    one_image: ClassVar[bool] = False  # several persons in an image: batches of one image, see `bind`
     no_peak_score: float = 0.0  # MMPose's decoding gives this score, or less, to joints it found no peak for
 
     def __init__(self, model: Any, *, beta: float | None = None, metainfo: Mapping[str, Any] | None = None) -> None:
@@ -133,7 +134,11 @@ class CoordinateAdapter(ABC):
             The agreement reached; below 95 % (`not agreement.good`) a warning is logged.
         """
         with self.frozen(), torch.no_grad():
-            agreement = self._calibrate(images, joints, fixed or self.beta_given)
+            return self._settled(*self._both(images, joints), fixed or self.beta_given)
+
+    def _settled(self, outputs: list[Any], own: Tensor, counts: Tensor, fixed: bool) -> Agreement:
+        """`_settle`, with a warning below 95 %."""
+        agreement = self._settle(outputs, own, counts, fixed)
         if agreement.n and not agreement.good:
             logger.warning(
                 "%s: only %.0f %% of %d joints are decoded within %.3g %s of the model's own decoding (beta %s)",
@@ -155,15 +160,12 @@ class CoordinateAdapter(ABC):
 
         None where that would change the coordinates of `images` (B, C, H, W); see `folding.fold_batch_norm`.
         """
+        model = fold_batch_norm(self.model, lambda model, x: self.around(model)(x).coords, images)
+        return None if model is None else self.around(model)
+
+    def around(self, model: Any) -> CoordinateAdapter:
+        """The same adapter, bound to the same persons, around another model of the same parts (e.g. a folded copy)."""
         twin = copy.copy(self)
-
-        def forward(model: Any, x: Tensor) -> Tensor:
-            twin.model, twin.head = model, coordinate_head(model)
-            return twin(x).coords
-
-        model = fold_batch_norm(self.model, forward, images)
-        if model is None:
-            return None
         twin.model, twin.head = model, coordinate_head(model)
         return twin
 
@@ -190,6 +192,11 @@ class CoordinateAdapter(ABC):
         """An image file as a network input (1, C, H, W); see `preprocessing.load_input`."""
         return load_input(path, self.input_size, self.model.data_preprocessor)
 
+    @property
+    def matched(self) -> bool:
+        """Whether there is anybody to attribute: False after `bind` found no person who is the annotated one."""
+        return True
+
     # ---- for adapters that change how calibration works --------------------------------------------------------------
 
     @property
@@ -211,8 +218,8 @@ class CoordinateAdapter(ABC):
         scores = torch.stack([torch.as_tensor(i.keypoint_scores)[0] for i in instances]).to(images)
         return keypoints, scores > self.no_peak_score
 
-    def _calibrate(self, images: Tensor, joints: Tensor | None, fixed: bool) -> Agreement:
-        outputs, own, counts = self._both(images, joints)
+    def _settle(self, outputs: list[Any], own: Tensor, counts: Tensor, fixed: bool) -> Agreement:
+        """From what `_both` gives: choose what can be chosen (unless `fixed`), and measure the agreement."""
         return self._measure(outputs, own, counts)
 
     def _both(self, images: Tensor, joints: Tensor | None) -> tuple[list[Any], Tensor, Tensor]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 __all__ = ["frozen"]
 
@@ -18,6 +19,9 @@ def frozen(model: nn.Module) -> Iterator[None]:
     were, one by one (a model may be partly frozen or partly in evaluation mode).  Weights, buffers and `.grad` are not
     touched.  The flags are set directly: `train()` and `eval()` of some backbones do more than that.  May be nested.
 
+    Gradients reach batch norms in plain memory order: on a CPU, torch 2.13 returns a wrong gradient from a batch norm in
+    evaluation mode where the incoming one is permuted, as that of a transformer behind it is for a batch of one.
+
     >>> layer = nn.BatchNorm1d(3)
     >>> with frozen(layer):
     ...     print(layer.training, layer.weight.requires_grad)
@@ -27,6 +31,8 @@ def frozen(model: nn.Module) -> Iterator[None]:
     """
     modules = [(module, module.training) for module in model.modules()]
     parameters = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    norms = [m for m, _ in modules if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    hooks = [norm.register_forward_hook(_in_plain_order) for norm in norms]
     try:
         for module, _ in modules:
             module.training = False
@@ -34,7 +40,15 @@ def frozen(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(False)
         yield
     finally:
+        for hook in hooks:
+            hook.remove()
         for module, training in modules:
             module.training = training
         for parameter, requires_grad in parameters:
             parameter.requires_grad_(requires_grad)
+
+
+def _in_plain_order(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    """Forward hook: the gradient of what a module returned is contiguous when it arrives."""
+    if isinstance(output, Tensor) and output.requires_grad:
+        output.register_hook(lambda gradient: gradient.contiguous())

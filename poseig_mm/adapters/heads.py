@@ -37,16 +37,17 @@ def is_combined(head: Any) -> bool:
 
 
 def count_joints(head: Any) -> int:
-    """How many joints a head predicts: `num_joints` or `out_channels`, a third of them where combined.
+    """How many joints a head predicts: `num_joints`, `num_keypoints` or `out_channels`, a third of these where combined.
 
     Raises:
-        AdapterError: it says neither.
+        AdapterError: it says none of them.
     """
-    for name in ("num_joints", "out_channels"):
+    for name in ("num_joints", "num_keypoints", "out_channels"):
         if isinstance(count := getattr(head, name, None), int):
             return count // 3 if is_combined(head) else count
     raise AdapterError(
-        f"{type(head).__name__} says neither `num_joints` nor `out_channels`; override count_joints() in its adapter"
+        f"{type(head).__name__} has no `num_joints`, `num_keypoints` or `out_channels`; override count_joints() in its "
+        "adapter"
     )
 
 

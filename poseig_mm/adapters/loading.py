@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..compat import prepare_environment
+from ..compat import read_config
 from ..errors import ConfigError, PoseIGError
 from .checkpoints import read_checkpoint
 from .freezing import frozen
 from .heads import coordinate_head, count_joints, find_input_size
+from .operators import complete_operators
 from .weights import load_weights, model_hash
 
 __all__ = ["build_model", "model_hash"]
@@ -43,7 +44,7 @@ def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, 
         ConfigError: the config cannot be read or built, or the device is not there.
         CheckpointError: no such file; damaged; other architecture; other number of keypoints.
     """
-    prepare_environment()
+    complete_operators()
     from mmengine.registry import DefaultScope
     from mmpose.registry import MODELS
 
@@ -102,7 +103,7 @@ def _read(config: str | Path | Any) -> Any:
             return cfg
         if not Path(config).is_file():
             raise ConfigError(f"config {config} does not exist; give the path of an MMPose config (.py)")
-        return Config.fromfile(str(config))
+        return read_config(config)
     except PoseIGError:
         raise
     except Exception as error:

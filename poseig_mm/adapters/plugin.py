@@ -14,9 +14,17 @@ if TYPE_CHECKING:
 @hookimpl
 def poseig_register_adapters() -> Sequence[type[CoordinateAdapter]]:
     """One adapter a family of MMPose heads."""
+    from .associative_embedding import AssociativeEmbeddingAdapter
+    from .cid import CIDAdapter
+    from .dekr import DEKRAdapter
+    from .edpose import EDPoseAdapter
     from .heatmap import HeatmapAdapter
     from .integral import IntegralAdapter
     from .regression import RegressionAdapter
+    from .rtmo import RTMOAdapter
     from .simcc import SimCCAdapter
+    from .yolox_pose import YOLOXPoseAdapter
 
-    return (HeatmapAdapter, SimCCAdapter, RegressionAdapter, IntegralAdapter)
+    top_down = (HeatmapAdapter, SimCCAdapter, RegressionAdapter, IntegralAdapter)
+    whole_image = (AssociativeEmbeddingAdapter, DEKRAdapter, CIDAdapter, RTMOAdapter, YOLOXPoseAdapter, EDPoseAdapter)
+    return (*top_down, *whole_image)

@@ -13,7 +13,6 @@ __all__ = ["select_adapter"]
 
 # Heads that inherit from one with an adapter, but whose output means something else; a plugin may name them itself.
 UNLIKE_THEIR_BASE = {
-    "AssociativeEmbeddingHead": "it is bottom-up: its heatmaps hold every person of the image",
     "Heatmap3DHead": "its channels are depth slices of a volume",
 }
 

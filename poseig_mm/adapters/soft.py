@@ -51,9 +51,8 @@ class SoftArgmaxAdapter(CoordinateAdapter):
             raise ConfigError(f"beta is {value!r}; expected a finite number above 0, e.g. 10 for heatmaps of peak 1")
         self._beta = float(value)
 
-    def _calibrate(self, images: Tensor, joints: Tensor | None, fixed: bool) -> Agreement:
+    def _settle(self, outputs: list[Any], own: Tensor, counts: Tensor, fixed: bool) -> Agreement:
         """The smallest beta of the ladder with which 95 % agree, else the best one."""
-        outputs, own, counts = self._both(images, joints)
         if fixed or not counts.any():
             return self._measure(outputs, own, counts)
         before, best = self.beta, None

@@ -125,7 +125,7 @@ def _reach_output(model: nn.Module, keys: Iterable[str], probe: Callable[[], Ite
         for tensor in tensors:
             tensor.fill_(torch.nan)
         return any(bool(output.isnan().any()) for output in probe())
-    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+    except (RuntimeError, ValueError, TypeError, AttributeError, AssertionError) as error:
         logger.info("the model cannot be probed (%s); all weights count", error)
         return True
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,6 +36,10 @@ class Acceleration:
     backward_dtype: str = "float32"
     cosine: float | None = None  # lowest over the joints checked; None where nothing had to be checked
     note: str = ""
+
+    def bound(self, adapter: CoordinateAdapter) -> Acceleration:
+        """The same for an adapter that `bind` gave: its persons, the fast model."""
+        return self if adapter is self.adapter else replace(self, adapter=adapter.around(self.adapter.model))
 
     def as_dict(self) -> dict[str, Any]:
         """For run.json."""

@@ -6,12 +6,12 @@ concerns a map, and takes those it has a use for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..functional.controls import gradient_attribution, random_attribution
+from ..functional.controls import gradient_attribution, nobody_attribution, random_attribution
 from ..functional.path_attribution import path_attribution
 from ..functional.targets import CoordsFn
 from ..types import Attribution
@@ -19,7 +19,7 @@ from ..types import Attribution
 if TYPE_CHECKING:
     from ..adapters.base import CoordinateAdapter
 
-__all__ = ["METHODS", "gradient", "path_ig", "random"]
+__all__ = ["METHODS", "call_method", "gradient", "path_ig", "random"]
 
 
 TARGET = ("likelihood", "likelihood_settings", "joints", "contrast", "signed")  # the settings that the controls know
@@ -46,6 +46,15 @@ def random(adapter: CoordinateAdapter, images: Tensor, keypoints: Tensor, **sett
 
 def _chosen(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: settings[name] for name in names if name in settings}
+
+
+def call_method(
+    method: Callable[..., Attribution], adapter: CoordinateAdapter, images: Tensor, keypoints: Tensor, **settings: Any
+) -> Attribution:
+    """An attribution method's answer, or why there is none: the model does not find this person."""
+    if not adapter.matched:
+        return nobody_attribution(images, keypoints, **settings)
+    return method(adapter, images, keypoints, **settings)
 
 
 METHODS = {"path_ig": path_ig, "gradient": gradient, "random": random}

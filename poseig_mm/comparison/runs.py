@@ -17,7 +17,7 @@ from ..store import Store
 __all__ = ["Lost", "Runs", "match", "open_runs"]
 
 KEYS = ["sample_id", "joint_name"]
-WITHOUT_MAP = ("not_visible", "not_asked", "zero_map", "nonfinite_gradient", "no_map")  # reason codes
+WITHOUT_MAP = ("not_visible", "not_asked", "no_match", "zero_map", "nonfinite_gradient", "no_map")  # reason codes
 SAME_PLACE = 1.0  # px of the original image (mm in 3D): farther apart, two annotations are not of the same joint
 
 

@@ -99,7 +99,13 @@ def _check_type(dataset: Any, registry: Any) -> None:
 
 
 def _adapt(dataset: Any, notes: list[str]) -> None:
-    """Detected boxes out: they carry no keypoints to compare with.  MPII's head sizes too, where the file is missing."""
+    """Detected boxes out: they carry no keypoints to compare with.  MPII's head sizes too, where the file is missing.
+
+    A bottom-up data set gives one entry an image; a diagnosis is about one person, so it gives one a person.
+    """
+    if dataset.get("data_mode") == "bottomup":
+        notes.append("persons are diagnosed one by one, each in its whole image (the config's data_mode is 'bottomup')")
+        dataset["data_mode"] = "topdown"
     if dataset.get("bbox_file"):
         notes.append(f"annotated boxes are used instead of the detections in {dataset['bbox_file']}")
         dataset["bbox_file"] = None

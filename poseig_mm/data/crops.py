@@ -1,4 +1,7 @@
-"""The way of an image through a top-down pipeline: run step by step, so that the crop's affine map is known."""
+"""The way of an image through a pipeline, run step by step, so that the affine map to the network's input is known.
+
+A top-down pipeline crops one person (TopdownAffine); a bottom-up one fits the whole image in, other persons and all.
+"""
 
 from __future__ import annotations
 
@@ -14,38 +17,42 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 
-__all__ = ["Crop", "invert", "random_transforms", "run_pipeline", "seeded", "split_pipeline"]
+__all__ = ["WHOLE_IMAGE", "Crop", "invert", "is_whole", "random_transforms", "run_pipeline", "seeded", "split_pipeline"]
 
+WHOLE_IMAGE = ("BottomupResize", "BottomupRandomChoiceResize")  # transforms that fit a whole image into the input
 TOLERANCE = 0.01  # input px between a keypoint as MMPose warped it and as the affine map puts it
 _RANDOM = {"Albumentation", "PhotometricDistortion", "Mosaic", "YOLOXMixUp", "YOLOXHSVRandomAug", "MixUp"}
 
 
 @dataclass(frozen=True)
 class Crop:
-    """One person, cropped."""
+    """One person in the network's input, cropped out or among others."""
 
     packed: dict[str, Any]  # what the pipeline gives: inputs and data_samples
     results: Mapping[str, Any]  # what that was made from
     warp: NDArray[np.float64]  # (2, 3) original px (x, y, 1) -> input px
     original_size: tuple[int, int]  # (H, W) of the image as loaded
+    whole_image: bool = False  # the input holds the whole image
 
 
 def split_pipeline(transforms: Sequence[Any]) -> tuple[list[Any], Any, list[Any], Any]:
-    """(before the crop, the crop, between crop and packing, the packing) of a top-down pipeline's transforms.
+    """(before the crop, the crop, between crop and packing, the packing) of a pipeline's transforms.
+
+    The crop is a TopdownAffine, or what fits the whole image in (`WHOLE_IMAGE`).
 
     Raises:
-        DataError: no PackPoseInputs at its end, or not exactly one TopdownAffine in it.
+        DataError: no PackPoseInputs at its end, or not exactly one crop in it.
     """
     from mmpose.datasets.transforms import PackPoseInputs, TopdownAffine
 
     names = ", ".join(type(t).__name__ for t in transforms) or "nothing"
     if not transforms or not isinstance(transforms[-1], PackPoseInputs):
         raise DataError(f"the data pipeline must end with PackPoseInputs; it holds {names}")
-    crops = [i for i, t in enumerate(transforms) if isinstance(t, TopdownAffine)]
+    crops = [i for i, t in enumerate(transforms) if isinstance(t, TopdownAffine) or is_whole(t)]
     if len(crops) != 1:
         raise DataError(
-            "the data pipeline must hold exactly one TopdownAffine, which crops one person to the network's input; it holds "
-            f"{names}. Top-down models can be diagnosed; bottom-up, one-stage and lifting models not yet"
+            "the data pipeline must hold exactly one TopdownAffine, which crops one person to the network's input, or one "
+            f"{' or '.join(WHOLE_IMAGE)}, which fits the whole image in; it holds {names}"
         )
     crop = crops[0]
     return list(transforms[:crop]), transforms[crop], list(transforms[crop + 1 : -1]), transforms[-1]
@@ -60,8 +67,9 @@ def random_transforms(transforms: Sequence[Any]) -> list[str]:
 def run_pipeline(transforms: Sequence[Any], info: dict[str, Any]) -> Crop:
     """Everything a pipeline does to one annotated person.
 
-    The affine map is made by MMPose's own function from the numbers that TopdownAffine leaves behind, then checked on the
-    keypoints that TopdownAffine warped; a flip of the whole image before it is part of the map.
+    The affine map is made by MMPose's own function from the numbers that the crop leaves behind, then checked on the
+    keypoints that TopdownAffine warped; a flip of the whole image before it is part of the map.  What fits a whole image
+    in leaves keypoints alone (or clips them): there they are warped here.
 
     Args:
         transforms: of the pipeline, see `split_pipeline`.
@@ -77,14 +85,22 @@ def run_pipeline(transforms: Sequence[Any], info: dict[str, Any]) -> Crop:
     size = tuple(int(v) for v in np.shape(results["img"])[:2])
     if size != tuple(int(v) for v in results.get("ori_shape", size)[:2]):
         raise DataError(
-            f"the image was {tuple(results['ori_shape'])} px (H, W) when loaded and is {size} before TopdownAffine: a "
-            "transform resizes it, and maps could not be drawn on the original. Take it out of the pipeline"
+            f"the image was {tuple(results['ori_shape'])} px (H, W) when loaded and is {size} before {type(crop).__name__}: "
+            "a transform resizes it, and maps could not be drawn on the original. Take it out of the pipeline"
         )
     keypoints, flip = np.array(results["keypoints"]), results.get("flip_direction")
-    results = _apply(between, _apply([crop], results))
+    results = _apply([crop], results)
     warp = _affine(results, crop)
+    if whole := is_whole(crop):
+        results["transformed_keypoints"] = _warped(keypoints, warp)
+    results = _apply(between, results)
     _check(keypoints, results, warp)
-    return Crop(pack(results), results, warp @ _flip(flip, size), (size[0], size[1]))
+    return Crop(pack(results), results, warp @ _flip(flip, size), (size[0], size[1]), whole)
+
+
+def is_whole(transform: Any) -> bool:
+    """Whether a transform fits a whole image into the network's input."""
+    return any(c.__name__ in WHOLE_IMAGE for c in type(transform).__mro__)
 
 
 def _apply(transforms: Sequence[Any], results: dict[str, Any]) -> dict[str, Any]:
@@ -99,27 +115,44 @@ def _apply(transforms: Sequence[Any], results: dict[str, Any]) -> dict[str, Any]
 def _affine(results: Mapping[str, Any], crop: Any) -> NDArray[np.float64]:
     from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
+    if hasattr(crop, "scales"):  # BottomupRandomChoiceResize, as it moves keypoints before it clips them
+        return np.diag([*np.asarray(results["scale_factor"], dtype=np.float64), 1.0])[:2]
+    if is_whole(crop):
+        if crop.aug_scales:
+            raise DataError(
+                f"{type(crop).__name__} makes an image of each of aug_scales {crop.aug_scales}; a diagnosis takes one: "
+                "leave aug_scales out of the pipeline (and model.test_cfg.multiscale_test False)"
+            )
+        height, width = results["ori_shape"]
+        center, scale, size = results["input_center"], results["input_scale"], results["input_size"]
+        if crop.use_udp:
+            size, _ = crop._get_input_size(img_size=(width, height), input_size=crop.input_size)
+        make = get_udp_warp_matrix if crop.use_udp else get_warp_matrix
+        return np.asarray(make(center, scale, 0, output_size=size), dtype=np.float64)
     make = get_udp_warp_matrix if crop.use_udp else get_warp_matrix
     rotation = float(np.ravel(results.get("bbox_rotation", 0.0))[0])
     warp = make(results["input_center"], results["input_scale"], rotation, output_size=crop.input_size)
     return np.asarray(warp, dtype=np.float64)
 
 
-def _check(keypoints: NDArray[Any], results: Mapping[str, Any], warp: NDArray[np.float64]) -> None:
+def _warped(keypoints: NDArray[Any], warp: NDArray[np.float64]) -> NDArray[Any]:
     import cv2
 
+    found: NDArray[Any] = cv2.transform(keypoints[..., :2], warp) if keypoints.size else keypoints[..., :2]
+    return found
+
+
+def _check(keypoints: NDArray[Any], results: Mapping[str, Any], warp: NDArray[np.float64]) -> None:
     there = np.asarray(results["transformed_keypoints"])[..., :2]
-    here = cv2.transform(keypoints[..., :2], warp) if keypoints.size else keypoints[..., :2]
+    here = _warped(keypoints, warp)
     if here.shape != there.shape:
-        raise DataError(
-            f"TopdownAffine was given keypoints of shape {here.shape}, the pipeline ends with {there.shape}"
-        )
+        raise DataError(f"the crop was given keypoints of shape {here.shape}, the pipeline ends with {there.shape}")
     distance = np.linalg.norm(here - there, axis=-1)
     worst = float(np.nanmax(distance, initial=0.0))
     if worst > TOLERANCE:
         raise DataError(
             f"a keypoint lies {worst:.3g} input px from where the crop's affine map puts it (expected at most {TOLERANCE}): "
-            "a transform beside TopdownAffine moves keypoints. Take it out of the pipeline"
+            "a transform beside the crop moves keypoints. Take it out of the pipeline"
         )
 
 

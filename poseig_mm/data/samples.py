@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, DataError, did_you_mean
 from ..types import JointGroups, Sample
 from .building import build_dataset, read_annotations
-from .crops import Crop, invert, random_transforms, run_pipeline, seeded, split_pipeline
+from .crops import Crop, invert, is_whole, random_transforms, run_pipeline, seeded, split_pipeline
 from .datasets import DatasetInfo
 from .entries import Entries, choose, unique_ids
 from .groups import joint_groups
@@ -47,10 +47,11 @@ class SampleSource:
         groups: names, groups and chains of the joints.
         metainfo: MMPose's own.
         dataset_name, notes, dimensions: for run.json; dimensions is 2.
+        whole_image: inputs hold whole images, other persons and all, and differ in size.
 
     Raises:
         ConfigError: the config has no such dataloader, or an id or a choice is unknown.
-        DataError: the annotations are missing or hold no person, or the pipeline is not a top-down one.
+        DataError: the annotations are missing or hold no person, or the pipeline is neither top-down nor bottom-up.
 
     Example::
 
@@ -78,7 +79,8 @@ class SampleSource:
         self._preprocess, self._mask_kind, self._seed = preprocess, mask, seed or 0
         self._entries = Entries(build_dataset(cfg, split, self.notes), self.notes)
         for transforms in self._entries.pipelines():
-            split_pipeline(transforms)  # all are top-down, or the run doesn't start
+            split_pipeline(transforms)  # all can be run, or the run doesn't start
+        self.whole_image = any(is_whole(t) for transforms in self._entries.pipelines() for t in transforms)
         self.metainfo = self._entries.metainfo
         self.dataset_name = str(self.metainfo.get("dataset_name", ""))
         self.groups = self._joint_groups(datasets or {})
@@ -172,7 +174,7 @@ class SampleSource:
             mask=mask,
             mask_source="none" if mask is None else self._mask_kind,
             inverse_warp=invert(crop.warp),
-            extra=_extra(person, crop),
+            extra=_extra(person, crop, keypoints),
         )
 
     def _mask(
@@ -261,11 +263,14 @@ def _display(pixels: torch.Tensor, size: Sequence[int]) -> NDArray[np.uint8]:
     return shown
 
 
-def _extra(person: Mapping[str, Any], crop: Crop) -> dict[str, Any]:
-    """What studies may want: box and area in original px, the crop's centre and scale, and the annotation's own id."""
+def _extra(person: Mapping[str, Any], crop: Crop, keypoints: torch.Tensor) -> dict[str, Any]:
+    """What studies may want: box and area in original px, the box in input px (around the joints where there is none),
+    the crop's centre and scale, and the annotation's own id."""
     box, area = person.get("bbox"), person.get("area")
     return {
         "bbox": None if box is None else [float(v) for v in np.asarray(box).reshape(-1, 4)[0]],  # x0, y0, x1, y1
+        "input_bbox": _input_box(box, crop.warp, keypoints),
+        "whole_image": crop.whole_image,
         "area": None if area is None else float(np.ravel(area)[0]),
         "iscrowd": int(person.get("iscrowd", 0)),
         "input_center": [float(v) for v in crop.results["input_center"]],
@@ -273,3 +278,13 @@ def _extra(person: Mapping[str, Any], crop: Crop) -> dict[str, Any]:
         "ori_shape": crop.original_size,
         "annotation_id": person.get("id"),
     }
+
+
+def _input_box(box: Any, warp: NDArray[np.float64], keypoints: torch.Tensor) -> list[float] | None:
+    """(x0, y0, x1, y1) in input px, upright around the warped corners; of the joints (K, 2) where there is no box."""
+    if box is None:
+        given = keypoints[keypoints.isfinite().all(1)]
+        return [*given.amin(0).tolist(), *given.amax(0).tolist()] if len(given) else None
+    x0, y0, x1, y1 = np.asarray(box, dtype=np.float64).reshape(-1, 4)[0]
+    corners = np.array([[x0, y0, 1], [x1, y0, 1], [x0, y1, 1], [x1, y1, 1]]) @ warp.T  # (4, 2)
+    return [float(v) for v in (*corners.min(0), *corners.max(0))]

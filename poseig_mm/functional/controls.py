@@ -1,7 +1,8 @@
-"""Maps to compare an attribution with: the plain gradient, and random maps that know nothing of the image."""
+"""Maps to compare an attribution with: the plain gradient, random maps that know nothing of the image, and none."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from ..types import Attribution
 from .maps import attribution_from_sums
 from .targets import CoordsFn, check_inputs, joint_slots, make_target
 
-__all__ = ["gradient_attribution", "random_attribution"]
+__all__ = ["gradient_attribution", "nobody_attribution", "random_attribution"]
 
 
 def gradient_attribution(
@@ -50,6 +51,27 @@ def gradient_attribution(
         sums[here, k] = gradient[here].sum(1)
     values = values.detach()
     return attribution_from_sums(sums, values, values, coords.detach(), asked, finite, signed=signed)
+
+
+def nobody_attribution(
+    images: Tensor, keypoints: Tensor, *, joints: Tensor | None = None, signed: bool = False, **_: Any
+) -> Attribution:
+    """Of a person whom the model does not find: all NaN, 'no_match' where a joint was asked for; no evaluations.
+
+    Arguments as in `path_attribution`; those that concern how a map is made have no effect.
+
+    >>> nobody_attribution(torch.zeros(1, 3, 4, 4), torch.zeros(1, 2, 2), joints=torch.tensor([[True, False]])).reasons
+    (('no_match', 'not_asked'),)
+    """
+    finite = check_inputs(images, keypoints, None, None)[2]
+    asked = finite if joints is None else joints  # the reference may be what the model does not find
+    unknown = torch.full_like(keypoints[..., 0], torch.nan)
+    maps = images.new_full((*asked.shape, *images.shape[2:]), torch.nan)
+    found = attribution_from_sums(
+        maps, unknown, unknown, torch.full_like(keypoints, torch.nan), asked, finite | asked, signed=signed
+    )
+    reasons = tuple(tuple("no_match" if r == "nonfinite_gradient" else r for r in row) for row in found.reasons)
+    return replace(found, reasons=reasons, evaluations=torch.zeros_like(found.evaluations))
 
 
 def random_attribution(

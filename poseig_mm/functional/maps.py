@@ -9,7 +9,7 @@ from ..types import Attribution
 
 __all__ = ["REASONS", "attribution_from_sums", "half_l1_distance", "normalise_maps"]
 
-REASONS = ("", "not_visible", "not_asked", "zero_map", "nonfinite_gradient")  # why a joint has no map
+REASONS = ("", "not_visible", "not_asked", "zero_map", "nonfinite_gradient", "no_match")  # why a joint has no map
 
 
 def normalise_maps(signed: Tensor) -> Tensor:

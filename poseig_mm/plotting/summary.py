@@ -34,6 +34,7 @@ _REASONS = {
     "empty_mask": "the mask has no pixel inside the input, so FI is undefined",
     "not_visible": "joint not annotated, or outside the input",
     "not_asked": "joint left out by the settings",
+    "no_match": "the model gives out nobody who is this person, so there is no map",
     "outside": "joint outside the input",
     "random_unchanged": "no permuted map moved this joint: no ratio of its own, but R_E counts its changes",
     "predicted_mask": "FI is there, but uses a mask that the model itself predicted",

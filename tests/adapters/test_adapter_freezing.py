@@ -83,3 +83,17 @@ def test_an_attribution_leaves_the_model_alone() -> None:
     assert all(torch.equal(v, before[k]) for k, v in adapter.model.state_dict().items())
     assert all(p.grad is None for p in adapter.model.parameters())
     assert adapter.model.backbone.training
+
+
+def test_a_batch_norm_takes_gradients_of_any_memory_order() -> None:
+    """The same gradient, laid out as a transformer's tokens are, gives the same result; torch 2.13 alone gives another."""
+    norm = torch.nn.BatchNorm2d(8)
+    x = torch.randn(1, 8, 5, 6, requires_grad=True)
+    given = torch.randn(1, 8, 5, 6)
+    tokens = given.flatten(2).permute(0, 2, 1).contiguous().permute(0, 2, 1).unflatten(2, (5, 6))
+    assert torch.equal(tokens, given)
+    assert not tokens.is_contiguous()
+    with frozen(norm):
+        plain, permuted = (torch.autograd.grad(norm(x), x, g)[0] for g in (given, tokens))
+    assert torch.allclose(plain, permuted)
+    assert not norm._forward_hooks

@@ -66,15 +66,27 @@ def test_no_match_names_the_head_the_adapters_and_the_way_out() -> None:
 
 
 def test_bottom_up_heads_are_not_mistaken_for_their_base() -> None:
-    """AssociativeEmbeddingHead is a HeatmapHead, but its heatmaps hold all persons: an error that says so."""
-    from mmpose.models.heads import AssociativeEmbeddingHead, HeatmapHead
+    """AssociativeEmbeddingHead is a HeatmapHead and RTMOHead a YOLOXPoseHead; each has an adapter of its own."""
+    from mmpose.models.heads import AssociativeEmbeddingHead, HeatmapHead, RTMOHead
+    from mmpose.models.heads.hybrid_heads import YOLOXPoseHead
 
-    assert issubclass(AssociativeEmbeddingHead, HeatmapHead)
-    model = model_with(AssociativeEmbeddingHead.__new__(AssociativeEmbeddingHead))
-    with pytest.raises(AdapterError, match="it is bottom-up"):
-        select_adapter(model, adapters())
-    own = {**adapters(), **adapter_for("mine", "AssociativeEmbeddingHead")}
-    assert select_adapter(model, own).name == "mine"  # a plugin may know better
+    for head, base, name in (
+        (AssociativeEmbeddingHead, HeatmapHead, "associative_embedding"),
+        (RTMOHead, YOLOXPoseHead, "rtmo"),
+    ):
+        assert issubclass(head, base)
+        assert select_adapter(model_with(head.__new__(head)), adapters()).name == name
+
+
+def test_a_head_unlike_its_base_is_refused_unless_a_plugin_names_it() -> None:
+    """Heatmap3DHead is a HeatmapHead whose channels are depth slices: an error that says so."""
+    from mmpose.models.heads import HeatmapHead
+
+    head = type("Heatmap3DHead", (HeatmapHead,), {})
+    with pytest.raises(AdapterError, match="depth slices"):
+        select_adapter(model_with(head.__new__(head)), adapters())
+    own = {**adapters(), **adapter_for("mine", "Heatmap3DHead")}
+    assert select_adapter(model_with(head.__new__(head)), own).name == "mine"  # a plugin may know better
 
 
 def test_two_adapters_for_one_head_are_an_error() -> None:

@@ -31,6 +31,10 @@ PIPELINES = {
     "rotated": [LOAD, BOXED, ROTATE, CROP, PACK],
     "rotated_udp": [LOAD, BOXED, ROTATE, {**CROP, "use_udp": True}, PACK],
     "flipped": [LOAD, FLIP, BOXED, CROP, PACK],
+    "whole": [LOAD, {"type": "BottomupResize", "input_size": (96, 64)}, PACK],  # padded at the sides
+    "whole_expand": [LOAD, {"type": "BottomupResize", "input_size": (64, 64), "resize_mode": "expand"}, PACK],
+    "whole_udp": [LOAD, {"type": "BottomupResize", "input_size": (96, 96), "use_udp": True}, PACK],
+    "whole_scaled": [LOAD, {"type": "BottomupRandomChoiceResize", "scales": [(120, 100)], "keep_ratio": True}, PACK],
     "flipped_rotated": [LOAD, {**FLIP, "direction": "diagonal"}, BOXED, ROTATE, CROP, PACK],
 }
 

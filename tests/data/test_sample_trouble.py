@@ -12,7 +12,6 @@ import pytest
 from drawn_coordinates import (
     BOXED,
     CROP,
-    INPUT,
     LOAD,
     PACK,
     PLAIN,
@@ -178,7 +177,11 @@ def test_an_unknown_option_of_the_data_set_is_the_config_s_error(folder: Path) -
 @pytest.mark.parametrize(
     ("pipeline", "why"),
     [
-        ([LOAD, {"type": "BottomupResize", "input_size": INPUT}, PACK], "exactly one TopdownAffine.*BottomupResize"),
+        (
+            [LOAD, BOXED, PACK],
+            "exactly one TopdownAffine.*or one BottomupResize.*it holds LoadImage, GetBBoxCenterScale",
+        ),
+        ([LOAD, BOXED, CROP, {"type": "BottomupResize", "input_size": (64, 64)}, PACK], "exactly one TopdownAffine"),
         ([LOAD, BOXED, CROP, CROP, PACK], "exactly one TopdownAffine"),
         ([LOAD, BOXED, CROP], "must end with PackPoseInputs.*TopdownAffine"),
         ([], "must end with PackPoseInputs; it holds nothing"),
