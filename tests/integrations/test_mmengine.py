@@ -213,6 +213,37 @@ def test_a_failing_diagnosis_is_a_warning(made: tiny, tmp_path: Path, caplog: py
     assert [r for r in caplog.records if "did you mean 'attribution'" in r.getMessage()]
 
 
+def test_ranks_of_a_training_share_the_persons(made: tiny, tmp_path: Path) -> None:
+    """Two ranks under DDP: every person once, by the rank whose turn it is; rank 0 logs; nobody waits for ever."""
+    from ranks import run_ranks
+
+    from poseig_mm.store import Store
+
+    cfg = _config(made, tmp_path / "w", epochs=1, hooks=[{**HOOK, "persons": 3}])
+    cfg.dump(tmp_path / "train.py")
+    assert run_ranks(2, "--train", tmp_path / "train.py") == [0, 0]
+    run = tmp_path / "w" / "poseig" / "epoch_1"
+    store = Store(run)
+    assert sorted(store.sample_ids) == sorted(IDS)
+    assert store.run["status"] == "complete"
+    assert {p.name[:9] for p in (run / "samples").iterdir()} == {"part-r000", "part-r001"}
+    assert len([line for line in _scalars(tmp_path / "w") if "poseig/di" in line]) == 1
+
+
+def test_what_is_diagnosed_is_what_was_evaluated(made: tiny, tmp_path: Path) -> None:
+    """With EMAHook: the averaged weights, before the training has its own back."""
+    from poseig_mm.adapters.loading import model_hash
+    from poseig_mm.store import Store
+
+    ema = {"type": "EMAHook", "ema_type": "ExpMomentumEMA", "momentum": 0.5, "update_buffers": True}
+    runner = _runner(made, tmp_path / "w", epochs=1, hooks=[ema, HOOK])
+    runner.train()
+    (hook,) = [h for h in runner.hooks if type(h).__name__ == "EMAHook"]
+    found = Store(tmp_path / "w" / "poseig" / "epoch_1").run["weights_hash"]
+    assert found == model_hash(hook.ema_model.module)
+    assert found != model_hash(runner.model)
+
+
 @pytest.mark.parametrize("wrong", [{"interval": 0}, {"persons": 0}, {"images": -1}, {"time_limit": 0}])
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any], mmpose_ready: None) -> None:
     """Before the training begins."""
