@@ -48,7 +48,7 @@ def _train(config: str) -> None:
     torch.distributed.init_process_group("gloo")  # MMEngine's own would select a GPU
     cfg = Config.fromfile(config)
     cfg.launcher = "pytorch"
-    cfg.model_wrapper_cfg = {"type": "MMDistributedDataParallel", "broadcast_buffers": False}
+    cfg.model_wrapper_cfg = {"type": "MMDistributedDataParallel", "broadcast_buffers": False, "device_ids": None}
     Runner.from_cfg(cfg).train()
     torch.distributed.destroy_process_group()
 
