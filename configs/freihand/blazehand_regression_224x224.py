@@ -1,5 +1,4 @@
-# MediaPipe's hand network on FreiHAND.  It is made for an upright hand (wrist below the fingers), which about half of
-# FreiHAND's are not; turning the crop is not done here.
+# MediaPipe's hand network on FreiHAND.  It is made for an upright hand (wrist below the fingers): `UprightHand` turns the crop.
 # POSEIG_DATA: the folder that holds freihand/, as MMPose's test data lay it out.
 default_scope = "mmpose"
 custom_imports = dict(imports=["poseig_mediapipe_models.models"], allow_failed_imports=False)
@@ -28,8 +27,7 @@ test_dataloader = dict(
         test_mode=True,
         pipeline=[
             dict(type="LoadImage"),
-            # the box of FreiHandDataset is the whole picture, 224 x 224, hand in the middle: no margin to add
-            dict(type="GetBBoxCenterScale", padding=1.0),
+            dict(type="UprightHand"),
             dict(type="TopdownAffine", input_size=(224, 224)),
             dict(type="PackPoseInputs"),
         ],

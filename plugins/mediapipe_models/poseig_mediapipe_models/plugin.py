@@ -1,6 +1,7 @@
-"""What this distribution gives to poseig_mm: a record of which weights a run used.
+"""What this distribution gives to poseig_mm: the adapter of the hand in space, and a record of which weights a run used.
 
-The models themselves reach MMPose by the config's `custom_imports`, and built-in adapters fit their heads.  But a run
+The models themselves reach MMPose by the config's `custom_imports`; built-in adapters fit their heads, but for the hand in
+space, whose adapter is here.  And a run
 without a checkpoint file has nothing that says where its weights came from: that is written beside the run and shown.
 """
 
@@ -17,12 +18,21 @@ from poseig_mm.types import Section, Table
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+    from poseig_mm.adapters.base import CoordinateAdapter
     from poseig_mm.store.reader import Store
 
-__all__ = ["PROVENANCE_FILE", "poseig_report_sections", "poseig_session_start"]
+__all__ = ["PROVENANCE_FILE", "poseig_register_adapters", "poseig_report_sections", "poseig_session_start"]
 
 PROVENANCE_FILE = "mediapipe_models.json"
 NETWORK_OF = {"BlazePoseBackbone": "pose_full", "BlazeHandBackbone": "hand_full"}
+
+
+@hookimpl
+def poseig_register_adapters() -> Sequence[type[CoordinateAdapter]]:
+    """For `BlazeHandWorldHead`."""
+    from .world import BlazeHandWorldAdapter
+
+    return (BlazeHandWorldAdapter,)
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""A pipeline step that MediaPipe's body network needs where a picture ends before the person does."""
+"""Pipeline steps that MediaPipe's networks need: a body that reaches beyond the picture, a hand that is not upright."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 
 from poseig_mm.compat import prepare_environment
-from poseig_mm.errors import ConfigError
+from poseig_mm.errors import ConfigError, DataError
 
 prepare_environment()
 
 from mmcv.transforms import BaseTransform  # noqa: E402  (needs a prepared environment)
 from mmpose.registry import TRANSFORMS  # noqa: E402
 
-__all__ = ["ExtendBBox"]
+__all__ = ["ExtendBBox", "UprightHand"]
+
+WRIST, MIDDLE_BASE = 0, 9  # of the hand's 21 joints
 
 
 @TRANSFORMS.register_module()
@@ -47,3 +49,54 @@ class ExtendBBox(BaseTransform):  # type: ignore[misc]  # mmcv is untyped
     def __repr__(self) -> str:
         left, top, right, bottom = (float(f) for f in self.fractions * [-1, -1, 1, 1])
         return f"ExtendBBox({left=}, {top=}, {right=}, {bottom=})"
+
+
+@TRANSFORMS.register_module()
+class UprightHand(BaseTransform):  # type: ignore[misc]  # mmcv is untyped
+    """The square that MediaPipe's hand network wants, wrist below the fingers; takes the place of `GetBBoxCenterScale`.
+
+    The angle is that of the line from the wrist to the base of the middle finger, the square lies around the annotated
+    joints in the turned frame: MediaPipe's own rule from one video frame to the next.  3-D joints turn along with the
+    picture, about the optical axis, so that they stay what the network is to say.
+
+    Args:
+        scale: side of the square, in longer sides of the joints' own box.
+        shift: of its middle towards the fingers, in the same lengths.
+
+    Raises:
+        ConfigError: a scale that is not positive.
+        DataError: the wrist or the base of the middle finger is not annotated, so there is no angle.
+    """
+
+    def __init__(self, scale: float = 2.0, shift: float = 0.1) -> None:
+        if not scale > 0:
+            raise ConfigError(f"UprightHand: scale is {scale}; expected a positive number")
+        self.scale, self.shift = scale, shift
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Set `bbox_center`, `bbox_scale` (1, 2) px and `bbox_rotation` (1,) degrees; turn `keypoints_3d`, where given."""
+        points = np.asarray(results["keypoints"], dtype=np.float64)[0, :, :2]  # px of the image
+        visible = np.asarray(results["keypoints_visible"])[0]
+        known = (visible if visible.ndim == 1 else visible[:, 0]) > 0
+        if not (known[WRIST] and known[MIDDLE_BASE]):
+            raise DataError("UprightHand needs the wrist and the base of the middle finger, and one is not annotated")
+        right, down = points[MIDDLE_BASE] - points[WRIST]
+        angle = np.arctan2(right, -down)  # of the hand, clockwise from upright; the crop turns back by as much
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])  # image -> upright
+        upright = points[known] @ turn.T
+        low, high = upright.min(0), upright.max(0)
+        longer = float((high - low).max())
+        center = (low + high) / 2 - [0, self.shift * longer]
+        found = {
+            "bbox_center": (center @ turn)[None].astype(np.float32),
+            "bbox_scale": np.full((1, 2), self.scale * longer, dtype=np.float32),
+            "bbox_rotation": np.array([np.degrees(angle)], dtype=np.float32),
+        }
+        if results.get("keypoints_3d") is not None:
+            joints = np.array(results["keypoints_3d"])
+            joints[..., :2] = joints[..., :2] @ turn.T
+            found["keypoints_3d"] = joints
+        return {**results, **found}
+
+    def __repr__(self) -> str:
+        return f"UprightHand(scale={self.scale}, shift={self.shift})"
