@@ -15,7 +15,8 @@ __all__: list[str] = []
 
 @hookimpl
 def poseig_indices() -> Sequence[Index]:
-    """DI, FI, LI (a number a joint) and RI (a number a pair of joints)."""
+    """DI, FI, LI and PA-EPE (a number a joint) and RI (a number a pair of joints)."""
+    from .aligned import AlignedError
     from .builtin import BUILTIN_INDICES
 
-    return [index() for index in BUILTIN_INDICES]
+    return [*(index() for index in BUILTIN_INDICES), AlignedError()]
