@@ -25,7 +25,8 @@ from .types import Attribution, Finding, Sample
 
 __all__ = ["BatchDiagnosis", "index_frame", "index_inputs"]
 
-PREDICTED_MASK = "predicted_mask"  # reason code: FI is there, but on a mask that nobody annotated
+# Reason codes by the source of the mask: FI is there, but on a mask that nobody annotated.
+MADE_UP_MASKS = {"predicted": "predicted_mask", "joints": "joints_mask"}
 
 
 class BatchDiagnosis:
@@ -94,7 +95,7 @@ class BatchDiagnosis:
                 prediction=prediction[b],
                 reference=reference[b],
                 indices={name: value[b] for name, value in values.items()},
-                reasons=tuple(_flag_predicted(reasons[b]) if sample.mask_source == "predicted" else reasons[b]),
+                reasons=tuple(_flag_mask(reasons[b], sample.mask_source)),
                 seconds=seconds,
             )
             for b, sample in enumerate(samples)
@@ -194,10 +195,13 @@ def _region(samples: Sequence[Sample], size: tuple[int, int], frame: str) -> tup
     return box_region(tuple(box), size)
 
 
-def _flag_predicted(reasons: Sequence[str]) -> list[str]:
-    """Reason codes of a sample whose FI uses the model's own mask: every joint that has a number says so."""
+def _flag_mask(reasons: Sequence[str], source: str) -> Sequence[str]:
+    """Reason codes of a sample whose FI uses a mask that nobody annotated: every joint that has a number says so."""
+    if source not in MADE_UP_MASKS:
+        return reasons
     without_map = set(REASONS[1:])
-    return [r if without_map & set(r.split(";")) else ";".join(filter(None, [r, PREDICTED_MASK])) for r in reasons]
+    code = MADE_UP_MASKS[source]
+    return [r if without_map & set(r.split(";")) else ";".join(filter(None, [r, code])) for r in reasons]
 
 
 def _take(attribution: Attribution, b: int) -> Attribution:

@@ -74,7 +74,8 @@ class SampleSettings:
     limit: int | None = None  # the first N (after the seeded shuffle, when there is a seed)
     seed: int | None = None  # a random subset or order
     ids: list[str] | None = None  # just these sample ids
-    mask: str = "instance"  # 'instance' | 'union' | 'none' | 'predicted' (by the model, where the data have none)
+    # 'instance' | 'union' | 'none', or, where the data have none, 'predicted' (by the model) | 'joints' (drawn from them)
+    mask: str = "instance"
     batch_size: int | None = None  # persons computed and written at once; None: 1 on a CPU, 8 on a GPU
 
 
@@ -149,7 +150,7 @@ class Settings:
             "attribution.compute": (self.attribution.compute, ("fast", "exact")),
             "attribution.backward_dtype": (self.attribution.backward_dtype, ("auto", "float32", "bfloat16")),
             "samples.split": (self.samples.split, ("test", "val")),
-            "samples.mask": (self.samples.mask, ("instance", "union", "none", "predicted")),
+            "samples.mask": (self.samples.mask, ("instance", "union", "none", "predicted", "joints")),
             "store.maps": (self.store.maps, ("all", "none", "pooled", "worst")),
         }
         for key, (value, known) in choices.items():

@@ -52,7 +52,7 @@ class Sample:
     keypoints: Tensor  # (K, D) float32, input px (x, y); NaN where not annotated
     visible: Tensor  # (K,) bool: annotated and inside the input
     mask: Tensor | None  # (H, W) bool, this instance's pixels
-    mask_source: str  # 'instance' | 'union' | 'predicted' | 'none'
+    mask_source: str  # 'instance' | 'union' | 'predicted' | 'joints' | 'none'
     inverse_warp: NDArray[np.float64]  # (2, 3) float64, input px (x, y, 1) -> original px
     extra: Mapping[str, Any] = field(default_factory=dict)  # bbox, area, iscrowd, ... whatever studies may want
 

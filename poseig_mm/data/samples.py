@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError, did_you_mean
+from ..functional.limbs import skeleton_mask
 from ..types import JointGroups, Sample
 from .building import build_dataset, read_annotations
 from .crops import Crop, invert, is_whole, random_transforms, run_pipeline, seeded, split_pipeline
@@ -23,7 +24,7 @@ from .masks import is_box, rasterise, union, warp_mask
 
 __all__ = ["SampleSource"]
 
-MASKS = ("instance", "union", "none")
+MASKS = ("instance", "union", "joints", "none")
 LOOKED_AT = 20  # persons whose segmentations are looked at, to tell masks from boxes
 
 
@@ -37,7 +38,8 @@ class SampleSource:
         cfg: an MMPose config.
         preprocess: the model's `data_preprocessor`.
         split: 'test' or 'val': whose dataloader.
-        mask: 'instance' (this person's own segmentation), 'union' (all persons of the image, as published) or 'none'.
+        mask: 'instance' (this person's own segmentation), 'union' (all persons of the image, as published), 'joints' (drawn
+            from the annotated joints, where the data set has no segmentation; see `functional.limbs.skeleton_mask`) or 'none'.
         limit: the first N, after the seeded shuffle where there is a seed.
         seed: shuffles the order; also of the random transforms.
         ids: only these samples, in this order.
@@ -160,7 +162,7 @@ class SampleSource:
                 f"the pipeline gives {len(keypoints)} joints, the metainfo of {self.dataset_name} names "
                 f"{len(self.groups.keypoint_names)}. Give the data set the metainfo of the joints it is converted to"
             )
-        mask = self._mask(index, person, crop, pixels.shape[-2:], image.shape[-2:])
+        mask, mask_source = self._mask(index, person, crop, keypoints, pixels.shape[-2:], image.shape[-2:])
         name, image_id, instance_id = self._names[index]
         return Sample(
             sample_id=name,
@@ -172,25 +174,45 @@ class SampleSource:
             keypoints=keypoints,
             visible=visible,
             mask=mask,
-            mask_source="none" if mask is None else self._mask_kind,
+            mask_source=mask_source,
             inverse_warp=invert(crop.warp),
             extra=_extra(person, crop, keypoints),
         )
 
     def _mask(
-        self, index: int, person: Mapping[str, Any], crop: Crop, size: Sequence[int], padded: Sequence[int]
-    ) -> torch.Tensor | None:
-        """(H, W) bool in the input frame; False in what the preprocessor padded."""
-        if self._mask_kind == "none":
-            return None
-        height, width = crop.original_size
-        segmentations = self._union(index) if self._mask_kind == "union" else [_segmentation(person)]
-        mask = union(rasterise(s, height, width) for s in segmentations)
-        if mask is None:
-            return None
+        self,
+        index: int,
+        person: Mapping[str, Any],
+        crop: Crop,
+        keypoints: torch.Tensor,
+        size: Sequence[int],
+        padded: Sequence[int],
+    ) -> tuple[torch.Tensor | None, str]:
+        """(H, W) bool in the input frame, False in what the preprocessor padded, and its source."""
+        source = self._mask_kind
+        if source == "none":
+            return None, "none"
+        drawn = source == "joints"
+        found = self._annotated_mask(index, person, crop, size)
+        if found is not None and drawn:
+            source = "instance"
+        elif drawn:
+            found = skeleton_mask(keypoints.numpy(), self.groups.skeleton, (size[0], size[1]))
+        if found is None:
+            return None, "none"
         result = torch.zeros(tuple(padded), dtype=torch.bool)
-        result[: size[0], : size[1]] = torch.from_numpy(warp_mask(mask, crop.warp, size))
-        return result
+        result[: size[0], : size[1]] = torch.from_numpy(found)
+        return result, source
+
+    def _annotated_mask(
+        self, index: int, person: Mapping[str, Any], crop: Crop, size: Sequence[int]
+    ) -> NDArray[np.bool_] | None:
+        """(h, w) in the input frame, None where there is no segmentation (nor a box in its place, if joints can be drawn)."""
+        segmentations = self._union(index) if self._mask_kind == "union" else [_segmentation(person)]
+        if self._mask_kind == "joints":
+            segmentations = [s for s in segmentations if not is_box(s)]
+        mask = union(rasterise(s, *crop.original_size) for s in segmentations)
+        return None if mask is None else warp_mask(mask, crop.warp, size)
 
     def _union(self, index: int) -> list[Any]:
         """Segmentations of all persons of the entry's image, crowds and persons without keypoints included."""

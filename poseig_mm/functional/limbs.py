@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LimbShares", "limb_distance", "limb_segments", "limb_shares"]
+__all__ = ["LimbShares", "limb_distance", "limb_segments", "limb_shares", "skeleton_mask"]
 
+THICKNESS = 0.25  # radius of a drawn bone, in median bones: a finger is about half as thick as its bones are long
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 
@@ -59,6 +60,34 @@ def limb_distance(segments: Floats, size: tuple[int, int]) -> Floats:
         along = np.clip(((xs - ax) * dx + (ys - ay) * dy) / length, 0, 1) if length > 0 else 0.0
         nearest = np.minimum(nearest, np.hypot(xs - ax - along * dx, ys - ay - along * dy))
     return nearest
+
+
+def skeleton_mask(points: Floats, skeleton: Sequence[tuple[int, int]], size: tuple[int, int]) -> Bools | None:
+    """A person or hand drawn from its joints: what lies within a quarter of the median bone of any bone.
+
+    It stands in for a mask where a data set has none, and is about right for hands; of a body it leaves out what has no
+    bone (the belly, hair).
+
+    Args:
+        points: (K, 2) px, (x, y); a bone to a joint without a finite point is left out.
+        skeleton: bones, pairs of joints.
+        size: (H, W).
+
+    Returns:
+        (H, W), or None where no bone is known.
+
+    >>> skeleton_mask(np.array([[1.0, 1.0], [5.0, 1.0]]), [(0, 1)], (3, 7)).astype(int).tolist()
+    [[0, 1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1, 0]]
+    >>> skeleton_mask(np.array([[1.0, 1.0], [np.nan, 1.0]]), [(0, 1)], (3, 7)) is None
+    True
+    """
+    bones = [(a, b) for a, b in skeleton if np.isfinite(points[[a, b]]).all()]
+    if not bones:
+        return None
+    segments = np.stack([points[[a, b]] for a, b in bones])
+    radius = THICKNESS * float(np.median(np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1)))
+    found: Bools = limb_distance(segments, size) <= radius
+    return found
 
 
 def limb_shares(

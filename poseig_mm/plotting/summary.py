@@ -38,6 +38,7 @@ _REASONS = {
     "outside": "joint outside the input",
     "random_unchanged": "no permuted map moved this joint: no ratio of its own, but R_E counts its changes",
     "predicted_mask": "FI is there, but uses a mask that the model itself predicted",
+    "joints_mask": "FI is there, but uses a mask drawn from the annotated joints",
     "no_map": "the attribution gave no map",
     "no_heatmaps": "no reference point, so LI and RI are undefined",
     "zero_map": "the gradient is zero everywhere, so there is no map",

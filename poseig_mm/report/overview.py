@@ -194,9 +194,9 @@ def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list
         )
     if len(samples) and not samples.filter(pl.col("mask_source") != "none").height:
         found.append(f"No person has a mask, so FI is undefined everywhere (shown as {NOTHING}).")
-    predicted = samples.filter(pl.col("mask_source") == "predicted").height
-    if predicted:
-        found.append(f"FI of {plural(predicted, 'person')} uses a mask predicted by the model, not an annotated one.")
+    for source, how in (("predicted", "predicted by the model"), ("joints", "drawn from the annotated joints")):
+        if count := samples.filter(pl.col("mask_source") == source).height:
+            found.append(f"FI of {plural(count, 'person')} uses a mask {how}, not an annotated one.")
     if run_value(store, "keypoints", "derived", default=False):
         found.append("The joint groups were derived from the data set's skeleton; they are not laid down by hand.")
     if 0 < len(samples) < 8:
