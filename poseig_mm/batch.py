@@ -23,7 +23,7 @@ from .settings import Settings
 from .target import Target
 from .types import Attribution, Finding, Sample
 
-__all__ = ["BatchDiagnosis", "index_frame", "index_inputs"]
+__all__ = ["BatchDiagnosis", "index_frame", "index_inputs", "places_of"]
 
 # Reason codes by the source of the mask: FI is there, but on a mask that nobody annotated.
 MADE_UP_MASKS = {"predicted": "predicted_mask", "joints": "joints_mask"}
@@ -69,8 +69,9 @@ class BatchDiagnosis:
         started = time.perf_counter()
         images = torch.stack([s.image for s in samples]).to(self._device, self._dtype)
         truth = torch.stack([s.keypoints for s in samples]).to(self._device, self._dtype)
+        pixels = places_of(samples).to(truth)
         with self._journal.timed("prediction"):
-            adapter = self._adapter.bind(images, truth)
+            adapter = self._adapter.bind(images, pixels)
             prediction = adapter.predict(images)
         samples = [self._with_mask(s, images[b : b + 1]) for b, s in enumerate(samples)]
         visible = torch.stack([s.visible for s in samples]).to(images.device)
@@ -81,7 +82,8 @@ class BatchDiagnosis:
         with self._journal.timed("indices"):
             inputs = index_inputs(
                 samples, attribution, reference, prediction,
-                locality=self._settings.attribution.locality, stride=self._adapter.stride,
+                places=self._target.places(pixels, prediction), adapter=self._adapter,
+                locality=self._settings.attribution.locality,
                 frame=self._settings.attribution.frame,
             )  # fmt: skip
             values, reasons = compute_indices(
@@ -126,14 +128,21 @@ class BatchDiagnosis:
         return result
 
 
+def places_of(samples: Sequence[Sample]) -> Tensor:
+    """Where the joints of samples appear in the input: (B, K, 2) px, NaN where unknown or where the input is no image."""
+    none = (torch.full((len(s.keypoints), 2), torch.nan) for s in samples)
+    return torch.stack([n if s.pixels is None else s.pixels for s, n in zip(samples, none, strict=True)])
+
+
 def index_inputs(
     samples: Sequence[Sample],
     attribution: Attribution,
     reference: Tensor,
     prediction: Tensor,
     *,
+    places: Tensor,
+    adapter: CoordinateAdapter,
     locality: str,
-    stride: float | None,
     frame: str | None = None,
 ) -> IndexInputs:
     """What the indices of a batch are read off: the maps, or their part around the person, with all that lies in it.
@@ -141,27 +150,32 @@ def index_inputs(
     Args:
         samples: of the maps, in their order.
         attribution, reference, prediction: theirs; (B, K, D) points in the adapter's unit.
+        places: (B, K, 2) where the reference points appear in the input, px.
+        adapter: for its unit, and its heatmaps' stride, for locality 'published'.
         locality: `diagnosis.attribution.locality`.
-        stride: of the model's heatmaps, for locality 'published'.
         frame: `diagnosis.attribution.frame`.
     """
     size = (int(attribution.maps.shape[-2]), int(attribution.maps.shape[-1]))
-    points = reference[..., :2]
-    heatmaps = gaussian_heatmaps(points, size) if locality == "exact" else published_heatmaps(points, size, stride or 4)
+    if locality == "exact":
+        heatmaps = gaussian_heatmaps(places, size)
+    else:
+        heatmaps = published_heatmaps(places, size, adapter.stride or 4)
     device = attribution.maps.device
     masks = [s.mask for s in samples]
     present = torch.stack([torch.zeros(size, dtype=torch.bool) if m is None else m for m in masks])  # (B, H, W)
     rows, columns = _region(samples, size, index_frame(frame, bool(samples[0].extra.get("whole_image"))))
     corner = torch.zeros_like(reference[:1, :1])
     corner[..., :2] = corner.new_tensor([columns.start or 0, rows.start or 0])
+    shift = corner if adapter.unit == "px" else 0 * corner
     return IndexInputs(
         maps=attribution.maps[..., rows, columns],
         visible=torch.stack([s.visible for s in samples]).to(device),
         mask=present.unsqueeze(1)[..., rows, columns].to(device),
         has_mask=torch.tensor([m is not None for m in masks], device=device),
         heatmaps=heatmaps[..., rows, columns],
-        keypoints=reference - corner,
-        coords=prediction - corner,
+        keypoints=reference - shift,
+        coords=prediction - shift,
+        pixels=places - corner[..., :2],
     )
 
 

@@ -49,6 +49,7 @@ def describe_run(
     adapter: CoordinateAdapter,
     indices: Sequence[Index],
     agreement: dict[str, Any],
+    scale: dict[str, Any],
     acceleration: dict[str, Any],
     frame: str,
 ) -> dict[str, Any]:
@@ -62,6 +63,7 @@ def describe_run(
         adapter: with the beta that the run uses.
         indices: those computed.
         agreement: `Agreement.as_dict()`, or an earlier run's.
+        scale: of the likelihood, see `calibration.scale_on`; nothing is said of it where it is empty.
         acceleration: `Acceleration.as_dict()`.
         frame: what indices are read off, 'input' or 'instance'.
     """
@@ -79,6 +81,7 @@ def describe_run(
         "dataset": {"name": source.dataset_name, "persons": len(source)},
         "keypoints": _keypoints(source.groups),
         "agreement": agreement,
+        **({"likelihood_scale": scale} if scale else {}),
         "acceleration": acceleration,
         "frame": frame,
         "notes": source.notes,

@@ -14,7 +14,7 @@ from torch import Tensor
 from .adapters.base import CoordinateAdapter
 from .attribution.acceleration import Acceleration
 from .attribution.methods import call_method
-from .batch import index_inputs
+from .batch import index_inputs, places_of
 from .errors import ConfigError, did_you_mean
 from .functional.fast_backward import FastBackward
 from .indices.base import Index, compute_indices
@@ -41,6 +41,7 @@ class Experiment:
         indices: the run's.
         groups: of the joints.
         pictures: folder for `save_picture`.
+        alpha: of exp_l2, per unit of the coordinates, that errors as usual of this model ask for.
         device, dtype: of the model.
     """
 
@@ -55,10 +56,12 @@ class Experiment:
         groups: JointGroups,
         *,
         pictures: Path,
+        alpha: float,
         device: str,
         dtype: torch.dtype,
     ) -> None:
         self.adapter, self.groups, self.unit, self.seed = adapter, groups, adapter.unit, settings.seed
+        self.alpha = alpha
         self._settings, self._acceleration, self._methods, self._indices = settings, acceleration, methods, indices
         self._make_target = target
         self._pictures, self._device, self._dtype = pictures, device, dtype
@@ -66,7 +69,7 @@ class Experiment:
     def of(self, sample: Sample) -> Experiment:
         """The same, bound to a sample's person; itself, except where the model finds several persons in an image."""
         image = sample.image[None].to(self._device, self._dtype)
-        bound = self.adapter.bind(image, sample.keypoints[None].to(image))
+        bound = self.adapter.bind(image, places_of([sample]).to(image))
         if bound is self.adapter:
             return self
         twin = copy.copy(self)
@@ -112,8 +115,9 @@ class Experiment:
             attribution,
             truth,
             coords,
+            places=places_of([sample]).to(maps),
+            adapter=self.adapter,
             locality=self._settings.locality,
-            stride=self.adapter.stride,
             frame=self._settings.frame,
         )
         values, _ = compute_indices(self._indices, inputs, attribution.reasons)

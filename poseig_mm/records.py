@@ -10,9 +10,11 @@ from .errors import PluginError
 from .store.schema import SampleRecord, joints_schema, relations_schema
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .indices.base import Index
     from .plugin.catalog import Catalog
-    from .types import Finding, JointGroups
+    from .types import Finding, JointGroups, Sample
 
 __all__ = ["check_columns", "plugin_columns", "sample_record"]
 
@@ -26,7 +28,7 @@ def check_columns(indices: Sequence[Index], catalog: Catalog) -> None:
     Raises:
         PluginError: it has; the message names the index and the plugin.
     """
-    columns = {"joint": joints_schema(3).keys(), "relation": relations_schema().keys()}
+    columns = {"joint": joints_schema(3, places=True).keys(), "relation": relations_schema().keys()}
     for index in indices:
         if index.name in columns[index.kind] - set(_OWN[index.kind]):
             owner = catalog.owner("indices", index.name)
@@ -64,6 +66,7 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
     }  # fmt: skip
     identity = {"sample_id": sample.sample_id, "image_id": sample.image_id, "instance_id": sample.instance_id}
     axes = _AXES[: found.shape[1]]
+    places = None if unit == "px" else _places(sample).tolist()
     joints = [
         {
             **identity,
@@ -73,6 +76,7 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
             "visible": bool(visible[k]),
             **{f"gt_{a}": float(v) for a, v in zip(axes, truth[k], strict=True)},
             **{f"pred_{a}": float(v) for a, v in zip(axes, found[k], strict=True)},
+            **({} if places is None else {"place_x": places[k][0], "place_y": places[k][1]}),
             "epe": epe[k],
             "epe_soft": epe_soft[k],
             "unit": unit,
@@ -120,3 +124,12 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
         signed=None if attribution.signed is None else attribution.signed[0].float().cpu().numpy(),
         display=sample.display,
     )
+
+
+def _places(sample: Sample) -> Tensor:
+    """(K, 2) input px on the CPU, NaN where a joint is not visible or appears nowhere."""
+    import torch
+
+    nowhere = torch.full((len(sample.visible), 2), math.nan, dtype=torch.float64)
+    known = nowhere if sample.pixels is None else sample.pixels.double().cpu()
+    return known.where(sample.visible.cpu()[:, None], nowhere)

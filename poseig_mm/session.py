@@ -17,12 +17,13 @@ from .adapters.loading import model_hash
 from .api import load_adapter, load_config
 from .attribution.acceleration import Acceleration, tensor_float32
 from .batch import BatchDiagnosis, index_frame
-from .calibration import CALIBRATION_SAMPLES, accelerate_on, calibrate_on
+from .calibration import CALIBRATION_SAMPLES, accelerate_on, calibrate_on, scale_on
 from .compat import prepare_environment
 from .data.samples import SampleSource
 from .description import describe_run, run_identity
 from .errors import ConfigError, DataError
 from .experiment import Experiment
+from .functional.likelihood import ALPHA
 from .indices.base import Index
 from .journal import Journal
 from .loop import Loop, Progress
@@ -30,7 +31,7 @@ from .plugin.manager import PluginHost
 from .provenance import peak_memory
 from .records import check_columns, plugin_columns
 from .report.build import build_report
-from .settings import Settings
+from .settings import AttributionSettings, Settings
 from .store import Store, StoreWriter
 from .store.atomic import publish
 from .studies.base import configured
@@ -124,12 +125,12 @@ class Session:
             adapter = self._adapter()
             weights = model_hash(adapter.model)
             model = adapter.model if self.dtype == torch.float32 else adapter.model.double()
-            source = self._source(model.data_preprocessor, self.settings.samples.limit)
+            source = self._source(model.data_preprocessor, self.settings.samples.limit, adapter)
             frame = index_frame(self.settings.attribution.frame, source.whole_image)
             batch_size = self._batch_size(adapter)
             if frame == "instance":
                 source.notes.append("indices are read off the map around each person: the box, 1.25 times as large")
-            target = Target(self.settings.attribution, self.host.catalog, adapter, source)
+            Target(self.settings.attribution, self.host.catalog, adapter, source)  # what is misspelt is an error here
         writer = StoreWriter(
             self.work_dir,
             rank=self.rank,
@@ -138,6 +139,7 @@ class Session:
             maps=self.settings.store.maps,
             worst=self.settings.store.worst,
             dimensions=source.dimensions,
+            places=adapter.unit != "px",
             extra_indices=plugin_columns(self.indices, "joint"),
             extra_relations=plugin_columns(self.indices, "relation"),
         )
@@ -158,6 +160,8 @@ class Session:
                 settings, device, dtype = self.settings.attribution, self.device, self.dtype
                 earlier = writer.run.get("agreement") if self.resume else None
                 agreement = calibrate_on(samples, adapter, settings, earlier=earlier, device=device, dtype=dtype)
+                earlier = writer.run.get("likelihood_scale") if self.resume else None
+                scale = scale_on(samples, adapter, settings, earlier=earlier, device=device, dtype=dtype)
                 acceleration = accelerate_on(samples, adapter, settings, device=device, dtype=dtype)
             description = describe_run(
                 self.config,
@@ -170,12 +174,13 @@ class Session:
                 adapter=adapter,
                 indices=self.indices,
                 agreement=agreement,
+                scale=scale,
                 acceleration=acceleration.as_dict(),
                 frame=frame,
             )
             writer.update_run(**description)
             with adapter.frozen():
-                in_time = self._loop(adapter, acceleration, target, source, writer).run(
+                in_time = self._loop(adapter, acceleration, scale.get("median"), source, writer).run(
                     self._share(source.ids(), writer.done), batch_size, until=until
                 )
             if all(self._of_all_ranks(in_time)):
@@ -211,7 +216,7 @@ class Session:
 
     def count(self, limit: int | None) -> tuple[int, int]:
         """How many persons, and annotated joints of theirs, a run with this limit would take; no model is built."""
-        source = self._source(lambda data, training: data, limit)
+        source = self._source(lambda data, training: data, limit, None)
         return len(source), source.annotated()
 
     # ---- preparation -------------------------------------------------------------------------------------------------
@@ -222,7 +227,10 @@ class Session:
             model = copy.deepcopy(model)  # it is put into another type
         return load_adapter(self.config if model is None else model, self.checkpoint, self.device, host=self.host)
 
-    def _source(self, preprocess: Callable[..., dict[str, Any]], limit: int | None) -> SampleSource:
+    def _source(
+        self, preprocess: Callable[..., dict[str, Any]], limit: int | None, adapter: CoordinateAdapter | None
+    ) -> SampleSource:
+        """The persons; without the adapter they can be counted, not loaded."""
         samples = self.settings.samples
         return SampleSource(
             self.config,
@@ -233,6 +241,8 @@ class Session:
             seed=samples.seed,
             ids=samples.ids,
             datasets=self.host.catalog.datasets,
+            truth=None if adapter is None else adapter.truth,
+            dimensions=3 if adapter is None else adapter.dimensions,
         )
 
     def _batch_size(self, adapter: CoordinateAdapter) -> int:
@@ -250,16 +260,19 @@ class Session:
         self,
         adapter: CoordinateAdapter,
         acceleration: Acceleration,
-        target: Target,
+        scale: float | None,
         source: SampleSource,
         writer: StoreWriter,
     ) -> Loop:
+        def target(settings: AttributionSettings) -> Target:
+            return Target(settings, self.host.catalog, adapter, source, scale)
+
         diagnose = BatchDiagnosis(
             self.settings,
             adapter,
             acceleration,
             self.method,
-            target,
+            target(self.settings.attribution),
             self.indices,
             journal=self.journal,
             device=self.device,
@@ -270,10 +283,11 @@ class Session:
             adapter,
             acceleration,
             self.host.catalog.attribution_methods,
-            lambda settings: Target(settings, self.host.catalog, adapter, source),
+            target,
             self.indices,
             source.groups,
             pictures=self.work_dir / "pictures",
+            alpha=ALPHA if adapter.unit == "px" else 1 / (scale or math.nan),
             device=self.device,
             dtype=self.dtype,
         )

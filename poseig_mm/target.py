@@ -12,6 +12,7 @@ from torch import Tensor
 from .adapters.base import CoordinateAdapter
 from .data.samples import SampleSource
 from .errors import ConfigError, did_you_mean
+from .functional.likelihood import scaled_settings
 from .functional.paths import LinearPath
 from .functional.quadrature import RULES
 from .plugin.catalog import Catalog
@@ -30,6 +31,7 @@ class Target:
         catalog: where paths and likelihoods are found by name.
         adapter: gives the stride, and what black, white and a baseline file are for the model.
         source: the persons: their joints' names and dimensions.
+        scale: the distance that the likelihood is made for, in the model's unit; None: the likelihood's own default, in px.
 
     Raises:
         ConfigError: model and annotations differ in their number of joints; there is no such path, likelihood or joint; or
@@ -42,8 +44,9 @@ class Target:
         catalog: Catalog,
         adapter: CoordinateAdapter,
         source: SampleSource,
+        scale: float | None = None,
     ) -> None:
-        self._settings, self._names = settings, source.groups.keypoint_names
+        self._settings, self._names, self._unit = settings, source.groups.keypoint_names, adapter.unit
         predicted, annotated = len(adapter.keypoint_names), len(self._names)
         if predicted != annotated:
             raise ConfigError(
@@ -57,7 +60,7 @@ class Target:
             **_path_settings(settings, adapter),
         )
         likelihood = catalog.get("likelihoods", settings.likelihood)
-        likelihood_settings = _likelihood_settings(settings, adapter)
+        likelihood_settings = _likelihood_settings(settings, adapter, scale)
         _made(
             f"diagnosis.attribution.likelihood_settings of likelihood {settings.likelihood!r}",
             inspect.signature(likelihood).bind,
@@ -79,6 +82,17 @@ class Target:
     def reference(self, truth: Tensor, prediction: Tensor) -> Tensor:
         """(B, K, D): the points that the likelihood compares the coordinates with."""
         return self._points(self._settings.reference, truth, prediction)
+
+    def places(self, pixels: Tensor, prediction: Tensor) -> Tensor:
+        """(B, K, 2): where those points appear in the input, px; NaN where they do in no place that is known.
+
+        Args:
+            pixels: (B, K, 2) of the joints.
+            prediction: (B, K, D) the model's own decoding, a place in the input where its unit is px.
+        """
+        if self._settings.reference == "prediction" and self._unit != "px":
+            return torch.full_like(pixels, torch.nan)
+        return self._points(self._settings.reference, pixels, prediction[..., :2])
 
     def arguments(self, truth: Tensor, prediction: Tensor, visible: Tensor) -> dict[str, Any]:
         """The keyword arguments of an attribution method for one batch.
@@ -143,9 +157,19 @@ def _path_settings(settings: AttributionSettings, adapter: CoordinateAdapter) ->
     return given
 
 
-def _likelihood_settings(settings: AttributionSettings, adapter: CoordinateAdapter) -> dict[str, Any]:
-    """The user's likelihood settings, with alpha by input px where it was given by heatmap px."""
+def _likelihood_settings(
+    settings: AttributionSettings, adapter: CoordinateAdapter, scale: float | None
+) -> dict[str, Any]:
+    """The user's likelihood settings, with alpha by input px where it was given by heatmap px, or made for a scale."""
     given = dict(settings.likelihood_settings)
+    if adapter.unit != "px":
+        if settings.alpha_per_heatmap_px is not None:
+            raise ConfigError(
+                f"diagnosis.attribution.alpha_per_heatmap_px is {settings.alpha_per_heatmap_px:g}, but the model's "
+                f"coordinates are in {adapter.unit}. Leave it out (alpha is then 1 / median error), or give "
+                f"likelihood_settings=dict(alpha=...) per {adapter.unit}"
+            )
+        return given if scale is None else {**scaled_settings(settings.likelihood, scale), **given}
     if settings.alpha_per_heatmap_px is not None and settings.likelihood == "exp_l2":
         given["alpha"] = settings.alpha_per_heatmap_px / (adapter.stride or 4)
     return given

@@ -49,12 +49,15 @@ class Sample:
     image_path: str
     image: Tensor  # (C, H, W) float32, normalised network input
     display: NDArray[np.uint8]  # (H, W, 3) uint8 RGB, the same crop to look at
-    keypoints: Tensor  # (K, D) float32, input px (x, y); NaN where not annotated
+    keypoints: Tensor  # (K, D) float32, the truth in the adapter's unit (2D: input px); NaN where not annotated
     visible: Tensor  # (K,) bool: annotated and inside the input
     mask: Tensor | None  # (H, W) bool, this instance's pixels
     mask_source: str  # 'instance' | 'union' | 'predicted' | 'joints' | 'none'
     inverse_warp: NDArray[np.float64]  # (2, 3) float64, input px (x, y, 1) -> original px
     extra: Mapping[str, Any] = field(default_factory=dict)  # bbox, area, iscrowd, ... whatever studies may want
+    pixels: Tensor | None = (
+        None  # (K, 2) where each joint appears, input px; NaN where unknown, None: input is no image
+    )
 
 
 @dataclass(frozen=True)

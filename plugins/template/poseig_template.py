@@ -32,7 +32,7 @@ class CentreDistance:
         y, x = (torch.arange(n, dtype=maps.dtype, device=maps.device) for n in maps.shape[-2:])
         mass = maps.sum((-2, -1))
         centre = torch.stack([(maps.sum(-2) * x).sum(-1), (maps.sum(-1) * y).sum(-1)], -1) / mass[..., None]
-        return (centre - inputs.keypoints[..., :2]).norm(dim=-1)
+        return (centre - inputs.pixels).norm(dim=-1)
 
 
 @hookimpl

@@ -21,6 +21,7 @@ from .freezing import frozen
 from .heads import coordinate_head, count_joints, find_input_size
 from .metainfo import keypoint_names
 from .preprocessing import load_input, pixel_range
+from .truth import truth_in_space
 
 __all__ = ["COMMON_STRIDE", "CoordinateAdapter"]
 
@@ -41,7 +42,8 @@ class CoordinateAdapter(ABC):
         model, head: the estimator, and its head (the inner one of a VisPredictHead).
         keypoint_names: (K,) in the order of the coordinates.
         input_size: (w, h) of the network input, px.
-        unit: of the coordinates, 'px' or what a 3D adapter declares.
+        unit: of the coordinates, 'px' or what a 3D adapter declares ('mm').
+        dimensions: D of the coordinates, 2 or 3.
         stride: input px per heatmap px, None where the model has no heatmaps.
         beta_given: whether `beta` was set at construction.
         selected: indices of the joints given out, where `model.test_cfg.output_keypoint_indices` selects some.
@@ -53,6 +55,7 @@ class CoordinateAdapter(ABC):
     name: ClassVar[str]
     head_types: ClassVar[tuple[str, ...]] = ()  # class names; a head is matched along its MRO
     unit: str = "px"
+    dimensions: int = 2
     one_image: ClassVar[bool] = False  # several persons in an image: batches of one image, see `bind`
     no_peak_score: float = 0.0  # MMPose's decoding gives this score, or less, to joints it found no peak for
 
@@ -187,6 +190,23 @@ class CoordinateAdapter(ABC):
             keypoints: (B, K, D) the annotated persons, NaN where a joint is not; None: the highest-scoring person of each.
         """
         return self
+
+    def truth(self, data_sample: Any) -> tuple[Tensor, Tensor] | None:
+        """Where a person's joints truly are, as the data set says it: what the likelihood compares the coordinates with.
+
+        None means: where they appear in the input, which is the truth of a 2D model.  In any other unit than 'px', the
+        points that MMPose's data sample has in space; see `truth.truth_in_space`.
+
+        Args:
+            data_sample: what the test pipeline packed, a `PoseDataSample`.
+
+        Returns:
+            Points (K, D) in `unit`, in the frame of the coordinates, and (K,) bool: annotated.
+
+        Raises:
+            DataError: the data sample has no such points.
+        """
+        return None if self.unit == "px" else truth_in_space(data_sample)
 
     def preprocess_file(self, path: str | Path) -> Tensor:
         """An image file as a network input (1, C, H, W); see `preprocessing.load_input`."""

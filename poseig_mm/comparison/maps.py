@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..plotting.drawing import Canvas, overlay, row_of_panels, to_input_size
-from ..plotting.summary import estimate, group_order, plural
+from ..plotting.summary import estimate, group_order, place_columns, plural
 from ..store import Store
 from ..studies.estimates import in_words
 from ..types import Gallery, Picture, Section, Table
@@ -157,20 +157,21 @@ def _panel(store: Store, row: Mapping[str, Any], together: pl.DataFrame) -> Imag
     if maps is None or display is None:
         return None
     size = (display.shape[0], display.shape[1])
-    flat = row["unit"] == "px"  # in 3D, joints are in no image's frame
-    left, top, right, bottom = _view(together, size) if flat else (0, 0, size[1], size[0])
+    place = place_columns(together)
+    placed = together.filter(pl.all_horizontal(pl.col(*place).is_finite()))  # none where the input is no image
+    left, top, right, bottom = _view(placed, place, size) if len(placed) else (0, 0, size[1], size[0])
     shown = overlay(display, to_input_size(maps[row["joint"]], size))[top:bottom, left:right]
     canvas = Canvas(np.ascontiguousarray(shown), PANEL)
-    if flat:
-        corner = np.array([left, top])
-        canvas.circle(np.array([row["gt_x"], row["gt_y"]]) - corner)
+    corner = np.array([left, top])
+    canvas.circle(np.array([row[place[0]], row[place[1]]]) - corner)
+    if row["unit"] == "px":  # in 3D, predictions are in no image's frame
         canvas.cross(np.array([row["pred_x"], row["pred_y"]]) - corner)
     return canvas.finish()
 
 
-def _view(visible: pl.DataFrame, size: tuple[int, int]) -> tuple[int, int, int, int]:
+def _view(visible: pl.DataFrame, place: tuple[str, str], size: tuple[int, int]) -> tuple[int, int, int, int]:
     """(left, top, right, bottom): the joints with a margin of their own extent, inside the input."""
-    points = visible.select("gt_x", "gt_y").to_numpy()
+    points = visible.select(place).to_numpy()
     low, high = points.min(0), points.max(0)
     pad = 0.6 * float((high - low).max()) + 8
     left, top = (int(max(0, v - pad)) for v in low)

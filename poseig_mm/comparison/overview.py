@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from ..plotting.charts import group_distributions
-from ..plotting.summary import estimate, finite, plural, run_value
+from ..plotting.summary import estimate, finite, plural, run_value, scale_in_words
 from ..report.blocks import Notices
 from ..report.provenance import flatten
 from ..report.tables import NOTHING
@@ -184,7 +184,11 @@ def _alpha(store: Store) -> str:
     settings = run_value(store, "settings", "attribution", default={})
     if settings.get("alpha_per_heatmap_px") is not None:
         return f"alpha {settings['alpha_per_heatmap_px']:g} a heatmap pixel"
-    return ", ".join(f"{k} {v}" for k, v in (settings.get("likelihood_settings") or {}).items()) or "default"
+    return (
+        ", ".join(f"{k} {v}" for k, v in (settings.get("likelihood_settings") or {}).items())
+        or scale_in_words(store)
+        or "default"
+    )
 
 
 _FACTS: dict[str, Callable[[Store], str]] = {

@@ -44,11 +44,14 @@ class SampleSource:
         seed: shuffles the order; also of the random transforms.
         ids: only these samples, in this order.
         datasets: what plugins know of data sets; their groups win over those found by joint names.
+        truth: `CoordinateAdapter.truth`: data sample -> true points (K, D) and which are annotated; None: all models' of
+            2D, whose truth is where the joints appear.
+        dimensions: D of the truth.
 
     Attributes:
         groups: names, groups and chains of the joints.
         metainfo: MMPose's own.
-        dataset_name, notes, dimensions: for run.json; dimensions is 2.
+        dataset_name, notes, dimensions: for run.json.
         whole_image: inputs hold whole images, other persons and all, and differ in size.
 
     Raises:
@@ -58,10 +61,8 @@ class SampleSource:
     Example::
 
         source = SampleSource(Config.fromfile('config.py'), preprocess=model.data_preprocessor, limit=10)
-        sample = source.load(0)  # sample.keypoints (K, 2) and sample.mask (H, W) in input px
+        sample = source.load(0)  # sample.pixels (K, 2) and sample.mask (H, W) in input px
     """
-
-    dimensions = 2
 
     def __init__(
         self,
@@ -74,10 +75,13 @@ class SampleSource:
         seed: int | None = None,
         ids: Sequence[str] | None = None,
         datasets: Mapping[str, DatasetInfo] | None = None,
+        truth: Callable[[Any], tuple[torch.Tensor, torch.Tensor] | None] | None = None,
+        dimensions: int = 2,
     ) -> None:
         if mask not in MASKS:
             raise ConfigError(f"diagnosis.samples.mask is {mask!r}, which is unknown; {did_you_mean(mask, MASKS)}")
         self.notes: list[str] = []
+        self._truth, self.dimensions = truth or (lambda data_sample: None), dimensions
         self._preprocess, self._mask_kind, self._seed = preprocess, mask, seed or 0
         self._entries = Entries(build_dataset(cfg, split, self.notes), self.notes)
         for transforms in self._entries.pipelines():
@@ -156,7 +160,8 @@ class SampleSource:
         image = (
             self._preprocess(data, False)["inputs"][0].detach().cpu().float()
         )  # (C, H, W), padded to the right and below
-        keypoints, visible = _keypoints(crop.results, pixels.shape[-1], pixels.shape[-2])
+        places, visible = _places(crop.results, pixels.shape[-1], pixels.shape[-2])
+        keypoints, visible = self._true(crop.packed["data_samples"], places, visible)
         if len(keypoints) != len(self.groups.keypoint_names):
             raise DataError(
                 f"the pipeline gives {len(keypoints)} joints, the metainfo of {self.dataset_name} names "
@@ -176,8 +181,23 @@ class SampleSource:
             mask=mask,
             mask_source=mask_source,
             inverse_warp=invert(crop.warp),
-            extra=_extra(person, crop, keypoints),
+            extra=_extra(person, crop, places),
+            pixels=places,
         )
+
+    def _true(self, data_sample: Any, places: torch.Tensor, visible: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Truth (K, D), NaN where not annotated, and (K,) annotated and not outside the input, of joints at (K, 2) px."""
+        found = self._truth(data_sample)
+        if found is None:
+            return places, visible
+        points, given = found
+        if points.shape != (len(places), self.dimensions):
+            raise DataError(
+                f"the true joints have shape {tuple(points.shape)}; expected (K, D) = {(len(places), self.dimensions)}, as "
+                "many as the data set has keypoints and as many coordinates as the model gives (see the adapter's `truth`)"
+            )
+        points = points.float().where(given[:, None], torch.nan)
+        return points, given & (visible | places.isnan().any(1))
 
     def _mask(
         self,
@@ -242,9 +262,9 @@ class SampleSource:
     def _refuse_depth(self) -> None:
         """Raise DataError where joints have a third coordinate: leaving it out would diagnose another task."""
         first = self._entries.stored(self._order[0]).get("keypoints") if self._order else None
-        if first is not None and np.shape(first)[-1] != self.dimensions:
+        if first is not None and self.dimensions == 2 and np.shape(first)[-1] != 2:
             raise DataError(
-                f"the keypoints of {self.dataset_name} have {np.shape(first)[-1]} coordinates; expected {self.dimensions}: "
+                f"the keypoints of {self.dataset_name} have {np.shape(first)[-1]} coordinates; expected 2: "
                 "(x, y) in px of the image. Take a data set of 2-D keypoints"
             )
 
@@ -262,7 +282,7 @@ class SampleSource:
                 )
 
 
-def _keypoints(results: Mapping[str, Any], width: int, height: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _places(results: Mapping[str, Any], width: int, height: int) -> tuple[torch.Tensor, torch.Tensor]:
     """((K, 2) input px, NaN where not annotated; (K,) annotated and inside the crop's pixel centres)."""
     points = torch.as_tensor(np.asarray(results["transformed_keypoints"])[0, :, :2], dtype=torch.float32)
     given = np.asarray(results["keypoints_visible"])[0]  # (K,), or (K, 2) with weights beside
@@ -285,13 +305,13 @@ def _display(pixels: torch.Tensor, size: Sequence[int]) -> NDArray[np.uint8]:
     return shown
 
 
-def _extra(person: Mapping[str, Any], crop: Crop, keypoints: torch.Tensor) -> dict[str, Any]:
+def _extra(person: Mapping[str, Any], crop: Crop, places: torch.Tensor) -> dict[str, Any]:
     """What studies may want: box and area in original px, the box in input px (around the joints where there is none),
     the crop's centre and scale, and the annotation's own id."""
     box, area = person.get("bbox"), person.get("area")
     return {
         "bbox": None if box is None else [float(v) for v in np.asarray(box).reshape(-1, 4)[0]],  # x0, y0, x1, y1
-        "input_bbox": _input_box(box, crop.warp, keypoints),
+        "input_bbox": _input_box(box, crop.warp, places),
         "whole_image": crop.whole_image,
         "area": None if area is None else float(np.ravel(area)[0]),
         "iscrowd": int(person.get("iscrowd", 0)),
@@ -302,10 +322,10 @@ def _extra(person: Mapping[str, Any], crop: Crop, keypoints: torch.Tensor) -> di
     }
 
 
-def _input_box(box: Any, warp: NDArray[np.float64], keypoints: torch.Tensor) -> list[float] | None:
+def _input_box(box: Any, warp: NDArray[np.float64], places: torch.Tensor) -> list[float] | None:
     """(x0, y0, x1, y1) in input px, upright around the warped corners; of the joints (K, 2) where there is no box."""
     if box is None:
-        given = keypoints[keypoints.isfinite().all(1)]
+        given = places[places.isfinite().all(1)]
         return [*given.amin(0).tolist(), *given.amax(0).tolist()] if len(given) else None
     x0, y0, x1, y1 = np.asarray(box, dtype=np.float64).reshape(-1, 4)[0]
     corners = np.array([[x0, y0, 1], [x1, y0, 1], [x0, y1, 1], [x1, y1, 1]]) @ warp.T  # (4, 2)

@@ -12,12 +12,23 @@ from torch import Tensor
 
 from ..errors import ConfigError, did_you_mean
 
-__all__ = ["LIKELIHOODS", "exp_l2", "gaussian", "laplace", "neg_l2", "neg_squared_l2", "resolve_likelihood"]
+__all__ = [
+    "ALPHA",
+    "LIKELIHOODS",
+    "exp_l2",
+    "gaussian",
+    "laplace",
+    "neg_l2",
+    "neg_squared_l2",
+    "resolve_likelihood",
+    "scaled_settings",
+]
 
 Likelihood = Callable[..., Tensor]
+ALPHA = 0.075  # of `exp_l2`, per input px
 
 
-def exp_l2(coords: Tensor, reference: Tensor, *, alpha: float = 0.075) -> Tensor:
+def exp_l2(coords: Tensor, reference: Tensor, *, alpha: float = ALPHA) -> Tensor:
     """exp(-alpha ||f - y||_2), PoseIG's target; alpha 0.075 a px is the published 0.3 a heatmap px at stride 4.
 
     >>> exp_l2(torch.tensor([[[3.0, 4.0]]]), torch.zeros(1, 1, 2), alpha=0.2).item()  # exp(-1)
@@ -64,6 +75,22 @@ def laplace(coords: Tensor, reference: Tensor, *, scale: float = 13.33) -> Tenso
 
 
 LIKELIHOODS: dict[str, Likelihood] = {f.__name__: f for f in (exp_l2, neg_l2, neg_squared_l2, gaussian, laplace)}
+
+
+_SCALES: dict[str, Callable[[float], dict[str, float]]] = {
+    "exp_l2": lambda scale: {"alpha": 1 / scale},
+    "gaussian": lambda scale: {"sigma": scale},
+    "laplace": lambda scale: {"scale": scale},
+}
+
+
+def scaled_settings(name: str, scale: float) -> dict[str, float]:
+    """Settings of a built-in likelihood made for distances about `scale`; none where it knows no scale, or is another's.
+
+    >>> scaled_settings("exp_l2", 40.0), scaled_settings("gaussian", 40.0), scaled_settings("neg_l2", 40.0)
+    ({'alpha': 0.025}, {'sigma': 40.0}, {})
+    """
+    return _SCALES[name](scale) if name in _SCALES else {}
 
 
 def resolve_likelihood(likelihood: str | Likelihood) -> Likelihood:

@@ -20,11 +20,12 @@ class IndexInputs:
 
     maps: Tensor  # (B, K, H, W) >= 0, maximum 1; NaN where there is no map
     visible: Tensor  # (B, K) bool
-    keypoints: Tensor  # (B, K, D) reference points, input px (x, y) or the adapter's unit
+    keypoints: Tensor  # (B, K, D) reference points in the adapter's unit: maps' px (x, y) for 2D models
+    pixels: Tensor  # (B, K, 2) where they appear in the maps, px (x, y); NaN where in no place that is known
     mask: Tensor | None = None  # (B, 1, H, W) bool, the instance; all False where an image has none
     has_mask: Tensor | None = None  # (B,) bool; None: every image has the mask that is given
     heatmaps: Tensor | None = None  # (B, K, H, W) Gaussian around each reference point, NaN where that is not known
-    coords: Tensor | None = None  # (B, K, D) the model's own prediction
+    coords: Tensor | None = None  # (B, K, D) the model's own prediction, as `keypoints`
 
 
 class Index(Protocol):
@@ -33,8 +34,9 @@ class Index(Protocol):
     A plugin's index may derive from this class (it gives `unit`, `range`, `requires` and `kind`) or just look like it.
 
     `requires` names what the index cannot do without; where that is missing its value is NaN with a reason: 'mask' (no
-    mask, or none of its pixels inside the input), 'heatmaps' (the joint's own is NaN or zero: its reference lies outside),
-    'visible' (the joint is not annotated, even if it has a map; for a relation, the other joint).
+    mask, or none of its pixels inside the input), 'heatmaps' (the joint's own is NaN or zero: its reference lies outside,
+    or in no place that is known), 'visible' (the joint is not annotated, even if it has a map; for a relation, the other
+    joint).
     """
 
     name: str  # column of the table `joints` or `relations`
@@ -69,15 +71,16 @@ def compute_indices(
 
     Returns:
         name -> (B, K) or (B, K, K) without gradient, and (B)(K) reason codes joined by ';': those given, and for joints
-        with a map 'no_mask', 'empty_mask', 'no_heatmaps', 'outside', 'not_visible' where an index asked for them,
-        '<name>_failed' where it raised, '<name>_undefined' where it gave NaN by itself.
+        with a map 'no_mask', 'empty_mask', 'no_heatmaps', 'no_place', 'outside', 'not_visible' where an index asked for
+        them, '<name>_failed' where it raised, '<name>_undefined' where it gave NaN by itself.
 
     Raises:
         ShapeError: `reasons` has not one entry for each image and joint.
 
     >>> import torch
     >>> from poseig_mm.indices.builtin import DiffusionIndex, ForegroundIndex
-    >>> inputs = IndexInputs(torch.ones(1, 1, 4, 3), torch.ones(1, 1).bool(), torch.zeros(1, 1, 2))
+    >>> point = torch.zeros(1, 1, 2)
+    >>> inputs = IndexInputs(torch.ones(1, 1, 4, 3), torch.ones(1, 1).bool(), point, point)
     >>> compute_indices([DiffusionIndex(), ForegroundIndex()], inputs, [['']])
     ({'di': tensor([[100.]]), 'fi': tensor([[nan]])}, [['no_mask']])
     """
@@ -143,7 +146,9 @@ def _lacking(index: Index, inputs: IndexInputs) -> dict[str, Tensor]:
         lacking["no_heatmaps"] = ~nowhere
     elif "heatmaps" in index.requires and inputs.heatmaps is not None and index.kind == "joint":
         total = inputs.heatmaps.sum((2, 3))
-        lacking["outside"] = ~((total > 0) & total.isfinite())
+        placeless = inputs.pixels.isnan().any(-1)
+        lacking["no_place"] = placeless
+        lacking["outside"] = ~((total > 0) & total.isfinite()) & ~placeless
     if "visible" in index.requires and index.kind == "joint":
         lacking["not_visible"] = ~inputs.visible
     return lacking

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ..store import Store
 
 __all__ = [
-    "Measure", "estimate", "finite", "group_order", "joint_order", "measures", "missing_reasons", "missing_table", "plural",
-    "reason_text", "run_value", "unit_of",
+    "Measure", "estimate", "finite", "group_order", "joint_order", "measures", "missing_reasons", "missing_table",
+    "place_columns", "plural", "reason_text", "run_value", "scale_in_words", "unit_of",
 ]  # fmt: skip
 
 # What the built-in numbers mean, in as few words as they can be said; `neutral` is the value of no preference.
@@ -35,6 +35,7 @@ _REASONS = {
     "not_visible": "joint not annotated, or outside the input",
     "not_asked": "joint left out by the settings",
     "no_match": "the model gives out nobody who is this person, so there is no map",
+    "no_place": "the joint has no place in the input (it is no image, or the place is not known), so LI is undefined",
     "outside": "joint outside the input",
     "random_unchanged": "no permuted map moved this joint: no ratio of its own, but R_E counts its changes",
     "predicted_mask": "FI is there, but uses a mask that the model itself predicted",
@@ -67,6 +68,11 @@ class Measure:
 def unit_of(joints: pl.DataFrame) -> str:
     """Unit of EPE, 'px' where the table is empty."""
     return str(joints["unit"][0]) if len(joints) else "px"
+
+
+def place_columns(joints: pl.DataFrame) -> tuple[str, str]:
+    """Names of the columns that say where the annotated joints appear in the input, px."""
+    return ("place_x", "place_y") if "place_x" in joints.columns else ("gt_x", "gt_y")
 
 
 def measures(store: Store, joints: pl.DataFrame) -> tuple[Measure, ...]:
@@ -168,3 +174,15 @@ def plural(n: int, noun: str) -> str:
     ('1 person', '2 persons')
     """
     return f"{n} {noun}" + ("" if n == 1 else "s")
+
+
+def scale_in_words(store: Store) -> str:
+    """What the run's likelihood is made for, where coordinates are in another unit than px: '' for px, or where given."""
+    scale = run_value(store, "likelihood_scale")
+    if not scale or not scale["settings"]:
+        return ""
+    (name, value), unit = next(iter(scale["settings"].items())), scale["unit"]
+    return (
+        f"{name} {value:.4g} {'per ' if name == 'alpha' else ''}{unit}, for the median error of "
+        f"{plural(int(scale['persons']), 'person')}, {scale['median']:.4g} {unit}"
+    )

@@ -8,7 +8,17 @@ import numpy as np
 import polars as pl
 
 from ..plotting.charts import trust_plot
-from ..plotting.summary import Measure, estimate, finite, measures, missing_reasons, plural, run_value, unit_of
+from ..plotting.summary import (
+    Measure,
+    estimate,
+    finite,
+    measures,
+    missing_reasons,
+    plural,
+    run_value,
+    scale_in_words,
+    unit_of,
+)
 from ..types import Picture, Section, Table
 from .blocks import Cards, Notices
 from .tables import NOTHING, show
@@ -94,7 +104,7 @@ def _what(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Table:
         ("Persons", _persons(len(samples), counts)),
         ("Joints", f"{int(joints['visible'].sum())} visible of {len(joints)}"),
         ("Attribution", _attribution(settings)),
-        ("Target", _target(settings)),
+        ("Target", _target(store, settings)),
         ("Masks", _masks(samples)),
     ]
     return Table("What was diagnosed.", ("", "value"), tuple(rows))
@@ -131,11 +141,12 @@ def _attribution(settings: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _target(settings: dict[str, Any]) -> str:
+def _target(store: Store, settings: dict[str, Any]) -> str:
     if not settings:
         return NOTHING
     text = f"{settings.get('likelihood')} of the distance from the {settings.get('reference')}"
-    return f"{text}, minus that from {settings['contrast']}" if settings.get("contrast") else text
+    text = f"{text}, minus that from {settings['contrast']}" if settings.get("contrast") else text
+    return ", ".join(filter(None, (text, scale_in_words(store))))
 
 
 def _masks(samples: pl.DataFrame) -> str:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from ..plotting import drawing
 from ..plotting.drawing import Canvas
-from ..plotting.summary import Measure, measures, plural
+from ..plotting.summary import Measure, measures, place_columns, plural
 from ..types import Failure, Gallery
 from .tables import NOTHING, show
 
@@ -65,15 +65,15 @@ class Person:
         self.display = display
         self.maps = None if maps is None else np.stack([drawing.to_input_size(m, self.size) for m in maps])
         in_pixels = all(j["unit"] == "px" for j in self.joints)
+        self.truth, self.prediction = self._points(*place_columns(joints)), self._points("pred_x", "pred_y")
         if not in_pixels:
-            notes.say("Joints in other units than pixels are not drawn")
-        self.truth, self.prediction = (self._points(kind, in_pixels) for kind in ("gt", "pred"))
+            notes.say("Predictions in other units than pixels are not drawn")
+            self.prediction[:] = np.nan
         self.visible = np.array([bool(j["visible"]) for j in self.joints])
         self.warp = np.array([[row[f"warp_{i}{j}"] for j in range(3)] for i in range(2)], np.float64)
 
-    def _points(self, kind: str, in_pixels: bool) -> Floats:
-        points = np.array([[j[f"{kind}_x"], j[f"{kind}_y"]] for j in self.joints], np.float64)
-        return points if in_pixels else np.full_like(points, np.nan)
+    def _points(self, x: str, y: str) -> Floats:
+        return np.array([[j[x], j[y]] for j in self.joints], np.float64)
 
     def gallery(self, folder: Path, stem: str, kind: str) -> Gallery:
         """The strip and the tiles, written to `folder`."""

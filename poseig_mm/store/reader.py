@@ -67,7 +67,8 @@ class Store:
     def scan_joints(self) -> pl.LazyFrame:
         """The `joints` table, lazily: one row a sample and joint."""
         about = self.run.get("store", {})
-        return self._scan("joints", joints_schema(about.get("dimensions", 2), about.get("extra_indices", ())))
+        schema = joints_schema(about.get("dimensions", 2), about.get("extra_indices", ()), about.get("places", False))
+        return self._scan("joints", schema)
 
     def joints(self) -> pl.DataFrame:
         """The `joints` table: one row a sample and joint, missing numbers NaN."""

@@ -59,8 +59,10 @@ RELATIONS_SCHEMA: Schema = {
 _NULLABLE = frozenset({"maps_file"})
 
 
-def joints_schema(dimensions: int = 2, extra_indices: Sequence[str] = ()) -> Schema:
+def joints_schema(dimensions: int = 2, extra_indices: Sequence[str] = (), places: bool = False) -> Schema:
     """Columns of `joints` in their fixed order, with z columns in 3D runs and plugin indices after `li`.
+
+    With `places`, where gt and pred are no pixels of the input, `place_x` and `place_y` say where the joint appears in it.
 
     >>> list(joints_schema(3, ['my_index']))[7:22]  # doctest: +NORMALIZE_WHITESPACE
     ['gt_x', 'gt_y', 'gt_z', 'pred_x', 'pred_y', 'pred_z', 'epe', 'epe_soft', 'unit', 'di', 'fi', 'li', 'my_index',
@@ -76,6 +78,7 @@ def joints_schema(dimensions: int = 2, extra_indices: Sequence[str] = ()) -> Sch
     head: Schema = {name: text for name in ("sample_id", "image_id", "instance_id")}
     head |= {"joint": integer, "joint_name": text, "group": text, "visible": flag}
     head |= {f"{kind}_{axis}": number for kind in ("gt", "pred") for axis in axes}
+    head |= {f"place_{axis}": number for axis in "xy" if places}
     head |= {"epe": number, "epe_soft": number, "unit": text, "di": number, "fi": number, "li": number}
     tail: Schema = {"reason": text}
     tail |= {name: number for name in ("target_start", "target_end", "residual", "residual_rel", "map_error")}

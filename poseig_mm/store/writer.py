@@ -48,6 +48,7 @@ class StoreWriter:
         maps: 'all', 'worst' (of each rank, the `worst` samples of largest mean error), 'pooled' (by 4) or 'none'.
         maps_dtype: 'float16' or 'float32'.
         dimensions: of the joints, 2 or 3.
+        places: the joints have columns for where they appear in the input, see `joints_schema`.
         extra_indices: names of plugin indices, columns of `joints` after `li`.
         extra_relations: names of plugin relation indices, columns of `relations` after `ri`.
         queue_size: batches handed over and not yet on disk; a further `write` waits.
@@ -77,6 +78,7 @@ class StoreWriter:
         worst: int = 100,
         maps_dtype: str = "float16",
         dimensions: int = 2,
+        places: bool = False,
         extra_indices: Sequence[str] = (),
         extra_relations: Sequence[str] = (),
         queue_size: int = 2,
@@ -84,12 +86,13 @@ class StoreWriter:
         self.path, self.rank = Path(work_dir), rank
         self._policy = MapPolicy(maps, worst, maps_dtype)
         self._schemas = {
-            "joints": joints_schema(dimensions, tuple(extra_indices)),
+            "joints": joints_schema(dimensions, tuple(extra_indices), places),
             "relations": relations_schema(tuple(extra_relations)),
         }
         settings = {
             "format": FORMAT,
             "dimensions": dimensions,
+            **({"places": True} if places else {}),
             "extra_indices": list(extra_indices),
             "extra_relations": list(extra_relations),
         }

@@ -40,6 +40,11 @@ class StudyContext(Protocol):
         ...
 
     @property
+    def alpha(self) -> float:
+        """Of exp_l2 per unit of the coordinates, for this model's errors: 0.075 a px, else 1 / the run's median error."""
+        ...
+
+    @property
     def seed(self) -> int:
         """`diagnosis.attribution.seed`; combine it with the sample's id, so that nothing depends on the order."""
         ...

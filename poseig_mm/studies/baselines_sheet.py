@@ -47,6 +47,7 @@ def draw_sheet(
             titles.append(f"{baseline}: no map" if total is None else f"{baseline}: {100 * share:.0f} % on person")
         for panel in panels:
             for k in joints:
-                panel.circle(sample.keypoints[k, :2].cpu().numpy(), 4.5, width=1.6)
+                if sample.pixels is not None:
+                    panel.circle(sample.pixels[k].cpu().numpy(), 4.5, width=1.6)
         rows.append(row_of_panels([panel.finish() for panel in panels], titles))
     return stack(rows, gap=6)

@@ -39,7 +39,8 @@ class InsertionDeletion(Study):
 
     fractions: Sequence[float] = (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)  # of all pixels
     baseline: str = "blur"  # 'blur': gamma(0) of the default blur path; 'mean': the image's own mean colour
-    alpha: float = 0.075  # per unit of the coordinates: the paper's 0.3 a heatmap pixel at stride 4, so per input px
+    alpha: float | None = None  # per unit of the coordinates; None: 0.075 a px (the paper's 0.3 a heatmap pixel at
+    # stride 4), else 1 / the run's median error
     n_random: int = 3  # random orders a person; all joints share them, so they cost little
 
     def __post_init__(self) -> None:
@@ -48,7 +49,7 @@ class InsertionDeletion(Study):
             raise ConfigError(f"fractions is {self.fractions!r}; expected numbers that rise from 0 to 1")
         if self.baseline not in BASELINES:
             raise ConfigError(f"baseline is {self.baseline!r}; expected {' or '.join(map(repr, BASELINES))}")
-        if not self.alpha > 0:
+        if self.alpha is not None and not self.alpha > 0:
             raise ConfigError(f"alpha is {self.alpha!r}; expected a positive number per unit of the coordinates")
         if isinstance(self.n_random, bool) or not isinstance(self.n_random, int) or self.n_random < 1:
             raise ConfigError(f"n_random is {self.n_random!r}; expected a whole number of at least 1")
@@ -81,15 +82,15 @@ class InsertionDeletion(Study):
                     inner = images(image, baseline, self.fractions[1:-1], order)
                     ends, chance = curves[0][[0, -1], k], torch.stack([curve[:, k] for curve in curves])
                     mine = torch.cat([ends[:1], _distances(context, inner, reference)[:, k], ends[1:]])
-                rows.append(about | self._numbers(mine, chance))
+                rows.append(about | self._numbers(mine, chance, context.alpha if self.alpha is None else self.alpha))
         return rows
 
-    def _numbers(self, error: Tensor, random: Tensor) -> dict[str, Any]:
+    def _numbers(self, error: Tensor, random: Tensor, alpha: float) -> dict[str, Any]:
         """Curves and areas of one joint from its distances (F,) along the map's order and (R, F) along random ones."""
         from ..functional.insertion_deletion import area_under
 
         found: dict[str, Any] = {"fractions": " ".join(f"{f:g}" for f in self.fractions)}
-        likelihood, likely = (-self.alpha * error).exp(), (-self.alpha * random).exp()
+        likelihood, likely = (-alpha * error).exp(), (-alpha * random).exp()
         for suffix, mine, chance in (("", likelihood, likely.mean(0)), ("_error", error, random.mean(0))):
             area, by_chance = (float(area_under(curve, self.fractions)) for curve in (mine, chance))
             found |= {f"area{suffix}": area, f"area{suffix}_random": by_chance, f"difference{suffix}": area - by_chance}

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..types import Finding
     from .base import StudyContext
 
-__all__ = ["joint_columns", "visible_truth", "why_missing"]
+__all__ = ["joint_columns", "visible_places", "visible_truth", "why_missing"]
 
 
 def joint_columns(finding: Finding, context: StudyContext, joint: int) -> dict[str, Any]:
@@ -27,6 +27,12 @@ def visible_truth(finding: Finding) -> Tensor:
     """The annotated points (K, D) on the CPU in float64, NaN where a joint is not visible: EPE starts from these."""
     truth = finding.sample.keypoints.double().cpu()
     return truth.where(finding.sample.visible.cpu()[:, None], truth.new_tensor(float("nan")))
+
+
+def visible_places(finding: Finding) -> Tensor | None:
+    """Where the joints appear in the input (K, 2), px, as `visible_truth`; None where the input is no image."""
+    places, visible = finding.sample.pixels, finding.sample.visible.cpu()[:, None]
+    return None if places is None else places.double().cpu().where(visible, float("nan"))
 
 
 def why_missing(finding: Finding, points: Tensor) -> list[str]:

@@ -119,7 +119,10 @@ class OutputSpace(Study):
     ) -> Attribution:
         settings: dict[str, Any] = {}
         if target.function == "exp_l2":
-            settings["alpha"] = target.factor / (context.adapter.stride or COMMON_STRIDE)
+            if context.unit == "px":
+                settings["alpha"] = target.factor / (context.adapter.stride or COMMON_STRIDE)
+            else:  # 0.3 is what goes with the model's own errors
+                settings["alpha"] = target.factor / 0.3 * context.alpha
         return context.attribute(
             finding.sample,
             joints=[context.groups.keypoint_names[k] for k in joints],
@@ -147,7 +150,9 @@ class OutputSpace(Study):
             return "no_heatmaps"
         if target.function == "mse" and not _trained_on_gaussians(adapter):
             return "no_gaussian_target"
-        points = heatmap_points(sample.keypoints[None].to(image), adapter, (heatmaps.shape[-1], heatmaps.shape[-2]))
+        if sample.pixels is None:
+            return "no_place"
+        points = heatmap_points(sample.pixels[None].to(image), adapter, (heatmaps.shape[-1], heatmaps.shape[-2]))
         asked = torch.zeros(1, len(sample.keypoints), dtype=torch.bool, device=image.device)
         asked[0, list(joints)] = True
 

@@ -49,7 +49,8 @@ def draw_sheet(
             titles.append(target.title)
             notes.append(_note(row) if there else str(row["reason"]).replace("_", " "))
         for canvas in canvases:
-            canvas.circle(sample.keypoints[joint, :2].cpu().numpy(), 4.5, width=1.6)
+            if sample.pixels is not None:
+                canvas.circle(sample.pixels[joint].cpu().numpy(), 4.5, width=1.6)
         sheets.append(titled_row([canvas.finish() for canvas in canvases], titles, notes))
     return stack(sheets)
 

@@ -26,7 +26,8 @@ def draw_strip(sample: Sample, joint: int, stages: Sequence[tuple[str, Attributi
     for title, attribution in stages:
         values = attribution.maps[0, joint].cpu().double().nan_to_num(0.0).numpy()
         canvas = Canvas(overlay(sample.display, values), HEIGHT)
-        canvas.circle(sample.keypoints[joint, :2].cpu().numpy(), 7.0)
+        if sample.pixels is not None:
+            canvas.circle(sample.pixels[joint].cpu().numpy(), 7.0)
         panels.append(canvas.finish())
         titles.append(f"{title} (no map)" if attribution.reasons[0][joint] else title)
     return row_of_panels(panels, titles)

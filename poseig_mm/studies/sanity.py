@@ -39,7 +39,8 @@ class Sanity(Study):
     name: ClassVar[str] = "sanity"
 
     fractions: Sequence[float] = (0.02, 0.05, 0.1, 0.2, 0.4)  # of the pixels, replaced one after the other
-    alpha: float = 0.075  # per unit of the coordinates: the paper's 0.3 a heatmap pixel at stride 4, so per input px
+    alpha: float | None = None  # per unit of the coordinates; None: 0.075 a px (the paper's 0.3 a heatmap pixel at
+    # stride 4), else 1 / the run's median error
     n_permuted: int = 2  # permuted maps a joint and method; each is one prediction
     nodes: int = 16  # gradients of the linear path (midpoint rule)
 
@@ -47,7 +48,7 @@ class Sanity(Study):
         given = (0.0, *self.fractions)
         if len(given) < 2 or given[-1] > 1 or any(a >= b for a, b in pairwise(given)):
             raise ConfigError(f"study 'sanity': fractions is {self.fractions!r}; expected rising numbers in (0, 1]")
-        if not self.alpha > 0:
+        if self.alpha is not None and not self.alpha > 0:
             raise ConfigError(f"study 'sanity': alpha is {self.alpha!r}; expected a positive number")
         for name in ("n_permuted", "nodes"):
             value = getattr(self, name)
@@ -130,7 +131,8 @@ class Sanity(Study):
         deleted = torch.cat([deletion_images(image, blurred, fractions, order) for order in orders])
         coords = context.coordinates(deleted)[:, k].double()
         distances = (coords - finding.reference[k].double().cpu()).norm(dim=-1).view(len(maps), len(fractions))
-        areas = area_under((-self.alpha * distances).exp(), fractions) / fractions[-1]
+        alpha = context.alpha if self.alpha is None else self.alpha
+        areas = area_under((-alpha * distances).exp(), fractions) / fractions[-1]
         grades = [  # the same places for all methods
             torch.cat([m[None], permuted_maps(m, self.n_permuted, generator_of(*identity, "permuted"))])
             for m in maps.values()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..errors import ConfigError
 from ..functional.causes import Thresholds
 from .base import Study, StudyContext
-from .joints import joint_columns, visible_truth, why_missing
+from .joints import joint_columns, visible_places, visible_truth, why_missing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ class Shortcuts(Study):
     (`spot1_x`, `spot1_y`, input px), `spot1_share`, `spot1_area`, and the place of its middle (`spot1_place`).
     `invertible`, `inverted`: whether joint and partner are both visible and apart, and whether the prediction is within a
     radius of the partner and not of the joint.  `reason`: 'no_mask' or 'empty_mask' where person and background are not
-    told apart (they are 'unknown'); a row without numbers has 'not_pixels', 'no_size', or why it has no map.
+    told apart (they are 'unknown'); a row without numbers has 'no_place', 'no_size', or why it has no map.
     """
 
     name: ClassVar[str] = "shortcuts"
@@ -79,9 +79,11 @@ class Shortcuts(Study):
         truth = visible_truth(finding)
         reasons = why_missing(finding, truth)
         asked = [k for k, reason in enumerate(reasons) if reason not in ("not_visible", "not_asked")]
-        if context.unit != "px" or truth.shape[-1] != 2:
-            return [_row(finding, context, k, reason="not_pixels") for k in asked]
-        points = truth.numpy()
+        places = visible_places(finding)
+        if places is None:
+            return [_row(finding, context, k, reason="no_place") for k in asked]
+        reasons = ["no_place" if not r and p else r for r, p in zip(reasons, places.isnan().any(1), strict=True)]
+        points = places.numpy()
         size = person_size(points, sample.extra.get("bbox"), sample.inverse_warp)
         if not math.isfinite(size):
             return [_row(finding, context, k, reason="no_size") for k in asked]
@@ -91,15 +93,18 @@ class Shortcuts(Study):
         height, width = maps.shape[-2:]
         radius = self.radius * size
         parents, partners = context.groups.parent_of, partners_of(context.groups)
-        places = place_maps(points, parents, partners, (height, width), radius, None if without else mask)
-        prediction = finding.prediction.double().cpu().numpy()
+        where = place_maps(points, parents, partners, (height, width), radius, None if without else mask)
+        found = finding.prediction.double().cpu()
+        errors = [float(np.linalg.norm(found[k] - truth[k])) for k in range(len(truth))]
+        flat = context.unit == "px" and found.shape[-1] == 2
+        prediction = found.numpy() if flat else np.full_like(points, math.nan)  # in space: at no place in the input
         rows = []
         for k in asked:
-            known = {"size": size, "radius": radius, "error": float(np.linalg.norm(prediction[k] - points[k]))}
+            known = {"size": size, "radius": radius, "error": errors[k]}
             if reasons[k]:
                 rows.append(_row(finding, context, k, **known, reason=reasons[k]))
                 continue
-            known |= _evidence(maps[k], places[k], points[k], radius)
+            known |= _evidence(maps[k], where[k], points[k], radius)
             known |= _kin(points, prediction, k, parents[k], partners[k], radius)
             rows.append(_row(finding, context, k, **known, reason=without))
         return rows

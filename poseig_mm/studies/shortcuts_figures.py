@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..plotting.drawing import to_input_size
 from ..plotting.figures import PALETTE, figure_style, new_figure
+from ..plotting.summary import place_columns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,7 +93,9 @@ def mean_maps(store: Store, rows: pl.DataFrame, joints: Sequence[JointEvidence])
 
 def _mean_maps(store: Store, rows: pl.DataFrame, joints: set[int]) -> dict[int, tuple[Array, int]]:
     """joint -> mean density (CELLS, CELLS) around it over a uniform map's, of pixels inside the input; how many maps."""
-    places = store.joints().select("sample_id", "joint", "gt_x", "gt_y")
+    table = store.joints()
+    x, y = place_columns(table)
+    places = table.select("sample_id", "joint", pl.col(x).alias("x"), pl.col(y).alias("y"))
     sizes = store.samples().select("sample_id", "height", "width")
     wanted = rows.filter(pl.col("joint").is_in(sorted(joints)) & pl.col("share_own").is_finite())
     wanted = wanted.join(places, on=["sample_id", "joint"]).join(sizes, on="sample_id").sort("sample_id", "joint")
@@ -104,7 +107,7 @@ def _mean_maps(store: Store, rows: pl.DataFrame, joints: set[int]) -> dict[int, 
             assert maps is not None
             values = to_input_size(maps[row["joint"]].astype(np.float64), (int(row["height"]), int(row["width"])))
             if np.isfinite(values).all():
-                density, inside = _around(values / values.mean(), row["gt_x"], row["gt_y"], row["radius"])
+                density, inside = _around(values / values.mean(), row["x"], row["y"], row["radius"])
                 totals[row["joint"]] += density
                 seen[row["joint"]] += inside
                 persons[row["joint"]] += 1

@@ -32,6 +32,7 @@ def inputs() -> IndexInputs:
         maps=maps,
         visible=torch.tensor([[True, False, True], [True, True, True]]),
         keypoints=points,
+        pixels=points,
         mask=mask,
         has_mask=torch.tensor([False, True]),
         heatmaps=gaussian_heatmaps(points, (16, 12)),

@@ -111,7 +111,7 @@ def patches_finding(name: str = "1-1", *, far: float = 1.0, near: float = 0.2) -
         sample_id=name, image_id=name, instance_id="1", image_path="", image=image,
         display=np.full((32, 48, 3), 90, np.uint8), keypoints=torch.tensor([HERE, THERE]),
         visible=torch.ones(2, dtype=torch.bool),
-        mask=None, mask_source="none", inverse_warp=np.eye(2, 3),
+        mask=None, mask_source="none", inverse_warp=np.eye(2, 3), pixels=torch.tensor([HERE, THERE]),
     )  # fmt: skip
     own = path_attribution(two_patches, image[None], sample.keypoints[None].double(), **PATH)
     ri = torch.tensor([[3.0, 2.5], [0.5, 4.0]])

@@ -46,7 +46,7 @@ class ToyContext:
     def __init__(self, model: Any, maps: Callable[[Sample, dict[str, Any]], Tensor] | None = None) -> None:
         self.adapter = SimpleNamespace(model=model)
         self.groups = JointGroups(NAMES, ("leaf", "leaf"), (-1, -1), (), ())
-        self.unit, self.seed = "px", 0
+        self.unit, self.seed, self.alpha = "px", 0, 0.075
         self.calls: list[dict[str, Any]] = []
         self.pictures: dict[str, Image.Image] = {}
         self._maps = maps
@@ -90,7 +90,7 @@ def sample(sample_id: str, image: Tensor, keypoints: Tensor) -> Sample:
     size = image.shape[1:]
     return Sample(
         sample_id, sample_id, "1", "", image, np.zeros((*size, 3), np.uint8), keypoints,
-        torch.ones(len(keypoints), dtype=torch.bool), None, "none", np.eye(2, 3),
+        torch.ones(len(keypoints), dtype=torch.bool), None, "none", np.eye(2, 3), pixels=keypoints[:, :2],
     )  # fmt: skip
 
 

@@ -51,6 +51,7 @@ def finding(mask: torch.Tensor | None, visible: bool = True) -> Finding:
         sample_id="7-1", image_id="7", instance_id="1", image_path="", image=torch.zeros(1, SIDE, SIDE, dtype=torch.float64),
         display=np.full((SIDE, SIDE, 3), 128, np.uint8), keypoints=torch.tensor([[3.0, 4.0], [20.0, 9.0]]),
         visible=torch.tensor([visible, visible]), mask=mask, mask_source="instance", inverse_warp=np.eye(2, 3),
+        pixels=torch.tensor([[3.0, 4.0], [20.0, 9.0]]),
     )  # fmt: skip
     attribution: Any = SimpleNamespace(reasons=(("" if visible else "not_visible",) * 2,))
     return Finding(sample, attribution, torch.zeros(2, 2), torch.zeros(2, 2), {}, ("", ""), 0.0)

@@ -56,7 +56,7 @@ def context(**changed: Any) -> Any:
 
     groups = SimpleNamespace(keypoint_names=("a", "b"), group_of=("", ""))
     return SimpleNamespace(
-        adapter=ToyAdapter(**changed), groups=groups, attribute=attribute, indices=indices, asked=asked
+        adapter=ToyAdapter(**changed), groups=groups, attribute=attribute, indices=indices, asked=asked, unit="px"
     )
 
 
@@ -67,6 +67,7 @@ def finding() -> Finding:
         sample_id="7-1", image_id="7", instance_id="1", image_path="", image=image,
         display=np.full((SIDE, SIDE, 3), 128, np.uint8), keypoints=torch.tensor([[8.0, 20.0], [13.0, 20.0]]),
         visible=torch.tensor([True, True]), mask=None, mask_source="none", inverse_warp=np.eye(2, 3),
+        pixels=torch.tensor([[8.0, 20.0], [13.0, 20.0]]),
     )  # fmt: skip
     attribution: Any = SimpleNamespace(reasons=(("", ""),))
     return Finding(sample, attribution, torch.zeros(2, 2), torch.zeros(2, 2), {}, ("", ""), 0.0)

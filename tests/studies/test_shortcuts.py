@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,7 +93,7 @@ def person(
         image=torch.zeros(3, HEIGHT, WIDTH), display=np.zeros((HEIGHT, WIDTH, 3), np.uint8),
         keypoints=torch.tensor(points), visible=shown,
         mask=torch.tensor(mask) if masked else None, mask_source="instance" if masked else "none",
-        inverse_warp=np.eye(2, 3), extra={"bbox": list(BOX)},
+        inverse_warp=np.eye(2, 3), extra={"bbox": list(BOX)}, pixels=torch.tensor(points),
     )  # fmt: skip
     reasons = tuple("" if s else "not_visible" for s in shown.tolist())
     attribution: Any = SimpleNamespace(maps=torch.tensor(maps)[None], reasons=(reasons,))
@@ -224,12 +225,12 @@ def test_joints_that_are_not_there_have_no_row() -> None:
 
 
 def test_rows_without_numbers_say_why() -> None:
-    """A zero map, other units, a person without a size."""
+    """A zero map, an input that is no image, a person without a size."""
     found = person(0, VARIANTS["own"], visible=(ELBOW, WRIST))
     found.attribution.maps[0, WRIST] = math.nan
     assert table([found])["reason"].to_list() == ["", "no_map"]
-    rows = Shortcuts().sample_rows(found, SimpleNamespace(unit="mm", groups=COCO))  # type: ignore[arg-type]
-    assert {r["reason"] for r in rows} == {"not_pixels"}
+    sequence = replace(found, sample=replace(found.sample, pixels=None))
+    assert table([sequence])["reason"].to_list() == ["no_place", "no_place"]
     found.sample.mask[:] = False  # type: ignore[index]
     assert table([found]).row(0, named=True)["reason"] == "empty_mask"
     assert table([found])["area_background"][0] == 0.0  # not all of the input

@@ -40,6 +40,7 @@ class ToyContext:
     high: tuple[float, ...] = (2.0, 2.0, 2.0)
     unit: str = "px"
     seed: int = 0
+    alpha: float = 0.075
     seen: int = 0
 
     @property
@@ -71,7 +72,9 @@ def toy_sample(image: Tensor, truth: Tensor, sample_id: str = "1-1", visible: Se
     """One person with this image (C, H, W) and truth (K, D); every joint is visible unless told otherwise."""
     shown = torch.ones(len(truth), dtype=torch.bool) if visible is None else torch.tensor(visible)
     display = np.zeros((*image.shape[1:], 3), np.uint8)
-    return Sample(sample_id, "1", sample_id, "", image, display, truth, shown, None, "none", np.eye(3)[:2])
+    return Sample(
+        sample_id, "1", sample_id, "", image, display, truth, shown, None, "none", np.eye(3)[:2], pixels=truth[:, :2]
+    )
 
 
 def toy_finding(context: ToyContext, maps: Tensor, sample_id: str = "1-1", **options: Any) -> Finding:

@@ -42,7 +42,8 @@ def draw_sheet(
         panels = [Canvas(display, HEIGHT)] + [Canvas(overlay(display, m.numpy()), HEIGHT) for m in shown]
         for panel, marked in zip(panels, [list(joints), *([k] for k in joints)], strict=True):
             for k in marked:
-                panel.circle(finding.sample.keypoints[k, :2].cpu().numpy(), 4.5, width=1.6)
+                if finding.sample.pixels is not None:
+                    panel.circle(finding.sample.pixels[k].cpu().numpy(), 4.5, width=1.6)
                 panel.cross(finding.prediction[k, :2].detach().cpu().numpy(), 3.5, width=1.6)
         titles = [kind, *(names[k].replace("_", " ") for k in joints)]
         notes = None if kind == "attention" else ["", *(f"rank corr. {float(rank[k]):.2f}" for k in joints)]
