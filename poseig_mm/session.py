@@ -123,6 +123,9 @@ class Session:
         started, until = time.perf_counter(), time.monotonic() + self.time_limit
         with self.journal.timed("setup"):
             adapter = self._adapter()
+            if self.settings.indices is None:  # what is not about such coordinates would be an empty column
+                fits = (None, adapter.dimensions)
+                self.indices = [i for i in self.indices if getattr(i, "dimensions", None) in fits]
             weights = model_hash(adapter.model)
             model = adapter.model if self.dtype == torch.float32 else adapter.model.double()
             source = self._source(model.data_preprocessor, self.settings.samples.limit, adapter)

@@ -167,7 +167,7 @@ class SampleSource:
                 f"the pipeline gives {len(keypoints)} joints, the metainfo of {self.dataset_name} names "
                 f"{len(self.groups.keypoint_names)}. Give the data set the metainfo of the joints it is converted to"
             )
-        mask, mask_source = self._mask(index, person, crop, keypoints, pixels.shape[-2:], image.shape[-2:])
+        mask, mask_source = self._mask(index, person, crop, places, pixels.shape[-2:], image.shape[-2:])
         name, image_id, instance_id = self._names[index]
         return Sample(
             sample_id=name,
@@ -204,7 +204,7 @@ class SampleSource:
         index: int,
         person: Mapping[str, Any],
         crop: Crop,
-        keypoints: torch.Tensor,
+        places: torch.Tensor,
         size: Sequence[int],
         padded: Sequence[int],
     ) -> tuple[torch.Tensor | None, str]:
@@ -217,7 +217,7 @@ class SampleSource:
         if found is not None and drawn:
             source = "instance"
         elif drawn:
-            found = skeleton_mask(keypoints.numpy(), self.groups.skeleton, (size[0], size[1]))
+            found = skeleton_mask(places.numpy(), self.groups.skeleton, (size[0], size[1]))
         if found is None:
             return None, "none"
         result = torch.zeros(tuple(padded), dtype=torch.bool)

@@ -26,6 +26,7 @@ class AlignedError(Index):
     """
 
     name, title, range, requires = "pa_epe", "Aligned error", (0.0, float("inf")), frozenset({"visible"})
+    dimensions = 3
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K), NaN where a joint is not visible, fewer than three are, or the coordinates are not in space."""

@@ -29,7 +29,7 @@ class IndexInputs:
 
 
 class Index(Protocol):
-    """A number read off each joint's map: six attributes and a call.
+    """A number read off each joint's map: seven attributes and a call.
 
     A plugin's index may derive from this class (it gives `unit`, `range`, `requires` and `kind`) or just look like it.
 
@@ -45,6 +45,7 @@ class Index(Protocol):
     range: tuple[float, float] = (float("-inf"), float("inf"))  # both ends included
     requires: frozenset[str] = frozenset()
     kind: str = "joint"  # or 'relation'
+    dimensions: int | None = None  # of the coordinates it is about; of others it is left out, unless asked for by name
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K), or (B, K, K) [b, k, m] for a relation of joint k's map to joint m; NaN where it is undefined."""

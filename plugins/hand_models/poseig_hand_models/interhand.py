@@ -42,6 +42,11 @@ class InterHandSingle3DDataset(InterHand3DDataset):  # type: ignore[misc]  # mmp
         self.min_joints = min_joints
         super().__init__(**others)
 
+    @classmethod
+    def _load_metainfo(cls, metainfo: dict[str, Any] | None = None) -> dict[str, Any]:
+        """FreiHAND's joints under this data set's name."""
+        return {**super()._load_metainfo(metainfo), "dataset_name": "interhand_single"}
+
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         pairs, images = super()._load_annotations()
         found = (hand for pair in pairs for side in SIDES if (hand := self._hand(pair, side)) is not None)

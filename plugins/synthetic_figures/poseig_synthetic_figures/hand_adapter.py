@@ -17,6 +17,7 @@ class Hand3DAdapter(CoordinateAdapter):
     head_types = ("HandRegression3DHead",)
     unit = "mm"
     dimensions = 3
+    dimensions = 3
 
     def decode(self, output: Any) -> Coordinates:
         """(B, K, 3) mm -> the same."""
