@@ -85,8 +85,8 @@ def distilled_state(state: dict[str, Tensor], two_dis: bool, source: str) -> dic
     teacher = {k: v for k, v in _under(state, "teacher.").items() if k.split(".")[0] in FEATURES}
     if not teacher:
         raise CheckpointError(
-            f"{source}: the second stage of a distillation trains the student's head on the teacher's features, and there is "
-            "no key that begins with 'teacher.backbone.'; give the whole checkpoint, or one that MMPose's "
+            f"{source}: the second stage of a distillation trains the student's head on the teacher's features, and no key "
+            "begins with 'teacher.backbone.'; give the whole checkpoint, or one that MMPose's "
             "tools/misc/pth_transfer.py --two_dis made of it"
         )
     head = {k: v for k, v in student.items() if k.split(".")[0] not in FEATURES}
@@ -150,8 +150,8 @@ def _find(path: str, key: str, filename: str | None) -> Path:
             return root / path
     shipped = ", ".join(str(root) for root in _shipped()) or "no MMPose installed"
     raise ConfigError(
-        f"the distiller's {key} {path!r} does not exist: not below {Path().absolute()}, not beside {filename or 'its config'} "
-        f"or above it, and not among the configs that MMPose ships ({shipped}); give an absolute path"
+        f"the distiller's {key} {path!r} does not exist: not below {Path().absolute()}, not beside or above "
+        f"{filename or 'its config'}, and not among the configs that MMPose ships ({shipped}); give an absolute path"
     )
 
 

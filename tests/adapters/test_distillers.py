@@ -1,4 +1,4 @@
-"""Distillers: the student is diagnosed, its weights are found in whatever was saved, and nothing else is built or fetched."""
+"""Distillers: the student is diagnosed, its weights are found in whatever was saved, and nothing else is built."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_distiller_s_own_prediction_is_diagnosed(tmp_path: Path, two_dis: bo
         assert adapter.pixel_range()[0] == pytest.approx((-1 / 4, -2 / 5, -3 / 6))
         assert not any("teacher" in name for name, _ in adapter.model.named_modules())
     stage = "student" if not two_dis else "teacher"
-    other = load_adapter(cfg, save(tmp_path, {k: v for k, v in model.state_dict().items()}))
+    other = load_adapter(cfg, save(tmp_path, model.state_dict()))
     weight = other.model.state_dict()["backbone.conv1.conv.weight"]
     assert torch.equal(weight, getattr(model, stage).backbone.conv1.conv.weight)
     assert model.student.backbone is not model.teacher.backbone
