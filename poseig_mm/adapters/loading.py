@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, device: str = "cpu") -> Any:
     """Build the `model` of an MMPose config and load its weights.
 
-    Of a distiller, that is the student (see `distillation`).  Nothing is downloaded for building: pretrained weights named in
-    the config (`init_cfg`, `pretrained`) are left out, since the checkpoint replaces them.
+    Of a distiller, that is the student (see `distillation`).  Nothing is downloaded for building: pretrained weights that
+    the config names (`init_cfg`, `pretrained`) are left out, since the checkpoint replaces them.
 
     Args:
         config: path of an MMPose config, or an mmengine `Config`; it is not changed.

@@ -24,10 +24,10 @@ CLOTHES = {
     "vest dress": 19, "sling dress": 19,
 }  # fmt: skip
 SHIPPED: dict[str, dict[str, int]] = {
-    **dict.fromkeys(("coco", "humanart", "macaque", "ochuman"), {**HUMAN, "leaf": 9}),
-    **dict.fromkeys(("aic", "campus", "crowdpose", "exlpose", "shelf"), {**HUMAN, "leaf": 5, "axial": 1}),
-    **dict.fromkeys(("coco_aic", "humanart_aic"), {**HUMAN, "leaf": 10, "axial": 1}),
-    **dict.fromkeys(("mpii", "mhp"), {**HUMAN, "leaf": 5, "axial": 3}),
+    **{name: {**HUMAN, "leaf": 9} for name in ("coco", "humanart", "macaque", "ochuman")},
+    **{name: {**HUMAN, "leaf": 5, "axial": 1} for name in ("aic", "campus", "crowdpose", "exlpose", "shelf")},
+    **{name: {**HUMAN, "leaf": 10, "axial": 1} for name in ("coco_aic", "humanart_aic")},
+    **{name: {**HUMAN, "leaf": 5, "axial": 3} for name in ("mpii", "mhp")},
     "coco_openpose": {**HUMAN, "leaf": 9, "axial": 1},
     "posetrack18": {**HUMAN, "leaf": 8, "axial": 1},
     "halpe26": {**HUMAN, "leaf": 10, "axial": 2, "foot": 6},
