@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import torch
 from adapter_models import RTM_HEAD, SIMCC, random_images, tiny_config
+from tiny import run, tables, write_run
 from torch import nn
 
+from poseig_mm import Session
 from poseig_mm.adapters.loading import build_model, model_hash
 from poseig_mm.api import load_adapter
 from poseig_mm.errors import CheckpointError, ConfigError
@@ -153,3 +155,20 @@ def test_a_bad_student_is_a_clear_error(tmp_path: Path, student: Any, message: s
     cfg.dump(str(tmp_path / "distiller.py"))
     with pytest.raises(ConfigError, match=message):
         build_model(tmp_path / "distiller.py")
+
+
+def test_a_run_of_a_distiller_is_the_student_s(tmp_path: Path) -> None:
+    """End to end, from the distiller's config and its own checkpoint: the tables of the student's run."""
+    from mmengine.config import Config
+
+    made = write_run(tmp_path / "data")
+    expected = tables(run(made, tmp_path / "student"))
+    weights = torch.load(made.weights)["state_dict"]
+    state = {f"{part}.{key}": value for part in ("student", "teacher") for key, value in weights.items()}
+    cfg = Config.fromfile(str(made.config))
+    cfg.model = {"type": "DWPoseDistiller", "student_cfg": str(made.config), "teacher_cfg": str(made.config),
+                 "data_preprocessor": cfg.model.data_preprocessor}  # fmt: skip
+    checkpoint = save(tmp_path, state)
+    found = Session(cfg, checkpoint, work_dir=tmp_path / "distiller", device="cpu", entry_points=False).run()
+    assert tables(found) == expected
+    assert len(expected["joints"]) > 0

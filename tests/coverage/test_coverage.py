@@ -18,10 +18,28 @@ from poseig_mm.coverage.table import coverage_page
 from poseig_mm.coverage.trial import Trial, configs, try_config
 from poseig_mm.functional.paths import BlurPath
 
-# The smallest config of every family of estimators and heads that MMPose ships.
+# The smallest config of every family of estimators and heads that MMPose ships.  Too heavy for every run, and tried by
+# `python -m poseig_mm.coverage` alone: AssociativeEmbedding, DEKR, CID (HRNet-W32 at 512 x 512), EDPose (800 x 1333), CPM,
+# IntegralRegressionHead's debiasing, InterNet (volumes of 42 joints); tests/adapters has tiny models of them all.
 FAMILIES = {
     "heatmap": "body_2d_keypoint/topdown_heatmap/coco/td-hm_mobilenetv2_8xb64-210e_coco-256x192.py",
+    "ViPNAS": "body_2d_keypoint/topdown_heatmap/coco/td-hm_vipnas-mbv3_8xb64-210e_coco-256x192.py",
+    "MSPN": "body_2d_keypoint/topdown_heatmap/coco/td-hm_rsn18_8xb32-210e_coco-256x192.py",
+    "visibility": "body_2d_keypoint/topdown_heatmap/coco/td-hm-vis_res50_8xb64-210e_coco-aic-256x192-merge.py",
+    "whole body": "wholebody_2d_keypoint/topdown_heatmap/coco-wholebody/"
+    "td-hm_vipnas-mbv3_8xb64-210e_coco-wholebody-256x192.py",
+    "integral": "body_2d_keypoint/integral_regression/coco/ipr_res50_dsnt-8xb64-210e_coco-256x256.py",
+    "regression": "body_2d_keypoint/topdown_regression/coco/td-reg_res50_8xb64-210e_coco-256x192.py",
+    "RLE": "body_2d_keypoint/topdown_regression/coco/td-reg_mobilenetv2_rle-pretrained-8xb64-210e_coco-256x192.py",
+    "SimCC": "body_2d_keypoint/simcc/coco/simcc_mobilenetv2_wo-deconv-8xb64-210e_coco-256x192.py",
+    "RTMCC": "body_2d_keypoint/rtmpose/coco/rtmpose-t_8xb256-420e_coco-256x192.py",
+    "RTMW": "wholebody_2d_keypoint/rtmpose/cocktail14/rtmw-m_8xb1024-270e_cocktail14-256x192.py",
+    "distiller": "wholebody_2d_keypoint/dwpose/ubody/s1_dis/dwpose_l_dis_t_coco-ubody-256x192.py",
+    "second distillation": "wholebody_2d_keypoint/dwpose/ubody/s2_dis/dwpose_t-tt_coco-ubody-256x192.py",
+    "YOLOX-Pose": "body_2d_keypoint/yoloxpose/coco/yoloxpose_tiny_4xb64-300e_coco-416.py",
+    "RTMO": "body_2d_keypoint/rtmo/body7/rtmo-t_8xb32-600e_body7-416x416.py",
 }
+BLURRED = {"MSPN"}  # its codec looks for the peak of blurred heatmaps, elsewhere on noise; see test_adapter_decoding
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +219,9 @@ def test_a_representative_of_each_family(family: str, mmpose_ready: None) -> Non
     trial = try_config(FAMILIES[family], configs()[FAMILIES[family]])
     assert trial is not None
     assert trial.reason == ""
-    assert trial.within is None or trial.within >= 0.9
+    assert trial.compared > 0
+    assert trial.within is not None
+    assert family in BLURRED or trial.within >= 0.9
 
 
 def test_the_committed_page_covers_the_representatives() -> None:
