@@ -10,6 +10,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from .adapters.base import CoordinateAdapter
+from .adapters.distillation import distilled_weights
 from .adapters.loading import build_model
 from .adapters.registry import select_adapter
 from .attribution.acceleration import Acceleration, accelerate
@@ -47,7 +48,8 @@ def load_adapter(
     """An MMPose model as a differentiable function from images to coordinates.
 
     Args:
-        config_or_model: path of an MMPose config, a `Config`, or a model that is already built.
+        config_or_model: path of an MMPose config, a `Config`, or a model that is already built.  Of a distiller, the model
+            that its training gives is taken (see `adapters.distillation`).
         checkpoint: weights; None leaves a built model as it is, and a config's model with random weights.
         device: 'cpu', 'cuda', 'cuda:1', ...
         beta: sharpness of the soft-argmax; None: the head's default (see `CoordinateAdapter.calibrate`).
@@ -59,7 +61,7 @@ def load_adapter(
     prepare_environment()
     host = host or PluginHost()
     if isinstance(config_or_model, torch.nn.Module):
-        model = config_or_model.to(device)
+        model = distilled_weights(config_or_model.to(device))
     else:
         model = build_model(config_or_model, checkpoint, device)
     adapters = host.catalog.adapters

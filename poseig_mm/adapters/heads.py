@@ -14,6 +14,7 @@ from ..errors import AdapterError
 __all__ = ["coordinate_head", "count_joints", "find_input_size", "is_combined"]
 
 WRAPPERS = {"VisPredictHead": "pose_head"}  # class name -> attribute that holds the inner head
+HANDS = ("right_hand_head", "left_hand_head")  # InternetHead's, each with its joints' volumes
 
 
 def coordinate_head(model: Any) -> Any:
@@ -37,11 +38,14 @@ def is_combined(head: Any) -> bool:
 
 
 def count_joints(head: Any) -> int:
-    """How many joints a head predicts: `num_joints`, `num_keypoints` or `out_channels`, a third of these where combined.
+    """How many joints a head predicts: `num_joints`, `num_keypoints` or `out_channels`, a third of these where combined; of
+    an InternetHead, those of the volumes of both hands.
 
     Raises:
         AdapterError: it says none of them.
     """
+    if hands := [getattr(head, name) for name in HANDS if hasattr(head, name)]:
+        return sum(int(hand.out_channels) // int(hand.depth_size) for hand in hands)
     for name in ("num_joints", "num_keypoints", "out_channels"):
         if isinstance(count := getattr(head, name, None), int):
             return count // 3 if is_combined(head) else count
@@ -52,14 +56,14 @@ def count_joints(head: Any) -> int:
 
 
 def find_input_size(head: Any) -> tuple[int, int]:
-    """(w, h) of the network input, px: the `input_size` of the head's codec, or of the head.
+    """(w, h) of the network input, px: the `input_size` (or `image_size`) of the head's codec, or of the head.
 
     Raises:
         AdapterError: neither has one.
     """
     codec = getattr(head, "decoder", None)
     for holder in (codec, getattr(codec, "keypoint_codec", None), head):
-        size = getattr(holder, "input_size", None)
+        size = getattr(holder, "input_size", getattr(holder, "image_size", None))
         if size is not None:
             return int(size[0]), int(size[1])
     raise AdapterError(

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..compat import read_config
 from ..errors import ConfigError, PoseIGError
 from .checkpoints import read_checkpoint
+from .distillation import distilled_model, distilled_state, is_distiller, refuse_distiller
 from .freezing import frozen
 from .heads import coordinate_head, count_joints, find_input_size
 from .operators import complete_operators
@@ -27,8 +28,8 @@ logger = logging.getLogger(__name__)
 def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, device: str = "cpu") -> Any:
     """Build the `model` of an MMPose config and load its weights.
 
-    Nothing is downloaded for building: pretrained weights named in the config (`init_cfg`, `pretrained`) are left out, since
-    the checkpoint replaces them.
+    Of a distiller, that is the student (see `distillation`).  Nothing is downloaded for building: pretrained weights that
+    the config names (`init_cfg`, `pretrained`) are left out, since the checkpoint replaces them.
 
     Args:
         config: path of an MMPose config, or an mmengine `Config`; it is not changed.
@@ -53,7 +54,11 @@ def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, 
         raise ConfigError(f"config {cfg.filename or '(no file)'} has no `model`; expected an MMPose config")
     state, meta = (None, {}) if checkpoint is None else read_checkpoint(checkpoint)
     dropped: list[str] = []
-    parts = copy.deepcopy(cfg.model)
+    parts: Any = copy.deepcopy(cfg.model)
+    if distiller := is_distiller(cfg.model):
+        parts = distilled_model(cfg.model, cfg.filename)
+    if state is not None:
+        state = _own_weights(state, cfg.model, distiller, f"checkpoint {checkpoint}")
     _simplify(parts, "model", dropped)
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope") or "mmpose"):
         try:
@@ -88,6 +93,14 @@ def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, 
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
         raise ConfigError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}; use 'cpu'") from error
     return model.eval()
+
+
+def _own_weights(state: dict[str, Tensor], parts: Mapping[str, Any], distiller: bool, source: str) -> dict[str, Tensor]:
+    """The weights of the model that is built, out of a distiller's."""
+    if distiller:
+        return distilled_state(state, bool(parts.get("two_dis")), source)
+    refuse_distiller(state, source)
+    return state
 
 
 def _read(config: str | Path | Any) -> Any:

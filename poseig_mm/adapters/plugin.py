@@ -20,11 +20,12 @@ def poseig_register_adapters() -> Sequence[type[CoordinateAdapter]]:
     from .edpose import EDPoseAdapter
     from .heatmap import HeatmapAdapter
     from .integral import IntegralAdapter
+    from .internet import InternetAdapter
     from .regression import RegressionAdapter
     from .rtmo import RTMOAdapter
     from .simcc import SimCCAdapter
     from .yolox_pose import YOLOXPoseAdapter
 
-    top_down = (HeatmapAdapter, SimCCAdapter, RegressionAdapter, IntegralAdapter)
+    top_down = (HeatmapAdapter, SimCCAdapter, RegressionAdapter, IntegralAdapter, InternetAdapter)
     whole_image = (AssociativeEmbeddingAdapter, DEKRAdapter, CIDAdapter, RTMOAdapter, YOLOXPoseAdapter, EDPoseAdapter)
     return (*top_down, *whole_image)

@@ -1,4 +1,4 @@
-"""Groups and kinematic chains of joints: laid down for bodies and hands, derived from the skeleton for everything else."""
+"""Groups and kinematic chains of joints: laid down for the kinds of data sets that MMPose ships, else from the skeleton."""
 
 from __future__ import annotations
 
@@ -7,23 +7,34 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..types import JointGroups
-from .skeletons import five_chains, groups_by_distance
+from .animals import animal_groups, garment_groups
+from .faces import face_groups
+from .skeletons import five_chains, groups_by_distance, parents_by_groups
 
 __all__ = ["joint_groups"]
 
-# PoseIG, supplement B.1; the end of the head counts as a leaf, as nose, eyes and ears do.  Every other joint of a body
-# (pelvis, thorax, neck, spine, toes, the contour of a face ...) is in no published group.
+# PoseIG, supplement B.1; the end of the head counts as a leaf, as nose, eyes and ears do.  The other groups are published
+# nowhere: they hold what trunk, branch and leaf leave out, and leave these as they are.
 _LIMBS = {
     "shoulder": "trunk", "hip": "trunk", "elbow": "branch", "knee": "branch", "wrist": "leaf", "ankle": "leaf",
 }  # fmt: skip
-_HEAD = {"nose": "leaf", "eye": "leaf", "ear": "leaf", "head_top": "leaf", "top_head": "leaf", "head": "leaf"}
-# the first of these that the data set has, on the joint's own side or on none
+_OTHERS = {
+    "leaf": ("nose", "eye", "ear", "head_top", "top_head", "head", "finger"),
+    "axial": ("pelvis", "mid_hip", "root", "hip", "belly", "spine", "thorax", "neck", "upper_neck", "neck_base",
+              "head_bottom", "bottom_head"),
+    "foot": ("big_toe", "small_toe", "toe", "heel"),
+}  # fmt: skip
+_GROUP_OF = {part: group for group, parts in _OTHERS.items() for part in parts}
+_FACE_POINT = re.compile(r"face[-_]\d+")
+_CONTOUR = re.compile(r"(?:medial|lateral)_(left|right)_(shoulder|bow|wrist|hip|knee|ankle)")  # MPII-TRB; bow: elbow
 _BODY_PARENTS = {
     "elbow": ("shoulder",), "wrist": ("elbow",), "knee": ("hip",), "ankle": ("knee",), "foot": ("knee",),
-    "eye": ("nose",), "ear": ("eye", "nose"), "shoulder": ("upper_neck", "neck", "thorax"),
+    "eye": ("nose",), "ear": ("eye", "nose"), "shoulder": ("upper_neck", "neck", "head_bottom", "bottom_head", "thorax"),
+    "big_toe": ("ankle",), "small_toe": ("ankle",), "toe": ("ankle",), "heel": ("ankle",), "finger": ("wrist",),
     "hip": ("pelvis", "mid_hip", "root", "hip"),
     "thorax": ("spine", "pelvis", "root"), "spine": ("pelvis", "root"), "upper_neck": ("thorax",), "neck": ("thorax",),
-    "head_top": ("upper_neck", "neck"), "top_head": ("neck",), "head": ("neck",),
+    "neck_base": ("thorax",), "head_top": ("upper_neck", "neck", "head_bottom"), "top_head": ("neck", "bottom_head"),
+    "head": ("neck",),
 }  # fmt: skip
 _ARM, _LEG = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")
 _FINGER = re.compile(
@@ -32,6 +43,7 @@ _FINGER = re.compile(
 _FINGER_GROUPS = {"1": "MCP", "2": "PIP", "3": "DIP", "4": "TIP"}
 _SIDES = {"left_": "left", "right_": "right", "l_": "left", "r_": "right"}
 
+Pairs = Sequence[tuple[int, int]]
 Joint = tuple[str, str]  # side ('left', 'right' or '') and part
 Found = tuple[tuple[str, ...], tuple[int, ...]]  # group and parent of each joint
 
@@ -39,10 +51,15 @@ Found = tuple[tuple[str, ...], tuple[int, ...]]  # group and parent of each join
 def joint_groups(metainfo: Mapping[str, Any]) -> JointGroups:
     """Groups and parents from a data set's parsed MMPose metainfo.
 
-    By the joints' names, in any order, and side by side where a data set has both: bodies with both arms or both legs
-    (COCO-17, MPII-16, CrowdPose, AIC, Halpe, whole bodies ...) have trunk, branch and leaf; hands with their 20 finger
-    joints (FreiHAND, OneHand10K, RHD, InterHand, whole bodies ...) have wrist, MCP, PIP, DIP and TIP.  Joints that neither
-    knows, such as feet and faces, are in no group.
+    By the joints' names, in any order, and side by side where a data set has several:
+
+    * bodies with both arms or both legs (COCO-17, MPII-16, CrowdPose, AIC, Halpe, whole bodies ...): trunk, branch and leaf
+      as published; axial (pelvis, spine, thorax, neck ...), foot (toes, heels), contour (MPII-TRB);
+    * hands with their 20 finger joints (FreiHAND, OneHand10K, RHD, InterHand, whole bodies ...): wrist, MCP, PIP, DIP, TIP;
+    * faces of 68, 98, 106, 29 or 19 landmarks, alone or of whole bodies: jaw, eyebrow, nose, eye, mouth, without parents;
+      of any other number in a whole body: face;
+    * animals, quadrupeds and insects, all of whose joints are known: axial, trunk, branch, leaf; parents by the skeleton;
+    * garments: collar, sleeve, waistline, hem (DeepFashion), or one group a garment (DeepFashion2), without parents.
 
     Where the names say nothing, from the skeleton, with `derived` True: 21 joints that are five chains of four at one joint
     are a hand.  In everything else the root is the joint whose farthest joint is nearest (bones counted; the first of
@@ -52,7 +69,7 @@ def joint_groups(metainfo: Mapping[str, Any]) -> JointGroups:
     Args:
         metainfo: with `keypoint_id2name`, `skeleton_links` and `flip_pairs`, as `dataset.metainfo` has them.
 
-    >>> names = {0: "head", 1: "neck", 2: "tail"}
+    >>> names = {0: "bow", 1: "keel", 2: "stern"}
     >>> found = joint_groups({"keypoint_id2name": names, "skeleton_links": [(0, 1), (1, 2)], "flip_pairs": []})
     >>> found.group_of, found.parent_of, found.derived
     (('trunk', 'trunk', 'trunk'), (1, -1, 1), True)
@@ -60,13 +77,14 @@ def joint_groups(metainfo: Mapping[str, Any]) -> JointGroups:
     id2name = metainfo["keypoint_id2name"]
     names = tuple(str(id2name[i]) for i in sorted(id2name))
     skeleton = tuple((int(a), int(b)) for a, b in metainfo.get("skeleton_links", ()))
-    known = _by_name(names)
+    pairs = _once(metainfo.get("flip_pairs", ()))
+    known = _by_name(names, pairs) or _by_kind(names, skeleton, pairs, str(metainfo.get("dataset_name", "")))
     groups, parents = known or five_chains(len(names), skeleton) or groups_by_distance(len(names), skeleton)
     return JointGroups(
         keypoint_names=names,
         group_of=groups,
         parent_of=parents,
-        flip_pairs=_once(metainfo.get("flip_pairs", ())),
+        flip_pairs=pairs,
         skeleton=skeleton,
         derived=known is None,
     )
@@ -77,7 +95,16 @@ def _once(pairs: Iterable[Sequence[int]]) -> tuple[tuple[int, int], ...]:
     return tuple(dict.fromkeys((min(int(a), int(b)), max(int(a), int(b))) for a, b in pairs))
 
 
-def _by_name(names: Sequence[str]) -> Found | None:
+def _by_kind(names: Sequence[str], skeleton: Pairs, pairs: Pairs, dataset: str) -> Found | None:
+    """What animals', faces' and garments' joints say; None of any other."""
+    if animal := animal_groups(names):
+        return animal, parents_by_groups(animal, skeleton)
+    nameless = all(re.fullmatch(r"(face|kpt)-\d+", name) for name in names)
+    groups = (face_groups(len(names), pairs, dataset) if nameless else None) or garment_groups(names)
+    return (groups, (-1,) * len(names)) if groups else None
+
+
+def _by_name(names: Sequence[str], pairs: Pairs) -> Found | None:
     """What bodies' and hands' names say; None where there is neither a whole body part nor a whole hand."""
     joints = [_joint(name) for name in names]
     index = {joint: i for i, joint in enumerate(joints)}
@@ -86,7 +113,8 @@ def _by_name(names: Sequence[str]) -> Found | None:
     if not body and not hands:
         return None
     groups, parents = [], []
-    for side, part in joints:
+    face = _face_of([part for _, part in joints], pairs)
+    for number, (side, part) in enumerate(joints):
         finger = _FINGER.fullmatch(part)
         if finger and side in hands:
             groups.append(_FINGER_GROUPS[finger[2]])
@@ -94,6 +122,9 @@ def _by_name(names: Sequence[str]) -> Found | None:
         elif side in hands and (part == "hand_root" or (part == "wrist" and not body)):
             groups.append("wrist")
             parents.append(index.get((side, "wrist"), -1) if part == "hand_root" else -1)
+        elif body and number in face:
+            groups.append(face[number])
+            parents.append(-1)
         elif body:
             groups.append(_body_group(side, part, index))
             parents.append(_body_parent(side, part, index))
@@ -101,6 +132,15 @@ def _by_name(names: Sequence[str]) -> Found | None:
             groups.append("")
             parents.append(-1)
     return tuple(groups), tuple(parents)
+
+
+def _face_of(parts: Sequence[str], pairs: Pairs) -> dict[int, str]:
+    """The group of each facial landmark of a whole body."""
+    numbers = [k for k, part in enumerate(parts) if _FACE_POINT.fullmatch(part)]
+    place = {k: i for i, k in enumerate(numbers)}
+    inner = [(place[a], place[b]) for a, b in pairs if a in place and b in place]
+    groups = face_groups(len(numbers), inner) or ("face",) * len(numbers)
+    return dict(zip(numbers, groups, strict=True))
 
 
 def _joint(name: str) -> Joint:
@@ -123,13 +163,19 @@ def _finger_parent(side: str, finger: str, number: int, index: Mapping[Joint, in
 def _body_group(side: str, part: str, index: Mapping[Joint, int]) -> str:
     if part == "foot" and (side, "ankle") not in index:  # Human3.6M's name for the ankle
         part = "ankle"
-    if part in _LIMBS:
-        return _LIMBS[part] if side else ""  # Halpe's 'hip' without a side is the pelvis
-    return _HEAD.get(part, "")
+    if part in _LIMBS and side:
+        return _LIMBS[part]
+    if _CONTOUR.fullmatch(part) or (part == "neck" and side):
+        return "contour"
+    return _GROUP_OF.get(part, "")  # Halpe's 'hip' without a side is the pelvis
 
 
 def _body_parent(side: str, part: str, index: Mapping[Joint, int]) -> int:
     if part in _LIMBS and not side:
         return -1
+    if outline := _CONTOUR.fullmatch(part):
+        return index.get((outline[1], outline[2].replace("bow", "elbow")), -1)
+    if part == "neck" and side:
+        return index.get(("", "neck"), -1)
     inner = [(s, p) for p in _BODY_PARENTS.get(part, ()) for s in (side, "")]
     return next((index[joint] for joint in inner if joint in index and joint != (side, part)), -1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["five_chains", "groups_by_distance"]
+__all__ = ["five_chains", "groups_by_distance", "parents_by_groups"]
 
 Bones = Sequence[tuple[int, int]]
 Found = tuple[tuple[str, ...], tuple[int, ...]]  # group and parent of each joint
+_INNER_FIRST = ("axial", "trunk", "branch")
 _HAND = ("wrist", "MCP", "PIP", "DIP", "TIP")  # by the number of bones to the wrist
 
 
@@ -52,6 +53,27 @@ def groups_by_distance(count: int, skeleton: Bones) -> Found:
     return tuple(groups), tuple(parents)
 
 
+def parents_by_groups(groups: Sequence[str], skeleton: Bones) -> tuple[int, ...]:
+    """Each joint's neighbour that is nearer to the roots of its piece: its axial joints, else its trunk, else its branches.
+
+    >>> parents_by_groups(("leaf", "axial", "trunk", "leaf", "branch", "leaf"), [(0, 1), (1, 2), (2, 3), (4, 5)])
+    (1, -1, 1, 2, -1, 4)
+    """
+    neighbours = _neighbours(len(groups), skeleton)
+    parents, placed = [-1] * len(groups), set[int]()
+    for start in range(len(groups)):
+        if start in placed:
+            continue
+        piece = set(_distances(start, neighbours))
+        placed |= piece
+        kind = next(kind for kind in (*_INNER_FIRST, groups[start]) if any(groups[i] == kind for i in piece))
+        depth = _distances([i for i in sorted(piece) if groups[i] == kind], neighbours)
+        inner = _parents(len(groups), neighbours, depth)
+        for i in piece:
+            parents[i] = inner[i]
+    return tuple(parents)
+
+
 def _neighbours(count: int, skeleton: Bones) -> list[list[int]]:
     found: list[set[int]] = [set() for _ in range(count)]
     for a, b in skeleton:
@@ -61,9 +83,10 @@ def _neighbours(count: int, skeleton: Bones) -> list[list[int]]:
     return [sorted(near) for near in found]
 
 
-def _distances(start: int, neighbours: Sequence[Sequence[int]]) -> dict[int, int]:
-    """Number of bones from `start` to every joint that can be reached."""
-    found, frontier = {start: 0}, [start]
+def _distances(start: int | Sequence[int], neighbours: Sequence[Sequence[int]]) -> dict[int, int]:
+    """Number of bones from `start`, or the nearest of several, to every joint that can be reached."""
+    frontier = [start] if isinstance(start, int) else list(start)
+    found = dict.fromkeys(frontier, 0)
     while frontier:
         reached = [(n, found[i] + 1) for i in frontier for n in neighbours[i] if n not in found]
         found.update(reached)

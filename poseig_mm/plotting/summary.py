@@ -46,7 +46,7 @@ _REASONS = {
     "nonfinite_gradient": "the gradient is NaN or infinite, so there is no map",
 }
 
-_GROUPS = ("trunk", "branch", "leaf", "wrist", "MCP", "PIP", "DIP", "TIP")  # from the root outwards
+_GROUPS = ("axial", "trunk", "branch", "leaf", "foot", "wrist", "MCP", "PIP", "DIP", "TIP")  # from the root outwards
 
 
 @dataclass(frozen=True)

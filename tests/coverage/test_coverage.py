@@ -7,17 +7,39 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny import ROOT, tiny, write_run
 
+from poseig_mm.api import load_adapter, load_config
+from poseig_mm.coverage import trial as trial_module
 from poseig_mm.coverage.__main__ import main
 from poseig_mm.coverage.runs import read_results, try_all
 from poseig_mm.coverage.table import coverage_page
 from poseig_mm.coverage.trial import Trial, configs, try_config
+from poseig_mm.functional.paths import BlurPath
 
-# The smallest config of every family of estimators and heads that MMPose ships.
+# The smallest config of every family of estimators and heads that MMPose ships.  Too heavy for every run, and tried by
+# `python -m poseig_mm.coverage` alone: AssociativeEmbedding, DEKR, CID (HRNet-W32 at 512 x 512), EDPose (800 x 1333), CPM,
+# IntegralRegressionHead's debiasing, InterNet (volumes of 42 joints); tests/adapters has tiny models of them all.
 FAMILIES = {
     "heatmap": "body_2d_keypoint/topdown_heatmap/coco/td-hm_mobilenetv2_8xb64-210e_coco-256x192.py",
+    "ViPNAS": "body_2d_keypoint/topdown_heatmap/coco/td-hm_vipnas-mbv3_8xb64-210e_coco-256x192.py",
+    "MSPN": "body_2d_keypoint/topdown_heatmap/coco/td-hm_rsn18_8xb32-210e_coco-256x192.py",
+    "visibility": "body_2d_keypoint/topdown_heatmap/coco/td-hm-vis_res50_8xb64-210e_coco-aic-256x192-merge.py",
+    "whole body": "wholebody_2d_keypoint/topdown_heatmap/coco-wholebody/"
+    "td-hm_vipnas-mbv3_8xb64-210e_coco-wholebody-256x192.py",
+    "integral": "body_2d_keypoint/integral_regression/coco/ipr_res50_dsnt-8xb64-210e_coco-256x256.py",
+    "regression": "body_2d_keypoint/topdown_regression/coco/td-reg_res50_8xb64-210e_coco-256x192.py",
+    "RLE": "body_2d_keypoint/topdown_regression/coco/td-reg_mobilenetv2_rle-pretrained-8xb64-210e_coco-256x192.py",
+    "SimCC": "body_2d_keypoint/simcc/coco/simcc_mobilenetv2_wo-deconv-8xb64-210e_coco-256x192.py",
+    "RTMCC": "body_2d_keypoint/rtmpose/coco/rtmpose-t_8xb256-420e_coco-256x192.py",
+    "RTMW": "wholebody_2d_keypoint/rtmpose/cocktail14/rtmw-m_8xb1024-270e_cocktail14-256x192.py",
+    "distiller": "wholebody_2d_keypoint/dwpose/ubody/s1_dis/dwpose_l_dis_t_coco-ubody-256x192.py",
+    "second distillation": "wholebody_2d_keypoint/dwpose/ubody/s2_dis/dwpose_t-tt_coco-ubody-256x192.py",
+    "YOLOX-Pose": "body_2d_keypoint/yoloxpose/coco/yoloxpose_tiny_4xb64-300e_coco-416.py",
+    "RTMO": "body_2d_keypoint/rtmo/body7/rtmo-t_8xb32-600e_body7-416x416.py",
 }
+BLURRED = {"MSPN"}  # its codec looks for the peak of blurred heatmaps, elsewhere on noise; see test_adapter_decoding
 
 
 @pytest.fixture(scope="module")
@@ -69,33 +91,56 @@ def test_no_model_no_trial(tmp_path: Path, mmpose_ready: None) -> None:
     assert try_config("data", tmp_path / "data.py") is None
 
 
+def _with_module(made: tiny, folder: Path, name: str, code: str) -> Path:
+    """The tiny model's config, importing a module of this code."""
+    (folder / f"{name}.py").write_text(code)
+    config = folder / f"config_{name}.py"
+    config.write_text(made.config.read_text() + f"custom_imports = dict(imports=['{name}'])\n")
+    return config
+
+
 def test_whatever_goes_wrong_is_a_row(made: tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model that cannot be built, a process that dies and one that does not end: reasons, and the next is tried."""
-    text = made.config.read_text()
-    bad = {
-        "unknown": text.replace("type='HeatmapHead'", "type='NoSuchHead'"),
-        "dies": text + "custom_imports = dict(imports=['dies'])\n",
-        "hangs": text + "custom_imports = dict(imports=['hangs'])\n",
-    }
-    modules = tmp_path / "modules"
-    modules.mkdir()
-    (modules / "dies.py").write_text("import os\nos._exit(3)\n")
-    (modules / "hangs.py").write_text("import time\ntime.sleep(60)\n")
-    monkeypatch.syspath_prepend(str(modules))
-    paths = {}
-    for name, body in bad.items():
-        paths[name] = tmp_path / f"{name}.py"
-        paths[name].write_text(body)
+    """A model that cannot be built and a process that dies: reasons, and the next is tried."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    unknown = tmp_path / "unknown.py"
+    unknown.write_text(made.config.read_text().replace("type='HeatmapHead'", "type='NoSuchHead'"))
+    dies = _with_module(made, tmp_path, "dies", "import os\nos._exit(3)\n")
     seen = []
-    work_dir = tmp_path / "w"
-    try_all({**paths, "good": made.config}, work_dir, timeout=10, on_progress=lambda *row: seen.append(row[2]))
-    results = read_results(work_dir)
-    reasons = {name: trial.reason for name, trial in results.items() if trial is not None}
-    assert seen == ["unknown", "dies", "hangs", "good"]
+    paths = {"unknown": unknown, "dies": dies, "good": made.config}
+    try_all(paths, tmp_path / "w", on_progress=lambda *row: seen.append(row[2]))
+    reasons = {name: trial.reason for name, trial in read_results(tmp_path / "w").items() if trial is not None}
+    assert seen == list(paths)
     assert "NoSuchHead" in reasons["unknown"]
     assert "code 3" in reasons["dies"]
-    assert "10 s" in reasons["hangs"]
     assert reasons["good"] == ""
+
+
+def test_one_that_does_not_end_is_a_row(made: tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ended after the timeout, and the next is tried (which hangs too: whatever ends needs a time of its own)."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    hangs = _with_module(made, tmp_path, "hangs", "import time\ntime.sleep(600)\n")
+    seen = []
+    try_all(
+        {"first": hangs, "second": hangs}, tmp_path / "w", timeout=1.5, on_progress=lambda *row: seen.append(row[2])
+    )
+    assert seen == ["first", "second"]
+    assert [trial.reason for trial in read_results(tmp_path / "w").values() if trial] == 2 * ["not done within 1.5 s"]
+
+
+def test_batch_norms_settle_on_what_the_trial_looks_at(made: tiny) -> None:
+    """The first one's mean is that of what reaches it, over the noise and its blurs; all are back in evaluation mode.
+
+    Statistics of the noise alone make a deep model's heatmaps of the blurs so high that their soft-argmax has no gradient.
+    """
+    adapter = load_adapter(load_config(made.config))
+    norms = [m for m in adapter.model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    trial_module._settle(adapter)
+    points = BlurPath()(adapter.example_input(seed=1), torch.tensor([0.0, 0.5, 1.0]))[0]
+    with torch.no_grad():
+        reached = adapter.model.backbone.conv1(points)
+    assert torch.allclose(norms[0].running_mean, reached.mean((0, 2, 3)), atol=1e-5)
+    assert not any(norm.training for norm in norms)
+    assert {norm.momentum for norm in norms} == {0.1}
 
 
 def _write(work_dir: Path, rows: list[tuple[str, float, str]], name: str = "shard-1-of-1.jsonl") -> None:
@@ -174,7 +219,9 @@ def test_a_representative_of_each_family(family: str, mmpose_ready: None) -> Non
     trial = try_config(FAMILIES[family], configs()[FAMILIES[family]])
     assert trial is not None
     assert trial.reason == ""
-    assert trial.within is None or trial.within >= 0.9
+    assert trial.compared > 0
+    assert trial.within is not None
+    assert family in BLURRED or trial.within >= 0.9
 
 
 def test_the_committed_page_covers_the_representatives() -> None:

@@ -48,13 +48,13 @@ def test_coco_has_the_paper_s_groups() -> None:
     assert not groups.derived
 
 
-def test_mpii_leaves_pelvis_thorax_and_neck_out() -> None:
-    """As the evaluation does with 6 and 7."""
+def test_mpii_keeps_pelvis_thorax_and_neck_apart() -> None:
+    """They are in none of the published groups (the evaluation leaves 6 and 7 out)."""
     groups = of("mpii")
     assert members(groups, "trunk") == {2, 3, 12, 13}
     assert members(groups, "branch") == {1, 4, 11, 14}
     assert members(groups, "leaf") == {0, 5, 9, 10, 15}
-    assert members(groups, "") == {6, 7, 8}
+    assert members(groups, "axial") == {6, 7, 8}
     assert not groups.derived
 
 
@@ -89,21 +89,27 @@ def test_hands_are_known_in_another_order() -> None:
 
 
 def test_whole_bodies_have_body_and_hand_groups() -> None:
-    """Where a wrist is a body's, the hand's root is the hand's; feet and face are in no group."""
+    """Where a wrist is a body's, the hand's root is the hand's; the face's nose and eyes are not the body's."""
     groups = of("coco_wholebody")
     assert members(groups, "trunk") == {5, 6, 11, 12}
     assert members(groups, "branch") == {7, 8, 13, 14}
     assert members(groups, "leaf") == {0, 1, 2, 3, 4, 9, 10, 15, 16}
     assert {groups.keypoint_names[k] for k in members(groups, "wrist")} == {"left_hand_root", "right_hand_root"}
     assert len(members(groups, "TIP")) == 10
-    assert members(groups, "") == set(range(17, 91))
+    assert members(groups, "foot") == set(range(17, 23))
+    assert members(groups, "jaw") == set(range(23, 40))
+    assert members(groups, "eyebrow") == set(range(40, 50))
+    assert members(groups, "nose") == set(range(50, 59))
+    assert members(groups, "eye") == set(range(59, 71))
+    assert members(groups, "mouth") == set(range(71, 91))
+    assert chain(groups, "left_heel") == ["left_heel", "left_ankle", "left_knee", "left_hip"]
     assert chain(groups, "left_thumb2")[1:4] == ["left_thumb1", "left_hand_root", "left_wrist"]
 
 
 def test_a_hip_without_a_side_is_the_pelvis() -> None:
-    """Halpe-26's 'hip': no trunk joint of its own, but the hips' parent."""
+    """Halpe-26's 'hip': no joint of the trunk group, but the hips' parent."""
     groups = of("halpe26")
-    assert groups.group_of[groups.keypoint_names.index("hip")] == ""
+    assert groups.group_of[groups.keypoint_names.index("hip")] == "axial"
     assert chain(groups, "left_knee") == ["left_knee", "left_hip", "hip"]
     assert len(members(groups, "trunk")) == 4
 

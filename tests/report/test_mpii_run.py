@@ -57,8 +57,8 @@ def test_the_page_says_that_fi_is_undefined(run: Store) -> None:
 
 
 def test_groups_are_mpii_s_own(run: Store) -> None:
-    """Trunk, branch and leaf of its 16 joints, laid down and not derived from the skeleton."""
+    """Trunk, branch, leaf and the midline of its 16 joints, laid down and not derived from the skeleton."""
     groups = run.groups
     assert groups is not None
-    assert set(groups.group_names) == {"trunk", "branch", "leaf"}
+    assert set(groups.group_names) == {"trunk", "branch", "leaf", "axial"}
     assert not groups.derived

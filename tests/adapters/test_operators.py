@@ -1,0 +1,46 @@
+"""Operators that mmcv has in C++ alone: what is there in plain torch works, what is not there says so when it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from adapter_models import RESNET, random_images, tiny_config, tiny_model
+
+from poseig_mm.api import load_adapter
+from poseig_mm.compat import EXTENSION, prepare_environment
+from poseig_mm.coverage.trial import try_config
+from poseig_mm.errors import DependencyError
+
+pytestmark = pytest.mark.usefixtures("mmpose_ready")
+MESSAGE = r"compiled operator 'modulated_deform_conv_forward' .* mmcv-lite.*mim install 'mmcv>=2\.0\.1,<2\.2'"
+MODULATED = {**RESNET, "out_indices": (3,), "base_channels": 8, "stem_channels": 8, "conv_cfg": {"type": "DCNv2"}}
+
+
+def test_a_missing_operator_is_named_with_its_remedy(tmp_path: Path) -> None:
+    """A backbone of modulated deformable convolutions: it is built, and its first pass tells what to install."""
+    if EXTENSION not in prepare_environment():
+        pytest.skip("this mmcv has its operators")
+    config = tiny_config("heatmap-msra", backbone=MODULATED)
+    config.model.head.in_channels = 64
+    adapter = load_adapter(config)
+    with pytest.raises(DependencyError, match=MESSAGE):
+        adapter(random_images(1))
+    config.dump(str(tmp_path / "modulated.py"))
+    trial = try_config("modulated", tmp_path / "modulated.py")
+    assert trial is not None
+    assert trial.reason.startswith("DependencyError: mmcv's compiled operator 'modulated_deform_conv_forward'")
+
+
+def test_deformable_convolution_is_there() -> None:
+    """mmcv's module itself, built before or after: finite, and its gradient reaches the input."""
+    tiny_model("regression")
+    from mmcv.ops import DeformConv2dPack
+
+    layer = DeformConv2dPack(3, 4, 3, padding=1)
+    images = random_images(1).requires_grad_()
+    layer(images).sum().backward()
+    assert images.grad is not None
+    assert torch.isfinite(images.grad).all()
+    assert images.grad.abs().max() > 0
