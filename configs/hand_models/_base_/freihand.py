@@ -37,9 +37,7 @@ val_dataloader = test_dataloader = dict(
     batch_size=64,
     num_workers=2,
     sampler=dict(type="DefaultSampler", shuffle=False, round_up=False),
-    dataset=dict(
-        type="FreiHAND3DDataset", data_root=data_root, split="evaluation", test_mode=True, pipeline=pipeline
-    ),
+    dataset=dict(type="FreiHAND3DDataset", data_root=data_root, split="evaluation", test_mode=True, pipeline=pipeline),
 )
 val_evaluator = test_evaluator = dict(type="HandPose3DMetric")
 val_cfg, test_cfg = dict(), dict()

@@ -18,15 +18,10 @@ from mmpose.registry import DATASETS  # isort: skip  (hand_entries prepares the 
 
 __all__ = ["SERIALS", "SUBJECTS", "DexYCBDataset", "members"]
 
-SUBJECTS = tuple(
-    f"{date}-subject-{i:02d}"
-    for i, date in enumerate(
-        "20200709 20200813 20200820 20200903 20200908 20200918 20200928 20201002 20201015 20201022".split(), 1
-    )
-)
-SERIALS = tuple(
-    "836212060125 839512060362 840412060917 841412060263 932122060857 932122060861 932122061900 932122062010".split()
-)
+_DATES = (709, 813, 820, 903, 908, 918, 928, 1002, 1015, 1022)  # of 2020
+SUBJECTS = tuple(f"2020{date:04d}-subject-{i:02d}" for i, date in enumerate(_DATES, 1))
+SERIALS = ("836212060125", "839512060362", "840412060917", "841412060263",
+           "932122060857", "932122060861", "932122061900", "932122062010")  # fmt: skip
 SEQUENCES = 100  # of each subject
 SETUPS, SPLITS = ("s0", "s1", "s2", "s3"), ("train", "val", "test")
 SIZE = (640, 480)
@@ -158,7 +153,7 @@ class DexYCBDataset(HandDataset):
         return intrinsics(*(float(color[name]) for name in ("fx", "fy", "ppx", "ppy")))
 
     def _yaml(self, path: Path, keys: Sequence[str]) -> dict[str, Any]:
-        import yaml
+        import yaml  # type: ignore[import-untyped]
 
         try:
             found = yaml.safe_load(self.need(path).read_text())

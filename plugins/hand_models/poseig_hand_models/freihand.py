@@ -115,18 +115,22 @@ class FreiHAND3DDataset(HandDataset):
         joints, k = np.asarray(xyz, np.float64) * METRES, np.asarray(camera, np.float64)
         path = self.folder / self.split / "rgb" / f"{image:08d}.jpg"
         entry = hand_entry(path, image, joints, project(joints, k), k, SIZE)
-        return {**entry, "annotation": annotation, "hand_scale": np.float32([METRES * float(np.ravel(scale)[0])])}
+        return {
+            **entry,
+            "annotation": annotation,
+            "hand_scale": np.array([METRES * float(np.ravel(scale)[0])], np.float32),
+        }
 
     def _read(self, name: str) -> list[Any]:
-        path = self.need(
-            self.folder / f"{self.split}_{name}.json", _EVALUATION if self.split == "evaluation" else ""
-        )
+        path = self.need(self.folder / f"{self.split}_{name}.json", _EVALUATION if self.split == "evaluation" else "")
         try:
             found = json.loads(path.read_text())
         except ValueError as error:
             raise DataError(f"{self.NAME}: {path} is not whole ({error}). Unpack the release anew") from error
         if not isinstance(found, list) or not found:
-            raise DataError(f"{self.NAME}: {path} holds a {type(found).__name__}; expected a list with an item a picture")
+            raise DataError(
+                f"{self.NAME}: {path} holds a {type(found).__name__}; expected a list with an item a picture"
+            )
         return found
 
     def mask_path(self, annotation: int) -> Path:

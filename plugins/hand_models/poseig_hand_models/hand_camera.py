@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["intrinsics", "mirror_camera", "mirror_points", "mirror_pixels", "project", "turn_of"]
+__all__ = ["intrinsics", "mirror_camera", "mirror_pixels", "mirror_points", "project", "turn_of"]
 
 Array = NDArray[Any]
 
@@ -53,7 +53,8 @@ def mirror_pixels(pixels: Array, width: int) -> Array:
 
 def mirror_points(points: Array) -> Array:
     """(..., 3) mm of the hand in the mirrored picture: x changes its sign."""
-    return points * np.array([-1, 1, 1], points.dtype)
+    mirrored: Array = points * np.array([-1, 1, 1], points.dtype)
+    return mirrored
 
 
 def mirror_camera(camera: Array, width: int) -> Array:
@@ -63,7 +64,8 @@ def mirror_camera(camera: Array, width: int) -> Array:
     [600.0, 0.0, 339.0]
     """
     picture = np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1]], camera.dtype)
-    return picture @ camera @ np.diag([-1, 1, 1]).astype(camera.dtype)
+    mirrored: Array = picture @ camera @ np.diag([-1, 1, 1]).astype(camera.dtype)
+    return mirrored
 
 
 def turn_of(warp: Array) -> Array:

@@ -59,7 +59,9 @@ class GetHandBox(BaseTransform):  # type: ignore[misc]  # mmcv is untyped
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add `bbox_center` (1, 2) and `bbox_scale` (1, 2), px of the image."""
         if results.get("flip_direction"):
-            raise DataError("GetHandBox must stand before MirrorLeftHands in the pipeline: masks are of the image as loaded")
+            raise DataError(
+                "GetHandBox must stand before MirrorLeftHands in the pipeline: masks are of the image as loaded"
+            )
         height, width = results["img"].shape[:2]
         center, side = self._square(results, int(width), int(height))
         return {

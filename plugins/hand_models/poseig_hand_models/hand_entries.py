@@ -87,8 +87,8 @@ class HandDataset(BaseCocoStyleDataset):  # type: ignore[misc]  # mmpose is unty
         """
         if not path.exists():
             raise DataError(
-                f"{self.NAME}: there is no {path}{why and f' ({why})'}. Set data_root to the folder that was unpacked; it is "
-                f"{self.folder} now. {self.SOURCE}"
+                f"{self.NAME}: there is no {path}{why and f' ({why})'}. Set data_root to the folder that was unpacked; "
+                f"it is {self.folder} now. {self.SOURCE}"
             )
         return path
 
@@ -148,7 +148,7 @@ def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """(H, W) -> COCO's compressed run lengths, as annotation files have them.
 
     >>> run_lengths(np.eye(2, dtype=bool))
-    {'size': [2, 2], 'counts': '0121'}
+    {'size': [2, 2], 'counts': '0120'}
     """
     from pycocotools import mask as coco
 

@@ -22,6 +22,7 @@ __all__ = ["HandPose3DMetric", "align", "f_score", "pck_auc"]
 
 Array = NDArray[Any]
 THRESHOLDS = (5.0, 15.0)  # mm, of the F-scores
+ROUNDING = 1e-6  # mm: an error of 1e-14 is none at the threshold 0
 
 
 def align(found: Array, truth: Array) -> Array:
@@ -48,7 +49,7 @@ def pck_auc(errors: Array, limit: float = 50.0, steps: int = 100) -> float:
     given = np.ravel(errors)
     if not given.size:
         return float("nan")
-    share = (given[:, None] <= np.linspace(0, limit, steps)).mean(0)
+    share = (given[:, None] <= np.linspace(0, limit, steps) + ROUNDING).mean(0)
     return float((share[1:] + share[:-1]).sum() / (2 * (steps - 1)))
 
 

@@ -42,7 +42,7 @@ def picture(points: np.ndarray, size: tuple[int, int], shade: int) -> np.ndarray
     """(H, W, 3) BGR: a dark ground of a shade, the hand lighter, one fingertip coloured."""
     image = np.full((size[1], size[0], 3), shade, np.uint8)
     image[blob(points, size) > 0] = 150
-    cv2.circle(image, tuple(int(round(v)) for v in points[TIP]), 5, DOT, -1)
+    cv2.circle(image, tuple(np.round(points[TIP]).astype(int).tolist()), 5, DOT, -1)
     return image
 
 
