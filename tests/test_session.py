@@ -268,7 +268,7 @@ def parts(tiny_files: tiny, tmp_path_factory: pytest.TempPathFactory) -> tuple[A
     """Adapter, image and truth of the first sample, made by hand."""
     own = session(tiny_files, tmp_path_factory.mktemp("parts"))
     adapter = load_adapter(str(tiny_files.config), tiny_files.weights)
-    sample = own._source(adapter.model.data_preprocessor, None).load(0)
+    sample = own._source(adapter.model.data_preprocessor, None, adapter).load(0)
     return adapter, sample.image[None], sample.keypoints[None]
 
 

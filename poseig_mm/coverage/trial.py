@@ -124,13 +124,16 @@ def _settle(adapter: CoordinateAdapter) -> None:
     noise are a thousand times as high (ResNet-152: 2,300), their softmax is an argmax, and its gradient is exactly zero.
     """
     norms = [m for m in adapter.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    points = BlurPath()(adapter.example_input(seed=1), torch.tensor(SETTLED_AT))[0]  # (n, C, H, W)
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
-        norm.momentum, norm.training = 1.0, True
+        norm.reset_running_stats()
+        norm.momentum, norm.training = None, True  # the mean of all batches
     with torch.no_grad():
-        if norms:
-            points = BlurPath()(adapter.example_input(seed=1), torch.tensor(SETTLED_AT))[0]  # (n, C, H, W)
-            adapter.head.forward(adapter.model.extract_feat(points))
+        for batch in points.split(1 if adapter.one_image else len(points)):  # CIDHead takes no more than one
+            adapter.head.forward(adapter.model.extract_feat(batch))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum, norm.training = momentum, False
 
@@ -145,7 +148,7 @@ def _agreement(adapter: CoordinateAdapter, images: Tensor) -> dict[str, Any]:
     if before is not None:
         adapter.beta = SHARP
     try:
-        found = adapter.calibrate(images, fixed=True)
+        found = adapter.calibrate(images, joints=_peaked(adapter, images), fixed=True)
     finally:
         if before is not None:
             adapter.beta = before
@@ -153,3 +156,10 @@ def _agreement(adapter: CoordinateAdapter, images: Tensor) -> dict[str, Any]:
         return {"threshold": found.threshold}
     about = {"apart": found.mean_distance, "within": found.share_within}
     return {**about, "threshold": found.threshold, "compared": found.n}
+
+
+def _peaked(adapter: CoordinateAdapter, images: Tensor) -> Tensor | None:
+    """(B, K) bool: the heatmap has one highest pixel; None without heatmaps.  CIDHead's of random weights are plateaus."""
+    with torch.no_grad():
+        maps = adapter(images).heatmaps
+    return None if maps is None else (maps.flatten(2) == maps.flatten(2).amax(2, keepdim=True)).sum(2) == 1
