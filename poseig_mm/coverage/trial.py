@@ -111,7 +111,9 @@ def _fill(cfg: Any, about: dict[str, Any]) -> None:
     wanted = torch.zeros(coords.shape[:2], dtype=torch.bool)
     wanted[:, :JOINTS] = True
     offset = OFFSET * (adapter.input_size[0] if adapter.unit == "px" else 1.0)
-    maps = attribute(bound, images, coords + offset, quadrature="midpoint", nodes=CELLS, joints=wanted).maps
+    chunk = 2 if adapter.one_image else CELLS  # whole images are large
+    given: dict[str, Any] = {"quadrature": "midpoint", "nodes": CELLS, "chunk": chunk}
+    maps = attribute(bound, images, coords + offset, joints=wanted, **given).maps
     peaks = maps[:, :JOINTS].flatten(2).max(-1).values
     if not torch.isfinite(peaks).all():
         raise RuntimeError(f"the maps of the first {JOINTS} joints have peaks {peaks.tolist()}; expected finite ones")
@@ -123,19 +125,22 @@ def _settle(adapter: CoordinateAdapter) -> None:
     With those of a model that was never run, features vanish; with those of noise alone, a deep model's heatmaps of blurred
     noise are a thousand times as high (ResNet-152: 2,300), their softmax is an argmax, and its gradient is exactly zero.
     """
-    norms = [m for m in adapter.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if not norms:
-        return
-    points = BlurPath()(adapter.example_input(seed=1), torch.tensor(SETTLED_AT))[0]  # (n, C, H, W)
+    norms = _norms(adapter.model)
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum, norm.training = None, True  # the mean of all batches
+        norm.momentum, norm.training = 1.0, True
     with torch.no_grad():
-        for batch in points.split(1 if adapter.one_image else len(points)):  # CIDHead takes no more than one
-            adapter.head.forward(adapter.model.extract_feat(batch))
+        points = BlurPath()(adapter.example_input(seed=1), torch.tensor(SETTLED_AT))[0]  # (n, C, H, W)
+        if norms:
+            feats = adapter.model.extract_feat(points)
+            if _norms(adapter.head):  # CIDHead has none, and takes one image only
+                adapter.head.forward(feats)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum, norm.training = momentum, False
+
+
+def _norms(part: nn.Module) -> list[Any]:
+    return [m for m in part.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
 
 
 def _agreement(adapter: CoordinateAdapter, images: Tensor) -> dict[str, Any]:
