@@ -35,3 +35,4 @@ test_dataloader = dict(
 )
 test_evaluator = [dict(type="PCKAccuracy", thr=0.2), dict(type="EPE")]
 test_cfg = dict()
+diagnosis = dict(samples=dict(mask="joints"))  # the samples' segmentations are boxes

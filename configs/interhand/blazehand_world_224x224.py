@@ -30,4 +30,4 @@ test_dataloader = dict(
     )
 )
 test_evaluator = [dict(type="MPJPE", mode="mpjpe"), dict(type="MPJPE", mode="p-mpjpe")]
-diagnosis = dict(samples=dict(mask="joints"))  # the data set has no masks
+
