@@ -71,7 +71,9 @@ class _Mesh:
         edges = [self.found.get((a, b), -1) for a, b in zip(face, (*face[1:], face[0]), strict=True)]
         new = [h < 0 for h in edges]
         if any(h >= 0 and self.inside[h] for h in edges):
-            raise ShapeError(f"the face {tuple(face)} lies on an edge that has two faces, or is turned the other way round")
+            raise ShapeError(
+                f"the face {tuple(face)} lies on an edge that has two faces, or is turned the other way round"
+            )
         pairs = [(i, (i + 1) % 3) for i in range(3)]
         for i, j in pairs:
             if not new[i] and not new[j] and self.next[edges[i]] != edges[j]:

@@ -49,7 +49,9 @@ def tips_of(tips: str | Mapping[str, int]) -> dict[str, int]:
             raise ConfigError(f"there is no preset of fingertips {tips!r}; {did_you_mean(tips, TIPS)}")
         return dict(TIPS[tips])
     if set(tips) != set(FINGERS):
-        raise ConfigError(f"fingertips are given for {', '.join(tips)}; expected a vertex for each of {', '.join(FINGERS)}")
+        raise ConfigError(
+            f"fingertips are given for {', '.join(tips)}; expected a vertex for each of {', '.join(FINGERS)}"
+        )
     return {finger: int(vertex) for finger, vertex in tips.items()}
 
 

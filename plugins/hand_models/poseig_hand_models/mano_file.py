@@ -49,7 +49,9 @@ def read_mano(path: str | Path) -> ManoData:
     wanted = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "hands_mean", "f", "kintree_table")
     missing = [name for name in wanted if name not in content] if isinstance(content, Mapping) else list(wanted)
     if missing:
-        raise CheckpointError(f"{path} is not a MANO model: it has no {', '.join(missing)}; expected MANO_RIGHT.pkl from {MANO_SITE}")
+        raise CheckpointError(
+            f"{path} is not a MANO model: it has no {', '.join(missing)}; expected MANO_RIGHT.pkl from {MANO_SITE}"
+        )
     parents = np.asarray(content["kintree_table"]).astype(np.int64)[0]  # the root's is 2^32 - 1
     count = len(parents)
     found = ManoData(
@@ -63,7 +65,9 @@ def read_mano(path: str | Path) -> ManoData:
     vertices = len(found.v_template)
     shapes = (found.joint_regressor.shape, found.weights.shape, found.shapedirs.shape[:2], found.posedirs.shape[:2])
     if shapes != ((count, vertices), (vertices, count), (vertices, 3), (vertices, 3)):
-        raise CheckpointError(f"{path} is damaged: the arrays of {vertices} vertices and {count} joints have the shapes {shapes}")
+        raise CheckpointError(
+            f"{path} is damaged: the arrays of {vertices} vertices and {count} joints have the shapes {shapes}"
+        )
     return found
 
 
@@ -83,7 +87,9 @@ def read_pickle(path: str | Path, expected: str = "a pickle of arrays") -> Any:
     except CheckpointError as error:
         raise CheckpointError(f"{file} is not read: {error}; expected {expected}") from error
     except Exception as error:  # pickle raises a dozen types on damaged files
-        raise CheckpointError(f"{file} is damaged or not a pickle ({type(error).__name__}: {error}); expected {expected}") from error
+        raise CheckpointError(
+            f"{file} is damaged or not a pickle ({type(error).__name__}: {error}); expected {expected}"
+        ) from error
 
 
 class _Record:
@@ -135,13 +141,24 @@ class _Chumpy(_Record):
         if "x" in self.state:
             return np.asarray(_plain(self.state["x"]))
         if "a" in self.state and "idxs" in self.state:
-            picked = np.asarray(_plain(self.state["a"])).ravel()[np.asarray(_plain(self.state["idxs"])).astype(np.int64)]
+            picked = np.asarray(_plain(self.state["a"])).ravel()[
+                np.asarray(_plain(self.state["idxs"])).astype(np.int64)
+            ]
             shape = self.state.get("preferred_shape")
             return picked if shape is None else picked.reshape([int(n) for n in shape])
-        raise CheckpointError(f"it holds a chumpy object of an unknown kind (its fields: {', '.join(map(str, self.state))})")
+        raise CheckpointError(
+            f"it holds a chumpy object of an unknown kind (its fields: {', '.join(map(str, self.state))})"
+        )
 
 
-SPARSE = {"csr_matrix": _Csr, "csc_matrix": _Csc, "coo_matrix": _Coo, "csr_array": _Csr, "csc_array": _Csc, "coo_array": _Coo}
+SPARSE = {
+    "csr_matrix": _Csr,
+    "csc_matrix": _Csc,
+    "coo_matrix": _Coo,
+    "csr_array": _Csr,
+    "csc_array": _Csc,
+    "coo_array": _Coo,
+}
 
 
 def _reconstructor(kind: Any, base: Any, state: Any) -> Any:

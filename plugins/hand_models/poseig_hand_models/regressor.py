@@ -44,7 +44,9 @@ def joint_matrix(matrix: Any, tips: str | Mapping[str, int] = "handmesh") -> Ten
     if len(found) == 16:
         vertices = list(tips_of(tips).values())
         if max(vertices) >= found.shape[1]:
-            raise ShapeError(f"the fingertips are vertices {vertices}, the regressor has {found.shape[1]}; give other `tips`")
+            raise ShapeError(
+                f"the fingertips are vertices {vertices}, the regressor has {found.shape[1]}; give other `tips`"
+            )
         found = torch.cat([found, torch.eye(found.shape[1], dtype=found.dtype)[vertices]])
     sums = found.sum(1)
     if not torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
@@ -74,7 +76,9 @@ def read_regressor(source: str | Path, tips: str | Mapping[str, int] = "handmesh
     except (OSError, ValueError) as error:
         if isinstance(error, ShapeError):
             raise
-        raise CheckpointError(f"{path} is not an array of numbers ({error}); expected a .npy of (21, 778) or a MANO .pkl") from error
+        raise CheckpointError(
+            f"{path} is not an array of numbers ({error}); expected a .npy of (21, 778) or a MANO .pkl"
+        ) from error
 
 
 class MeshJointRegressor(nn.Module):

@@ -75,9 +75,13 @@ def synthetic_hand(vertices: int = 778, levels: int = 5) -> SyntheticHand:
 def _surface() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     cells = {(x, y) for x in range(PALM[0]) for y in range(PALM[1])}
     for (x, y), (dx, dy), length in LAYOUT.values():
-        cells |= {(x + i * abs(dx) + j * abs(dy), y + i * abs(dy) + j * abs(dx)) for i in range(length) for j in range(3)}
+        cells |= {
+            (x + i * abs(dx) + j * abs(dy), y + i * abs(dy) + j * abs(dx)) for i in range(length) for j in range(3)
+        }
     corners = sorted({(x + i, y + j) for x, y in cells for i in (0, 1) for j in (0, 1)})
-    rim = [c for c in corners if not _wrist(c) and not all((c[0] - i, c[1] - j) in cells for i in (0, 1) for j in (0, 1))]
+    rim = [
+        c for c in corners if not _wrist(c) and not all((c[0] - i, c[1] - j) in cells for i in (0, 1) for j in (0, 1))
+    ]
     depth = np.linalg.norm(np.array(corners)[:, None] - np.array(rim)[None], axis=2).min(1)  # cells to the rim
     height = 0.009 * np.sqrt(1 - (1 - np.minimum(depth, 2) / 2) ** 2)
     on_rim = set(rim)
@@ -117,7 +121,9 @@ def _joints() -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     return np.pad(np.array(found), ((0, 0), (0, 1))), tips
 
 
-def _end_of_bone(joint: int, joints: NDArray[np.float64], tips: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+def _end_of_bone(
+    joint: int, joints: NDArray[np.float64], tips: Mapping[str, NDArray[np.float64]]
+) -> NDArray[np.float64]:
     if joint == 0:
         return joints[4]
     return tips[MANO_FINGERS[joint // 3 - 1]] if joint % 3 == 0 else joints[joint + 1]

@@ -42,7 +42,8 @@ class MeshLevels:
     def spirals(self, lengths: Sequence[int]) -> tuple[Tensor, ...]:
         """`spiral_indices` of the levels but the coarsest, (V_i, lengths[i]) each."""
         return tuple(
-            spiral_indices(self.faces[i], length, self.vertices[i]) for i, length in zip(range(len(self.up)), lengths, strict=True)
+            spiral_indices(self.faces[i], length, self.vertices[i])
+            for i, length in zip(range(len(self.up)), lengths, strict=True)
         )
 
     def upsampling(self) -> tuple[Tensor, ...]:
@@ -80,7 +81,9 @@ def read_transform(path: str | Path) -> MeshLevels:
     counts = [len(v) for v in vertices]
     shapes = list(zip(counts, counts[1:], strict=False))
     if [m.shape for m in up] != shapes or [m.shape[::-1] for m in down] != shapes or len(faces) != len(vertices):
-        raise CheckpointError(f"{path}: levels of {counts} vertices do not fit matrices {[m.shape for m in up]}; {ABSENT}")
+        raise CheckpointError(
+            f"{path}: levels of {counts} vertices do not fit matrices {[m.shape for m in up]}; {ABSENT}"
+        )
     return MeshLevels(vertices, faces, up, down)
 
 
