@@ -25,10 +25,16 @@ class HandMeshAdapter(CoordinateAdapter):
 
     def __init__(self, model: Any, **settings: Any) -> None:
         super().__init__(model, **settings)
-        gives_joints = bool(getattr(model.backbone, "gives_joints", False))
-        self.dimensions = 3 if self.head.in_space(gives_joints) else 2
+        joints, vertices = (getattr(model.backbone, f"gives_{n}", n == "vertices") for n in ("joints", "vertices"))
+        in_space = self.head.in_space(joints) and (joints or vertices or self.head.output == "3d")
+        self.dimensions = 3 if in_space else 2
         self.unit = "mm" if self.dimensions == 3 else "px"
 
     def decode(self, output: Tensor) -> Coordinates:
         """(B, 21, D), the head's output, which is already in `unit`."""
         return Coordinates(output, self.unit)
+
+    @property
+    def threshold(self) -> float:
+        """How near is near enough in `calibrate`: 1 mm, or as in its base."""
+        return 1.0 if self.unit == "mm" else super().threshold

@@ -21,8 +21,8 @@ class HandMeshEstimator(TopdownPoseEstimator):  # type: ignore[misc]  # mmpose i
     def add_pred_to_datasample(self, batch_pred_instances: Any, batch_pred_fields: Any, batch_data_samples: Any) -> Any:
         """Predictions of a batch into its data samples.
 
-        `pred_instances.keypoints` (1, 21, 3), mm relative to the wrist, as the head gave them, and `keypoints_2d` (1, 21, 2),
-        px of the image file, where the model has them; or, of a 2D model, `keypoints` (1, 21, 2), px of the image file.
+        `pred_instances.keypoints` (1, 21, 3), mm relative to the wrist, as the head gave them, and `keypoints_2d`
+        (1, 21, 2), px of the image file, where the model has them; of a 2D model `keypoints` (1, 21, 2), px of the file.
         """
         kept = []
         for found in batch_pred_instances:

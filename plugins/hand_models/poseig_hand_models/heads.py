@@ -27,6 +27,10 @@ __all__ = ["HandMeshHead"]
 logger = logging.getLogger(__name__)
 Predictions = Mapping[str, Tensor]
 OUTPUTS = ("auto", "3d", "2d")
+NO_MESH = (
+    "the backbone gives no vertices: it knows no topology of the mesh. Set its `topology` to HandMesh's template/transform.pkl "
+    "(github.com/SeanChenxy/HandMesh; made of MANO's mesh, so MANO's licence holds and it is not shipped)"
+)
 
 
 @MODELS.register_module()
@@ -34,7 +38,8 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
     """21 joints in FreiHAND's order; nothing in it is learned.
 
     The backbone gives a dict: `joints` (B, 21, 3) in FreiHAND's order, or `vertices` (B, V, 3), from which the regressor
-    makes them; and `uv` (B, 21, 2), where the joints appear, as fractions of the input's (w, h), or None.
+    makes them; and perhaps `uv` (B, 21, 2), where the joints appear, as fractions of the input's (w, h), with `uv_decided`,
+    the same by the model's own decoding, where that has no gradient.
 
     Args:
         input_size: (w, h) of the network input, px.
@@ -80,8 +85,12 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         self._warned = False
 
     def in_space(self, joints_given: bool = False) -> bool:
-        """Whether the output is 3D; `joints_given`: the backbone gives joints, so that no regressor is needed."""
+        """Whether the output is 3D, of a backbone that gives a mesh; `joints_given`: or joints, so that no regressor is needed."""
         return self.output == "3d" or (self.output == "auto" and (joints_given or self.regressor.loaded))
+
+    def _in_space(self, feats: Predictions) -> bool:
+        joints, vertices = (feats.get(name) is not None for name in ("joints", "vertices"))
+        return self.in_space(joints) and (joints or vertices or self.output == "3d")
 
     def forward(self, feats: Predictions) -> Tensor:
         """(B, 21, 3) mm relative to the wrist; or (B, 21, 2) input px, where only 2D can be given.
@@ -89,12 +98,13 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         Raises:
             CheckpointError: 3D was asked for, or is all there is, and the regressor is absent: which file, and from where.
         """
-        if not self.in_space(feats.get("joints") is not None):
+        if not self._in_space(feats):
             uv = feats.get("uv")
+            why = NO_MESH if self.regressor.loaded else ABSENT
             if uv is None:
-                raise CheckpointError(f"this model has no 2D output to fall back to, and {ABSENT}")
+                raise CheckpointError(f"this model has no 2D output to fall back to, and {why}")
             if self.output == "auto" and not self._warned:
-                logger.warning("2D joints in input px instead of 3D ones in mm: %s", ABSENT)
+                logger.warning("2D joints in input px instead of 3D ones in mm: %s", why)
                 self._warned = True
             return uv * uv.new_tensor(self.input_size)
         joints = self.joints_of(feats)
@@ -104,7 +114,10 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         """(B, 21, 3) mm, in the frame of the backbone's vertices."""
         joints = feats.get("joints")
         if joints is None:
-            joints = self.regressor(feats["vertices"])
+            vertices = feats.get("vertices")
+            if vertices is None:
+                raise CheckpointError(f"3D joints were asked for, but {NO_MESH}")
+            joints = self.regressor(vertices)
         return joints * self.scale
 
     def predict(self, feats: Any, batch_data_samples: Any, test_cfg: Any = None) -> list[Any]:
@@ -118,8 +131,10 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         if isinstance(feats, list):
             raise ConfigError("test_cfg.flip_test is on; a mirrored right hand is a left one: set it to False")
         found = self.forward(feats)
-        uv = feats.get("uv")
-        flat = uv * uv.new_tensor(self.input_size) if uv is not None and found.shape[-1] == 3 else None
+        uv = feats.get("uv_decided", feats.get("uv"))
+        flat = None if uv is None else uv * uv.new_tensor(self.input_size)
+        if found.shape[-1] == 2 and flat is not None:
+            found, flat = flat, None
         instances = []
         for i, keypoints in enumerate(found.detach().cpu().numpy()):
             instance = InstanceData(keypoints=keypoints[None], keypoint_scores=torch.ones(1, JOINTS).numpy())
@@ -147,7 +162,7 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
             if self.faces is not None:
                 losses["loss_normal"] = normal_loss(found, truth, self.faces)
                 losses["loss_edge"] = edge_loss(found, truth, self.faces)
-        elif joints is not None and self.in_space(feats.get("joints") is not None):
+        elif joints is not None and self._in_space(feats):
             relative = self.forward(feats)
             losses["loss_joints"] = (relative - joints.to(relative)).abs().mean() / self.scale
         labels, uv = _stacked(batch_data_samples, "gt_instance_labels", "keypoint_labels"), feats.get("uv")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def read_transform(path: str | Path) -> MeshLevels:
     faces = tuple(np.asarray(f).astype(np.int64) for f in content["face"])
     up, down = tuple(content["up_transform"]), tuple(content["down_transform"])
     counts = [len(v) for v in vertices]
-    shapes = list(zip(counts, counts[1:], strict=False))
+    shapes = list(pairwise(counts))
     if [m.shape for m in up] != shapes or [m.shape[::-1] for m in down] != shapes or len(faces) != len(vertices):
         raise CheckpointError(
             f"{path}: levels of {counts} vertices do not fit matrices {[m.shape for m in up]}; {ABSENT}"
