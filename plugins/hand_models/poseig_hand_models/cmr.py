@@ -1,6 +1,8 @@
-"""CMR (Chen et al., *Camera-Space Hand Mesh Recovery via Semantic Aggregation and Adaptive 2D-1D Registration*, CVPR 2021) as
-an MMPose backbone; the names of its parts are those of the official weights (github.com/SeanChenxy/HandMesh, MIT).  The
-registration to the camera is an optimisation after the network, and not here."""
+"""CMR as an MMPose backbone; the names of its parts are those of the official weights (github.com/SeanChenxy/HandMesh, MIT).
+
+Source: Chen et al., *Camera-Space Hand Mesh Recovery via Semantic Aggregation and Adaptive 2D-1D Registration*, CVPR 2021.
+The registration to the camera is an optimisation after the network, and not here.
+"""
 
 from __future__ import annotations
 
@@ -49,12 +51,15 @@ class SelfAttention(nn.Module):
         """(B, N) -> (B, N)."""
         query, key, value = (self.get_submodule(f"{n}_conv")(x) for n in ("query", "key", "value"))
         attention = (query[:, :, None] * key[:, None]).softmax(-1)  # (B, N, N)
-        return self.gamma * (attention @ value[:, :, None])[..., 0] + x
+        found: Tensor = self.gamma * (attention @ value[:, :, None])[..., 0] + x
+        return found
 
 
 class ParallelStep(nn.Module):
-    """Upsampling, then spirals of three lengths side by side (a half, a quarter, a quarter of the channels) plus a linear map
-    of the vertex alone; ReLU."""
+    """Upsampling, then spirals of three lengths side by side, plus a linear map of the vertex alone; ReLU.
+
+    Of the channels the longest spiral gives a half, those of two thirds and one third of its length a quarter each.
+    """
 
     def __init__(self, inputs: int, outputs: int, length: int, spirals: Tensor | None, matrix: Tensor | None) -> None:
         super().__init__()
@@ -160,8 +165,7 @@ class CMR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         self.heads = nn.ModuleList(SpiralConv(w, 3, spiral_length, s) for w, s in zip(widths, spirals, strict=True))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Images (B, 3, n, n) -> `uv`, `uv_decided`, `heatmaps` (B, 21, n / 2, n / 2), and `vertices` where the topology is at
-        hand."""
+        """Images (B, 3, n, n) -> `uv`, `uv_decided`, `heatmaps` (B, 21, n / 2, n / 2); with a topology `vertices`."""
         if self.variant == "g":
             stem, maps = self.backbone(images)
             last = self.backbone_mesh
@@ -188,6 +192,7 @@ class CMR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         x = self.de_layers[0](code).reshape(len(code), self.coarsest, -1)
         found: Tensor | None = None
         for step, head in zip(list(self.de_layers)[1:], self.heads, strict=True):
+            assert isinstance(step, ParallelStep)
             x = step(x)
             level = head(x)
             found = level if found is None else (level + step.upsampling(found)) / 2

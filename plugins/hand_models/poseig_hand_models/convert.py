@@ -84,7 +84,8 @@ def place(
 
     Args:
         official: weights by official name.
-        model: MMPose's; not changed.  Its joint regressor may be among the weights, and need not be.
+        model: MMPose's; not changed.  Its joint regressor may be among the weights, and need not be, nor the number of
+            batches that a batch norm has seen, which old files lack.
         rename: official name -> the model's; None: known and not needed.
         source, advice: for the message.
 
@@ -107,7 +108,7 @@ def place(
             found[new] = name
         else:
             found[new] = name
-    missing = [name for name in wanted if name not in found and name != REGRESSOR]
+    missing = [n for n in wanted if n not in found and n != REGRESSOR and not n.endswith(".num_batches_tracked")]
     if unexpected or missing or shapes:
         kinds = (("unexpected", unexpected), ("missing", missing), ("of another shape", shapes))
         listed = "; ".join(f"{kind}: {_some(names)}" for kind, names in kinds if names)

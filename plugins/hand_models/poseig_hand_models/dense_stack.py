@@ -6,6 +6,7 @@ Names of the parts are those of the official weights (github.com/SeanChenxy/Hand
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -140,10 +141,8 @@ class DenseStackEncoder(nn.Module):
         self.mid_proj = nn.Sequential(nn.Conv2d(8 * c, latent, 1, bias=False))
         self.conv = nn.Sequential(nn.Conv2d(maps, joints, 1, bias=False))
         widths = ((size // 8) ** 2, 128, 64, 2)
-        layers = [[nn.Linear(a, b, bias=False)] for a, b in zip(widths, widths[1:], strict=False)]
-        self.uv_reg = nn.Sequential(
-            *(nn.Sequential(*l, *([nn.Hardtanh(0, 4)] if i < 2 else [])) for i, l in enumerate(layers))
-        )
+        layers = [nn.Sequential(nn.Linear(a, b, bias=False), nn.Hardtanh(0, 4)) for a, b in pairwise(widths)]
+        self.uv_reg = nn.Sequential(*layers[:-1], layers[-1][:1])  # the last is linear
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, n, n) -> features (B, latent, n / 32, n / 32), and uv (B, K, 2), fractions of the input's (w, h)."""

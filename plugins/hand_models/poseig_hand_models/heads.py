@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 Predictions = Mapping[str, Tensor]
 OUTPUTS = ("auto", "3d", "2d")
 NO_MESH = (
-    "the backbone gives no vertices: it knows no topology of the mesh. Set its `topology` to HandMesh's template/transform.pkl "
-    "(github.com/SeanChenxy/HandMesh; made of MANO's mesh, so MANO's licence holds and it is not shipped)"
+    "the backbone gives no vertices: it knows no topology of the mesh. Set its `topology` to template/transform.pkl of "
+    "github.com/SeanChenxy/HandMesh (made of MANO's mesh, so MANO's licence holds and it is not shipped)"
 )
 
 
@@ -85,7 +85,7 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         self._warned = False
 
     def in_space(self, joints_given: bool = False) -> bool:
-        """Whether the output is 3D, of a backbone that gives a mesh; `joints_given`: or joints, so that no regressor is needed."""
+        """Whether the output is 3D, for a backbone that gives a mesh, or (`joints_given`) joints, without a regressor."""
         return self.output == "3d" or (self.output == "auto" and (joints_given or self.regressor.loaded))
 
     def _in_space(self, feats: Predictions) -> bool:
@@ -179,8 +179,8 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
 
 
 def _stacked(samples: Any, part: str, name: str) -> Tensor | None:
-    """(B, ...) of the first instance of each sample; None where the first sample has none."""
-    holders = [getattr(s, part, None) for s in samples]
-    if not holders or any(h is None or name not in h for h in holders):
+    """(B, ...) of the first instance of each sample; None where a sample has none."""
+    found = [None if (holder := getattr(s, part, None)) is None else holder.get(name) for s in samples]
+    if any(value is None for value in found):
         return None
-    return torch.stack([torch.as_tensor(h[name])[0] for h in holders])
+    return torch.stack([torch.as_tensor(value)[0] for value in found])

@@ -24,7 +24,8 @@ def normal_loss(found: Tensor, truth: Tensor, faces: Tensor) -> Tensor:
     a, b, c = (truth[:, faces[:, i]] for i in range(3))
     normals = normalize((b - a).cross(c - a, dim=-1), dim=-1)[:, :, None]  # (B, F, 1, 3)
     edges = normalize(_edges(found, faces), dim=-1)
-    return (edges * normals).sum(-1).abs().mean()
+    cosine: Tensor = (edges * normals).sum(-1)
+    return cosine.abs().mean()
 
 
 def edge_loss(found: Tensor, truth: Tensor, faces: Tensor) -> Tensor:
@@ -35,7 +36,8 @@ def edge_loss(found: Tensor, truth: Tensor, faces: Tensor) -> Tensor:
     >>> edge_loss(2 * flat, flat, torch.tensor([[0, 1, 2]])).item()  # 3, 4 and 5
     4.0
     """
-    return (_edges(found, faces).norm(dim=-1) - _edges(truth, faces).norm(dim=-1)).abs().mean()
+    difference: Tensor = _edges(found, faces).norm(dim=-1) - _edges(truth, faces).norm(dim=-1)
+    return difference.abs().mean()
 
 
 def _edges(vertices: Tensor, faces: Tensor) -> Tensor:

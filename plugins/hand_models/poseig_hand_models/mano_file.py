@@ -55,7 +55,9 @@ def read_mano(path: str | Path) -> ManoData:
     parents = np.asarray(content["kintree_table"]).astype(np.int64)[0]  # the root's is 2^32 - 1
     count = len(parents)
     found = ManoData(
-        *(np.asarray(content[name], dtype=np.float64) for name in ("v_template", "shapedirs", "posedirs")),
+        v_template=np.asarray(content["v_template"], dtype=np.float64),
+        shapedirs=np.asarray(content["shapedirs"], dtype=np.float64),
+        posedirs=np.asarray(content["posedirs"], dtype=np.float64),
         joint_regressor=_dense(content["J_regressor"]),
         weights=np.asarray(content["weights"], dtype=np.float64),
         hands_mean=np.asarray(content["hands_mean"], dtype=np.float64),

@@ -23,8 +23,9 @@ Topology = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 def topology_tensors(
     levels: MeshLevels | None, length: int, steps: int = 4
 ) -> tuple[list[Tensor | None], list[Tensor | None]]:
-    """Spirals (V_i, length) and upsampling matrices (V_i, V_i+1) of a decoder's steps, the coarsest first; all None where the
-    topology is not at hand.
+    """Spirals (V_i, length) and upsampling matrices (V_i, V_i+1) of a decoder's steps, the coarsest first.
+
+    All None where the topology is not at hand.
 
     Raises:
         ConfigError: the mesh has another number of levels than the decoder has steps, plus one.

@@ -86,7 +86,7 @@ def _surface() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     height = 0.009 * np.sqrt(1 - (1 - np.minimum(depth, 2) / 2) ** 2)
     on_rim = set(rim)
     number: dict[tuple[int, int, int], int] = {}  # corner and side (1 front, -1 back, 0 both) -> vertex
-    points = []
+    points: list[tuple[float, float, float]] = []
     for corner, h in zip(corners, height, strict=True):
         for side in (0,) if corner in on_rim else (1, -1):
             number[(*corner, side)] = len(points)
@@ -124,9 +124,10 @@ def _joints() -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
 def _end_of_bone(
     joint: int, joints: NDArray[np.float64], tips: Mapping[str, NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    if joint == 0:
-        return joints[4]
-    return tips[MANO_FINGERS[joint // 3 - 1]] if joint % 3 == 0 else joints[joint + 1]
+    if joint and joint % 3 == 0:
+        return tips[MANO_FINGERS[joint // 3 - 1]]
+    end: NDArray[np.float64] = joints[joint + 1 if joint else 4]
+    return end
 
 
 def _distance(points: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
