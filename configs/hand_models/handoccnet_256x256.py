@@ -1,5 +1,5 @@
-# HandOccNet: joints in mm from the wrist, by the MANO layer that official files hold.  Weights: an official file, converted by
-# `python -m poseig_hand_models.official handoccnet ... --config THIS`.
+# HandOccNet: joints in mm from the wrist, by the MANO layer that official files hold.  Weights: an official file, converted
+# by `python -m poseig_hand_models.official handoccnet ... --config THIS`.
 # Without data: for `load_adapter`, or as a base of a config with joints in space (DexYCB: joint box times 1.5, made square;
 # left hands mirrored).
 default_scope = "mmpose"

@@ -1,5 +1,5 @@
-# I2L-MeshNet (lixel stage) on FreiHAND as MMPose has it: joints of the mesh, in input px.  Weights: an official file, converted
-# by `python -m poseig_hand_models.official i2l_meshnet ... --config THIS`; the regressor comes with it.
+# I2L-MeshNet (lixel stage) on FreiHAND as MMPose has it: joints of the mesh, in input px.  Weights: an official file,
+# converted by `python -m poseig_hand_models.official i2l_meshnet ... --config THIS`; the regressor comes with it.
 # In mm: --cfg-options model.head.camera="dict(focal=2.0, depth=700)" and a data set with joints in space; the camera is
 # nominal, see `poseig_hand_models.cameras`.
 # POSEIG_DATA: the folder that holds freihand/, as MMPose's test data lay it out.
@@ -33,8 +33,8 @@ test_dataloader = dict(
         test_mode=True,
         pipeline=[
             dict(type="LoadImage"),
-            # The box of FreiHandDataset is the whole picture; the network was trained with 1.25 times the hand's, so that the
-            # hand is smaller here than it was there.
+            # The box of FreiHandDataset is the whole picture; the network was trained with 1.25 times the hand's: here the
+            # hand is smaller than it was there.
             dict(type="GetBBoxCenterScale", padding=1.0),
             dict(type="TopdownAffine", input_size=input_size),
             dict(type="PackPoseInputs"),

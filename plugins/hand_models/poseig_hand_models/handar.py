@@ -1,4 +1,4 @@
-"""HandAR's network as an MMPose backbone: a rough mesh from lixels, refined on its graph with features looked up where it is.
+"""HandAR's network as an MMPose backbone: a rough mesh from lixels, refined on its graph by features from where it is.
 
 Source: Tang, Wang, Fu, *Towards Accurate Alignment in Real-time 3D Hand-Mesh Reconstruction*, ICCV 2021.  The released code
 (github.com/wbstx/handAR) has no licence: this is written from what is known of the architecture alone.  `OPEN` lists what
@@ -30,11 +30,11 @@ __all__ = ["OPEN", "HandAR"]
 
 OPEN = (
     "kernel, batch norm and ReLU of the convolution behind `posenet`'s transposed ones (here: 3 x 3, both)",
-    "whether `pose2feat` takes part (here: 'none' adds the joints' feature to the stem's; 'concat' is I2L-MeshNet's block)",
+    "whether `pose2feat` takes part (here: no, the joints' feature is added to the stem's; 'concat': as in I2L-MeshNet)",
     "batch norm and ReLU behind `global_img_feat` (here: neither)",
     "hidden channels of the residual graph convolutions (here: 64)",
 )
-POSE2FEAT = ("none", "concat")
+POSE2FEAT = ("unknown", "sum", "concat")
 
 
 class JointFeature(nn.Module):
@@ -73,7 +73,8 @@ class HandAR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
     gets its gradient also through where is looked.  There are no joints but the mesh's: the head needs a regressor.
 
     Args:
-        pose2feat: how the joints' feature meets the stem's: 'none' adds them, 'concat' is a convolution of both.
+        pose2feat: how the joints' feature meets the stem's: 'sum' adds them, 'concat' is a convolution of both; 'unknown' is
+            'sum', but a file that has the part `pose2feat` is refused.
         faces: F; the triangles themselves (`faces`, a buffer) come from a converted checkpoint or `set_faces`.
         vertices: V.
         size: n, cells of the grid along each direction; the input has 4 n pixels.
@@ -90,7 +91,7 @@ class HandAR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
 
     def __init__(
         self,
-        pose2feat: str = "none",
+        pose2feat: str = "unknown",
         faces: int = 1538,
         vertices: int = 778,
         size: int = 64,
@@ -105,7 +106,7 @@ class HandAR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         super().__init__(init_cfg)
         if pose2feat not in POSE2FEAT:
             raise ConfigError(f"pose2feat is {pose2feat!r}; {did_you_mean(pose2feat, POSE2FEAT)}")
-        self.size = size
+        self.size, self.vertices, self.joining = size, vertices, pose2feat
         self.pose_backbone = BottleneckResNet(blocks, width)
         features = self.pose_backbone.out_channels
         self.posenet = JointFeature(features, channels, width)
@@ -122,11 +123,10 @@ class HandAR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         Raises:
             ConfigError: another number of triangles, or vertices that are not there.
         """
-        vertices = self.mesh_net.conv_x[0].out_channels
-        if faces.shape != self.faces.shape or not 0 <= int(faces.min()) <= int(faces.max()) < vertices:
+        if faces.shape != self.faces.shape or not 0 <= int(faces.min()) <= int(faces.max()) < self.vertices:
             raise ConfigError(
                 f"faces have shape {tuple(faces.shape)} and indices {int(faces.min())} to {int(faces.max())}; expected "
-                f"{tuple(self.faces.shape)} and 0 to {vertices - 1}"
+                f"{tuple(self.faces.shape)} and 0 to {self.vertices - 1}"
             )
         self.faces.copy_(faces)
 

@@ -67,6 +67,7 @@ class HandOccNet(BaseModule):  # type: ignore[misc]  # mmengine is untyped
             our own, to try things), or None: no mesh, only the joints in the image.
         set_keys: what SET's blocks attend to: their own input ('current') or SET's ('first').
         num_joints: K of the heatmaps.
+        faces: triangles of the mesh that 'checkpoint' brings.
         size: n, cells of the feature along each direction; the input has 8 n pixels.
         blocks, width, channels: of the pyramid.
         blocks_each, heads: of each transformer.
@@ -83,6 +84,7 @@ class HandOccNet(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         mano: str | None = "checkpoint",
         set_keys: str = "current",
         num_joints: int = 21,
+        faces: int = 1538,
         size: int = 32,
         blocks: Sequence[int] = RESNET50,
         width: int = 64,
@@ -97,12 +99,14 @@ class HandOccNet(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         if set_keys not in SET_KEYS:
             raise ConfigError(f"set_keys is {set_keys!r}; {did_you_mean(set_keys, SET_KEYS)}")
         if size % 2**depth:
-            raise ConfigError(f"size is {size}, which {depth} halvings do not divide; expected a multiple of {2**depth}")
+            raise ConfigError(
+                f"size is {size}, which {depth} halvings do not divide; expected a multiple of {2**depth}"
+            )
         self.set_keys, self.gives_joints = set_keys, mano is not None
         self.backbone = FPN(blocks, width, channels)
         self.FIT = Transformer(True, size, channels, blocks_each, heads)
         self.SET = Transformer(False, size, channels, blocks_each, heads)
-        self.regressor = Regressor(size, channels, num_joints, depth, neurons, _layer(mano))
+        self.regressor = Regressor(size, channels, num_joints, depth, neurons, _layer(mano, faces))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Images (B, 3, 8 n, 8 n), RGB / 255 -> a dictionary.
@@ -117,11 +121,11 @@ class HandOccNet(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         return found
 
 
-def _layer(mano: str | None) -> ManoLayer | None:
+def _layer(mano: str | None, faces: int) -> ManoLayer | None:
     if mano is None:
         return None
     if mano == "checkpoint":
-        return ManoLayer()
+        return ManoLayer(faces=faces)
     if mano == "synthetic":
         hand = synthetic_hand()
         return ManoLayer(faces=len(hand.mano.faces), tips=hand.tips).fill(hand.mano)

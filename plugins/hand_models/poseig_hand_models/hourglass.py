@@ -26,8 +26,8 @@ class PreActivation(nn.Module):
         """(B, C, h, w) -> (B, C, h, w)."""
         y = self.conv1(F.leaky_relu(self.bn1(x)))
         y = self.conv2(F.leaky_relu(self.bn2(y)))
-        y = self.conv3(F.leaky_relu(self.bn3(y)))
-        return x + y
+        found: Tensor = x + self.conv3(F.leaky_relu(self.bn3(y)))
+        return found
 
 
 class Residual(nn.Module):
@@ -44,8 +44,8 @@ class Residual(nn.Module):
         """(B, C, h, w) -> (B, C, h, w)."""
         y = self.conv1(F.leaky_relu(self.bn(x)))
         y = self.conv2(F.leaky_relu(self.bn1(y)))
-        y = self.conv3(F.leaky_relu(self.bn2(y)))
-        return x + y
+        found: Tensor = x + self.conv3(F.leaky_relu(self.bn2(y)))
+        return found
 
 
 class Hourglass(nn.Module):

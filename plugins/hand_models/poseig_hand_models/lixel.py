@@ -74,9 +74,7 @@ class LixelNet(nn.Module):
         self.deconv = deconvolutions(inputs, channels)
         self.conv_x = nn.Sequential(nn.Conv1d(channels, points, 1))
         self.conv_y = nn.Sequential(nn.Conv1d(channels, points, 1))
-        self.conv_z_1 = nn.Sequential(
-            nn.Conv1d(inputs, channels * size, 1), nn.BatchNorm1d(channels * size), nn.ReLU()
-        )
+        self.conv_z_1 = nn.Sequential(nn.Conv1d(inputs, channels * size, 1), nn.BatchNorm1d(channels * size), nn.ReLU())
         self.conv_z_2 = nn.Sequential(nn.Conv1d(channels, points, 1))
 
     def forward(self, feature: Tensor) -> Tensor:

@@ -94,7 +94,8 @@ class LixelMeshHead(HandMeshHead):
             raise CheckpointError(
                 f"{ABSENT}. I2LMeshNet has joints of its own, in no need of it: set `joints='pose_net'` of the backbone"
             )
-        return self.regressor(vertices)
+        joints: Tensor = self.regressor(vertices)
+        return joints
 
     def predict(self, feats: Any, batch_data_samples: Any, test_cfg: Any = None) -> list[Any]:
         """As `HandMeshHead.predict`."""

@@ -34,7 +34,7 @@ class HeatmapEncoder(nn.Module):
 
     def forward(self, heatmaps: Tensor, feature: Tensor) -> Tensor:
         """(B, K, n, n) and (B, C, n, n) -> (B, C (n / 2 ** depth) ** 2)."""
-        x = self.heatmap_conv(heatmaps) + self.encoding_conv(feature)
+        x: Tensor = self.heatmap_conv(heatmaps) + self.encoding_conv(feature)
         for i, module in enumerate(self.reg):
             x = module(x)
             if i % PAIRS == PAIRS - 1:

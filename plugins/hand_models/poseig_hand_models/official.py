@@ -1,4 +1,4 @@
-"""Official weights as MMPose checkpoints: python -m poseig_hand_models.official MODEL OFFICIAL OUT.pth [--config C] [--mano M].
+"""Official weights as MMPose checkpoints: python -m poseig_hand_models.official MODEL FILE OUT.pth --config C [--mano M].
 
 The names of a backbone's parts are the official ones, so little is to be done: parts that have no place here are left out,
 MANO's buffers become the head's regressor or the backbone's MANO layer, and everything else must fit exactly.
@@ -19,6 +19,7 @@ from torch import Tensor
 from poseig_mm.errors import CheckpointError, PoseIGError
 
 from .convert import REGRESSOR, place, read_official, write_checkpoint
+from .handmesh import cmr_weights, mobrecon_weights
 from .mano_file import ManoData, read_mano
 from .regressor import joint_matrix
 
@@ -62,25 +63,24 @@ def handar_weights(official: Weights, model: Any, mano: ManoData | None = None) 
         mano: triangles and regressor; None: the model's own, where it has them.
 
     Raises:
-        CheckpointError: see `convert.place`; `pose2feat` is in the file and not in the model, or the other way round; no
-            triangles.
+        CheckpointError: see `convert.place`; `pose2feat` is in the file and 'unknown' to the model; no triangles.
     """
     backbone = model.backbone
-    given = {k: v for k, v in official.items() if k.startswith("pose2feat.")}
-    if bool(given) != (backbone.pose2feat is not None):
-        shape = next((tuple(v.shape) for v in given.values()), None)
+    given = [k for k in official if k.startswith("pose2feat.")]
+    if given and backbone.joining == "unknown":
         raise CheckpointError(
-            f"{UNPLACED}; the file's first weight of it is {shape}, the config says pose2feat="
-            f"{'none' if backbone.pose2feat is None else 'concat'!r}. Set `pose2feat='concat'` of the backbone if it joins the "
-            "stem's and the joints' features (its first weight has twice 64 input channels); drop the part from the file, and "
-            "set 'none', if you know that they are added"
+            f"{UNPLACED}; the file's first weight of it has shape {tuple(official[given[0]].shape)}. Set the backbone's "
+            "`pose2feat` to 'concat', if it joins the stem's and the joints' features (twice 64 channels go in); to 'sum', "
+            "if you know that they are added and the part has no use"
         )
     names: dict[str, str] = {}
     for part in ("posenet", "pose2feat", "global_img_feat", "gcn"):
         names |= _in_order(official, backbone.state_dict(), f"{part}.")
 
+    unused = ("segmentation_net.",) if backbone.pose2feat is not None else ("segmentation_net.", "pose2feat.")
+
     def rename(name: str) -> str | None:
-        return None if name.startswith("segmentation_net.") else f"backbone.{names.get(name, name)}"
+        return None if name.startswith(unused) else f"backbone.{names.get(name, name)}"
 
     faces = backbone.faces if mano is None else torch.from_numpy(mano.faces)
     if bool((faces < 0).any()):
@@ -115,8 +115,8 @@ def handoccnet_weights(official: Weights, model: Any, mano: ManoData | None = No
     elif layer is not None and not any(k in weights for k in kept):
         if bool(layer.th_weights.isnan().any()):
             raise CheckpointError(
-                "the file has no MANO layer: give your MANO_RIGHT.pkl (--mano), or a config with `mano=None` of the backbone "
-                "for the joints in the image alone"
+                "the file has no MANO layer: give your MANO_RIGHT.pkl (--mano), or a config with `mano=None`, for "
+                "the joints in the image alone"
             )
         weights |= {f"{inside}{k}": v for k, v in layer.state_dict().items()}
     return place(weights, model, source="the file")
@@ -163,6 +163,8 @@ WEIGHTS: Mapping[str, Callable[[Weights, Any, ManoData | None], dict[str, Tensor
     "i2l_meshnet": i2l_meshnet_weights,
     "handar": handar_weights,
     "handoccnet": handoccnet_weights,
+    "mobrecon": mobrecon_weights,
+    "cmr": cmr_weights,
 }
 
 
@@ -194,7 +196,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("model", choices=list(WEIGHTS), help="which of the published models it is")
     parser.add_argument("source", help="the official file")
     parser.add_argument("target", help="the MMPose checkpoint to write")
-    parser.add_argument("--config", required=True, help="the model's config, e.g. configs/hand_models/i2l_meshnet_256x256.py")
+    parser.add_argument(
+        "--config", required=True, help="the model's config, e.g. configs/hand_models/i2l_meshnet_256x256.py"
+    )
     parser.add_argument("--mano", help="your MANO_RIGHT.pkl, where the official file has no MANO arrays")
     options = parser.parse_args(argv)
     try:

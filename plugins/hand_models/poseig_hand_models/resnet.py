@@ -48,10 +48,15 @@ class BottleneckResNet(nn.Module):
     """The stem and the four stages of a ResNet, each callable by itself; names: conv1, bn1, layer1 ... layer4.
 
     Args:
-        blocks: bottlenecks a stage.
+        blocks: bottlenecks of each of the four stages.
         width: channels of the stem, 64 in all published ones; the last stage gives 32 times as many.
         activation: throughout.
     """
+
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+    layer4: nn.Module
 
     def __init__(self, blocks: Sequence[int] = RESNET50, width: int = 64, activation: Activation = F.relu) -> None:
         super().__init__()
@@ -80,8 +85,7 @@ class BottleneckResNet(nn.Module):
     def stages(self, stem: Tensor) -> tuple[Tensor, ...]:
         """(B, width, H / 4, W / 4) -> maps after each stage, (B, 4 width, H / 4, W / 4) first."""
         found = []
-        for name, stage in self.named_children():
-            if name.startswith("layer"):
-                stem = stage(stem)
-                found.append(stem)
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            stem = stage(stem)
+            found.append(stem)
         return tuple(found)

@@ -32,7 +32,7 @@ def rotations_from_6d(sixes: Tensor) -> Tensor:
 
 
 def rotations_from_axis_angles(vectors: Tensor) -> Tensor:
-    """Rodrigues' formula: R = 1 + sin(t)/t K + (1 - cos t)/t^2 K^2, with t the vector's length and K its cross product matrix.
+    """Rodrigues' formula: R = 1 + sin(t)/t K + (1 - cos t)/t^2 K^2; t is the vector's length, K its cross product matrix.
 
     Args:
         vectors: (..., 3), axis times angle, radians.
@@ -52,7 +52,8 @@ def rotations_from_axis_angles(vectors: Tensor) -> Tensor:
     nought = torch.zeros_like(x)
     cross = torch.stack([nought, -z, y, z, nought, -x, -y, x, nought], -1).unflatten(-1, (3, 3))
     one = torch.eye(3, dtype=vectors.dtype, device=vectors.device)
-    return one + sine[..., None, None] * cross + cosine[..., None, None] * (cross @ cross)
+    found: Tensor = one + sine[..., None, None] * cross + cosine[..., None, None] * (cross @ cross)
+    return found
 
 
 def axis_angles(rotations: Tensor) -> Tensor:
@@ -75,7 +76,7 @@ def axis_angles(rotations: Tensor) -> Tensor:
     near = torch.where(small, real, 1.0)  # there the real part is nearly 1
     ratio = squared / near**2
     series = (1 - ratio / 3 + ratio**2 / 5) / near
-    return imaginary * 2 * torch.where(small, series, torch.atan2(sine, real) / sine)
+    return 2 * torch.where(small, series, torch.atan2(sine, real) / sine) * imaginary
 
 
 def _quaternions(rotations: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""HandOccNet's two transformers: FIT puts what hands look like into the rest of the image, SET lets the result attend to itself.
+"""HandOccNet's two transformers: FIT brings what hands look like into the rest of the image, SET is self-attention.
 
 Source: Park, Oh, Moon, Choi, Lee, *HandOccNet: Occlusion-Robust 3D Hand Mesh Estimation Network*, CVPR 2022.
 """
@@ -29,14 +29,15 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, gate: tuple[Te
     """
 
     def split(x: Tensor) -> Tensor:
-        return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, heads, N, C / heads)
+        return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)  # (B, heads, N, C / heads)
 
     scale = (query.shape[-1] // heads) ** -0.5
     weights = (split(query) @ split(key).transpose(-1, -2) * scale).softmax(-1)
     if gate is not None:
         summed = split(gate[1]).sum(2, keepdim=True)  # over keys: the product is linear in them
         weights = weights * ((split(gate[0]) * summed).sum(-1, keepdim=True) * scale).sigmoid()
-    return (weights @ split(value)).transpose(1, 2).flatten(2)
+    found: Tensor = (weights @ split(value)).transpose(1, 2).flatten(2)
+    return found
 
 
 class Block(nn.Module):
@@ -67,16 +68,16 @@ class Block(nn.Module):
         q, k = query + self.q_embedding, key + self.k_embedding
 
         def encoded(name: str, x: Tensor) -> Tensor:
-            found: Tensor = self.get_submodule(name)(x)
-            return found.flatten(2).transpose(1, 2)  # (B, N, C)
+            tokens: Tensor = self.get_submodule(name)(x).flatten(2)
+            return tokens.transpose(1, 2)  # (B, N, C)
 
         gate = (encoded("encode_query2", q), encoded("encode_key2", k)) if self.injection else None
         x = attend(encoded("encode_query", q), encoded("encode_key", k), encoded("encode_value", key), self.heads, gate)
         if not self.injection:
             x = x + query.flatten(2).transpose(1, 2)
-        hidden = nn.functional.gelu(self.mlp["fc1"](self.norm2(x)))
-        x = x + self.mlp["fc2"](hidden)
-        return x.transpose(1, 2).unflatten(2, query.shape[2:])
+        x = x + self.mlp["fc2"](nn.functional.gelu(self.mlp["fc1"](self.norm2(x))))
+        found: Tensor = x.transpose(1, 2).reshape(query.shape)
+        return found
 
 
 class Transformer(nn.Module):

@@ -1,4 +1,4 @@
-"""Official layouts and their forward passes, written once more from the facts: by weights' names and torch's functions alone."""
+"""Official layouts and their forward passes, written once more from the facts, by weights' names and torch's functions."""
 
 from __future__ import annotations
 
@@ -56,11 +56,13 @@ def random_weights(shapes: Shapes, seed: int = 0, dtype: torch.dtype = torch.flo
     generator = torch.Generator().manual_seed(seed)
     found = {}
     for name, shape in shapes.items():
-        drawn = torch.randn(shape, generator=generator, dtype=dtype)
+        drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
         last = name.rpartition(".")[2]
         if last == "num_batches_tracked":
             drawn = torch.tensor(7)
-        elif last == "running_var" or (last in ("weight", "betas") and len(shape) < 3 and f"{name[:-7]}.bias" not in shapes):
+        elif last == "running_var" or (
+            last in ("weight", "betas") and len(shape) < 3 and f"{name[:-7]}.bias" not in shapes
+        ):
             drawn = 0.5 + drawn.abs()
         elif last == "weight" and len(shape) == 1:
             drawn = 1 + 0.3 * drawn
@@ -68,13 +70,15 @@ def random_weights(shapes: Shapes, seed: int = 0, dtype: torch.dtype = torch.flo
             drawn = drawn * math.sqrt(1.5 / (drawn[0].numel()))
         else:
             drawn = 0.3 * drawn
-        found[name] = drawn
+        found[name] = drawn if last == "num_batches_tracked" else drawn.to(dtype)
     return found
 
 
 def bn(w: Weights, name: str, x: Tensor) -> Tensor:
     shape = [1, -1] + [1] * (x.ndim - 2)
-    mean, var, weight, bias = (w[f"{name}.{p}"].reshape(shape) for p in ("running_mean", "running_var", "weight", "bias"))
+    mean, var, weight, bias = (
+        w[f"{name}.{p}"].reshape(shape) for p in ("running_mean", "running_var", "weight", "bias")
+    )
     return (x - mean) / torch.sqrt(var + 1e-5) * weight + bias
 
 
@@ -94,7 +98,12 @@ def linear(w: Weights, name: str, x: Tensor) -> Tensor:
 
 
 def stages(
-    w: Weights, p: str, x: Tensor, blocks: Sequence[int], act: Callable[[Tensor], Tensor] = F.relu, stage: str = "layer{}"
+    w: Weights,
+    p: str,
+    x: Tensor,
+    blocks: Sequence[int],
+    act: Callable[[Tensor], Tensor] = F.relu,
+    stage: str = "layer{}",
 ) -> list[Tensor]:
     """Maps behind each stage of a ResNet."""
     found = []
@@ -126,11 +135,17 @@ def lixels(w: Weights, p: str, feature: Tensor, size: int) -> Tensor:
     fine = deconvolved(w, p, feature)
     deep = bn(w, p + "conv_z_1.1", c1(w, p + "conv_z_1.0", feature.flatten(2).mean(2)[..., None])).relu()[..., 0]
     deep = deep.reshape(len(deep), -1, size)
-    rows = c1(w, p + "conv_x.0", fine.sum(2) / size), c1(w, p + "conv_y.0", fine.sum(3) / size), c1(w, p + "conv_z_2.0", deep)
+    rows = (
+        c1(w, p + "conv_x.0", fine.sum(2) / size),
+        c1(w, p + "conv_y.0", fine.sum(3) / size),
+        c1(w, p + "conv_z_2.0", deep),
+    )
     return torch.stack([expected_cell(r) for r in rows], -1)
 
 
-def directional(function: Callable[[Tensor], Tensor], x: Tensor, seed: int, step: float = 1e-5) -> tuple[Tensor, Tensor]:
+def directional(
+    function: Callable[[Tensor], Tensor], x: Tensor, seed: int, step: float = 1e-5
+) -> tuple[Tensor, Tensor]:
     """A random combination of the outputs along three random directions: by autograd, and by central differences."""
     generator = torch.Generator().manual_seed(seed)
     x = x.clone().requires_grad_()
@@ -155,14 +170,26 @@ def estimator(backbone: Any, head: Any, names: Sequence[str] = ()) -> Any:
         dict(
             default_scope="mmpose",
             custom_imports=dict(
-                imports=["poseig_hand_models.models", *(f"poseig_hand_models.{n}" for n in names)], allow_failed_imports=False
+                imports=["poseig_hand_models.models", *(f"poseig_hand_models.{n}" for n in names)],
+                allow_failed_imports=False,
             ),
             model=dict(
                 type="HandMeshEstimator",
-                data_preprocessor=dict(type="PoseDataPreprocessor", mean=[0, 0, 0], std=[255, 255, 255], bgr_to_rgb=True),
+                data_preprocessor=dict(
+                    type="PoseDataPreprocessor", mean=[0, 0, 0], std=[255, 255, 255], bgr_to_rgb=True
+                ),
                 backbone=backbone,
                 head=head,
                 test_cfg=dict(flip_test=False),
             ),
         )
     )
+
+
+def load(config: Any, checkpoint: Any = None) -> Any:
+    """`load_adapter` with this plugin's adapter."""
+    from poseig_mm import load_adapter
+    from poseig_mm.plugin.manager import PluginHost
+
+    host = PluginHost(plugins=["poseig_hand_models.plugin"], entry_points=False)
+    return load_adapter(config, checkpoint, host=host)
