@@ -20,8 +20,8 @@ from .mano_file import read_pickle
 
 __all__ = ["MeshLevels", "mesh_levels", "read_transform", "spiral_indices"]
 
-ABSENT = (
-    "expected HandMesh's template/transform.pkl (github.com/SeanChenxy/HandMesh), made of MANO's mesh: MANO's licence holds "
+TRANSFORM = (
+    "HandMesh's template/transform.pkl (github.com/SeanChenxy/HandMesh), made of MANO's mesh: MANO's licence holds "
     "(non-commercial research), so it is not shipped; 'synthetic' takes our own mesh, which no published weights fit"
 )
 
@@ -71,11 +71,11 @@ def read_transform(path: str | Path) -> MeshLevels:
     Raises:
         CheckpointError: there is no such file, it holds more than arrays, or its levels do not fit together.
     """
-    content = read_pickle(path, ABSENT)
+    content = read_pickle(path, TRANSFORM)
     names = ("vertices", "face", "up_transform", "down_transform")
     missing = [n for n in names if n not in content] if isinstance(content, Mapping) else list(names)
     if missing:
-        raise CheckpointError(f"{path} has no {', '.join(missing)}; {ABSENT}")
+        raise CheckpointError(f"{path} has no {', '.join(missing)}; expected {TRANSFORM}")
     vertices = tuple(np.asarray(v, dtype=np.float64) for v in content["vertices"])
     faces = tuple(np.asarray(f).astype(np.int64) for f in content["face"])
     up, down = tuple(content["up_transform"]), tuple(content["down_transform"])
@@ -83,7 +83,7 @@ def read_transform(path: str | Path) -> MeshLevels:
     shapes = list(pairwise(counts))
     if [m.shape for m in up] != shapes or [m.shape[::-1] for m in down] != shapes or len(faces) != len(vertices):
         raise CheckpointError(
-            f"{path}: levels of {counts} vertices do not fit matrices {[m.shape for m in up]}; {ABSENT}"
+            f"{path}: levels of {counts} vertices do not fit matrices {[m.shape for m in up]}; expected {TRANSFORM}"
         )
     return MeshLevels(vertices, faces, up, down)
 

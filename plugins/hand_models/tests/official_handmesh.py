@@ -71,6 +71,8 @@ def random_weights(model: Layout, seed: int = 0, dtype: torch.dtype = torch.floa
             values = 0.9 + 0.1 * values
         elif name.endswith("gamma"):
             values = 0.5 + 0 * values
+        elif name.endswith("norm.bias"):  # of few channels some must live
+            values = 0.3 + 0.1 * values
         else:
             values = 0.1 * values
         found[name] = values

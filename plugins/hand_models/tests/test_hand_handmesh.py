@@ -114,6 +114,7 @@ def test_a_converted_file_computes_what_the_official_model_does(name: str, tmp_p
         assert (value[0] - value[1]).abs().max() > 1e-4 * value.abs().max(), key  # the image matters
         assert (found[key] - value).abs().max() < 1e-9 * value.abs().max(), key
     if "heatmaps" in expected:
+        assert expected["heatmaps"].flatten(2).std(-1).min() > 1e-3  # no map is flat
         index = expected["heatmaps"].flatten(2).argmax(-1)
         side = m.size // 2
         assert torch.equal(found["uv_decided"], torch.stack([index % side / side, index // side / side], -1).double())
@@ -171,6 +172,17 @@ def test_what_does_not_fit_is_listed() -> None:
     assert "missing: backbone.backbone.thrink.1.running_var;" in message  # old files lack the number of batches, no more
     assert "of another shape: decoder3d.upsample (48, 21) instead of (49, 21)" in message
     assert "set convolution='dsconv' and projection=True" in message
+
+
+def test_one_missing_weight_is_enough() -> None:
+    """Nothing else wrong; but numbers of batches, which old files lack, may all be missing."""
+    given = random_weights(TINY["spiral"], dtype=torch.float32)
+    model = build(TINY["spiral"])
+    old = {k: v for k, v in given.items() if not k.endswith("num_batches_tracked")}
+    assert set(mobrecon_weights(old, model)) == {mobrecon_name(k) for k in old}
+    del given["decoder3d.head.layer.bias"]
+    with pytest.raises(CheckpointError, match="official files: missing: backbone.decoder3d.head.layer.bias. To go on"):
+        mobrecon_weights(given, model)
 
 
 @pytest.mark.parametrize(("file", "model"), [("pg", "sg"), ("sg", "pg"), ("g", "pg"), ("pg-50", "pg")])

@@ -24,6 +24,7 @@ from poseig_mm.errors import CheckpointError
 from poseig_mm.plugin.manager import PluginHost
 
 ROOT = Path(__file__).parents[3]
+TRIED = [1, 4, 8, 20]  # joints that are attributed
 CONFIGS = ROOT / "configs" / "hand_models"
 LAYOUTS = {
     "mobrecon": Layout("spiral", 64, 8, 16, (8, 12, 12, 16)),
@@ -84,15 +85,17 @@ def test_attribution_is_complete(name: str, host: PluginHost, blobs: Tensor) -> 
         coords = adapter(blobs).coords
         size = (coords - adapter(blobs.mean((2, 3), keepdim=True).expand_as(blobs)).coords).norm(dim=-1).max().item()
     truth = coords + size  # so that the target is neither flat nor at its peak
+    asked = torch.zeros(1, 21, dtype=torch.bool)
+    asked[0, TRIED] = True
     found = attribute(
-        adapter, blobs, truth, quadrature="midpoint", nodes=48, signed=True, dtype=torch.float64, compute="exact",
-        likelihood_settings=dict(alpha=0.5 / size),
+        adapter, blobs, truth, quadrature="midpoint", nodes=64, signed=True, dtype=torch.float64, compute="exact",
+        likelihood_settings=dict(alpha=0.5 / size), joints=asked,
     )  # fmt: skip
     assert found.signed is not None
-    gained = (found.target_end - found.target_start)[:, 1:]
-    assert gained.abs().max() > 0.02
-    assert (found.signed.sum((2, 3))[:, 1:] - gained).abs().max() < 0.03 * gained.abs().max()
-    assert found.maps[:, 1:].amax((2, 3)).flatten().tolist() == pytest.approx([1.0] * 20)
+    gained = (found.target_end - found.target_start)[0, TRIED]
+    assert gained.abs().min() > 0.005
+    assert (found.signed.sum((2, 3))[0, TRIED] - gained).abs().max() < 0.03 * gained.abs().max()
+    assert found.maps[0, TRIED].amax((1, 2)).tolist() == pytest.approx([1.0] * len(TRIED))
 
 
 def test_the_wrist_has_no_map_but_a_reason(host: PluginHost, blobs: Tensor) -> None:
@@ -125,7 +128,7 @@ def test_without_files_there_are_joints_in_the_image(
     assert "knows no topology" in caplog.text
     assert torch.equal(found.coords, 64 * adapter.model.extract_feat(blobs)["uv"])
     sharp = model("cmr-pg", topology=None, uv_beta=3e5)
-    sharp.backbone.uvm_head.conv.weight.data *= 0.05  # no map is 1 in several cells
+    sharp.backbone.uvm_head.conv.weight.data *= 0.3  # no map is 1 in several cells
     adapter = load_adapter(sharp, host=host)
     assert adapter.unit == "px"
     agreement = adapter.calibrate(blobs)

@@ -100,16 +100,30 @@ def test_spirals_go_ring_by_ring() -> None:
 
 
 def test_the_next_ring_begins_behind_the_last() -> None:
-    """In the second ring, the first vertices are the new neighbours of the first of the first ring, clockwise."""
-    _, faces = grid(7, 7)
-    near = vertex_neighbours(faces)
-    spiral = spiral_indices(faces, 19)[24].tolist()
-    first = near[24][0]
-    walk = near[first]
-    known = {24, *near[24]}
-    start = next(i for i, n in enumerate(walk) if n in near[24])
-    expected = [n for n in walk[start:] + walk[:start] if n not in known]
-    assert spiral[7 : 7 + len(expected)] == expected
+    """The published rule, written down plainly: around each vertex of the last ring, first what comes after one of that ring,
+    then the rest; on a mesh of irregular valences, where the walk's beginning is anywhere."""
+    levels = synthetic_hand().levels
+    near = vertex_neighbours(levels.faces[2])
+    plain, ruled = [], []
+    for v, ring in enumerate(near):
+        second: list[int] = []
+        for member in ring:
+            after, before, passed = [], [], False
+            for n in near[member]:
+                new = n != v and n not in ring and n not in second
+                if new and passed and n not in after:
+                    after.append(n)
+                elif new and not passed and n not in before:
+                    before.append(n)
+                passed = passed or n in ring
+            second += after + before
+        ruled.append([v, *ring, *second][:15])
+        plain.append([v, *ring, *dict.fromkeys(n for m in ring for n in near[m] if n != v and n not in ring)][:15])
+    enough = [i for i, r in enumerate(ruled) if len(r) == 15]
+    found = spiral_indices(levels.faces[2], 15, levels.vertices[2])
+    assert len(enough) > 100
+    assert all(found[i].tolist() == ruled[i] for i in enough)
+    assert sum(plain[i] != ruled[i] for i in enough) > 20  # so the rule makes a difference
 
 
 def test_where_the_mesh_ends_the_nearest_come_instead() -> None:
