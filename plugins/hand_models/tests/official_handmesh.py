@@ -79,7 +79,9 @@ def random_weights(model: Layout, seed: int = 0, dtype: torch.dtype = torch.floa
     return found
 
 
-def forward(model: Layout, w: Weights, images: Tensor, spirals: Sequence[Tensor], up: Sequence[Tensor]) -> dict[str, Tensor]:
+def forward(
+    model: Layout, w: Weights, images: Tensor, spirals: Sequence[Tensor], up: Sequence[Tensor]
+) -> dict[str, Tensor]:
     """Images -> vertices and uv (MobRecon), or vertices and heatmaps (CMR); spirals and matrices finest first."""
     run = _mobrecon if model.kind in ("spiral", "dsconv") else _cmr
     return run(model, w, images, spirals, up)
@@ -221,7 +223,12 @@ def _cmr_shapes(m: Layout) -> Iterator[Item]:
     for i, b in enumerate(widths):
         a = widths[0] if i == 0 else widths[i - 1] + 3
         third = m.length // 3
-        for name, k, n in (("conv_2d3", 2 * third, b // 4), ("conv_d3", third, b // 4), ("conv", m.length, b // 2), ("conv1", 1, b)):
+        for name, k, n in (
+            ("conv_2d3", 2 * third, b // 4),
+            ("conv_d3", third, b // 4),
+            ("conv", m.length, b // 2),
+            ("conv1", 1, b),
+        ):
             yield f"de_layers.{i + 1}.{name}.layer.weight", (n, k * a)
             yield f"de_layers.{i + 1}.{name}.layer.bias", (n,)
         yield f"heads.{i}.layer.weight", (3, m.length * b)
@@ -315,7 +322,9 @@ def _spiral(w: Weights, at: str, x: Tensor, spirals: Tensor) -> Tensor:
     return total + w[f"{at}.layer.bias"]
 
 
-def _mobrecon(m: Layout, w: Weights, images: Tensor, spirals: Sequence[Tensor], up: Sequence[Tensor]) -> dict[str, Tensor]:
+def _mobrecon(
+    m: Layout, w: Weights, images: Tensor, spirals: Sequence[Tensor], up: Sequence[Tensor]
+) -> dict[str, Tensor]:
     x = _unit(w, "backbone.pre_layer.1", _layer(w, "backbone.pre_layer.0", images, 2))
     b, c, h, wide = x.shape  # a channel's four neighbours one after the other: row by row
     x = torch.stack([x[..., i::2, j::2] for i in (0, 1) for j in (0, 1)], 2).reshape(b, 4 * c, h // 2, wide // 2)
@@ -391,7 +400,9 @@ def _cmr(m: Layout, w: Weights, images: Tensor, spirals: Sequence[Tensor], up: S
     heatmaps = _decoder(w, *end, maps)[:, :21]
     x = maps[3].flatten(2).mean(-1) @ w[f"{last}.fc.weight"].T + w[f"{last}.fc.bias"]
     if "attention.gamma" in w:
-        q, k, v = (x @ w[f"attention.{n}_conv.weight"].T + w[f"attention.{n}_conv.bias"] for n in ("query", "key", "value"))
+        q, k, v = (
+            x @ w[f"attention.{n}_conv.weight"].T + w[f"attention.{n}_conv.bias"] for n in ("query", "key", "value")
+        )
         rows = [((q[:, i : i + 1] * k).softmax(-1) * v).sum(-1) for i in range(x.shape[1])]
         x = x + w["attention.gamma"] * torch.stack(rows, -1)
     x = (x @ w["de_layers.0.weight"].T + w["de_layers.0.bias"]).reshape(len(x), m.coarsest, -1)
@@ -399,7 +410,10 @@ def _cmr(m: Layout, w: Weights, images: Tensor, spirals: Sequence[Tensor], up: S
     for i in range(4):
         at, s, third = f"de_layers.{i + 1}", spirals[3 - i], m.length // 3
         x = up[3 - i] @ x
-        wide = [_spiral(w, f"{at}.{n}", x, s[:, :k]) for n, k in (("conv", m.length), ("conv_2d3", 2 * third), ("conv_d3", third))]
+        wide = [
+            _spiral(w, f"{at}.{n}", x, s[:, :k])
+            for n, k in (("conv", m.length), ("conv_2d3", 2 * third), ("conv_d3", third))
+        ]
         x = (_spiral(w, f"{at}.conv1", x, s[:, :1]) + torch.cat(wide, -1)).relu()
         own = _spiral(w, f"heads.{i}", x, s)
         level = own if level is None else (own + up[3 - i] @ level) / 2

@@ -128,7 +128,9 @@ def test_every_weight_counts(name: str, mesh: Any) -> None:
     found = official.forward(m, given, images(m), mesh[0][m.length], mesh[1])
     sum((v * torch.randn_like(v)).sum() for v in found.values()).backward()
     idle = {k for k, v in given.items() if v.requires_grad and (v.grad is None or not v.grad.any())}
-    expected = {k for k, v in given.items() if v.requires_grad and k.startswith(UNUSED[name])} if UNUSED[name] else set()
+    expected = (
+        {k for k, v in given.items() if v.requires_grad and k.startswith(UNUSED[name])} if UNUSED[name] else set()
+    )
     assert idle == expected
 
 
@@ -154,7 +156,9 @@ def test_both_namings_of_mobrecon_are_read(tmp_path: Path) -> None:
     second = mobrecon_weights(read_official(tmp_path / "later.pt"), model)
     assert list(first) == list(second)
     assert all(torch.equal(first[k], second[k]) for k in first)
-    with pytest.raises(CheckpointError, match=r"unexpected: backbone.reduce.0.weight \(beside backbone.conv.0.weight\)"):
+    with pytest.raises(
+        CheckpointError, match=r"unexpected: backbone.reduce.0.weight \(beside backbone.conv.0.weight\)"
+    ):
         mobrecon_weights({**given, "backbone.reduce.0.weight": given["backbone.conv.0.weight"]}, model)
 
 
@@ -169,7 +173,9 @@ def test_what_does_not_fit_is_listed() -> None:
         mobrecon_weights(given, build(m))
     message = str(caught.value)
     assert "unexpected: decoder3d.de_layer_conv.0.weight;" in message
-    assert "missing: backbone.backbone.thrink.1.running_var;" in message  # old files lack the number of batches, no more
+    assert (
+        "missing: backbone.backbone.thrink.1.running_var;" in message
+    )  # old files lack the number of batches, no more
     assert "of another shape: decoder3d.upsample (48, 21) instead of (49, 21)" in message
     assert "set convolution='dsconv' and projection=True" in message
 

@@ -15,11 +15,13 @@ import torch
 import torch.nn.functional as F
 from official_handmesh import Layout, random_weights
 from poseig_hand_models.handmesh import cmr_weights, mobrecon_weights
+from poseig_hand_models.official import main
 from test_hand_handmesh import build
 from torch import Tensor
 
 from poseig_mm import attribute, load_adapter
 from poseig_mm.adapters.loading import build_model
+from poseig_mm.attribution.acceleration import accelerate
 from poseig_mm.errors import CheckpointError
 from poseig_mm.plugin.manager import PluginHost
 
@@ -96,6 +98,17 @@ def test_attribution_is_complete(name: str, host: PluginHost, blobs: Tensor) -> 
     assert gained.abs().min() > 0.005
     assert (found.signed.sum((2, 3))[0, TRIED] - gained).abs().max() < 0.03 * gained.abs().max()
     assert found.maps[0, TRIED].amax((1, 2)).tolist() == pytest.approx([1.0] * len(TRIED))
+
+
+@pytest.mark.parametrize("name", ["mobrecon", "cmr-pg"])
+def test_the_fast_backward_pass_is_taken(name: str, host: PluginHost, blobs: Tensor) -> None:
+    """Batch norms are folded, and the bfloat16 backward pass gives the exact gradients' direction."""
+    adapter = load_adapter(model(name).float(), host=host)
+    with adapter.frozen():
+        found = accelerate(adapter, blobs.float(), backward_dtype="bfloat16")
+    assert found.folded
+    assert found.cosine is not None
+    assert found.cosine > 0.99
 
 
 def test_the_wrist_has_no_map_but_a_reason(host: PluginHost, blobs: Tensor) -> None:
@@ -205,7 +218,9 @@ def test_it_learns(blobs: Tensor) -> None:
 
 
 @pytest.mark.parametrize("name", ["mobrecon", "cmr"])
-def test_shipped_model_configs_are_built(name: str, tmp_path: Path, host: PluginHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shipped_model_configs_are_built(
+    name: str, tmp_path: Path, host: PluginHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without HandMesh's files: an error that names them; with files of their form: joints in mm."""
     import poseig_hand_models.models  # noqa: F401
     from poseig_hand_models.template import synthetic_hand
@@ -224,7 +239,9 @@ def test_shipped_model_configs_are_built(name: str, tmp_path: Path, host: Plugin
     low, high = adapter.pixel_range()
     assert (low, high) == ((-1.0,) * 3, (1.0,) * 3)
     own = SimpleNamespace(joints=adapter.head.regressor(torch.from_numpy(hand.mano.v_template)[None].float()))
-    assert torch.allclose(own.joints[0, 8], torch.from_numpy(hand.mano.v_template[hand.tips["index"]]).float(), atol=1e-6)
+    assert torch.allclose(
+        own.joints[0, 8], torch.from_numpy(hand.mano.v_template[hand.tips["index"]]).float(), atol=1e-6
+    )
 
 
 RUNS = sorted(p.name for p in CONFIGS.glob("*freihand-*.py"))
@@ -246,6 +263,37 @@ def test_shipped_configs_are_read(name: str) -> None:
         assert f"cmr_{config.model.backbone.variant}_res{config.model.backbone.depth}" in name
     else:
         assert ("dsconv" in name) == (config.model.backbone.convolution == "dsconv")
+
+
+def test_the_command_converts_and_the_file_loads(
+    tmp_path: Path, host: PluginHost, blobs: Tensor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An official file in, a checkpoint out, which a config takes: joints in mm; another model's file is refused in a line."""
+    m = LAYOUTS["mobrecon"]
+    config = tmp_path / "config.py"
+    config.write_text(
+        f"""default_scope = 'mmpose'
+custom_imports = dict(imports=['poseig_hand_models.models'], allow_failed_imports=False)
+model = dict(type='HandMeshEstimator',
+    data_preprocessor=dict(type='PoseDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True),
+    backbone=dict(type='MobRecon', topology='synthetic', size={m.size}, channels={m.c}, latent={m.latent},
+                  decoder_channels={m.channels}),
+    head=dict(type='HandMeshHead', input_size=({m.size}, {m.size}), scale=200.0, regressor='synthetic'))
+"""
+    )
+    torch.save({"model_state_dict": {k: v.float() for k, v in random_weights(m).items()}}, tmp_path / "official.pt")
+    paths = [str(tmp_path / n) for n in ("official.pt", "out.pth")]
+    assert main(["mobrecon", *paths, "--config", str(config)]) == 0
+    adapter = load_adapter(config, tmp_path / "out.pth", host=host)
+    expected = load_adapter(model("mobrecon").float(), host=host)
+    found, wanted = adapter(blobs.float()).coords, expected(blobs.float()).coords
+    assert wanted.abs().max() > 10  # mm
+    assert (found - wanted).abs().max() < 1e-3 * wanted.abs().max()
+    torch.save(random_weights(LAYOUTS["mobrecon-dsconv"], dtype=torch.float32), tmp_path / "official.pt")
+    (tmp_path / "out.pth").unlink()
+    assert main(["mobrecon", *paths, "--config", str(config)]) == 1
+    assert "set convolution='dsconv'" in capsys.readouterr().err
+    assert not (tmp_path / "out.pth").exists()
 
 
 def test_a_missing_regressor_file_is_an_error() -> None:

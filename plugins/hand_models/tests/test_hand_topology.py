@@ -234,7 +234,9 @@ def test_a_transform_file_is_read(protocol: int, tmp_path: Path) -> None:
 
 def test_transform_files_that_are_none_are_refused(tmp_path: Path) -> None:
     """Absent, of other content, of levels that do not fit; the message names the file, its source and its licence."""
-    with pytest.raises(CheckpointError, match=r"nothing.pkl does not exist; expected HandMesh's .*MANO's licence holds"):
+    with pytest.raises(
+        CheckpointError, match=r"nothing.pkl does not exist; expected HandMesh's .*MANO's licence holds"
+    ):
         read_transform(tmp_path / "nothing.pkl")
     (tmp_path / "other.pkl").write_bytes(pickle.dumps({"face": []}))
     with pytest.raises(CheckpointError, match="has no vertices, up_transform, down_transform"):
