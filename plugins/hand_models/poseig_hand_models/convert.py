@@ -90,7 +90,8 @@ def place(
         source, advice: for the message.
 
     Raises:
-        CheckpointError: lists what the model does not know, what it lacks, and what has another shape.
+        CheckpointError: lists what the model does not know, what the file lacks (by the model's names), and what has another
+            shape.
     """
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     found: dict[str, str] = {}
@@ -108,7 +109,8 @@ def place(
             found[new] = name
         else:
             found[new] = name
-    missing = [n for n in wanted if n not in found and n != REGRESSOR and not n.endswith(".num_batches_tracked")]
+    idle = (REGRESSOR, ".num_batches_tracked")
+    missing = [n for n in wanted if n not in found and not n.endswith(idle)]
     if unexpected or missing or shapes:
         kinds = (("unexpected", unexpected), ("missing", missing), ("of another shape", shapes))
         listed = "; ".join(f"{kind}: {_some(names)}" for kind, names in kinds if names)

@@ -1,7 +1,7 @@
 """MobRecon and CMR as the official code lays them out: names and shapes, random weights, and a plain forward pass.
 
-Written from the facts in the plugin's README (github.com/SeanChenxy/HandMesh, MIT); only torch's functions are used, and where
-there are two ways to write a thing, another one than the plugin's.
+Written from the facts in the plugin's README (github.com/SeanChenxy/HandMesh, MIT); only torch's functions are used, and
+where there are two ways to write a thing, another one than the plugin's.
 """
 
 from __future__ import annotations
@@ -291,8 +291,9 @@ def _stack(w: Weights, at: str, x: Tensor, first: bool) -> tuple[Tensor, Tensor]
     else:
         d4 = _halved(_gate(w, f"{at}.senet3", d3))
         d4 = _dense(w, f"{at}.dense5", _dense(w, f"{at}.dense4", d4, drop=True), drop=True)
+    up = d4
     for i, skip in ((1, d2), (2, d1), (3, None)):
-        y = d4 if i == 1 else up
+        y = up
         y = _unit(w, f"{at}.thrink{i}.1", _unit(w, f"{at}.thrink{i}.0", y))
         y = _gate(w, f"{at}.senet{i + 3}", y)
         up = y if skip is None else skip + _doubled(y)

@@ -163,7 +163,7 @@ def test_both_namings_of_mobrecon_are_read(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_listed() -> None:
-    """Missing, unexpected and of another shape, each by its official name, and the settings that are the file's."""
+    """Missing, unexpected and of another shape, by name, and the settings that are the file's."""
     m = TINY["dsconv"]
     given = random_weights(m, dtype=torch.float32)
     del given["backbone.thrink.1.running_var"], given["backbone.thrink.1.num_batches_tracked"]
@@ -187,7 +187,9 @@ def test_one_missing_weight_is_enough() -> None:
     old = {k: v for k, v in given.items() if not k.endswith("num_batches_tracked")}
     assert set(mobrecon_weights(old, model)) == {mobrecon_name(k) for k in old}
     del given["decoder3d.head.layer.bias"]
-    with pytest.raises(CheckpointError, match="official files: missing: backbone.decoder3d.head.layer.bias. To go on"):
+    with pytest.raises(
+        CheckpointError, match=r"official files: missing: backbone\.decoder3d\.head\.layer\.bias\. To go on"
+    ):
         mobrecon_weights(given, model)
 
 

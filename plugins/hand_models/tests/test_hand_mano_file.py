@@ -120,7 +120,7 @@ def test_nothing_in_a_file_is_run(way: str, protocol: int, tmp_path: Path) -> No
     """The file is refused by what it asks for; with pickle itself the same file does its work."""
     path, mark = tmp_path / "bad.pkl", tmp_path / "touched"
     path.write_bytes(pickle.dumps({"v_template": np.zeros(3), "x": Touch(way, mark)}, protocol))
-    with pytest.raises(CheckpointError, match="and only arrays .* are read"):
+    with pytest.raises(CheckpointError, match=r"and only arrays .* are read"):
         read_mano(path)
     assert not mark.exists()
     pickle.loads(path.read_bytes())
@@ -143,7 +143,7 @@ def test_nothing_in_a_file_is_run(way: str, protocol: int, tmp_path: Path) -> No
 def test_ways_round_are_closed(code: bytes, tmp_path: Path) -> None:
     """Names near the allowed ones."""
     (tmp_path / "bad.pkl").write_bytes(code)
-    with pytest.raises(CheckpointError, match="is not read: it (asks for|makes an object)"):
+    with pytest.raises(CheckpointError, match=r"is not read: it (asks for|makes an object)"):
         read_pickle(tmp_path / "bad.pkl")
 
 

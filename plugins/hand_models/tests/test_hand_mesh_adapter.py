@@ -268,7 +268,7 @@ def test_shipped_configs_are_read(name: str) -> None:
 def test_the_command_converts_and_the_file_loads(
     tmp_path: Path, host: PluginHost, blobs: Tensor, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An official file in, a checkpoint out, which a config takes: joints in mm; another model's file is refused in a line."""
+    """An official file in, a checkpoint out, which a config takes: joints in mm; another model's file is refused."""
     m = LAYOUTS["mobrecon"]
     config = tmp_path / "config.py"
     config.write_text(

@@ -122,7 +122,7 @@ def test_without_a_regressor_there_are_two_dimensions(caplog: pytest.LogCaptureF
     assert "2D joints in input px instead of 3D" in caplog.text
     assert "j_reg.npy" in caplog.text
     assert torch.equal(head(output="2d")(f), found)
-    with pytest.raises(CheckpointError, match="it knows no topology.*transform.pkl"):
+    with pytest.raises(CheckpointError, match=r"it knows no topology.*transform\.pkl"):
         head(output="3d")({"uv": f["uv"]})
     with pytest.raises(CheckpointError, match="MANO's licence"):
         head(regressor=None, output="3d")(f)

@@ -100,8 +100,10 @@ def test_spirals_go_ring_by_ring() -> None:
 
 
 def test_the_next_ring_begins_behind_the_last() -> None:
-    """The published rule, written down plainly: around each vertex of the last ring, first what comes after one of that ring,
-    then the rest; on a mesh of irregular valences, where the walk's beginning is anywhere."""
+    """The published rule, written down plainly, on a mesh of irregular valences, where a walk may begin anywhere.
+
+    Around each vertex of the last ring: first what comes after one of that ring, then the rest.
+    """
     levels = synthetic_hand().levels
     near = vertex_neighbours(levels.faces[2])
     plain, ruled = [], []
