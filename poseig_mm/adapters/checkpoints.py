@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 
-__all__ = ["Unknown", "read_checkpoint"]
+__all__ = ["Unknown", "read_checkpoint", "read_content"]
 
 STATE_DICT_KEYS = ("state_dict", "model")  # MMEngine and most others; detection code bases
 _NUMPY = {"_reconstruct", "scalar"}
@@ -104,23 +104,31 @@ def read_checkpoint(source: str | Path) -> tuple[dict[str, Tensor], dict[str, An
         CheckpointError: there is no such file; it cannot be downloaded; it is damaged or not a checkpoint.
     """
     path = _local(source)
+    content = read_content(path)
+    state = _state_dict(content, path)
+    meta = content.get("meta") if isinstance(content, Mapping) else None
+    return state, dict(meta) if isinstance(meta, Mapping) else {}
+
+
+def read_content(path: Path) -> Any:
+    """All that a checkpoint file holds, whatever its layout; nothing in it is run, what is not data is an `Unknown`.
+
+    Raises:
+        CheckpointError: there is no such file, or it is damaged.
+    """
     if not path.is_file():
         raise CheckpointError(f"checkpoint {path} does not exist; give the path of a .pth file that fits the config")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            content: Any = load_file(str(path))
-        else:
-            content = torch.load(path, map_location="cpu", pickle_module=_pickle, weights_only=False)
+            return load_file(str(path))
+        return torch.load(path, map_location="cpu", pickle_module=_pickle, weights_only=False)
     except Exception as error:  # torch and pickle raise a dozen types on damaged files
         raise CheckpointError(
             f"checkpoint {path} ({path.stat().st_size} bytes) cannot be read: it is damaged or not a torch file "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}); copy it again"
         ) from error
-    state = _state_dict(content, path)
-    meta = content.get("meta") if isinstance(content, Mapping) else None
-    return state, dict(meta) if isinstance(meta, Mapping) else {}
 
 
 def _local(source: str | Path) -> Path:

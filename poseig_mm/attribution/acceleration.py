@@ -81,7 +81,7 @@ def accelerate(
     except (AttributionError, RuntimeError) as error:  # a graph that cannot be walked
         said = f"the backward pass stays in float32: {error}"
         return Acceleration(fast, None, twin is not None, "float32", None, "; ".join(filter(None, [note, said])))
-    cosine = torch.cosine_similarity(exact.flatten(1).double(), found.flatten(1).double(), dim=1).min().item()
+    cosine = _lowest_cosine(exact.flatten(1).double(), found.flatten(1).double())
     if cosine >= WANTED_COSINE:
         return Acceleration(fast, backward, twin is not None, "bfloat16", cosine, note)
     said = (
@@ -109,6 +109,17 @@ def tensor_float32(allowed: bool) -> Iterator[None]:
     finally:
         for switch, value in zip(switches, before, strict=True):
             switch.allow_tf32 = value
+
+
+def _lowest_cosine(exact: Tensor, found: Tensor) -> float:
+    """Of rows (joints, N).  A joint that depends on nothing in either (the root of coordinates relative to it) agrees.
+
+    >>> a, b = torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+    >>> round(_lowest_cosine(a, b), 6), _lowest_cosine(a, b.flip(0)), _lowest_cosine(a[:1], b[:1])
+    (0.6, 0.0, 1.0)
+    """
+    flat = ~(exact.any(1) | found.any(1))
+    return torch.cosine_similarity(exact, found, dim=1).masked_fill(flat, 1.0).min().item()
 
 
 def _gradients(adapter: CoordinateAdapter, images: Tensor, backward: Backward) -> Tensor:
