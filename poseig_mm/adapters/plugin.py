@@ -20,6 +20,7 @@ def poseig_register_adapters() -> Sequence[type[CoordinateAdapter]]:
     from .edpose import EDPoseAdapter
     from .heatmap import HeatmapAdapter
     from .integral import IntegralAdapter
+    from .lifting import LiftingAdapter
     from .regression import RegressionAdapter
     from .rtmo import RTMOAdapter
     from .simcc import SimCCAdapter
@@ -27,4 +28,4 @@ def poseig_register_adapters() -> Sequence[type[CoordinateAdapter]]:
 
     top_down = (HeatmapAdapter, SimCCAdapter, RegressionAdapter, IntegralAdapter)
     whole_image = (AssociativeEmbeddingAdapter, DEKRAdapter, CIDAdapter, RTMOAdapter, YOLOXPoseAdapter, EDPoseAdapter)
-    return (*top_down, *whole_image)
+    return (*top_down, *whole_image, LiftingAdapter)

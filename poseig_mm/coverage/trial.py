@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..adapters.base import CoordinateAdapter
 from ..api import attribute, load_adapter, load_config
 from ..errors import PoseIGError
+from ..functional.likelihood import scaled_settings
 from ..provenance import peak_memory
 
 __all__ = ["Trial", "configs", "try_config"]
@@ -106,13 +107,35 @@ def _fill(cfg: Any, about: dict[str, Any]) -> None:
         about |= _agreement(bound, images)
         with torch.no_grad():
             coords = bound(images).coords
+    tried = slice(0, JOINTS) if adapter.takes_images else slice(-JOINTS, None)  # a pose's first joint is its root: 0
     wanted = torch.zeros(coords.shape[:2], dtype=torch.bool)
-    wanted[:, :JOINTS] = True
-    offset = OFFSET * (adapter.input_size[0] if adapter.unit == "px" else 1.0)
-    maps = attribute(bound, images, coords + offset, quadrature="midpoint", nodes=CELLS, joints=wanted).maps
-    peaks = maps[:, :JOINTS].flatten(2).max(-1).values
+    wanted[:, tried] = True
+    offset, settings = _reference(bound, coords)
+    maps = attribute(
+        bound,
+        images,
+        coords + offset,
+        quadrature="midpoint",
+        nodes=CELLS,
+        joints=wanted,
+        likelihood_settings=settings,
+    ).maps
+    peaks = maps[:, tried].flatten(2).max(-1).values
     if not torch.isfinite(peaks).all():
-        raise RuntimeError(f"the maps of the first {JOINTS} joints have peaks {peaks.tolist()}; expected finite ones")
+        raise RuntimeError(f"the maps of {JOINTS} joints have peaks {peaks.tolist()}; expected finite ones")
+
+
+def _reference(adapter: CoordinateAdapter, coords: Tensor) -> tuple[float, dict[str, float]]:
+    """How far from the prediction the reference points lie, and the likelihood's settings, made for the unit.
+
+    In another unit than px both go by how far the joints of another random input are from these, (B, K, D).
+    """
+    if adapter.unit == "px":
+        return OFFSET * adapter.input_size[0], {}
+    with torch.no_grad():
+        other = adapter(adapter.example_input(seed=2)).coords
+    scale = float((coords - other).norm(dim=-1).mean())
+    return OFFSET * scale, scaled_settings("exp_l2", scale)
 
 
 def _settle(adapter: CoordinateAdapter) -> None:
@@ -123,7 +146,7 @@ def _settle(adapter: CoordinateAdapter) -> None:
         norm.momentum, norm.training = 1.0, True
     with torch.no_grad():
         if norms:
-            adapter.head.forward(adapter.model.extract_feat(adapter.example_input(2, seed=1)))
+            adapter.head.forward(adapter.features(adapter.example_input(2, seed=1)))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum, norm.training = momentum, False
 
