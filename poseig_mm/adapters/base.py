@@ -43,7 +43,7 @@ class CoordinateAdapter(ABC):
         keypoint_names: (K,) in the order of the coordinates.
         input_size: (w, h) of the network input, px.
         unit: of the coordinates, 'px' or what a 3D adapter declares ('mm').
-        dimensions: D of the coordinates, 2 or 3.
+        dimensions: D of the coordinates: 2 for px, else 3, unless the adapter declares another number.
         stride: input px per heatmap px, None where the model has no heatmaps.
         beta_given: whether `beta` was set at construction.
         selected: indices of the joints given out, where `model.test_cfg.output_keypoint_indices` selects some.
@@ -55,7 +55,6 @@ class CoordinateAdapter(ABC):
     name: ClassVar[str]
     head_types: ClassVar[tuple[str, ...]] = ()  # class names; a head is matched along its MRO
     unit: str = "px"
-    dimensions: int = 2
     takes_images: ClassVar[bool] = True  # False: sequences of 2D poses, see `sequences`
     one_image: ClassVar[bool] = False  # several persons in an image: batches of one image, see `bind`
     default_path: ClassVar[str] = "blur"  # of attribution
@@ -92,6 +91,11 @@ class CoordinateAdapter(ABC):
         return count_joints(self.head)
 
     # ---- what everybody calls ----------------------------------------------------------------------------------------
+
+    @property
+    def dimensions(self) -> int:
+        """D of the coordinates."""
+        return 2 if self.unit == "px" else 3
 
     @property
     def beta(self) -> float | None:

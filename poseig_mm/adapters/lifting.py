@@ -40,7 +40,6 @@ class LiftingAdapter(CoordinateAdapter):
 
     name = "lifting"
     head_types = ("TemporalRegressionHead", "MotionRegressionHead")
-    dimensions = 3
     takes_images = False
     default_path = "linear"
 
