@@ -20,6 +20,7 @@ from .truth import truth_in_space
 __all__ = ["LiftingAdapter"]
 
 MM = 1000.0  # of MMPose's poses, which are in metres
+TRIED = 27  # frames of a transformer's example: cost grows with their square
 TOKENS = 8192  # joints in a transformer's forward pass: about 4 GB with its graph
 
 
@@ -95,7 +96,9 @@ class LiftingAdapter(CoordinateAdapter):
         root = {"target_root": np.zeros((1, 3), np.float32)} if self.relative and not self.every_frame else {}
         samples = [PoseDataSample(metainfo=root) for _ in images]
         config = {**(getattr(self.model, "test_cfg", None) or {}), "flip_test": False}
+        joints = self.count_joints()
         found = [torch.as_tensor(i.keypoints) for i in self.head.predict(feats, samples, test_cfg=config)]
+        found = [f.reshape(-1, joints, 3) for f in found]  # (1, K, 3), or (1, T, K, 3) for every frame
         points = torch.stack([f[len(f) // 2] for f in found]).to(images) * MM
         return points, torch.ones_like(points[..., 0], dtype=torch.bool)
 
@@ -137,8 +140,9 @@ class LiftingAdapter(CoordinateAdapter):
         return (0.0,), (1.0,)
 
     def example_input(self, batch: int = 1, seed: int = 0) -> Tensor:
-        """Random poses (B, C, T, K), each joint seen."""
+        """Random poses (B, C, T, K), each joint seen; not all of the frames that a transformer could take."""
         channels, frames, joints = sequence_shape(self.model)
+        frames = min(frames, TRIED) if self.every_frame else frames
         found = torch.randn(batch, channels, frames, joints, generator=torch.Generator().manual_seed(seed))
         found[:, 2:] = 1
         return found

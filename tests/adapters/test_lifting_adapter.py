@@ -53,8 +53,8 @@ def test_coordinates_are_what_mmpose_gives(kind: str, tmp_path: Path) -> None:
     model.test_cfg["flip_test"] = False
     for i in range(len(samples)):
         data = model.data_preprocessor(pseudo_collate([dataset[i]]), False)
-        (found,) = model.predict(data["inputs"], data["data_samples"])
-        own = torch.as_tensor(found.pred_instances.keypoints).double()
+        (found,) = model.predict(torch.stack(data["inputs"]).float(), data["data_samples"])
+        own = torch.as_tensor(found.pred_instances.keypoints).double().reshape(-1, K, 3)
         own = own[len(own) // 2]
         sample = samples.load(i)
         with torch.no_grad():
