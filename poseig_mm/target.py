@@ -54,6 +54,11 @@ class Target:
                 "the data set that the model was made for, or select joints with model.test_cfg.output_keypoint_indices"
             )
         self._at_once = adapter.most_at_once
+        if settings.path == "blur" and not adapter.takes_images:
+            raise ConfigError(
+                "path 'blur' blurs images, but the model's input is a sequence of 2D poses; leave `path` out (linear from "
+                "the mean pose), or give path='linear' with a baseline"
+            )
         nowhere = torch.zeros(1, annotated, source.dimensions)
         path = _made(
             f"diagnosis.attribution.path_settings of path {settings.path!r}",

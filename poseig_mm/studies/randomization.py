@@ -31,18 +31,19 @@ NO_MAP = ("not_visible", "not_asked")  # joints that this study has no rows of
 class Randomization(Study):
     """The convolutions are re-initialised one group after the other, and maps are made again at every stage.
 
-    Layers: every Conv2d and Conv1d that a forward pass reaches, in that order (SB-R50: 53 in the backbone, and the last one).
+    Layers: every Conv2d that a forward pass reaches, in that order (SB-R50: 53 in the backbone and the final layer).
     Transposed convolutions and batch norms, with their statistics, stay as they are.  Stage 0 is the model as it is, with
     this study's own quadrature; later stages are compared with it.  Stage 0's own `rank_correlation` and `ssim` are those
     against the run's map: what the quadrature alone changes.
     """
 
     name: ClassVar[str] = "randomization"
+    images_only: ClassVar[bool] = True
 
     order: str = "output"  # 'output': from the output to the input; 'input': from the input (the paper doesn't say)
     step: int = 9  # layers re-initialised from one stage to the next, as in the paper
     independent: bool = False  # True: each group of `step` layers alone, not with those before it
-    layers: str = "conv"  # 'conv': Conv1d, Conv2d; 'linear': also Linear and MultiheadAttention, for transformers
+    layers: str = "conv"  # 'conv': Conv2d; 'linear': also Linear and MultiheadAttention, for transformers
     quadrature: str = (
         "midpoint"  # of the maps at the stages: the run's own adaptive rule would cost several times as much
     )

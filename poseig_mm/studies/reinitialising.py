@@ -16,8 +16,8 @@ from torch import nn
 __all__ = ["KINDS", "layers_in_order", "preserved", "reinitialise"]
 
 KINDS: dict[str, tuple[type[nn.Module], ...]] = {  # nn.ConvTranspose2d is not an nn.Conv2d: it is never among them
-    "conv": (nn.Conv1d, nn.Conv2d),
-    "linear": (nn.Conv1d, nn.Conv2d, nn.Linear, nn.MultiheadAttention),
+    "conv": (nn.Conv2d,),
+    "linear": (nn.Conv2d, nn.Linear, nn.MultiheadAttention),
 }
 
 
