@@ -76,7 +76,7 @@ def attribute(
     images: Tensor,
     keypoints: Tensor,
     *,
-    path: str = "blur",
+    path: str | None = None,
     quadrature: str = "adaptive",
     likelihood: str = "exp_l2",
     dtype: torch.dtype | None = None,
@@ -91,9 +91,14 @@ def attribute(
         keypoints: (B, K, D) reference points, in the adapter's unit (input px for 2D models).
         dtype: compute in this type (the model must be in it already); None: that of the images.
         compute: 'fast' (see `attribution.acceleration.accelerate`, checked on the first image) or 'exact'.
-        path, quadrature, likelihood, settings: see `functional.path_attribution`.
+        path: None: the adapter's; with `quadrature`, `likelihood` and `settings` see `functional.path_attribution`.
     """
     images = images if dtype is None else images.to(dtype)
+    path = path or adapter.default_path
+    if path == "linear" and adapter.baseline is not None:
+        settings["path_settings"] = {"baseline": adapter.baseline, **(settings.get("path_settings") or {})}
+    if adapter.most_at_once is not None:
+        settings.setdefault("chunk", adapter.most_at_once)
     with adapter.frozen():
         fast = accelerate(adapter, images[:1], compute=compute) if adapter.matched else Acceleration(adapter)
         return call_method(

@@ -156,7 +156,10 @@ def index_inputs(
         frame: `diagnosis.attribution.frame`.
     """
     size = (int(attribution.maps.shape[-2]), int(attribution.maps.shape[-1]))
-    if locality == "exact":
+    regions = adapter.joint_regions(size)
+    if regions is not None:
+        heatmaps = regions.to(places).expand(len(samples), -1, -1, -1)
+    elif locality == "exact":
         heatmaps = gaussian_heatmaps(places, size)
     else:
         heatmaps = published_heatmaps(places, size, adapter.stride or 4)

@@ -97,6 +97,7 @@ def _model(adapter: CoordinateAdapter, checkpoint: str | None) -> dict[str, Any]
         "adapter": adapter.name,
         "input_size": list(adapter.input_size),
         "unit": adapter.unit,
+        **({} if adapter.takes_images else {"input": "sequence"}),
         "beta": adapter.beta,
         "parameters": sum(p.numel() for p in adapter.model.parameters()),
         "random_weights": checkpoint is None and getattr(adapter.model, "random_weights", True),

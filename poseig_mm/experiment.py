@@ -133,7 +133,7 @@ class Experiment:
 
     def _parts(self, images: Tensor) -> list[Tensor]:
         """Images in batches of the run's `chunk`, on the model's device."""
-        size = self._settings.chunk or (8 if self._device == "cpu" else 64)
+        size = self._settings.chunk or self.adapter.most_at_once or (8 if self._device == "cpu" else 64)
         return [part.to(self._device, self._dtype) for part in images.split(size)]
 
     def _changed(self, changes: Mapping[str, Any]) -> tuple[AttributionSettings, Target]:

@@ -20,6 +20,7 @@ from .batch import BatchDiagnosis, index_frame
 from .calibration import CALIBRATION_SAMPLES, accelerate_on, calibrate_on, scale_on
 from .compat import prepare_environment
 from .data.samples import SampleSource
+from .data.sequences import SequenceSource, is_sequence
 from .description import describe_run, run_identity
 from .errors import ConfigError, DataError
 from .experiment import Experiment
@@ -123,6 +124,8 @@ class Session:
         started, until = time.perf_counter(), time.monotonic() + self.time_limit
         with self.journal.timed("setup"):
             adapter = self._adapter()
+            self.settings = self.settings.with_path(adapter.default_path)
+            self._check_studies(adapter)
             if self.settings.indices is None:  # what is not about such coordinates would be an empty column
                 fits = (None, adapter.dimensions)
                 self.indices = [i for i in self.indices if getattr(i, "dimensions", None) in fits]
@@ -163,6 +166,8 @@ class Session:
                 settings, device, dtype = self.settings.attribution, self.device, self.dtype
                 earlier = writer.run.get("agreement") if self.resume else None
                 agreement = calibrate_on(samples, adapter, settings, earlier=earlier, device=device, dtype=dtype)
+                if not adapter.takes_images and samples:
+                    adapter.familiarise(torch.stack([s.image for s in samples]))
                 earlier = writer.run.get("likelihood_scale") if self.resume else None
                 scale = scale_on(samples, adapter, settings, earlier=earlier, device=device, dtype=dtype)
                 acceleration = accelerate_on(samples, adapter, settings, device=device, dtype=dtype)
@@ -219,7 +224,7 @@ class Session:
 
     def count(self, limit: int | None) -> tuple[int, int]:
         """How many persons, and annotated joints of theirs, a run with this limit would take; no model is built."""
-        source = self._source(lambda data, training: data, limit, None)
+        source = self._source(lambda data, training: data, limit)
         return len(source), source.annotated()
 
     # ---- preparation -------------------------------------------------------------------------------------------------
@@ -231,11 +236,12 @@ class Session:
         return load_adapter(self.config if model is None else model, self.checkpoint, self.device, host=self.host)
 
     def _source(
-        self, preprocess: Callable[..., dict[str, Any]], limit: int | None, adapter: CoordinateAdapter | None
+        self, preprocess: Callable[..., dict[str, Any]], limit: int | None, adapter: CoordinateAdapter | None = None
     ) -> SampleSource:
         """The persons; without the adapter they can be counted, not loaded."""
         samples = self.settings.samples
-        return SampleSource(
+        kind = SequenceSource if is_sequence(self.config, samples.split) else SampleSource
+        return kind(
             self.config,
             preprocess=preprocess,
             split=samples.split,
@@ -247,6 +253,14 @@ class Session:
             truth=None if adapter is None else adapter.truth,
             dimensions=3 if adapter is None else adapter.dimensions,
         )
+
+    def _check_studies(self, adapter: CoordinateAdapter) -> None:
+        unfit = [] if adapter.takes_images else [s.name for s in self.studies if s.images_only]
+        if unfit:
+            raise ConfigError(
+                f"study {unfit[0]!r} changes or measures images, but the model's input is a sequence of 2D poses; take "
+                f"{', '.join(map(repr, unfit))} out of diagnosis.studies"
+            )
 
     def _batch_size(self, adapter: CoordinateAdapter) -> int:
         given = self.settings.samples.batch_size

@@ -33,7 +33,7 @@ class AttributionSettings:
 
     preset: str | None = None  # 'published', or None; keys given beside it win
     method: str = "path_ig"  # 'path_ig' | 'gradient' | 'random' | a plugin's
-    path: str = "blur"  # 'blur' | 'linear' | a plugin's
+    path: str | None = None  # 'blur' | 'linear' | a plugin's; None: the adapter's ('blur', of sequences 'linear')
     path_settings: dict[str, Any] = field(default_factory=dict)  # e.g. dict(baseline='white'), dict(baseline='x.png')
     quadrature: str = "adaptive"  # 'adaptive' | 'riemann_left' | 'midpoint' | 'trapezoid' | 'gauss_legendre'
     nodes: int | None = None  # None: 16 in the first adaptive pass, 50 for a fixed rule
@@ -182,6 +182,10 @@ class Settings:
         attribution = {k: v for k, v in asdict(self.attribution).items() if k not in ("chunk", "residual_threshold")}
         samples = {k: v for k, v in asdict(self.samples).items() if k not in ("limit", "batch_size")}
         return {"attribution": attribution, "samples": samples, "indices": self.indices, "studies": self.studies}
+
+    def with_path(self, path: str) -> Settings:
+        """The same; with this path where none is given."""
+        return replace(self, attribution=replace(self.attribution, path=self.attribution.path or path))
 
     def with_plugins(self, plugins: tuple[str, ...]) -> Settings:
         """The same with further plugins (from the command line)."""

@@ -53,10 +53,16 @@ class Target:
                 f"the model predicts {predicted} joints, the annotations of {source.dataset_name} have {annotated}; give "
                 "the data set that the model was made for, or select joints with model.test_cfg.output_keypoint_indices"
             )
+        self._at_once = adapter.most_at_once
+        if settings.path == "blur" and not adapter.takes_images:
+            raise ConfigError(
+                "path 'blur' blurs images, but the model's input is a sequence of 2D poses; leave `path` out (linear from "
+                "the mean pose), or give path='linear' with a baseline"
+            )
         nowhere = torch.zeros(1, annotated, source.dimensions)
         path = _made(
             f"diagnosis.attribution.path_settings of path {settings.path!r}",
-            catalog.get("paths", settings.path),
+            catalog.get("paths", settings.path or adapter.default_path),
             **_path_settings(settings, adapter),
         )
         likelihood = catalog.get("likelihoods", settings.likelihood)
@@ -110,7 +116,7 @@ class Target:
             **self._every_batch,
             "joints": joints,
             "contrast": self._points(s.contrast, truth, prediction) if s.contrast else None,
-            "chunk": s.chunk or (8 if truth.device.type == "cpu" else 64),
+            "chunk": s.chunk or self._at_once or (8 if truth.device.type == "cpu" else 64),
         }
 
     def _points(self, name: str | None, truth: Tensor, prediction: Tensor) -> Tensor:
@@ -147,8 +153,10 @@ def check_quadrature(settings: AttributionSettings) -> None:
 def _path_settings(settings: AttributionSettings, adapter: CoordinateAdapter) -> dict[str, Any]:
     """The user's path settings; a linear path also learns what black and white are, and reads a baseline file."""
     given = dict(settings.path_settings)
-    if settings.path != "linear":
+    if (settings.path or adapter.default_path) != "linear":
         return given
+    if adapter.baseline is not None:
+        given.setdefault("baseline", adapter.baseline)
     low, high = adapter.pixel_range()
     given = {"black": low, "white": high, **given}
     baseline = given.get("baseline")

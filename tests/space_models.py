@@ -91,7 +91,7 @@ class SpaceDataset(CocoDataset):
 class PatchAdapter(CoordinateAdapter):
     """The head's millimetres."""
 
-    name, head_types, unit, dimensions = "patches", ("PatchHead",), "mm", 3
+    name, head_types, unit = "patches", ("PatchHead",), "mm"
 
     def decode(self, output: Any) -> Coordinates:
         return Coordinates(output, self.unit)

@@ -43,7 +43,7 @@ class CoordinateAdapter(ABC):
         keypoint_names: (K,) in the order of the coordinates.
         input_size: (w, h) of the network input, px.
         unit: of the coordinates, 'px' or what a 3D adapter declares ('mm').
-        dimensions: D of the coordinates, 2 or 3.
+        dimensions: D of the coordinates: 2 for px, else 3, unless the adapter declares another number.
         stride: input px per heatmap px, None where the model has no heatmaps.
         beta_given: whether `beta` was set at construction.
         selected: indices of the joints given out, where `model.test_cfg.output_keypoint_indices` selects some.
@@ -55,8 +55,11 @@ class CoordinateAdapter(ABC):
     name: ClassVar[str]
     head_types: ClassVar[tuple[str, ...]] = ()  # class names; a head is matched along its MRO
     unit: str = "px"
-    dimensions: int = 2
+    takes_images: ClassVar[bool] = True  # False: sequences of 2D poses, see `sequences`
     one_image: ClassVar[bool] = False  # several persons in an image: batches of one image, see `bind`
+    default_path: ClassVar[str] = "blur"  # of attribution
+    baseline: Tensor | None = None  # where a linear path begins by default, (1, C, H, W); None: at black
+    most_at_once: int | None = None  # images in one forward pass, where memory asks for fewer than usual
     no_peak_score: float = 0.0  # MMPose's decoding gives this score, or less, to joints it found no peak for
 
     def __init__(self, model: Any, *, beta: float | None = None, metainfo: Mapping[str, Any] | None = None) -> None:
@@ -90,6 +93,11 @@ class CoordinateAdapter(ABC):
     # ---- what everybody calls ----------------------------------------------------------------------------------------
 
     @property
+    def dimensions(self) -> int:
+        """D of the coordinates."""
+        return 2 if self.unit == "px" else 3
+
+    @property
     def beta(self) -> float | None:
         """Sharpness of the soft-argmax; None where the head gives its own coordinates (setting it then has no effect)."""
         return None
@@ -107,7 +115,7 @@ class CoordinateAdapter(ABC):
         """
         if images.ndim != 4:
             raise ShapeError(f"images have shape {tuple(images.shape)}; expected (B, C, H, W)")
-        decoded = self.decode(self.head.forward(self.model.extract_feat(images)))
+        decoded = self.decode(self.head.forward(self.features(images)))
         if self.selected is None:
             return decoded
         return Coordinates(
@@ -116,13 +124,17 @@ class CoordinateAdapter(ABC):
             heatmaps=None if decoded.heatmaps is None else self._select(decoded.heatmaps),
         )
 
+    def features(self, images: Tensor) -> Any:
+        """What the head's `forward` and `predict` take, of images (B, C, H, W)."""
+        return self.model.extract_feat(images)
+
     def predict(self, images: Tensor) -> Tensor:
         """The model's own decoding of images (B, C, H, W): (B, K, D) in `unit`, no flip test, no gradient.
 
         Just as MMPose gives it: a joint without a peak lies at its place-holder, one heatmap pixel outside the image.
         """
         with self.frozen(), torch.no_grad():
-            keypoints, _ = self.own_decoding(self.model.extract_feat(images), images)
+            keypoints, _ = self.own_decoding(self.features(images), images)
         return self._select(keypoints)
 
     def calibrate(self, images: Tensor, *, joints: Tensor | None = None, fixed: bool = False) -> Agreement:
@@ -191,6 +203,13 @@ class CoordinateAdapter(ABC):
         """
         return self
 
+    def familiarise(self, images: Tensor) -> None:  # noqa: B027 - most have no need to
+        """Called with a run's first inputs (B, C, H, W) before any map is made; the same for every part of a run."""
+
+    def joint_regions(self, size: tuple[int, int]) -> Tensor | None:
+        """Where in an input of (H, W) that is no image each joint is: (K, H, W) weights for RI; None: it is an image."""
+        return None
+
     def truth(self, data_sample: Any) -> tuple[Tensor, Tensor] | None:
         """Where a person's joints truly are, as the data set says it: what the likelihood compares the coordinates with.
 
@@ -246,7 +265,7 @@ class CoordinateAdapter(ABC):
         """The head's outputs in batches, the model's own decoding (B, K, D), and which joints count (B, K) bool."""
         outputs, own, decided = [], [], []
         for batch in images.split(CALIBRATION_BATCH):
-            feats = self.model.extract_feat(batch)
+            feats = self.features(batch)
             outputs.append(self.head.forward(feats))
             keypoints, known = self.own_decoding(feats, batch)
             own.append(self._select(keypoints))

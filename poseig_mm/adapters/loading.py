@@ -18,6 +18,7 @@ from .distillation import distilled_model, distilled_state, is_distiller, refuse
 from .freezing import frozen
 from .heads import coordinate_head, count_joints, find_input_size
 from .operators import complete_operators
+from .sequences import is_lifter, pose_features, sequence_shape
 from .weights import load_weights, model_hash
 
 __all__ = ["build_model", "model_hash"]
@@ -174,9 +175,13 @@ def _dataset_meta(cfg: Any) -> dict[str, Any] | None:
 def _outputs_on_noise(model: Any) -> list[Tensor]:
     """All tensors the coordinate head gives for one image of noise, as big as the input."""
     head = coordinate_head(model)
-    width, height = find_input_size(head)
-    image = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    lifts = is_lifter(model)
+    width, height = (0, 0) if lifts else find_input_size(head)
+    shape = sequence_shape(model) if lifts else (3, height, width)
+    image = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
     with frozen(model), torch.no_grad():
+        if lifts:
+            return _tensors(head.forward(pose_features(model, image)))
         return _tensors(head.forward(model.extract_feat(image)))
 
 

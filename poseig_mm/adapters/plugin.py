@@ -21,6 +21,7 @@ def poseig_register_adapters() -> Sequence[type[CoordinateAdapter]]:
     from .heatmap import HeatmapAdapter
     from .integral import IntegralAdapter
     from .internet import InternetAdapter
+    from .lifting import LiftingAdapter
     from .regression import RegressionAdapter
     from .rtmo import RTMOAdapter
     from .simcc import SimCCAdapter
@@ -28,4 +29,4 @@ def poseig_register_adapters() -> Sequence[type[CoordinateAdapter]]:
 
     top_down = (HeatmapAdapter, SimCCAdapter, RegressionAdapter, IntegralAdapter, InternetAdapter)
     whole_image = (AssociativeEmbeddingAdapter, DEKRAdapter, CIDAdapter, RTMOAdapter, YOLOXPoseAdapter, EDPoseAdapter)
-    return (*top_down, *whole_image)
+    return (*top_down, *whole_image, LiftingAdapter)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..plotting.drawing import Canvas, overlay, row_of_panels, to_input_size
-from ..plotting.summary import estimate, group_order, place_columns, plural
+from ..plotting.summary import estimate, group_order, place_columns, plural, run_value
 from ..store import Store
 from ..studies.estimates import in_words
 from ..types import Gallery, Picture, Section, Table
@@ -154,7 +154,7 @@ def _pictures(runs: Runs, folder: Path) -> tuple[tuple[Path, str], ...]:
 def _panel(store: Store, row: Mapping[str, Any], together: pl.DataFrame) -> Image.Image | None:
     """One run's map of one joint on the part of the input around the person's joints, or None where it was not kept."""
     maps, display = store.map(row["sample_id"]), store.display(row["sample_id"])
-    if maps is None or display is None:
+    if maps is None or display is None or run_value(store, "model", "input") == "sequence":
         return None
     size = (display.shape[0], display.shape[1])
     place = place_columns(together)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..adapters.base import CoordinateAdapter
 from ..api import attribute, load_adapter, load_config
 from ..errors import PoseIGError
+from ..functional.likelihood import scaled_settings
 from ..functional.paths import BlurPath
 from ..provenance import peak_memory
 
@@ -108,15 +109,29 @@ def _fill(cfg: Any, about: dict[str, Any]) -> None:
         about |= _agreement(bound, images)
         with torch.no_grad():
             coords = bound(images).coords
+    tried = slice(0, JOINTS) if adapter.takes_images else slice(-JOINTS, None)  # a pose's first joint is its root: 0
     wanted = torch.zeros(coords.shape[:2], dtype=torch.bool)
-    wanted[:, :JOINTS] = True
-    offset = OFFSET * (adapter.input_size[0] if adapter.unit == "px" else 1.0)
+    wanted[:, tried] = True
+    offset, settings = _reference(bound, coords)
     chunk = 2 if adapter.one_image else CELLS  # whole images are large
-    given: dict[str, Any] = {"quadrature": "midpoint", "nodes": CELLS, "chunk": chunk}
+    given: dict[str, Any] = {"quadrature": "midpoint", "nodes": CELLS, "chunk": chunk, "likelihood_settings": settings}
     maps = attribute(bound, images, coords + offset, joints=wanted, **given).maps
-    peaks = maps[:, :JOINTS].flatten(2).max(-1).values
+    peaks = maps[:, tried].flatten(2).max(-1).values
     if not torch.isfinite(peaks).all():
-        raise RuntimeError(f"the maps of the first {JOINTS} joints have peaks {peaks.tolist()}; expected finite ones")
+        raise RuntimeError(f"the maps of {JOINTS} joints have peaks {peaks.tolist()}; expected finite ones")
+
+
+def _reference(adapter: CoordinateAdapter, coords: Tensor) -> tuple[float, dict[str, float]]:
+    """How far from the prediction the reference points lie, and the likelihood's settings, made for the unit.
+
+    In another unit than px both go by how far the joints of another random input are from these, (B, K, D).
+    """
+    if adapter.unit == "px":
+        return OFFSET * adapter.input_size[0], {}
+    with torch.no_grad():
+        other = adapter(adapter.example_input(seed=2)).coords
+    scale = float((coords - other).norm(dim=-1).mean())
+    return OFFSET * scale, scaled_settings("exp_l2", scale)
 
 
 def _settle(adapter: CoordinateAdapter) -> None:
@@ -130,9 +145,11 @@ def _settle(adapter: CoordinateAdapter) -> None:
     for norm in norms:
         norm.momentum, norm.training = 1.0, True
     with torch.no_grad():
-        points = BlurPath()(adapter.example_input(seed=1), torch.tensor(SETTLED_AT))[0]  # (n, C, H, W)
         if norms:
-            feats = adapter.model.extract_feat(points)
+            points = adapter.example_input(2, seed=1)
+            if adapter.takes_images:
+                points = BlurPath()(points[:1], torch.tensor(SETTLED_AT))[0]  # (n, C, H, W)
+            feats = adapter.features(points)
             if _norms(adapter.head):  # CIDHead has none, and takes one image only
                 adapter.head.forward(feats)
     for norm, momentum in zip(norms, momenta, strict=True):

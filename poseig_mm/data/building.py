@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import ConfigError, DataError, did_you_mean
 
-__all__ = ["build_dataset", "read_annotations"]
+__all__ = ["build_dataset", "inner_datasets", "read_annotations"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
         import_modules_from_strings(**cfg["custom_imports"])
     init_default_scope(cfg.get("default_scope", "mmpose"))
     wanted = copy.deepcopy(loader["dataset"])
-    for inner in _tree(wanted):
+    for inner in inner_datasets(wanted):
         _check_type(inner, DATASETS)
         _adapt(inner, notes)
     option = f"--cfg-options {split}_dataloader.dataset.data_root=DIR (or .ann_file=FILE, .data_prefix.img=DIR)"
@@ -80,13 +80,13 @@ def _nobody(split: str, wanted: Any, option: str) -> DataError:
     )
 
 
-def _tree(dataset: Any) -> Iterator[Any]:
+def inner_datasets(dataset: Any) -> Iterator[Any]:
     """A data set's config and those inside it, outermost first."""
     yield dataset
     inner = [dataset.get("dataset"), *(dataset.get("datasets") or [])]
     for one in inner:
         if isinstance(one, dict):
-            yield from _tree(one)
+            yield from inner_datasets(one)
 
 
 def _check_type(dataset: Any, registry: Any) -> None:
@@ -117,7 +117,7 @@ def _adapt(dataset: Any, notes: list[str]) -> None:
 
 def _files(dataset: Any) -> str:
     found = []
-    for inner in _tree(dataset):
+    for inner in inner_datasets(dataset):
         if inner.get("ann_file"):
             path = Path(str(inner.get("data_root") or "")) / str(inner["ann_file"])
             found.append(f"{path}{'' if path.is_file() else ' (no such file)'}")

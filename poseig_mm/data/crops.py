@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 
-__all__ = ["WHOLE_IMAGE", "Crop", "invert", "is_whole", "random_transforms", "run_pipeline", "seeded", "split_pipeline"]
+__all__ = [
+    "WHOLE_IMAGE",
+    "Crop",
+    "invert",
+    "is_whole",
+    "random_transforms",
+    "run_pipeline",
+    "run_transforms",
+    "seeded",
+    "split_pipeline",
+]
 
 WHOLE_IMAGE = ("BottomupResize", "BottomupRandomChoiceResize")  # transforms that fit a whole image into the input
 TOLERANCE = 0.01  # input px between a keypoint as MMPose warped it and as the affine map puts it
@@ -79,7 +89,7 @@ def run_pipeline(transforms: Sequence[Any], info: dict[str, Any]) -> Crop:
         DataError: a transform gave nothing, or moved pixels or keypoints in a way that is not known here.
     """
     before, crop, between, pack = split_pipeline(transforms)
-    results = _apply(before, info)
+    results = run_transforms(before, info)
     if results.get("keypoints") is None:
         raise DataError("the sample has no keypoints; a diagnosis needs annotated persons, not detections")
     size = tuple(int(v) for v in np.shape(results["img"])[:2])
@@ -89,11 +99,11 @@ def run_pipeline(transforms: Sequence[Any], info: dict[str, Any]) -> Crop:
             "a transform resizes it, and maps could not be drawn on the original. Take it out of the pipeline"
         )
     keypoints, flip = np.array(results["keypoints"]), results.get("flip_direction")
-    results = _apply([crop], results)
+    results = run_transforms([crop], results)
     warp = _affine(results, crop)
     if whole := is_whole(crop):
         results["transformed_keypoints"] = _warped(keypoints, warp)
-    results = _apply(between, results)
+    results = run_transforms(between, results)
     _check(keypoints, results, warp)
     return Crop(pack(results), results, warp @ _flip(flip, size), (size[0], size[1]), whole)
 
@@ -103,7 +113,8 @@ def is_whole(transform: Any) -> bool:
     return any(c.__name__ in WHOLE_IMAGE for c in type(transform).__mro__)
 
 
-def _apply(transforms: Sequence[Any], results: dict[str, Any]) -> dict[str, Any]:
+def run_transforms(transforms: Sequence[Any], results: dict[str, Any]) -> dict[str, Any]:
+    """One after the other; DataError where one gives nothing."""
     for transform in transforms:
         changed = transform(results)
         if changed is None:

@@ -84,9 +84,7 @@ class SampleSource:
         self._truth, self.dimensions = truth or (lambda data_sample: None), dimensions
         self._preprocess, self._mask_kind, self._seed = preprocess, mask, seed or 0
         self._entries = Entries(build_dataset(cfg, split, self.notes), self.notes)
-        for transforms in self._entries.pipelines():
-            split_pipeline(transforms)  # all can be run, or the run doesn't start
-        self.whole_image = any(is_whole(t) for transforms in self._entries.pipelines() for t in transforms)
+        self.whole_image = self._check_pipelines()
         self.metainfo = self._entries.metainfo
         self.dataset_name = str(self.metainfo.get("dataset_name", ""))
         self.groups = self._joint_groups(datasets or {})
@@ -147,14 +145,21 @@ class SampleSource:
             path = str(info.get("img_path", "?"))
             person = copy.copy(info)  # as annotated: transforms put other objects in their place
             with seeded(name, self._seed):
-                crop = run_pipeline(self._entries.transforms(index), info)
-            return self._sample(index, person, crop)
+                return self._made(index, person, info)
         except Exception as error:
             detail = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
             missing = "" if path == "?" or Path(path).is_file() else " (no such file; see data_root and data_prefix)"
             raise DataError(f"sample {name}, image {path}{missing}: {detail}") from error
 
-    def _sample(self, index: int, person: Mapping[str, Any], crop: Crop) -> Sample:
+    def _check_pipelines(self) -> bool:
+        """All can be run, or the run doesn't start; whether inputs are whole images."""
+        for transforms in self._entries.pipelines():
+            split_pipeline(transforms)
+        return any(is_whole(t) for transforms in self._entries.pipelines() for t in transforms)
+
+    def _made(self, index: int, person: Mapping[str, Any], info: dict[str, Any]) -> Sample:
+        """The sample of an entry: `info` for its pipeline, `person` as annotated."""
+        crop = run_pipeline(self._entries.transforms(index), info)
         pixels = crop.packed["inputs"]  # (C, h, w), as loaded
         data = {"inputs": [pixels], "data_samples": [crop.packed["data_samples"]]}
         image = (

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ..plotting.summary import measures, plural
+from ..plotting.summary import measures, plural, run_value
 from .blocks import GuardedSection, failure_of
-from .person import Notes, Person
+from .person import Notes
+from .sequence import person_of
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -19,6 +20,11 @@ __all__ = ["choose", "gallery_section"]
 LEGEND = (
     "Ring: annotated joint, cross: prediction, line between them: the error. Maps glow where a change of the pixel moves "
     "the joint's score; the density of a map is drawn with the areas that hold 50 % and 80 % of it."
+)
+
+SEQUENCE_LEGEND = (
+    "Each picture is of the output joint that is ringed: the larger an input joint's share of its map, over all frames, "
+    "the brighter the joint. Beside it, where there are several frames, the map: one row a frame, one column a joint."
 )
 
 
@@ -39,12 +45,13 @@ def gallery_section(store: Store, limit: int = 12) -> GuardedSection:
     blocks = []
     for i, (kind, row) in enumerate(chosen):
         try:
-            person = Person(store, row, joints.filter(pl.col("sample_id") == row["sample_id"]), found, notes)
+            person = person_of(store, row, joints.filter(pl.col("sample_id") == row["sample_id"]), found, notes)
             blocks.append(person.gallery(folder, f"{i:03d}", kind))
         except Exception as error:
             notes.failures.append(failure_of(error, "report.gallery", str(row["sample_id"])))
     remarks = " ".join(f"{remark} ({plural(n, 'person')})." for remark, n in notes.remarks.items())
-    lead = f"{_lead(len(blocks), len(samples))} {LEGEND} {remarks}".strip()
+    legend = LEGEND if run_value(store, "model", "input") != "sequence" else SEQUENCE_LEGEND
+    lead = f"{_lead(len(blocks), len(samples))} {legend} {remarks}".strip()
     return GuardedSection("gallery", "Gallery", lead, tuple(blocks), 200, tuple(notes.failures))
 
 

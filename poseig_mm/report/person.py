@@ -106,6 +106,12 @@ class Person:
             self._mark(panel, [k], self.truth, self.prediction, size=0.8)
             panels.append(panel.finish())
             titles.append(str(self.joints[k]["joint_name"]))
+        return self._grid(panels, titles, drawn)
+
+    def _grid(
+        self, panels: Sequence[Image.Image], titles: Sequence[str], drawn: Sequence[int]
+    ) -> tuple[Image.Image, dict[int, tuple[float, float, float, float]]]:
+        """Panels in rows, each under its title; of all but the first, which are of the joints `drawn`, the places."""
         gap, width = 6, panels[0].width
         columns = min(len(panels), max(1, (SHEET_WIDTH + gap) // (width + gap)))
         starts = range(0, len(panels), columns)
@@ -226,7 +232,9 @@ def draw_sample(store: Store, sample_id: str, path: Path) -> None:
     if not rows:
         store.map(sample_id)  # says so
     joints = store.joints().filter(pl.col("sample_id") == sample_id)
-    image, _ = Person(store, rows[0], joints, measures(store, joints), Notes()).sheet()
+    from .sequence import person_of
+
+    image, _ = person_of(store, rows[0], joints, measures(store, joints), Notes()).sheet()
     save(image, path)
 
 

@@ -17,8 +17,9 @@ from ..plotting.summary import Measure, group_order, measures, plural, unit_of
 from ..types import Picture
 from .blocks import GuardedSection, LinkedScatter, SamplePictures, failure_of
 from .gallery import choose
-from .person import Notes, Person, save
+from .person import Notes, save
 from .rendering import plotly_script
+from .sequence import person_of
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -166,7 +167,7 @@ def _draw_sheets(
     found = {}
     for i, sample_id in enumerate(ids):
         try:
-            person = Person(store, rows[sample_id], joints.filter(pl.col("sample_id") == sample_id), (), notes)
+            person = person_of(store, rows[sample_id], joints.filter(pl.col("sample_id") == sample_id), (), notes)
             image, cells = person.sheet()
             path = folder / f"{i:03d}.jpg"
             save(image, path)

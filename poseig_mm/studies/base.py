@@ -92,6 +92,9 @@ class Study(ABC):
     """
 
     name: ClassVar[str]
+    images_only: ClassVar[bool] = (
+        False  # it changes or measures images: of no use where the input is a sequence of poses
+    )
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """Rows that need the model, for one sample, each with its `sample_id`; called while the run goes on.

@@ -48,6 +48,7 @@ class Baselines(Study):
     """
 
     name: ClassVar[str] = "baselines"
+    images_only: ClassVar[bool] = True
     nodes: int = 16  # gradients a map, midpoint rule: enough for a share of the mass, see `map_error`
     joints: int = 4  # most joints a person; see choice.chosen_joints
     every: int = 1  # one in so many persons takes part; each costs about 9 * nodes * joints gradients

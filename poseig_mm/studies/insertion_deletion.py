@@ -36,6 +36,7 @@ class InsertionDeletion(Study):
     """
 
     name: ClassVar[str] = "insertion_deletion"
+    images_only: ClassVar[bool] = True
 
     fractions: Sequence[float] = (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)  # of all pixels
     baseline: str = "blur"  # 'blur': gamma(0) of the default blur path; 'mean': the image's own mean colour

@@ -34,6 +34,7 @@ class Inversion(Study):
     """
 
     name: ClassVar[str] = "inversion"
+    images_only: ClassVar[bool] = True
 
     epsilon: float = 10.0  # input px: within it of another joint, and beyond it of its own (as published)
     pairs: str = "corrected"  # of child and parent: 'corrected', or 'as_printed' in the paper (hip for wrist)

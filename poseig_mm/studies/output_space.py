@@ -74,6 +74,7 @@ class OutputSpace(Study):
     """
 
     name: ClassVar[str] = "output_space"
+    images_only: ClassVar[bool] = True
     factors: tuple[float, ...] = (0.1, 0.3, 1.0)  # alpha of exp_l2 per heatmap px; 0.3 is the published one
     nodes: int = 32  # gradients a map, midpoint rule on the default blur path
     joints: int = 2  # most joints a person; see choice.chosen_joints

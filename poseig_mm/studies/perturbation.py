@@ -40,6 +40,7 @@ class Perturbation(Study):
     """
 
     name: ClassVar[str] = "perturbation"
+    images_only: ClassVar[bool] = True
 
     masks: Sequence[str] = tuple(MASKS)  # which M to blend with; each costs 1 + n_random predictions a joint
     n_random: int = 5  # permuted maps a joint; method section 7

@@ -38,6 +38,7 @@ class Randomization(Study):
     """
 
     name: ClassVar[str] = "randomization"
+    images_only: ClassVar[bool] = True
 
     order: str = "output"  # 'output': from the output to the input; 'input': from the input (the paper doesn't say)
     step: int = 9  # layers re-initialised from one stage to the next, as in the paper

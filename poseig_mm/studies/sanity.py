@@ -37,6 +37,7 @@ class Sanity(Study):
     """
 
     name: ClassVar[str] = "sanity"
+    images_only: ClassVar[bool] = True
 
     fractions: Sequence[float] = (0.02, 0.05, 0.1, 0.2, 0.4)  # of the pixels, replaced one after the other
     alpha: float | None = None  # per unit of the coordinates; None: 0.075 a px (the paper's 0.3 a heatmap pixel at

@@ -39,6 +39,7 @@ class Shortcuts(Study):
     """
 
     name: ClassVar[str] = "shortcuts"
+    images_only: ClassVar[bool] = True
 
     radius: float = (
         0.1  # of a person's size (the root of its box's area): on a man of 1.7 m about 0.1 m, hand and wrist

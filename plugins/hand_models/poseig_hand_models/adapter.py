@@ -27,8 +27,7 @@ class HandMeshAdapter(CoordinateAdapter):
         super().__init__(model, **settings)
         joints, vertices = (getattr(model.backbone, f"gives_{n}", n == "vertices") for n in ("joints", "vertices"))
         in_space = self.head.in_space(joints) and (joints or vertices or self.head.output == "3d")
-        self.dimensions = 3 if in_space else 2
-        self.unit = "mm" if self.dimensions == 3 else "px"
+        self.unit = "mm" if in_space else "px"
 
     def decode(self, output: Tensor) -> Coordinates:
         """(B, 21, D), the head's output, which is already in `unit`."""

@@ -62,7 +62,6 @@ class BlazeHandWorldAdapter(CoordinateAdapter):
     name = "blaze_hand_world"
     head_types = ("BlazeHandWorldHead",)
     unit = "mm"
-    dimensions = 3
 
     def decode(self, output: Tensor) -> Coordinates:
         """(B, 21, 3), the head's output."""

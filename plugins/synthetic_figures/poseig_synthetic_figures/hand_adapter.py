@@ -16,8 +16,6 @@ class Hand3DAdapter(CoordinateAdapter):
     name = "hand_3d"
     head_types = ("HandRegression3DHead",)
     unit = "mm"
-    dimensions = 3
-    dimensions = 3
 
     def decode(self, output: Any) -> Coordinates:
         """(B, K, 3) mm -> the same."""
