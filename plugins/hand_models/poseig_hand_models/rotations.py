@@ -22,7 +22,7 @@ def rotations_from_6d(sixes: Tensor) -> Tensor:
     Returns:
         (..., 3, 3) rotations.
 
-    >>> rotations_from_6d(torch.tensor([0.0, 2.0, 0.0, -3.0, 5.0, 0.0])).tolist()  # a quarter turn about z
+    >>> (rotations_from_6d(torch.tensor([0.0, 2.0, 0.0, -3.0, 5.0, 0.0])) + 0.0).tolist()  # a quarter turn about z
     [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     first = F.normalize(sixes[..., :3], dim=-1)

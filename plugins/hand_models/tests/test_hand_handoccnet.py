@@ -235,12 +235,19 @@ def test_attribution(mano: str | None) -> None:
     """Complete, in mm and in px; the wrist, which is nought in space, has no map there."""
     adapter = load(config(mano))
     adapter.model.double()
-    adapter.model.backbone.load_state_dict({**adapter.model.backbone.state_dict(), **drawn()})
+    weights = drawn()
+    for name in weights:  # less of the branches, and milder rotations: random ones change too abruptly to be integrated
+        if name.endswith(("conv3.weight", "encode_query.weight", "encode_query2.weight", "fc2.weight")):
+            weights[name] *= 0.05
+    weights["regressor.mano_regHead.pose_reg.weight"] *= 0.2
+    weights["regressor.hand_regHead.score.0.weight"] *= 5
+    adapter.model.backbone.load_state_dict({**adapter.model.backbone.state_dict(), **weights})
     images = torch.rand(1, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     points = adapter(images).coords.detach() + 2.0
     points[:, 1:8] = points[:, 9:] = torch.nan
     found = attribute(adapter, images, points, quadrature="midpoint", nodes=64, path="linear")
-    assert found.residual_rel[0, 8] < 0.05
+    assert (found.target_end - found.target_start)[0, 8].abs() > 0.02
+    assert found.residual_rel[0, 8] < 0.02
     assert found.maps[0, 8].max() == 1
     assert bool(found.maps[0, 0].isnan().all()) == (mano is not None)
 
