@@ -2,8 +2,5 @@
 # `python -m poseig_hand_models.official handar ... --config THIS --mano MANO_RIGHT.pkl`; the latter gives triangles and
 # regressor.
 _base_ = ["i2l_meshnet_256x256.py"]
-custom_imports = dict(
-    imports=["poseig_hand_models.models", "poseig_hand_models.handar", "poseig_hand_models.lixel_head"],
-    allow_failed_imports=False,
-)
+custom_imports = dict(imports=["poseig_hand_models.models"], allow_failed_imports=False)
 model = dict(backbone=dict(_delete_=True, type="HandAR"))

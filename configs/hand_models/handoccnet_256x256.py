@@ -1,10 +1,13 @@
 # HandOccNet: joints in mm from the wrist, by the MANO layer that official files hold.  Weights: an official file, converted
 # by `python -m poseig_hand_models.official handoccnet ... --config THIS`.
-# Without data: for `load_adapter`, or as a base of a config with joints in space (DexYCB: joint box times 1.5, made square;
-# left hands mirrored).
-default_scope = "mmpose"
+_base_ = ["_base_/dexycb.py"]
 custom_imports = dict(
-    imports=["poseig_hand_models.models", "poseig_hand_models.handoccnet", "poseig_hand_models.mano_head"],
+    imports=[
+        "poseig_hand_models.models",
+        "poseig_hand_models.dexycb",
+        "poseig_hand_models.hand_crops",
+        "poseig_hand_models.hand_metrics",
+    ],
     allow_failed_imports=False,
 )
 input_size = (256, 256)
@@ -15,4 +18,3 @@ model = dict(
     head=dict(type="ManoMeshHead", input_size=input_size),
     test_cfg=dict(flip_test=False),
 )
-diagnosis = dict(plugins=["poseig_hand_models.plugin"])

@@ -1,9 +1,6 @@
 # HandOccNet without MANO data: the joints of its heatmaps, in input px, on FreiHAND as MMPose has it.
 _base_ = ["i2l_meshnet_256x256.py"]
-custom_imports = dict(
-    imports=["poseig_hand_models.models", "poseig_hand_models.handoccnet", "poseig_hand_models.mano_head"],
-    allow_failed_imports=False,
-)
+custom_imports = dict(imports=["poseig_hand_models.models"], allow_failed_imports=False)
 input_size = (256, 256)
 model = dict(
     backbone=dict(_delete_=True, type="HandOccNet", mano=None),

@@ -4,10 +4,7 @@
 # nominal, see `poseig_hand_models.cameras`.
 # POSEIG_DATA: the folder that holds freihand/, as MMPose's test data lay it out.
 default_scope = "mmpose"
-custom_imports = dict(
-    imports=["poseig_hand_models.models", "poseig_hand_models.i2l_meshnet", "poseig_hand_models.lixel_head"],
-    allow_failed_imports=False,
-)
+custom_imports = dict(imports=["poseig_hand_models.models"], allow_failed_imports=False)
 input_size = (256, 256)
 data_root = "{{$POSEIG_DATA:data}}/freihand/"
 
@@ -43,4 +40,3 @@ test_dataloader = dict(
 )
 test_evaluator = [dict(type="PCKAccuracy", thr=0.2), dict(type="EPE")]
 test_cfg = dict()
-diagnosis = dict(plugins=["poseig_hand_models.plugin"])

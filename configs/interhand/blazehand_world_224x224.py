@@ -30,4 +30,3 @@ test_dataloader = dict(
     )
 )
 test_evaluator = [dict(type="MPJPE", mode="mpjpe"), dict(type="MPJPE", mode="p-mpjpe")]
-

@@ -39,7 +39,7 @@ class SampleSource:
         preprocess: the model's `data_preprocessor`.
         split: 'test' or 'val': whose dataloader.
         mask: 'instance' (this person's own segmentation), 'union' (all persons of the image, as published), 'joints' (drawn
-            from the annotated joints, where the data set has no segmentation; see `functional.limbs.skeleton_mask`) or 'none'.
+            from the joints where there is no segmentation, see `functional.limbs.skeleton_mask`) or 'none'.
         limit: the first N, after the seeded shuffle where there is a seed.
         seed: shuffles the order; also of the random transforms.
         ids: only these samples, in this order.
@@ -232,7 +232,7 @@ class SampleSource:
     def _annotated_mask(
         self, index: int, person: Mapping[str, Any], crop: Crop, size: Sequence[int]
     ) -> NDArray[np.bool_] | None:
-        """(h, w) in the input frame, None where there is no segmentation (nor a box in its place, if joints can be drawn)."""
+        """(h, w) in the input frame, None where there is no segmentation; a box is none if joints can be drawn."""
         segmentations = self._union(index) if self._mask_kind == "union" else [_segmentation(person)]
         if self._mask_kind == "joints":
             segmentations = [s for s in segmentations if not is_box(s)]

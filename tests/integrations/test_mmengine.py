@@ -40,7 +40,9 @@ def _config(made: tiny, work_dir: Path, *, epochs: int = 2, hooks: list[dict[str
     cfg.visualizer = {"type": "PoseLocalVisualizer", "vis_backends": [{"type": "LocalVisBackend"}]}
     cfg.randomness = {"seed": 3}
     cfg.work_dir, cfg.custom_hooks, cfg.load_from = str(work_dir), hooks, str(made.weights)
-    cfg.experiment_name = f"{work_dir.parent.name}-{work_dir.name}"  # MMEngine's loggers and visualizers are one a name in a process
+    cfg.experiment_name = (
+        f"{work_dir.parent.name}-{work_dir.name}"  # MMEngine's loggers and visualizers are one a name in a process
+    )
     cfg.merge_from_dict(changes)
     return cfg
 

@@ -2,7 +2,22 @@
 
 from .cmr import CMR
 from .estimators import HandMeshEstimator
+from .handar import HandAR
+from .handoccnet import HandOccNet
 from .heads import HandMeshHead
+from .i2l_meshnet import I2LMeshNet
+from .lixel_head import LixelMeshHead
+from .mano_head import ManoMeshHead
 from .mobrecon import MobRecon
 
-__all__ = ["CMR", "HandMeshEstimator", "HandMeshHead", "MobRecon"]
+__all__ = [
+    "CMR",
+    "HandAR",
+    "HandMeshEstimator",
+    "HandMeshHead",
+    "HandOccNet",
+    "I2LMeshNet",
+    "LixelMeshHead",
+    "ManoMeshHead",
+    "MobRecon",
+]

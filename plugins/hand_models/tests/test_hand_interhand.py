@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("mmpose", reason="mmpose cannot be imported")
 
-from poseig_hand_models.interhand import InterHandSingle3DDataset  # noqa: E402
+from poseig_hand_models.interhand import InterHandSingle3DDataset
 
 
 @pytest.fixture(scope="module")

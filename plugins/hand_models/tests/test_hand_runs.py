@@ -11,11 +11,11 @@ import pytest
 
 pytest.importorskip("mmpose", reason="mmpose cannot be imported")
 
-from hand_files import write_freihand  # noqa: E402
-from mmengine.config import Config  # noqa: E402
+from hand_files import write_freihand
+from mmengine.config import Config
 
-from poseig_mm import Session  # noqa: E402
-from poseig_mm.store import Store  # noqa: E402
+from poseig_mm import Session
+from poseig_mm.store import Store
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "hand_models"
 ALPHA = 0.02  # per mm

@@ -12,14 +12,14 @@ import torch
 
 pytest.importorskip("poseig_mediapipe_models.models", reason="mmpose cannot be imported")
 
-from mmengine.config import Config  # noqa: E402
-from mmengine.registry import init_default_scope  # noqa: E402
-from mmpose.datasets.transforms import TopdownAffine  # noqa: E402
-from mmpose.registry import DATASETS, MODELS  # noqa: E402
-from poseig_mediapipe_models.transforms import UprightHand  # noqa: E402
-from poseig_mediapipe_models.world import BlazeHandWorldAdapter, BlazeHandWorldHead  # noqa: E402
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.datasets.transforms import TopdownAffine
+from mmpose.registry import DATASETS, MODELS
+from poseig_mediapipe_models.transforms import UprightHand
+from poseig_mediapipe_models.world import BlazeHandWorldAdapter, BlazeHandWorldHead
 
-from poseig_mm.errors import ConfigError, DataError, ShapeError  # noqa: E402
+from poseig_mm.errors import ConfigError, DataError, ShapeError
 
 
 def _hand(angle: float) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def _hand(angle: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize("angle", [0, 30, 90, -120, 180])
 def test_however_a_hand_lies_its_crop_is_the_same(angle: float) -> None:
-    """Wrist below the middle finger, the joints' longer side half the crop's, a tenth of it below the middle; 3-D joints too."""
+    """Wrist below the middle finger, joints over half the crop, a tenth of that below its middle; joints in space too."""
     results = TopdownAffine(input_size=(224, 224))(UprightHand().transform(_hand(angle)))
     points = results["transformed_keypoints"][0]
     assert points[9, 0] == pytest.approx(points[0, 0], abs=1e-2)

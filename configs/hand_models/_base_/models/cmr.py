@@ -16,4 +16,3 @@ model = dict(
     ),
     test_cfg=dict(flip_test=False),  # a mirrored right hand is a left one
 )
-diagnosis = dict(plugins=["poseig_hand_models.plugin"])
