@@ -10,7 +10,9 @@ custom_imports = dict(
     ],
     allow_failed_imports=False,
 )
-model = dict(head=dict(camera=dict(_delete_=True, focal=3.2, depth=700.0)))  # about FreiHAND's, of a box 1.25 times the joints'
+model = dict(
+    head=dict(camera=dict(_delete_=True, focal=3.2, depth=700.0))
+)  # about FreiHAND's, of a box 1.25 times the joints'
 meta_keys = ("id", "img_id", "img_path", "category_id", "ori_shape", "img_shape", "input_size", "input_center",
              "input_scale", "flip", "flip_direction", "flip_indices", "raw_ann_info", "dataset_name",
              "hand_side")  # fmt: skip

@@ -20,7 +20,7 @@ class AlignedError(Index):
 
     >>> truth = torch.tensor([[[0.0, 0, 0], [10, 0, 0], [0, 10, 0], [0, 0, 10]]])
     >>> turned = 2 * truth[..., [1, 2, 0]] + 5
-    >>> inputs = IndexInputs(torch.ones(1, 4, 2, 2), torch.ones(1, 4).bool(), truth, coords=turned)
+    >>> inputs = IndexInputs(torch.ones(1, 4, 2, 2), torch.ones(1, 4).bool(), truth, truth[..., :2], coords=turned)
     >>> bool(AlignedError()(inputs).max() < 1e-4)
     True
     """

@@ -76,9 +76,9 @@ def test_other_models_leave_no_trace(tmp_path: Path) -> None:
 
 
 def test_the_host_accepts_the_plugin(wheel: Path) -> None:
-    """poseig_mm's host loads it, with both hooks."""
+    """poseig_mm's host loads it, with all hooks."""
     from poseig_mm.plugin.manager import PluginHost
 
     host = PluginHost(plugins=("poseig_mediapipe_models.plugin",), builtins=(), entry_points=False)
     (record,) = [r for r in host.records if "mediapipe" in r.target]
-    assert set(record.hooks) == {"poseig_session_start", "poseig_report_sections"}
+    assert set(record.hooks) == {"poseig_register_adapters", "poseig_session_start", "poseig_report_sections"}
