@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,6 +73,7 @@ def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, 
         except Exception as error:
             raise ConfigError(
                 f"the model of config {cfg.filename or '(no file)'} cannot be built: {type(error).__name__}: {error}"
+                f"{_absent(error)}"
             ) from error
         own_meta = meta.get("dataset_meta")
         model.dataset_meta = own_meta if isinstance(own_meta, Mapping) else _dataset_meta(cfg)
@@ -144,6 +146,12 @@ def _simplify(part: Any, where: str, dropped: list[str]) -> None:
     elif isinstance(part, (list, tuple)):
         for i, value in enumerate(part):
             _simplify(value, f"{where}[{i}]", dropped)
+
+
+def _absent(error: Exception) -> str:
+    """What to install where a config takes a class of MMPretrain, as ViTPose does; MMEngine only says it is not registered."""
+    missing = "mmpretrain." in str(error) and importlib.util.find_spec("mmpretrain") is None
+    return ". MMPretrain is not installed: pip install mmpretrain" if missing else ""
 
 
 def _is_pretrained(init_cfg: Any) -> bool:

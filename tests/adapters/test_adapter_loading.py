@@ -92,6 +92,20 @@ def test_bad_configs_are_named(config: Any, message: str) -> None:
         build_model(config if isinstance(config, str) else Config(config))
 
 
+def test_mmpretrain_is_named_where_it_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MMEngine only says that the type is not registered; with MMPretrain installed nothing else is to be installed."""
+    from mmengine.config import Config
+
+    from poseig_mm.adapters import loading
+
+    config = Config({"model": {"type": "TopdownPoseEstimator", "backbone": {"type": "mmpretrain.NoSuchNet"}}})
+    for found, hint in ((None, True), (object(), False)):
+        monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name, found=found: found)
+        with pytest.raises(ConfigError, match="NoSuchNet") as caught:
+            build_model(config)
+        assert ("pip install mmpretrain" in str(caught.value)) == hint
+
+
 def test_a_broken_config_file_is_named(tmp_path: Path) -> None:
     """A syntax error becomes a ConfigError with the file's name."""
     path = tmp_path / "broken.py"

@@ -24,6 +24,7 @@ from poseig_mm.functional.paths import BlurPath
 FAMILIES = {
     "heatmap": "body_2d_keypoint/topdown_heatmap/coco/td-hm_mobilenetv2_8xb64-210e_coco-256x192.py",
     "ViPNAS": "body_2d_keypoint/topdown_heatmap/coco/td-hm_vipnas-mbv3_8xb64-210e_coco-256x192.py",
+    "ViTPose": "body_2d_keypoint/topdown_heatmap/coco/td-hm_ViTPose-small-simple_8xb64-210e_coco-256x192.py",
     "MSPN": "body_2d_keypoint/topdown_heatmap/coco/td-hm_rsn18_8xb32-210e_coco-256x192.py",
     "visibility": "body_2d_keypoint/topdown_heatmap/coco/td-hm-vis_res50_8xb64-210e_coco-aic-256x192-merge.py",
     "whole body": "wholebody_2d_keypoint/topdown_heatmap/coco-wholebody/"
@@ -39,7 +40,8 @@ FAMILIES = {
     "YOLOX-Pose": "body_2d_keypoint/yoloxpose/coco/yoloxpose_tiny_4xb64-300e_coco-416.py",
     "RTMO": "body_2d_keypoint/rtmo/body7/rtmo-t_8xb32-600e_body7-416x416.py",
 }
-BLURRED = {"MSPN"}  # its codec looks for the peak of blurred heatmaps, elsewhere on noise; see test_adapter_decoding
+# Their codecs look for the peak of blurred heatmaps, which lies elsewhere on noise; see test_adapter_decoding.
+BLURRED = {"MSPN", "ViTPose"}
 
 
 @pytest.fixture(scope="module")
