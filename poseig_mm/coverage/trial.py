@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..adapters.base import CoordinateAdapter
+from ..adapters.soft import SoftArgmaxAdapter
 from ..api import attribute, load_adapter, load_config
 from ..errors import PoseIGError
 from ..functional.likelihood import scaled_settings
@@ -105,6 +106,7 @@ def _fill(cfg: Any, about: dict[str, Any]) -> None:
     _settle(adapter)
     images = adapter.example_input()
     with adapter.frozen():
+        _soften(adapter, images)
         bound = adapter.bind(images)
         about |= _agreement(bound, images)
         with torch.no_grad():
@@ -154,6 +156,17 @@ def _settle(adapter: CoordinateAdapter) -> None:
                 adapter.head.forward(feats)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum, norm.training = momentum, False
+
+
+def _soften(adapter: CoordinateAdapter, images: Tensor) -> None:
+    """Give the soft-argmax a beta for heatmaps as high as random weights make them.
+
+    With that of trained ones, of peak 1, the softmax over peaks of 50 is an argmax, and its gradient is exactly zero.
+    """
+    if isinstance(adapter, SoftArgmaxAdapter) and not adapter.one_image:
+        with torch.no_grad():
+            scores = adapter.scores(adapter.head.forward(adapter.features(images)))
+        adapter.beta = adapter.beta / max(1.0, *(float(s.abs().max()) for s in scores))
 
 
 def _norms(part: nn.Module) -> list[Any]:
