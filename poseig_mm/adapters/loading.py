@@ -128,8 +128,8 @@ def _read(config: str | Path | Any) -> Any:
 
 
 def _simplify(part: Any, where: str, dropped: list[str]) -> None:
-    """Change a model config in place: no pretrained weights (noting where they stood), and no synchronised batch norm,
-    which has the same weights as the plain one but runs on several GPUs only."""
+    """Change a model config in place: no pretrained weights (noting where they stood); no synchronised batch norm, which
+    has the same weights as the plain one but runs on several GPUs only; ViTPose's backbone by its present name."""
     if isinstance(part, dict):
         for key, value in list(part.items()):
             if key == "init_cfg" and _is_pretrained(value):
@@ -141,6 +141,8 @@ def _simplify(part: Any, where: str, dropped: list[str]) -> None:
                 dropped.append(f"{where}.{key}")
             elif key == "type" and value in ("SyncBN", "MMSyncBN"):
                 part[key] = "BN"
+            elif key == "type" and value == "mmcls.VisionTransformer":
+                _modernise(part)
             else:
                 _simplify(value, f"{where}.{key}", dropped)
     elif isinstance(part, (list, tuple)):
@@ -148,8 +150,15 @@ def _simplify(part: Any, where: str, dropped: list[str]) -> None:
             _simplify(value, f"{where}[{i}]", dropped)
 
 
+def _modernise(part: dict[str, Any]) -> None:
+    """MMClassification became MMPretrain; some of MMPose's ViTPose configs still speak of the former."""
+    part["type"] = "mmpretrain.VisionTransformer"
+    if part.pop("output_cls_token", None) is False:
+        part["out_type"] = "featmap"
+
+
 def _absent(error: Exception) -> str:
-    """What to install where a config takes a class of MMPretrain, as ViTPose does; MMEngine only says it is not registered."""
+    """What to install where a config takes a class of MMPretrain, as ViTPose does; MMEngine says it is not registered."""
     missing = "mmpretrain." in str(error) and importlib.util.find_spec("mmpretrain") is None
     return ". MMPretrain is not installed: pip install mmpretrain" if missing else ""
 

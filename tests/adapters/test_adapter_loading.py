@@ -92,6 +92,34 @@ def test_bad_configs_are_named(config: Any, message: str) -> None:
         build_model(config if isinstance(config, str) else Config(config))
 
 
+def test_a_backbone_of_mmclassification_is_mmpretrains() -> None:
+    """MMPose's larger ViTPose configs for Human-Art: the same network as that of today's name, shape for shape."""
+    pytest.importorskip("mmpretrain", reason="MMPretrain is not installed")
+    from mmengine.config import Config
+
+    size = {
+        "arch": "small",
+        "img_size": (64, 48),
+        "patch_size": 16,
+        "with_cls_token": False,
+        "patch_cfg": {"padding": 2},
+    }
+    head = {"type": "HeatmapHead", "in_channels": 768, "out_channels": K, "deconv_out_channels": None}
+    head["decoder"] = {"type": "UDPHeatmap", "input_size": (48, 64), "heatmap_size": (12, 16), "sigma": 2}
+    shapes = []
+    for own in (
+        {"type": "mmcls.VisionTransformer", "output_cls_token": False},
+        {"type": "mmpretrain.VisionTransformer"},
+    ):
+        out = {} if "output_cls_token" in own else {"out_type": "featmap"}
+        backbone = {**own, **size, **out}
+        model = build_model(Config({"model": {"type": "TopdownPoseEstimator", "backbone": backbone, "head": head}}))
+        (features,) = model.extract_feat(torch.zeros(1, 3, 64, 48))
+        shapes.append((tuple(features.shape), [tuple(p.shape) for p in model.parameters()]))
+    assert shapes[0] == shapes[1]
+    assert shapes[0][0] == (1, 768, 4, 3)
+
+
 def test_mmpretrain_is_named_where_it_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     """MMEngine only says that the type is not registered; with MMPretrain installed nothing else is to be installed."""
     from mmengine.config import Config
