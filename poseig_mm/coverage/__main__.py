@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.table:
         where = f"MMPose {mmpose.__version__}, torch {torch.__version__}, {platform.machine()}"
         options.table.write_text(
-            coverage_page(results, f"Measured with {where}, {torch.get_num_threads()} thread(s) a process."),
+            coverage_page(results, f"Measured with {where}, one thread a process."),
             encoding="utf-8",
         )
         print(f"page: {options.table}")

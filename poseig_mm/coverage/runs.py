@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from .trial import Trial, try_config
 
 __all__ = ["read_results", "try_all"]
@@ -92,4 +94,5 @@ def in_own_process(name: str, path: Path, timeout: float) -> Trial | None:
 
 
 def _send(sender: Any, name: str, path: Path) -> None:
+    torch.set_num_threads(1)  # a parent's OpenMP threads do not survive the fork: waiting for them would never end
     sender.send(try_config(name, path))
