@@ -19,7 +19,8 @@ from poseig_mm.coverage.trial import Trial, configs, try_config
 from poseig_mm.functional.paths import BlurPath
 
 # The smallest config of every family of estimators and heads that MMPose ships.  Too heavy for every run, and tried by
-# `python -m poseig_mm.coverage` alone: EDPose (800 x 1333), IntegralRegressionHead's debiasing; tests/adapters has tiny ones.
+# `python -m poseig_mm.coverage` alone: EDPose (800 x 1333) and IntegralRegressionHead's debiasing; tests/adapters has
+# tiny ones of both.
 FAMILIES = {
     "heatmap": "body_2d_keypoint/topdown_heatmap/coco/td-hm_mobilenetv2_8xb64-210e_coco-256x192.py",
     "ViPNAS": "body_2d_keypoint/topdown_heatmap/coco/td-hm_vipnas-mbv3_8xb64-210e_coco-256x192.py",
@@ -229,7 +230,7 @@ def test_a_representative_of_each_family(family: str, mmpose_ready: None) -> Non
     assert trial.reason == ""
     assert trial.compared > 0
     assert trial.within is not None
-    assert family in BLURRED or trial.within >= 0.85  # on noise two joints of 17 may have two peaks
+    assert family in BLURRED or trial.within >= 0.85  # of 17 joints two may have two peaks on noise
 
 
 def test_the_committed_page_covers_the_representatives() -> None:
