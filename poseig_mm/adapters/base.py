@@ -240,8 +240,8 @@ class CoordinateAdapter(ABC):
 
     @property
     def threshold(self) -> float:
-        """How near is near enough in `calibrate`: one heatmap pixel, in `unit`."""
-        return self.stride or COMMON_STRIDE
+        """How near is near enough in `calibrate`: one heatmap pixel, in input px; of coordinates in mm, 1 mm."""
+        return 1.0 if self.unit == "mm" else self.stride or COMMON_STRIDE
 
     def own_decoding(self, feats: Any, images: Tensor) -> tuple[Tensor, Tensor]:
         """The head's `predict` on features: keypoints (B, K, D) of all its joints in `unit`, and (B, K) bool: decided."""

@@ -235,7 +235,9 @@ def _agreement_text(store: Store) -> tuple[str, str] | None:
     if not n or share is None:
         return None
     distance, threshold, unit = (agreement.get(key) for key in ("mean_distance", "threshold", "unit"))
-    within = f"one heatmap pixel ({threshold:g} {unit})" if threshold else "one heatmap pixel"
+    within = "one heatmap pixel"
+    if threshold:
+        within = f"{within} ({threshold:g} px)" if unit == "px" else f"{threshold:g} {unit}"
     text = f"Decoding: {100 * share:.1f} % of {n} joints are within {within} of MMPose's own prediction"
     text += f"; on average they are {distance:.2f} {unit} away from it." if distance is not None else "."
     if agreement.get("left_out"):

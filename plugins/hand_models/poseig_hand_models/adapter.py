@@ -32,8 +32,3 @@ class HandMeshAdapter(CoordinateAdapter):
     def decode(self, output: Tensor) -> Coordinates:
         """(B, 21, D), the head's output, which is already in `unit`."""
         return Coordinates(output, self.unit)
-
-    @property
-    def threshold(self) -> float:
-        """How near is near enough in `calibrate`: 1 mm, or as in its base."""
-        return 1.0 if self.unit == "mm" else super().threshold

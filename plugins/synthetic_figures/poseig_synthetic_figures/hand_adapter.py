@@ -20,8 +20,3 @@ class Hand3DAdapter(CoordinateAdapter):
     def decode(self, output: Any) -> Coordinates:
         """(B, K, 3) mm -> the same."""
         return Coordinates(output, self.unit)
-
-    @property
-    def threshold(self) -> float:
-        """How near is near enough in `calibrate`, mm."""
-        return 1.0
