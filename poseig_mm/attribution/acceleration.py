@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ..errors import AttributionError
-from ..functional.fast_backward import Backward, FastBackward, autograd_backward, bfloat16_supported
+from ..functional.fast_backward import Backward, FastBackward, autograd_backward
+from ..functional.torch_features import bfloat16_supported, walk_unavailable
 
 if TYPE_CHECKING:
     from ..adapters.base import CoordinateAdapter
@@ -73,6 +74,9 @@ def accelerate(
     note = "" if twin is not None else "batch norms could not be folded"
     reduced = backward_dtype == "bfloat16" or (backward_dtype == "auto" and bfloat16_supported(images.device))
     if not reduced:
+        return Acceleration(fast, None, twin is not None, "float32", None, note)
+    if missing := walk_unavailable():
+        note = "; ".join(filter(None, [note, f"the backward pass stays in float32: {missing}"]))
         return Acceleration(fast, None, twin is not None, "float32", None, note)
     backward = FastBackward()
     exact = _gradients(adapter, images, autograd_backward)

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..errors import AttributionError
+from .torch_features import gradient_node
 
-__all__ = ["Backward", "FastBackward", "PullBack", "autograd_backward", "bfloat16_supported"]
+__all__ = ["Backward", "FastBackward", "PullBack", "autograd_backward"]
 
 PullBack = Callable[[Tensor], Tensor]  # cotangent, like the outputs -> gradient, like the inputs
 Backward = Callable[[Tensor, Tensor], PullBack]  # (outputs, inputs) of one forward pass
@@ -39,13 +40,6 @@ _MOVES = frozenset(
                  "Cat", "Split", "SplitWithSizes", "UpsampleNearest2D", "Expand")
     for i in range(3)
 )  # fmt: skip
-
-
-def bfloat16_supported(device: str | torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware."""
-    if torch.device(device).type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def autograd_backward(outputs: Tensor, inputs: Tensor) -> PullBack:
@@ -216,7 +210,7 @@ class _Node:
 
 def _nodes_between(outputs: Tensor, inputs: Tensor) -> list[_Node]:
     """The nodes from which `inputs` can be reached, those nearer to `outputs` first, the leaf of `inputs` last."""
-    leaf = torch.autograd.graph.get_gradient_edge(inputs).node
+    leaf = gradient_node(inputs)
     nodes: dict[Any, _Node | None] = {}
     order: list[_Node] = []
     if outputs.grad_fn is None:

@@ -21,6 +21,7 @@ from .maps import attribution_from_sums, half_l1_distance
 from .paths import Path, resolve_path
 from .quadrature import Cells, fixed_cells, measure_cells, refinement_positions
 from .targets import CoordsFn, check_inputs, joint_slots, make_target
+from .torch_features import OutOfMemoryError
 
 __all__ = ["path_attribution"]
 
@@ -160,7 +161,7 @@ def _run_pass(p: _Problem, cells: Cells, asked: Tensor) -> _Sums:
         try:
             part_cells = Cells(cells.nodes[:, part], cells.lower[:, part], cells.upper[:, part])
             found = _run_chunk(p, part_cells, slots, start)
-        except torch.OutOfMemoryError as error:
+        except OutOfMemoryError as error:
             if step == 2:
                 raise AttributionError(
                     f"out of memory with {batch} images and 2 nodes in one forward pass; use a smaller batch_size"

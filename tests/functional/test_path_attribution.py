@@ -15,6 +15,7 @@ from poseig_mm.functional.maps import half_l1_distance, normalise_maps
 from poseig_mm.functional.path_attribution import path_attribution
 from poseig_mm.functional.paths import BlurPath, LinearPath
 from poseig_mm.functional.quadrature import RULES
+from poseig_mm.functional.torch_features import OutOfMemoryError
 
 D = torch.float64
 G = torch.Generator().manual_seed(3)
@@ -305,7 +306,7 @@ def test_out_of_memory_halves_the_chunk_and_goes_on() -> None:
     def coords(images: Tensor) -> Tensor:
         sizes.append(len(images))
         if images.requires_grad and len(images) > 4:
-            raise torch.OutOfMemoryError("no room")
+            raise OutOfMemoryError("no room")
         return smooth_coords(images)
 
     settings: dict[str, Any] = {"quadrature": "midpoint", "nodes": 10, "path": "linear", "noise_std": 0.1}

@@ -1,0 +1,68 @@
+"""Everything that hangs on torch's version: what old ones call otherwise, and what they cannot do."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["OLDEST_TORCH", "OutOfMemoryError", "bfloat16_supported", "gradient_node", "walk_unavailable"]
+
+OLDEST_TORCH = "2.0"
+CPU_INFO = Path("/proc/cpuinfo")
+BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+
+OutOfMemoryError: type[RuntimeError] = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
+"""What a GPU without room raises; torch has it under this name from 2.5 on."""
+
+
+def bfloat16_supported(device: str | torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware.
+
+    torch < 2.6 does not say it of a CPU: Linux does then, and elsewhere the answer is no.
+    """
+    if torch.device(device).type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    asked: list[Callable[[], bool] | None] = [
+        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    ]
+    if None not in asked:
+        return any(answer() for answer in asked if answer is not None)
+    return bool(_cpu_flags() & BFLOAT16_FLAGS)
+
+
+@functools.cache
+def _cpu_flags() -> frozenset[str]:
+    """What the first processor says it can, in Linux' words; nothing elsewhere."""
+    try:
+        line = re.search(r"^flags\s*:(.*)$", CPU_INFO.read_text(), re.MULTILINE)
+    except OSError:
+        return frozenset()
+    return frozenset(line.group(1).split()) if line else frozenset()
+
+
+def walk_unavailable() -> str | None:
+    """Why this torch's autograd graph cannot be walked from Python, for a person to read; None where it can.
+
+    A node must say which shapes and types its outputs had; torch 2.0 keeps that to itself.
+    """
+    node: Any = torch.zeros(1, requires_grad=True).view(1).grad_fn
+    if hasattr(node, "_input_metadata"):
+        return None
+    return f"torch {torch.__version__} does not show the shapes of its graph's nodes (newer ones do)"
+
+
+def gradient_node(leaf: torch.Tensor) -> Any:
+    """The node of autograd's graph that stands for a leaf; torch has its own `get_gradient_edge` from 2.3 on.
+
+    >>> x = torch.zeros(2, requires_grad=True)
+    >>> gradient_node(x) is (2 * x).grad_fn.next_functions[0][0]
+    True
+    """
+    with torch.enable_grad():
+        view: Any = leaf.view_as(leaf).grad_fn
+    return view.next_functions[0][0]
