@@ -98,8 +98,8 @@ class Experiment:
         adapter, backward = self._acceleration.adapter, self._acceleration.backward
         if changed_model or settings.compute == "exact":
             adapter = self.adapter
-            # it keeps converted weights, so a changed model needs a new one
-            backward = None if backward is None or settings.compute == "exact" else FastBackward()
+            # it keeps prepared weights, so a changed model needs a new one
+            backward = None if backward is None or settings.compute == "exact" else FastBackward(backward.dtype)
         method = self._methods[settings.method]
         with torch.enable_grad():  # also where the study is inside a `no_grad` of its own
             reference = target.reference(truth, prediction)

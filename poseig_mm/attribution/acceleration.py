@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import AttributionError
 from ..functional.fast_backward import Backward, FastBackward, autograd_backward
-from ..functional.torch_features import bfloat16_supported, walk_unavailable
+from ..functional.torch_features import bfloat16_supported
 
 if TYPE_CHECKING:
     from ..adapters.base import CoordinateAdapter
@@ -27,12 +27,12 @@ CHECKED_JOINTS = 6
 class Acceleration:
     """What attribution runs on.
 
-    `adapter` gives the same coordinates as the one it was made from; `backward` takes
-    its gradients; None: plain autograd does.
+    `adapter` gives the same coordinates as the one it was made from; `backward` takes its gradients; None: plain autograd
+    does.
     """
 
     adapter: CoordinateAdapter
-    backward: Backward | None = None
+    backward: FastBackward | None = None
     folded: bool = False
     backward_dtype: str = "float32"
     cosine: float | None = None  # lowest over the joints checked; None where nothing had to be checked
@@ -46,6 +46,7 @@ class Acceleration:
         """For run.json."""
         return {
             "folded_batch_norm": self.folded,
+            "backward": "autograd" if self.backward is None else "walk",
             "backward_dtype": self.backward_dtype,
             "cosine_to_exact": self.cosine,
             "note": self.note,
@@ -57,9 +58,10 @@ def accelerate(
 ) -> Acceleration:
     """The fastest way to the same maps, checked on a few images.
 
-    'fast': a copy of the model with batch norms folded, channels last, and the backward pass's matrix products in bfloat16
-    where the hardware has it.  What fails its check is left out, and `note` says so: folding, where it changes the outputs;
-    bfloat16, where a joint's input gradient has a cosine below 0.999 to the exact one.
+    'fast': a copy of the model with batch norms folded, channels last, and a backward pass of our own (`FastBackward`), its
+    matrix products in bfloat16 where the hardware has it.  What fails its check is left out, and `note` says so: folding,
+    where it changes the outputs; bfloat16, and then the backward pass, where a joint's input gradient has a cosine below
+    0.999 to the exact one.
 
     Args:
         adapter: inside its `frozen()`; its model is not changed.
@@ -71,27 +73,24 @@ def accelerate(
         return Acceleration(adapter)
     twin = adapter.folded(images[:1])
     fast = adapter if twin is None else twin
-    note = "" if twin is not None else "batch norms could not be folded"
     reduced = backward_dtype == "bfloat16" or (backward_dtype == "auto" and bfloat16_supported(images.device))
-    if not reduced:
-        return Acceleration(fast, None, twin is not None, "float32", None, note)
-    if missing := walk_unavailable():
-        note = "; ".join(filter(None, [note, f"the backward pass stays in float32: {missing}"]))
-        return Acceleration(fast, None, twin is not None, "float32", None, note)
-    backward = FastBackward()
-    exact = _gradients(adapter, images, autograd_backward)
-    try:
-        found = _gradients(fast, images, backward)
-    except (AttributionError, RuntimeError) as error:  # a graph that cannot be walked
-        said = f"the backward pass stays in float32: {error}"
-        return Acceleration(fast, None, twin is not None, "float32", None, "; ".join(filter(None, [note, said])))
-    cosine = _lowest_cosine(exact.flatten(1).double(), found.flatten(1).double())
-    if cosine >= WANTED_COSINE:
-        return Acceleration(fast, backward, twin is not None, "bfloat16", cosine, note)
-    said = (
-        f"the backward pass stays in float32: in bfloat16 a joint's gradient has cosine {cosine:.4f} to the exact one"
-    )
-    return Acceleration(fast, None, twin is not None, "float32", cosine, "; ".join(filter(None, [note, said])))
+    exact, cosine, notes = _gradients(adapter, images, autograd_backward).flatten(1).double(), None, []
+    if twin is None:
+        notes.append("batch norms could not be folded")
+    for dtype in (torch.bfloat16, torch.float32) if reduced else (torch.float32,):
+        backward, name = FastBackward(dtype), str(dtype).removeprefix("torch.")
+        try:
+            walked = _gradients(fast, images, backward).flatten(1).double()
+        except (AttributionError, RuntimeError) as error:
+            notes.append(f"the backward pass is autograd's, in float32: {error}")  # a graph that cannot be walked
+            break
+        cosine = _lowest_cosine(exact, walked)
+        if cosine >= WANTED_COSINE:
+            return Acceleration(fast, backward, twin is not None, name, cosine, "; ".join(notes))
+        notes.append(
+            f"the backward pass is not walked in {name}: a joint's gradient has cosine {cosine:.4f} to autograd's"
+        )
+    return Acceleration(fast, None, twin is not None, "float32", cosine, "; ".join(notes))
 
 
 @contextmanager
@@ -136,6 +135,6 @@ def _gradients(adapter: CoordinateAdapter, images: Tensor, backward: Backward) -
     for k in joints:
         cotangent = torch.zeros_like(coords)
         cotangent[:, k] = 1
-        gradient = pull_back(cotangent)
+        (gradient,) = pull_back(cotangent[None])
         found.append(gradient / gradient.abs().amax().clamp_min(1e-30))
     return torch.stack(found)

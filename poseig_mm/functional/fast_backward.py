@@ -2,152 +2,198 @@
 
 Precision belongs to the forward pass: computed in bfloat16 it flips activations and ruins the maps.  The backward pass is
 linear in the cotangent, and its matrix products tolerate bfloat16.  `FastBackward` walks the graph that autograd recorded in
-float32 and carries the cotangent in bfloat16 from one convolution to the next.
+float32 and carries the cotangents in bfloat16 from one convolution to the next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..errors import AttributionError
-from .torch_features import gradient_node
+from .convolution_gradient import ConvolutionGradient
+from .graph_walk import Cotangent, Node, nodes_between, peak_elements
+from .torch_features import OutputTypes
 
-__all__ = ["Backward", "FastBackward", "PullBack", "autograd_backward"]
+__all__ = ["Backward", "FastBackward", "PullBack", "Walk", "autograd_backward"]
 
-PullBack = Callable[[Tensor], Tensor]  # cotangent, like the outputs -> gradient, like the inputs
+PullBack = Callable[[Tensor], Tensor]  # cotangents (J, *outputs.shape) -> gradients (J, *inputs.shape)
 Backward = Callable[[Tensor, Tensor], PullBack]  # (outputs, inputs) of one forward pass
 
 _aten = torch.ops.aten
 _PRODUCTS = frozenset({_aten.mm.default, _aten.bmm.default, _aten.addmm.default})
 
-# y = f(x) by element: the derivative is the same for every cotangent.
-_ELEMENTWISE = frozenset(
-    f"{name}Backward{i}"
-    for name in ("Relu", "LeakyRelu", "Hardtanh", "Threshold", "Silu", "Gelu", "Elu", "Mish", "Hardswish", "Hardsigmoid",
-                 "Sigmoid", "Tanh", "Softplus")
-    for i in range(2)
-)  # fmt: skip
+
+def _nodes(*names: str) -> frozenset[str]:
+    """Names of autograd's nodes; an operation's overloads are numbered."""
+    return frozenset(f"{name}Backward{i}" for name in names for i in range(3))
+
+
+# y = f(x) by element: the derivative is the same for every cotangent; of a gate it is 0 or 1.
+_GATES = _nodes("Relu", "Hardtanh", "Threshold")
+_ELEMENTWISE = _nodes(
+    "LeakyRelu", "Silu", "Gelu", "Elu", "Mish", "Hardswish", "Hardsigmoid", "Sigmoid", "Tanh", "Softplus"
+)
 # Nodes that move, copy or add up cotangents: they work in whatever type they are given.
-_MOVES = frozenset(
-    f"{name}Backward{i}"
-    for name in ("View", "UnsafeView", "ReshapeAlias", "Permute", "Transpose", "T", "Unsqueeze", "Squeeze", "Slice", "Clone",
-                 "Cat", "Split", "SplitWithSizes", "UpsampleNearest2D", "Expand")
-    for i in range(3)
+_MOVES = _nodes(
+    "View", "UnsafeView", "ReshapeAlias", "Permute", "Transpose", "T", "Unsqueeze", "Squeeze", "Slice", "Clone", "Cat",
+    "Split", "SplitWithSizes", "UpsampleNearest2D", "Expand",
 )  # fmt: skip
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
 
 def autograd_backward(outputs: Tensor, inputs: Tensor) -> PullBack:
     """The plain way: `torch.autograd.grad` for each cotangent."""
-    return lambda cotangent: torch.autograd.grad(outputs, inputs, cotangent, retain_graph=True)[0]
+
+    def pull_back(cotangents: Tensor) -> Tensor:
+        each = [torch.autograd.grad(outputs, inputs, c, retain_graph=True)[0] for c in cotangents]
+        return each[0][None] if len(each) == 1 else torch.stack(each)
+
+    return pull_back
 
 
 class FastBackward:
     """Gradients with respect to the inputs of a forward pass, for many cotangents of its outputs.
 
-    * Convolutions, transposed ones too: in `dtype`, with weights converted once a model.
-    * Activations: their derivative is computed once a forward pass, in `dtype`; each cotangent is multiplied by it.
+    Cotangents come stacked, (J, *outputs.shape), and go through the graph together.
+
+    * Convolutions, transposed ones too: in `dtype`, with weights prepared once a model.
+    * Activations: their derivative is computed once a forward pass, in `dtype`; cotangents are multiplied by it, or gated
+      by its bits where it is 0 or 1.
     * Batch norms in evaluation mode: one multiplication by their scale.
     * Sums, views and padding: in the type that comes.
     * Everything else: autograd's own node in float32, its matrix products (linear layers, attention) in `dtype`.
 
-    One object serves many forward passes; it keeps converted weights by identity, so use one object a model and do not
+    One object serves many forward passes; it keeps prepared weights by identity, so use one object a model and do not
     change the weights.  Parameters must not require gradients; they get none.
 
     Args:
-        dtype: of the carried cotangent.
+        dtype: of the carried cotangents.
 
     >>> weight = torch.randn(4, 3, 3, 3)
     >>> x = torch.randn(1, 3, 8, 8, requires_grad=True)
     >>> y = torch.nn.functional.conv2d(x, weight).relu()
-    >>> cotangent = torch.rand_like(y)
-    >>> fast, exact = FastBackward()(y, x)(cotangent), autograd_backward(y, x)(cotangent)
-    >>> fast.dtype, bool(torch.cosine_similarity(fast.flatten(), exact.flatten(), 0) > 0.999)
+    >>> cotangents = torch.rand(2, *y.shape)
+    >>> fast, exact = FastBackward()(y, x)(cotangents), autograd_backward(y, x)(cotangents)
+    >>> fast.dtype, bool(torch.cosine_similarity(fast.flatten(1), exact.flatten(1)).min() > 0.999)
     (torch.float32, True)
     """
 
     def __init__(self, dtype: torch.dtype = torch.bfloat16) -> None:
         self.dtype = dtype
-        self._weights: dict[int, tuple[Tensor, Tensor]] = {}  # id -> (the weight itself, kept alive; its copy in dtype)
+        self._convolution = ConvolutionGradient(dtype)
         self._mode = _ReducedProducts(dtype)
+        self._known: dict[Hashable, list[OutputTypes]] = {}
 
-    def __call__(self, outputs: Tensor, inputs: Tensor) -> PullBack:
+    def __call__(self, outputs: Tensor, inputs: Tensor) -> Walk:
         """The map from cotangents of `outputs` to gradients of `inputs`, a leaf of the graph.
 
         Raises:
             AttributionError: the graph does not reach the inputs, or holds a node that cannot be called.
         """
-        nodes = _nodes_between(outputs, inputs)
+        nodes = nodes_between(outputs, inputs, self._known)
+        return Walk(nodes, outputs.output_nr, inputs, self._convolution, self._mode)
 
-        @torch.no_grad()
-        def pull_back(cotangent: Tensor) -> Tensor:
-            nodes[0].received = [cotangent if i == outputs.output_nr else None for i in range(nodes[0].width)]
-            for node in nodes[:-1]:
-                given, node.received = node.received, [None] * node.width
-                if any(g is not None for g in given):
-                    node.send(self._apply(node, given))
-            (gradient,), nodes[-1].received = nodes[-1].received, [None]
-            return torch.zeros_like(inputs) if gradient is None else gradient.to(inputs)
 
-        return pull_back
+class Walk:
+    """A forward pass' graph, ready to pull cotangents back; made by `FastBackward`."""
 
-    def _apply(self, node: _Node, given: list[Tensor | None]) -> Sequence[Tensor | None]:
-        """What a node makes of the cotangents of its outputs: one for each of its inputs, in any type."""
-        first = given[0]
-        if node.name == "ConvolutionBackward0" and first is not None:
-            return (self._convolution(node.function, first),)
-        if node.name in _ELEMENTWISE and first is not None:
-            if node.derivative is None:
-                (derivative,) = _called(node.function, torch.ones_like(first, dtype=node.dtypes[0]))
-                node.derivative = derivative.to(first.dtype)
-            return (first * node.derivative,)
-        if node.name == "NativeBatchNormBackward0" and first is not None and not node.function._saved_training:
-            if node.derivative is None:
-                node.derivative = _batch_norm_scale(node.function, first)
-            return (first * node.derivative,)
-        if node.name == "AddBackward0" and first is not None and node.function._saved_alpha == 1:
-            return (first, first)
-        if node.name == "ConstantPadNdBackward0" and first is not None:
-            return (_without_padding(first, node.function._saved_pad),)
-        if node.name not in _MOVES:
-            given = [None if g is None else g.to(dtype) for g, dtype in zip(given, node.dtypes, strict=True)]
+    def __init__(
+        self, nodes: list[Node], output: int, inputs: Tensor, convolution: ConvolutionGradient, mode: _ReducedProducts
+    ) -> None:
+        self._nodes, self._output, self._inputs = nodes, output, inputs
+        self._convolution, self._mode = convolution, mode
+
+    @property
+    def stack(self) -> int:
+        """How many cotangents to pull back at once: 1 on a CPU, where it gains nothing; as many as fit on a GPU."""
+        if not self._inputs.is_cuda:
+            return 1
+        device = self._inputs.device
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        free = torch.cuda.mem_get_info(device)[0] + unused
+        return max(1, free // 2 // (4 * peak_elements(self._nodes)))  # as if all were float32: operators need room too
+
+    @torch.no_grad()
+    def __call__(self, cotangents: Tensor) -> Tensor:
+        """(J, *outputs.shape) -> (J, *inputs.shape), in the inputs' type."""
+        for node in self._nodes:
+            node.take()  # what an earlier call left that ran out of memory
+        self._nodes[0].received[self._output] = Cotangent(cotangents, owned=False)
+        for node in self._nodes[:-1]:
+            given = node.take()
+            if any(g is not None for g in given):
+                node.send(self._apply(node, given))
+        (gradient,) = self._nodes[-1].take()
+        if gradient is None:
+            return self._inputs.new_zeros((len(cotangents), *self._inputs.shape))
+        return gradient.value.to(self._inputs)
+
+    def _apply(self, node: Node, given: list[Cotangent | None]) -> Sequence[Cotangent | None]:
+        """What a node makes of the cotangents of its outputs: those of each of its inputs, in any type."""
+        first, name = given[0], node.name
+        if first is not None:
+            if name == "ConvolutionBackward0":
+                found = self._convolution(node.function, first.value.flatten(0, 1))
+                return (Cotangent(found.unflatten(0, (len(first.value), -1)), True),)
+            if name in _GATES:
+                return (_gated(node, first),)
+            if name in _ELEMENTWISE:
+                if node.derivative is None:
+                    one = first.value.new_ones((), dtype=node.dtypes[0]).expand_as(first.value[0])
+                    node.derivative = _called(node.function, one)[0].to(first.value.dtype)
+                return (_scaled(first, node.derivative),)
+            if name == "NativeBatchNormBackward0" and not node.function._saved_training:
+                if node.derivative is None:
+                    node.derivative = _batch_norm_scale(node.function, first.value[0])
+                return (_scaled(first, node.derivative),)
+            if name == "AddBackward0" and node.function._saved_alpha == 1:
+                return (shared := Cotangent(first.value, False), shared)
+            if name == "ConstantPadNdBackward0":
+                return (Cotangent(_without_padding(first.value, node.function._saved_pad), first.owned),)
+        values = [None if g is None else g.value for g in given]
+        if name not in _MOVES:
+            values = [None if v is None else v.to(dtype) for v, dtype in zip(values, node.dtypes, strict=True)]
         with self._mode:
-            return _called(node.function, *given)
-
-    def _convolution(self, node: Any, gradient: Tensor) -> Tensor:
-        weight, x = node._saved_weight, node._saved_input
-        dtype = self.dtype if weight.dtype is torch.float32 else weight.dtype
-        gradient, weight = gradient.to(dtype), self._converted(weight, dtype)
-        stride, dilation, transposed = node._saved_stride, node._saved_dilation, node._saved_transposed
-        depthwise = weight.shape[1] == 1 and weight.shape[0] == node._saved_groups > 1 and not transposed
-        if depthwise and max(stride) > 1 == max(dilation) and x.is_cpu:
-            return _strided_depthwise(gradient, x.shape, weight, stride, node._saved_padding)
-        # Of the input only its shape and layout are read.  It is never written to, so it costs no memory; a tensor that is
-        # expanded from one number costs none either, but hides the layout: 1 x 1 convolutions then take four times as long.
-        shape_only = torch.empty_like(x, dtype=dtype)
-        found: Tensor = _aten.convolution_backward(
-            gradient, shape_only, weight, None, stride, node._saved_padding, dilation, transposed,
-            node._saved_output_padding, node._saved_groups, [True, False, False],
-        )[0]  # fmt: skip
-        return found
-
-    def _converted(self, weight: Tensor, dtype: torch.dtype) -> Tensor:
-        kept, converted = self._weights.get(id(weight), (None, None))
-        if kept is not weight or converted is None:
-            converted = weight.detach().to(dtype)
-            self._weights[id(weight)] = (weight, converted)
-        return converted
+            return [None if v is None else Cotangent(v, False) for v in _called_stacked(node.function, values)]
 
 
 def _called(function: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
     """What one of autograd's nodes returns, as a tuple also where it has one input."""
     found = function(*cotangents)
     return found if isinstance(found, tuple) else (found,)
+
+
+def _called_stacked(function: Any, cotangents: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+    """The same for cotangents (J, ...) each, one after the other."""
+    stacked = len(next(c for c in cotangents if c is not None))
+    each = [_called(function, *(None if c is None else c[j] for c in cotangents)) for j in range(stacked)]
+    if stacked == 1:
+        return [None if v is None else v[None] for v in each[0]]
+    return [None if v[0] is None else torch.stack(v) for v in zip(*each, strict=True)]
+
+
+def _scaled(cotangent: Cotangent, factor: Tensor) -> Cotangent:
+    """Times a factor that is the same for all J."""
+    value = cotangent.value
+    return Cotangent(value.mul_(factor) if cotangent.in_place else value * factor, True)
+
+
+def _gated(node: Node, cotangent: Cotangent) -> Cotangent:
+    """Kept where the derivative is 1, 0 where it is 0: as bits, which moves less memory than a product."""
+    value, owned = cotangent
+    bits = _INTEGERS[value.element_size()]
+    if node.derivative is None:
+        minus_one = value.new_full((), -1, dtype=node.dtypes[0]).expand_as(value[0])
+        derivative = _called(node.function, minus_one)[0].to(value.dtype)  # -1 or +0: the sign says which
+        node.derivative = derivative.view(bits).bitwise_right_shift_(8 * value.element_size() - 1)  # all ones, or none
+    if owned:
+        value.view(bits).bitwise_and_(node.derivative)
+        return cotangent
+    return Cotangent(value.view(bits).bitwise_and(node.derivative).view(value.dtype), True)
 
 
 def _batch_norm_scale(node: Any, like: Tensor) -> Tensor:
@@ -168,82 +214,6 @@ def _without_padding(gradient: Tensor, pad: Sequence[int]) -> Tensor:
         else:
             gradient = gradient.narrow(dim, before, gradient.shape[dim] - before - after)
     return gradient
-
-
-def _strided_depthwise(
-    gradient: Tensor, shape: torch.Size, weight: Tensor, stride: Sequence[int], padding: Sequence[int]
-) -> Tensor:
-    """A depth-wise convolution's input gradient as one of stride 1 over the spread gradient, which oneDNN is quick at."""
-    kernel = weight.shape[2:]
-    size = [n + 2 * p - k + 1 for n, p, k in zip(shape[2:], padding, kernel, strict=True)]
-    spread = torch.empty(
-        (*gradient.shape[:2], *size), dtype=gradient.dtype, memory_format=torch.channels_last
-    ).zero_()  # fmt: skip
-    spread[:, :, :: stride[0], :: stride[1]] = gradient
-    margin = [k - 1 - p for k, p in zip(kernel, padding, strict=True)]
-    return torch.nn.functional.conv2d(spread, weight.flip(2, 3), None, 1, margin, 1, weight.shape[0])
-
-
-@dataclass(eq=False)
-class _Node:
-    """One node of autograd's graph, and the cotangents that have arrived at it."""
-
-    function: Any
-    name: str
-    width: int  # how many outputs the forward operation had
-    dtypes: tuple[torch.dtype, ...]  # of these
-    shapes: tuple[torch.Size, ...]
-    edges: list[tuple[_Node | None, int]] = field(default_factory=list)  # for each input: where it came from
-    received: list[Tensor | None] = field(default_factory=list)
-    derivative: Tensor | None = None  # of an elementwise operation, or a batch norm's scale
-
-    def send(self, cotangents: Sequence[Tensor | None]) -> None:
-        """Add cotangents of the inputs to what the nodes before this one have received."""
-        for (before, i), value in zip(self.edges, cotangents, strict=False):
-            if before is None or value is None:
-                continue
-            if value.shape != before.shapes[i]:
-                value = value.sum_to_size(before.shapes[i])  # the operation had expanded its input
-            there = before.received[i]
-            before.received[i] = value if there is None else there + value.to(there.dtype)
-
-
-def _nodes_between(outputs: Tensor, inputs: Tensor) -> list[_Node]:
-    """The nodes from which `inputs` can be reached, those nearer to `outputs` first, the leaf of `inputs` last."""
-    leaf = gradient_node(inputs)
-    nodes: dict[Any, _Node | None] = {}
-    order: list[_Node] = []
-    if outputs.grad_fn is None:
-        raise AttributionError("the outputs have no graph; compute them with gradients enabled")
-    stack: list[tuple[Any, bool]] = [(outputs.grad_fn, False)]
-    while stack:  # depth first, without recursion: graphs are deeper than Python's stack
-        function, seen = stack.pop()
-        if not seen and function not in nodes:
-            nodes[function] = None
-            stack.append((function, True))
-            stack.extend((f, False) for f, _ in function.next_functions if f is not None and f not in nodes)
-        elif seen:
-            edges = [(None if f is None else nodes[f], i) for f, i in function.next_functions]
-            if function is not leaf and not any(before is not None for before, _ in edges):
-                continue  # does not lead to the inputs
-            if function is not leaf and not callable(function):
-                raise AttributionError(f"{function.name()} is a Python function's node, which cannot be walked")
-            about = function._input_metadata
-            node = _Node(
-                function,
-                function.name(),
-                len(about),
-                tuple(m.dtype for m in about),
-                tuple(torch.Size(m.shape) for m in about),
-                edges,
-                [None] * len(about),
-            )
-            nodes[function] = node
-            order.append(node)
-    if not order or nodes.get(leaf) is None:
-        raise AttributionError("the outputs do not depend on the inputs")
-    first = nodes[leaf]
-    return [n for n in reversed(order) if n is not first] + [n for n in order if n is first]
 
 
 class _ReducedProducts(TorchDispatchMode):

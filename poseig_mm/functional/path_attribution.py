@@ -6,7 +6,7 @@ joints that are asked for.  The path is streamed: memory does not grow with the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import AttributionError, ConfigError
 from ..types import Attribution
-from .fast_backward import Backward, autograd_backward
+from .fast_backward import Backward, PullBack, autograd_backward
 from .likelihood import Likelihood
 from .maps import attribution_from_sums, half_l1_distance
 from .paths import Path, resolve_path
@@ -49,6 +49,7 @@ def path_attribution(
     seed: int = 0,
     signed: bool = False,
     chunk: int = 8,
+    stack: int | None = None,
     backward: Backward | None = None,
 ) -> Attribution:
     """Attribute each joint's likelihood to the pixels of the image, along a path from a baseline.
@@ -74,6 +75,8 @@ def path_attribution(
         noise_std, noise_draws: Gaussian noise added to the points where gradients are taken, image units, averaged draws.
         signed: keep the signed maps too.
         chunk: images in one forward pass; results do not depend on it beyond rounding.
+        stack: joints in one backward pass; results do not depend on it beyond rounding.  Default: what `backward` says;
+            `FastBackward` takes 1 on a CPU, and as many as fit into a GPU's memory.
         backward: how gradients are taken, e.g. `fast_backward.FastBackward()`; default: plain autograd.
 
     Returns:
@@ -105,6 +108,7 @@ def path_attribution(
         noise_draws=noise_draws,
         seed=seed,
         chunk=max(1, chunk),
+        stack=stack,
         backward=backward or autograd_backward,
     )
     if quadrature == "adaptive":
@@ -128,6 +132,7 @@ class _Problem:
     noise_draws: int
     seed: int
     chunk: int
+    stack: int | None
     backward: Backward
 
 
@@ -175,7 +180,7 @@ def _run_pass(p: _Problem, cells: Cells, asked: Tensor) -> _Sums:
 
 
 def _run_chunk(p: _Problem, cells: Cells, slots: list[Tensor], start: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What some cells, the first being number `start`, add to the three sums: one forward pass, one backward a slot."""
+    """What some cells, the first being number `start`, add to the three sums: one forward pass, and each slot's backward."""
     batch, m = cells.nodes.shape
     rows = torch.arange(batch, device=p.images.device)
     points = p.path(p.images, cells.nodes)  # (B, m, C, H, W)
@@ -188,33 +193,66 @@ def _run_chunk(p: _Problem, cells: Cells, slots: list[Tensor], start: int) -> tu
         noisy = points + p.noise_std * _noise(p, range(start, start + m), draw) if p.noise_std else points
         x = noisy.reshape(-1, *points.shape[2:]).detach().requires_grad_()
         with torch.enable_grad():
-            targets = p.target(p.coords_fn(x), rows.repeat_interleave(m)).reshape(batch, m, -1)
-        if not targets.requires_grad:
+            coords = p.coords_fn(x)
+            places = coords.detach().requires_grad_()
+            targets = p.target(places, rows.repeat_interleave(m)).reshape(batch, m, -1)
+        if not (coords.requires_grad and targets.requires_grad):
             raise AttributionError(
                 "the coordinates do not depend on the images through the autograd graph; a coords_fn must not use "
                 "torch.no_grad, detach or numpy"
             )
         if total is None:
             total, even, odd = (p.images.new_zeros(batch, targets.shape[2], *x.shape[2:]) for _ in range(3))
-        pull_back = p.backward(targets, x)
-        for joint in slots:
-            here, k = rows[joint >= 0], joint[joint >= 0]
-            cotangent = torch.zeros_like(targets)
-            cotangent[here, :, k] = 1
-            gradient = pull_back(cotangent).contiguous()  # the layout of the increments
-            g = gradient.reshape(points.shape) if draws == 1 else gradient.reshape(points.shape) / draws
-            if len(here) < batch:
-                g, d, pair = g[here], increments[here], merged[here]
-            else:
-                d, pair = increments, merged
-            halves = _integrand(g, pair, p.power)  # (R, m, H, W)
-            total[here, k] += _integrand(g, d, p.power).sum(1)
-            even[here, k] += halves[:, 0::2].sum(1)
-            odd[here, k] += halves[:, 1::2].sum(1)
-            if m % 2:  # a last cell without a partner belongs to both halves
-                odd[here, k] += halves[:, -1]
+        pull_back = p.backward(coords, x)
+        for joints, gradients in _pulled_back(p, pull_back, targets, places, slots):
+            for joint, gradient in zip(joints, gradients, strict=True):
+                here, k = rows[joint >= 0], joint[joint >= 0]
+                gradient = gradient.contiguous()  # the layout of the increments
+                g = gradient.reshape(points.shape) if draws == 1 else gradient.reshape(points.shape) / draws
+                if len(here) < batch:
+                    g, d, pair = g[here], increments[here], merged[here]
+                else:
+                    d, pair = increments, merged
+                halves = _integrand(g, pair, p.power)  # (R, m, H, W)
+                total[here, k] += _integrand(g, d, p.power).sum(1)
+                even[here, k] += halves[:, 0::2].sum(1)
+                odd[here, k] += halves[:, 1::2].sum(1)
+                if m % 2:  # a last cell without a partner belongs to both halves
+                    odd[here, k] += halves[:, -1]
     assert total is not None  # there is at least one draw
     return total, even, odd
+
+
+def _pulled_back(
+    p: _Problem, pull_back: PullBack, targets: Tensor, places: Tensor, slots: list[Tensor]
+) -> Iterator[tuple[list[Tensor], Tensor]]:
+    """Some slots at a time with their gradients (J, B m, C, H, W).  Out of memory takes half as many, and goes on."""
+    stack = int(getattr(pull_back, "stack", 1) if p.stack is None else max(1, p.stack))
+    start = 0
+    while start < len(slots):
+        joints = slots[start : start + stack]
+        try:
+            gradients = pull_back(torch.stack([_cotangent(targets, places, joint) for joint in joints]))
+        except OutOfMemoryError:
+            if len(joints) == 1:
+                raise
+            stack = len(joints) // 2
+            continue
+        yield joints, gradients
+        start += len(joints)
+
+
+def _cotangent(targets: Tensor, places: Tensor, joint: Tensor) -> Tensor:
+    """The derivative of one joint's target in each image, (B m, K, D).
+
+    Args:
+        targets: (B, m, K), made of `places` (B m, K, D).
+        joint: (B,) which one; -1: none, and zero.
+    """
+    chosen = torch.zeros_like(targets)
+    here = (joint >= 0).nonzero().flatten()
+    chosen[here, :, joint[here]] = 1
+    return torch.autograd.grad(targets, places, chosen, retain_graph=True)[0]
 
 
 def _noise(p: _Problem, cells: range, draw: int) -> Tensor:

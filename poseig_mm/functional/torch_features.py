@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-__all__ = ["OLDEST_TORCH", "OutOfMemoryError", "bfloat16_supported", "gradient_node", "walk_unavailable"]
+__all__ = [
+    "OLDEST_TORCH",
+    "OutOfMemoryError",
+    "OutputTypes",
+    "bfloat16_supported",
+    "gradient_node",
+    "output_types",
+    "prepared_convolution",
+]
 
 OLDEST_TORCH = "2.0"
 CPU_INFO = Path("/proc/cpuinfo")
+OutputTypes = tuple[tuple[torch.Size | None, ...], tuple[torch.dtype, ...]]
+"""Shapes and types of the outputs of a node's forward operation; shape None: no cotangent ever comes for it."""
+
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 OutOfMemoryError: type[RuntimeError] = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
@@ -45,18 +57,7 @@ def _cpu_flags() -> frozenset[str]:
     return frozenset(line.group(1).split()) if line else frozenset()
 
 
-def walk_unavailable() -> str | None:
-    """Why this torch's autograd graph cannot be walked from Python, for a person to read; None where it can.
-
-    A node must say which shapes and types its outputs had; torch 2.0 keeps that to itself.
-    """
-    node: Any = torch.zeros(1, requires_grad=True).view(1).grad_fn
-    if hasattr(node, "_input_metadata"):
-        return None
-    return f"torch {torch.__version__} does not show the shapes of its graph's nodes (newer ones do)"
-
-
-def gradient_node(leaf: torch.Tensor) -> Any:
+def gradient_node(leaf: Tensor) -> Any:
     """The node of autograd's graph that stands for a leaf; torch has its own `get_gradient_edge` from 2.3 on.
 
     >>> x = torch.zeros(2, requires_grad=True)
@@ -66,3 +67,74 @@ def gradient_node(leaf: torch.Tensor) -> Any:
     with torch.enable_grad():
         view: Any = leaf.view_as(leaf).grad_fn
     return view.next_functions[0][0]
+
+
+def output_types(
+    order: Sequence[Any], outputs: Tensor, inputs: Tensor, known: dict[Hashable, list[OutputTypes]]
+) -> list[OutputTypes]:
+    """Shapes and types of each node's outputs.
+
+    torch < 2.2 does not show them: one backward pass is watched there, and what it shows holds for every graph of the same
+    nodes and sizes.
+
+    Args:
+        order: autograd's nodes; the leaf of `inputs` first, the node of `outputs` last.
+        outputs, inputs: both ends of the graph.
+        known: what this function has learned, by graph; added to.
+    """
+    if hasattr(order[-1], "_input_metadata"):
+        each = (node._input_metadata for node in order)
+        return [(tuple(torch.Size(m.shape) for m in about), tuple(m.dtype for m in about)) for about in each]
+    graph = (tuple(n.name() for n in order), outputs.shape, outputs.dtype, inputs.shape, inputs.dtype)
+    if graph not in known:
+        known[graph] = _watched(order, outputs, inputs)
+    return known[graph]
+
+
+def _watched(order: Sequence[Any], outputs: Tensor, inputs: Tensor) -> list[OutputTypes]:
+    """What autograd itself hands to each node."""
+    seen: list[OutputTypes] = [((inputs.shape,), (inputs.dtype,))] * len(order)  # of the leaf, which is not called
+
+    def watch(i: int) -> Callable[[tuple[Tensor | None, ...]], None]:
+        def hook(cotangents: tuple[Tensor | None, ...]) -> None:
+            shapes = tuple(None if c is None else c.shape for c in cotangents)
+            seen[i] = shapes, tuple(torch.float32 if c is None else c.dtype for c in cotangents)
+
+        return hook
+
+    handles = [node.register_prehook(watch(i)) for i, node in enumerate(order) if i]
+    try:
+        torch.autograd.grad(outputs, inputs, torch.ones_like(outputs), retain_graph=True)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+@functools.cache
+def prepared_convolution() -> tuple[Callable[..., Tensor], Callable[..., Tensor]] | None:
+    """oneDNN's own ways to lay out a weight once, and to convolve with it; None where torch does not have them.
+
+    Called as (weight, padding, stride, dilation, groups, input_shape) and (x, weight, padding, stride, dilation, groups).
+    What is not there, or does not compute what `conv2d` does on a small example, is not used.
+    """
+    try:
+        arrange, convolve = torch.ops.mkldnn._reorder_convolution_weight, torch.ops.mkldnn._convolution_pointwise
+    except AttributeError:
+        return None
+
+    def prepare(weight: Tensor, padding: Any, stride: Any, dilation: Any, groups: int, shape: Sequence[int]) -> Tensor:
+        arranged: Tensor = arrange(weight, padding, stride, dilation, groups, list(shape))
+        return arranged
+
+    def apply(x: Tensor, weight: Tensor, padding: Any, stride: Any, dilation: Any, groups: int) -> Tensor:
+        found: Tensor = convolve(x, weight, None, padding, stride, dilation, groups, "none", [], "")
+        return found
+
+    x, weight = torch.linspace(-1, 1, 64).reshape(1, 4, 4, 4), torch.linspace(-1, 1, 32).reshape(8, 4, 1, 1)
+    one = ([0, 0], [1, 1], [1, 1], 1)
+    try:
+        found = apply(x, prepare(weight, *one, x.shape), *one)
+    except (RuntimeError, TypeError):  # no oneDNN in this build, or another signature
+        return None
+    return (prepare, apply) if torch.allclose(found, torch.nn.functional.conv2d(x, weight), atol=1e-5) else None

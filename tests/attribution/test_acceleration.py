@@ -71,15 +71,26 @@ def test_exact_is_the_model_as_it_is() -> None:
 
 
 def test_what_fails_its_check_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No folding: a note; a bfloat16 gradient that is not good enough: float32, with the cosine that was found."""
+    """No folding: a note; a walked gradient that is not good enough in any type: autograd, and the cosine."""
     adapter: Any = TinyAdapter(foldable=False)
     assert "could not be folded" in accelerate(adapter, IMAGES, backward_dtype="float32").note
     monkeypatch.setattr(acceleration, "WANTED_COSINE", 1.1)
     result = accelerate(TinyAdapter(), IMAGES, backward_dtype="bfloat16")  # type: ignore[arg-type]
     assert result.backward is None
-    assert result.backward_dtype == "float32"
-    assert "stays in float32" in result.note
+    assert result.as_dict()["backward"] == "autograd"
+    assert "not walked in bfloat16" in result.note
+    assert "not walked in float32" in result.note
     assert result.folded
+
+
+def test_where_bfloat16_is_too_coarse_the_walk_is_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cosine that float32 reaches and bfloat16 does not."""
+    monkeypatch.setattr(acceleration, "WANTED_COSINE", 1 - 1e-6)
+    result = accelerate(TinyAdapter(), IMAGES, backward_dtype="bfloat16")  # type: ignore[arg-type]
+    assert result.backward is not None
+    assert (result.backward.dtype, result.backward_dtype) == (torch.float32, "float32")
+    assert "not walked in bfloat16" in result.note
+    assert (result.as_dict()["backward"], result.cosine) == ("walk", pytest.approx(1, abs=1e-6))
 
 
 def test_hardware_decides_when_left_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from poseig_mm.errors import AttributionError, ConfigError, ShapeError
 from poseig_mm.functional.controls import gradient_attribution, random_attribution
+from poseig_mm.functional.fast_backward import FastBackward, PullBack, autograd_backward
 from poseig_mm.functional.maps import half_l1_distance, normalise_maps
 from poseig_mm.functional.path_attribution import path_attribution
 from poseig_mm.functional.paths import BlurPath, LinearPath
@@ -297,6 +298,42 @@ def test_map_helpers() -> None:
     assert maps[:2].isnan().all()
     assert maps[2].tolist() == [[1.0, 0.5]]
     assert half_l1_distance(torch.tensor([[1.0, 1.0]]), torch.tensor([[2.0, 0.0]])).item() == pytest.approx(0.5)
+
+
+def test_joints_may_be_stacked() -> None:
+    """One backward pass for several joints, whose number need not divide theirs; some images have fewer."""
+    asked = torch.ones(KEYPOINTS.shape[:2], dtype=torch.bool)
+    asked[0, 1:] = False
+    settings: dict[str, Any] = {"quadrature": "midpoint", "nodes": 6, "joints": asked, "signed": True}
+    alone = path_attribution(smooth_coords, IMAGES, KEYPOINTS + 1, **settings)
+    for backward in (None, FastBackward(torch.float64)):
+        for stack in (1, 2, 3, 50):
+            found = path_attribution(smooth_coords, IMAGES, KEYPOINTS + 1, stack=stack, backward=backward, **settings)
+            assert torch.allclose(found.signed, alone.signed, rtol=1e-9, atol=1e-12, equal_nan=True)
+
+
+def test_out_of_memory_halves_the_stack_first() -> None:
+    """Joints that do not fit together are taken in halves, without a second forward pass."""
+    forwards, stacks = [], []
+
+    def coords(images: Tensor) -> Tensor:
+        forwards.append(len(images))
+        return smooth_coords(images)
+
+    def backward(outputs: Tensor, inputs: Tensor) -> PullBack:
+        def pull_back(cotangents: Tensor) -> Tensor:
+            stacks.append(len(cotangents))
+            if len(cotangents) > 1:
+                raise OutOfMemoryError("no room")
+            return autograd_backward(outputs, inputs)(cotangents)
+
+        return pull_back
+
+    settings: dict[str, Any] = {"quadrature": "midpoint", "nodes": 4, "chunk": 16}
+    found = path_attribution(coords, IMAGES, KEYPOINTS + 1, stack=5, backward=backward, **settings)
+    assert stacks == [4, 2, 1, 1, 1, 1]
+    assert forwards == [8, 2, 2]  # four nodes of two images; then both ends of the path
+    assert torch.equal(found.maps, path_attribution(smooth_coords, IMAGES, KEYPOINTS + 1, **settings).maps)
 
 
 def test_out_of_memory_halves_the_chunk_and_goes_on() -> None:
