@@ -1,6 +1,7 @@
 """Attribution-based diagnosis of pose estimation models on MMPose.
 
-Importing this package loads neither torch nor mmpose: names are resolved when they are first used.
+Importing this package loads neither torch nor mmpose, nor pluggy: names are resolved when they are first used, so that
+`poseig_mm.functional` works where torch and numpy are all there is.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .errors import PoseIGError
-from .plugin.markers import hookimpl
 from .types import Attribution, Coordinates, Failure, JointGroups, Sample, Section
 
 if TYPE_CHECKING:
     from .api import attribute, load_adapter
+    from .plugin.markers import hookimpl
     from .session import Session
     from .store import Store
 
@@ -34,7 +35,13 @@ __all__ = [
     "load_adapter",
 ]
 
-_LAZY = {"Session": ".session", "attribute": ".api", "load_adapter": ".api", "Store": ".store"}
+_LAZY = {
+    "Session": ".session",
+    "Store": ".store",
+    "attribute": ".api",
+    "hookimpl": ".plugin.markers",
+    "load_adapter": ".api",
+}
 
 
 def __getattr__(name: str) -> Any:
