@@ -8,7 +8,8 @@
 * MMPose's wheel has its configs in a hidden folder, where `from mmpose.configs...` of one of them finds nothing:
   `read_config` reads it all the same.
 
-Where torchvision and mmcv are complete, nothing is touched.
+Where torchvision and mmcv are complete, nothing is touched.  What these libraries warn of and a user cannot mend is not
+shown, see `foreign_warnings`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from . import foreign_warnings
 from .errors import DependencyError
 
 __all__ = ["INSTALL_COMMANDS", "Library", "find_faults", "prepare_environment", "read_config"]
@@ -103,6 +105,7 @@ def prepare_environment() -> tuple[str, ...]:
     faults = find_faults()
     if faults:
         raise DependencyError(_explain(faults))
+    foreign_warnings.silence()
     shims = {"torchvision": _complete_torchvision, EXTENSION: _complete_mmcv}
     return tuple(name for name, complete in shims.items() if complete())
 
