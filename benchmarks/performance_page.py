@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
-from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy import summary
 from poseig_mm.functional.path_attribution import ADAPTIVE_SWEEP
+from poseig_mm.provenance import processor
 
 __all__ = ["page"]
 
@@ -26,7 +25,7 @@ def page(rows: list[dict[str, Any]], peaks: dict[str, float], persons: int) -> s
     lines = [
         "# Performance", "",
         "Written by `make bench` (`benchmarks/attribution.py`, after `benchmarks/accuracy.py`).", "",
-        f"{time.strftime('%Y-%m-%d')}, {_processor()}, {os.cpu_count()} cores, torch {torch.__version__}, "
+        f"{time.strftime('%Y-%m-%d')}, {processor()}, {os.cpu_count()} cores, torch {torch.__version__}, "
         f"{torch.get_num_threads()} threads; GEMM peak measured in the same run: float32 {peaks['float32']:.0f} GFLOP/s, "
         f"bfloat16 {peaks['bfloat16']:.0f} GFLOP/s. {persons} persons a trained model, one on random weights.", "",
         *wanted(rows, peaks), "", "## Side by side", "",
@@ -124,11 +123,3 @@ def wanted(rows: list[dict[str, Any]], peaks: dict[str, float]) -> list[str]:
 
 def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
-
-
-def _processor() -> str:
-    try:
-        found = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")]
-        return found[0].split(":")[1].strip()
-    except (OSError, IndexError):
-        return platform.processor()

@@ -38,8 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             if options.list_plugins:
                 print(host.format_records())
                 return 0
+            if options.env:
+                from .environment import describe_environment
+
+                print(describe_environment(host.records))
+                return 0
             if options.config is None:
-                parser.error("give the path of an MMPose config, or --list-plugins")
+                parser.error("give the path of an MMPose config, or --list-plugins, or --env")
             return _diagnose(options, host)
     except KeyboardInterrupt:
         print("\ninterrupted; what is on disk is whole: go on with --resume and the same --work-dir", file=sys.stderr)
@@ -90,6 +95,9 @@ def _parser() -> argparse.ArgumentParser:
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="override config keys, a.b.c=value"
     )
     parser.add_argument("--list-plugins", action="store_true", help="show plugins, their hooks and status, and stop")
+    parser.add_argument(
+        "--env", action="store_true", help="show versions, devices, and what works here, for an issue, and stop"
+    )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="several processes")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--version", action="version", version=f"poseig_mm {__version__}")

@@ -9,9 +9,10 @@ import re
 import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
-__all__ = ["digest", "peak_memory", "versions"]
+__all__ = ["digest", "peak_memory", "processor", "versions"]
 
 _PACKAGES = (
     "poseig-mm", "torch", "torchvision", "mmengine", "mmcv", "mmcv-lite", "mmpose", "mmdet", "numpy", "opencv-python",
@@ -28,6 +29,15 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def processor() -> str:
+    """The CPU's model, as Linux names it; elsewhere what Python knows of it."""
+    try:
+        named = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        named = None
+    return named.group(1).strip() if named else platform.processor() or platform.machine()
 
 
 def digest(value: Any) -> str:

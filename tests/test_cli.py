@@ -74,7 +74,7 @@ def test_without_a_config_usage_is_shown(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit) as caught:
         cli.main([])
     assert caught.value.code == 2
-    assert "give the path of an MMPose config" in capsys.readouterr().err
+    assert "give the path of an MMPose config, or --list-plugins, or --env" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
