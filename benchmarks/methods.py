@@ -26,7 +26,7 @@ def published(adapter: Any, image: Tensor, keypoints: Tensor, steps: int = 50, r
 
     kernels = [blur_kernel(SIGMA * (1 - i / steps), image.dtype) for i in range(steps + 1)]
     adapter.model.requires_grad_(True)
-    sums = torch.zeros(keypoints.shape[1], *image.shape[1:])
+    sums = image.new_zeros(keypoints.shape[1], *image.shape[1:])
     try:
         for step in range(steps if run is None else run):
             derivative = blur(image[0], kernels[step + 1]) - blur(image[0], kernels[step])
@@ -45,7 +45,7 @@ def published(adapter: Any, image: Tensor, keypoints: Tensor, steps: int = 50, r
     return normalise_maps(sums.sum(1)[None])
 
 
-def captum_linear(adapter: Any, image: Tensor, keypoints: Tensor, nodes: int) -> Tensor:
+def captum_linear(adapter: Any, image: Tensor, keypoints: Tensor, nodes: int, images_at_once: int = 8) -> Tensor:
     """Captum's IntegratedGradients, black to image, one call a joint, the same target."""
     from captum.attr import IntegratedGradients
 
@@ -55,11 +55,11 @@ def captum_linear(adapter: Any, image: Tensor, keypoints: Tensor, nodes: int) ->
     method, maps = IntegratedGradients(target), []
     for joint in range(keypoints.shape[1]):
         if not bool(keypoints[0, joint].isfinite().all()):
-            maps.append(torch.full(image.shape[2:], math.nan))
+            maps.append(image.new_full(image.shape[2:], math.nan))
             continue
         found = method.attribute(
             image, baselines=torch.zeros_like(image), additional_forward_args=joint, n_steps=nodes,
-            internal_batch_size=8, method="riemann_middle",
+            internal_batch_size=images_at_once, method="riemann_middle",
         )  # fmt: skip
         maps.append(found[0].sum(0).detach())
     return normalise_maps(torch.stack(maps)[None])

@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-NOTHING_ELSE = """
-import importlib, importlib.util, pkgutil, re, sys
-from importlib.metadata import requires
+from bare import run_bare
 
-allowed, left = {"poseig_mm"}, ["torch", "numpy"]
-while left:  # they and what they need themselves
-    name = left.pop()
-    if name not in allowed:
-        allowed.add(name)
-        try:
-            wanted = [r for r in requires(name) or [] if "extra ==" not in r]
-        except Exception:
-            wanted = []
-        left += [re.match(r"[A-Za-z0-9_.-]+", r).group().lower().replace("-", "_") for r in wanted]
-
-class OthersAreAbsent:
-    def __init__(self, finders):
-        self.finders = finders
-    def find_spec(self, name, path=None, target=None):
-        for finder in self.finders:
-            spec = finder.find_spec(name, path, target)
-            if spec is not None:
-                installed = "site-packages" in (spec.origin or "") + " ".join(spec.submodule_search_locations or ())
-                ours = name.split(".")[0] in allowed | {"torchgen", "functorch"}
-                return spec if ours or not installed else None
-
-sys.meta_path = [OthersAreAbsent(sys.meta_path)]
-"""
 ONE_MAP = """
 import torch
 from torch.nn import functional as F
@@ -59,14 +30,8 @@ print(*sorted(set(sys.modules) & {"pluggy", "scipy", "polars", "rich", "matplotl
 
 
 def alone(code: str) -> str:
-    """What the code prints where nothing is installed but torch, numpy and their own needs."""
-    done = subprocess.run(
-        [sys.executable, "-c", NOTHING_ELSE + code],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
-    )
+    """What the code prints there."""
+    done = run_bare(code)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
