@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import checks, engine, measuring, nets, page
 from benchmarks.gpu.measuring import Failed, Setup, Skipped
 from poseig_mm.functional.fast_backward import FastBackward
+from poseig_mm.functional.torch_features import OutOfMemoryError
 
 NEEDS_CUDA = ["cuda equals cpu", "memory that runs out", "graph equals eager", "no waiting in the loop"]
 CPU = torch.device("cpu")
@@ -128,6 +131,67 @@ def test_a_wrong_walk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "FastBackward", Careless)
     with pytest.raises(Failed, match=r"gradients and maps below 0\.999"):
         checks.fast_equals_exact("SB-R50")(setup_for_tests())
+
+
+class PretendedCard:
+    """torch's allocator on a CPU: an image takes a byte, and under a limit more images than that are refused."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, limited: bool) -> None:
+        self.limit, self.peak, self.refused = 2.0**40, 0, 0
+        card = SimpleNamespace(total_memory=1)
+        monkeypatch.setattr(Setup, "need_cuda", lambda self, what: None)
+        for name, does in {
+            "empty_cache": lambda: None,
+            "reset_peak_memory_stats": self.reset,
+            "max_memory_reserved": lambda device: self.peak,
+            "max_memory_allocated": lambda device: self.peak,
+            "memory_stats": lambda device: {"num_ooms": self.refused},
+            "get_device_properties": lambda device: card,
+            "set_per_process_memory_fraction": (self.set_limit if limited else lambda fraction, device: None),
+        }.items():
+            monkeypatch.setattr(f"torch.cuda.{name}", does)
+        forward = nets.Coordinates.forward
+
+        def counted(net: nets.Coordinates, images: torch.Tensor) -> torch.Tensor:
+            if len(images) > self.limit:
+                self.refused += 1
+                raise OutOfMemoryError("out of memory")
+            self.peak = max(self.peak, len(images))
+            return forward(net, images)
+
+        monkeypatch.setattr(nets.Coordinates, "forward", counted)
+
+    def reset(self, device: torch.device) -> None:
+        self.peak = 0
+
+    def set_limit(self, fraction: float, device: torch.device) -> None:
+        self.limit = fraction if fraction != 1.0 else 2.0**40
+
+
+def test_memory_that_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a limit fewer images are taken, and it is lifted again; a limit that is never met is a failure."""
+    card = PretendedCard(monkeypatch, limited=True)
+    found = checks.memory_that_runs_out(setup_for_tests())
+    assert found["last_images"] < found["first_images"]
+    assert (found["met"], found["maps"] > 0.999) == (1, True)
+    assert card.limit == 2.0**40
+    PretendedCard(monkeypatch, limited=False)
+    with pytest.raises(Failed, match="the limit was not met"):
+        checks.memory_that_runs_out(setup_for_tests())
+
+
+def test_waiting_is_said_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch warns of each; its watch is switched off again."""
+    modes: list[str] = []
+    monkeypatch.setattr("torch.cuda.set_sync_debug_mode", modes.append)
+
+    def waiting() -> None:
+        for _ in range(2):
+            warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
+        warnings.warn("something else", stacklevel=1)
+
+    ((line, count),) = checks._waiting_lines(waiting).items()
+    assert (line.split(":")[0], count, modes) == (Path(__file__).name, 2, ["warn", "default"])
 
 
 def test_a_cosine_of_nan_is_no_cosine() -> None:
