@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import re
 import warnings
 from dataclasses import dataclass
 
@@ -35,7 +38,28 @@ KNOWN = (
 )
 
 
+AT_IMPORT = {
+    # torch 2.4: mmengine asks it for an optimizer that we do not use, and it overrides every filter.
+    "torch.distributed.optim": r"`TorchScript` support for functional optimizers is deprecated",
+}
+"""By module: what it says when it is imported, past all filters; a regular expression of the beginning."""
+
+
 def silence() -> None:
-    """Do not show the warnings of `KNOWN` in this process; all others, of the same modules too, are shown as before."""
+    """Do not show the warnings of `KNOWN` in this process, nor those `AT_IMPORT`, for which their modules are imported.
+
+    All others, of the same modules too, are shown as before.
+    """
     for known in KNOWN:
         warnings.filterwarnings("ignore", known.message, UserWarning, known.module)
+    for module, message in AT_IMPORT.items():
+        _import_without(module, message)
+
+
+def _import_without(module: str, message: str) -> None:
+    """Import a module, if it can be, and show what it warns of but for one message."""
+    with warnings.catch_warnings(record=True) as caught, contextlib.suppress(ImportError):  # mmengine can do without it
+        importlib.import_module(module)
+    for said in caught:
+        if not re.match(message, str(said.message)):
+            warnings.showwarning(said.message, said.category, said.filename, said.lineno)

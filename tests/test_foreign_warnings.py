@@ -6,11 +6,12 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tiny import ROOT, tiny
 
-from poseig_mm.foreign_warnings import silence
+from poseig_mm.foreign_warnings import _import_without, silence
 
 UTILS = "mmpose.datasets.datasets.utils"
 
@@ -65,3 +66,26 @@ def test_the_metainfo_must_be_the_same_file(shown: list[warnings.WarningMessage]
     for asked, taken in (("coco", own), ("face", own), ("coco", "/x/y/coco.py")):
         warnings.warn_explicit(text.format(asked, taken) + " instead.", UserWarning, "x.py", 1, UTILS)
     assert len(shown) == 2
+
+
+LOUD = """
+import warnings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("always")
+    warnings.warn("`TorchScript` support is deprecated", DeprecationWarning)
+    warnings.warn("a card is missing", DeprecationWarning)
+warnings.warn("nobody asked for this", DeprecationWarning)
+"""
+
+
+def test_what_a_module_says_past_all_filters_at_its_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one message is not shown; another that overrides filters is, and one that a filter stops is not."""
+    (tmp_path / "loud_module.py").write_text(LOUD)
+    monkeypatch.syspath_prepend(tmp_path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        _import_without("loud_module", r"`TorchScript` support")
+        _import_without("no_such_module", "")
+    assert [str(w.message) for w in caught] == ["a card is missing"]
+    assert "loud_module" in sys.modules
