@@ -175,7 +175,6 @@ def test_a_config_may_name_its_plugins(main: Main, tmp_path: Path) -> None:
 # ---- stopped and resumed ---------------------------------------------------------------------------------------------
 
 
-
 @pytest.fixture
 def ctrl_c_works() -> Iterator[None]:
     """SIGINT interrupts this process and those it starts, also where pytest was started with SIGINT ignored.

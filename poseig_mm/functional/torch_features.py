@@ -10,7 +10,14 @@ from typing import Any
 
 import torch
 
-__all__ = ["OLDEST_TORCH", "WALKABLE_FROM", "OutOfMemoryError", "bfloat16_supported", "gradient_node", "walk_unavailable"]
+__all__ = [
+    "OLDEST_TORCH",
+    "WALKABLE_FROM",
+    "OutOfMemoryError",
+    "bfloat16_supported",
+    "gradient_node",
+    "walk_unavailable",
+]
 
 OLDEST_TORCH = "2.0"
 WALKABLE_FROM = "2.5"  # of 2.0.1, 2.1.2, 2.4.1, 2.5.0 and 2.13.0, the last two show their graphs' nodes
@@ -60,7 +67,9 @@ def walk_unavailable() -> str | None:
     node: Any = torch.zeros(1, requires_grad=True).view(1).grad_fn
     if hasattr(node, "_input_metadata"):
         return None
-    return f"torch {torch.__version__} does not show the shapes of its graph's nodes, torch {WALKABLE_FROM} and later do"
+    return (
+        f"torch {torch.__version__} does not show the shapes of its graph's nodes, torch {WALKABLE_FROM} and later do"
+    )
 
 
 def gradient_node(leaf: torch.Tensor) -> Any:

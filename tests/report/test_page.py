@@ -199,7 +199,11 @@ def test_run_notes_are_shown(page: Path) -> None:
 
 def test_what_was_left_out_of_the_fast_way_is_shown(tmp_path: Path, page: Path) -> None:
     """By name among the remarks, and as a line of the provenance; nothing of it where nothing was left out."""
-    about = {"folded_batch_norm": True, "backward_dtype": "float32", "note": "the backward pass stays in float32: old torch"}
+    about = {
+        "folded_batch_norm": True,
+        "backward_dtype": "float32",
+        "note": "the backward pass stays in float32: old torch",
+    }
     text = build(make_store(tmp_path, [record(0)], acceleration=about)).text
     assert "Speed: the backward pass stays in float32: old torch. The maps are the same" in text
     assert "backward_dtype" in text
