@@ -80,9 +80,7 @@ def _difference(both: pl.DataFrame, quantity: Quantity) -> Difference:
     a, b = (pl.col(name).fill_null(float("nan")) for name in (quantity.column, f"{quantity.column}_other"))
     distance = (a - b).abs() / (a.abs() if quantity.relative else 1)
     distance = pl.when(a == b).then(0.0).when(a.is_nan() | b.is_nan()).then(float("inf")).otherwise(distance)
-    table = both.filter(~(a.is_nan() & b.is_nan())).select(
-        *KEYS, "joint_name", first=a, other=b, difference=distance
-    )
+    table = both.filter(~(a.is_nan() & b.is_nan())).select(*KEYS, "joint_name", first=a, other=b, difference=distance)
     column = table["difference"]
     beyond = table.filter(pl.col("difference") > quantity.allowed).sort("difference", descending=True)
     median, largest = (float(v) if len(table) else 0.0 for v in (column.median() or 0.0, column.max() or 0.0))  # type: ignore[arg-type]
@@ -93,7 +91,9 @@ def _title(store: Store) -> str:
     run = store.run
     versions, acceleration = run.get("versions", {}), run.get("acceleration", {})
     parts = [f"torch {versions.get('torch')}, Python {versions.get('python')}"]
-    parts.append(f"{len(store)} persons, {run.get('timings', {}).get('attribution', float('nan')):.0f} s of attribution")
+    parts.append(
+        f"{len(store)} persons, {run.get('timings', {}).get('attribution', float('nan')):.0f} s of attribution"
+    )
     parts.append(f"backward pass in {acceleration.get('backward_dtype')}")
     return "; ".join(parts)
 
