@@ -20,8 +20,9 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-CANDIDATES = ("python3.11", "python3.10", "python3", "python")
-SUPPORTED = ("3.10", "3.11")
+CANDIDATES = ("python3.11", "python3.12", "python3.10", "python3", "python")
+SUPPORTED = ("3.10", "3.11", "3.12")
+SUPPORTED_IN_WORDS = f"{', '.join(SUPPORTED[:-1])} or {SUPPORTED[-1]}"
 DISK_GB = 4.0  # the environment and the downloads; torch for CUDA brings its libraries
 DISK_GB_CUDA = 10.0
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -100,7 +101,7 @@ def find_python() -> str:
     if without_venv:
         raise SetupError(without_venv)
     raise SetupError(
-        f"Python {' or '.join(SUPPORTED)} is needed, found {', '.join(seen) or 'none'}: install python3.11, "
+        f"Python {SUPPORTED_IN_WORDS} is needed, found {', '.join(seen) or 'none'}: install python3.11, "
         "or name one with PYTHON=/path/to/python3.11"
     )
 
@@ -123,7 +124,7 @@ def ensure_venv(venv: Path) -> Path:
         done = subprocess.run([str(python), "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         version = done.stdout.decode().strip()
         if done.returncode == 0 and version not in SUPPORTED:
-            raise SetupError(f"{venv} holds Python {version}, needed is {' or '.join(SUPPORTED)}: rm -rf {venv}")
+            raise SetupError(f"{venv} holds Python {version}, needed is {SUPPORTED_IN_WORDS}: rm -rf {venv}")
         if done.returncode == 0:
             return python
     command = [find_python(), "-m", "venv", "--clear", str(venv)]

@@ -23,6 +23,7 @@ __all__ = [
 
 OLDEST_TORCH = "2.0"
 CPU_INFO = Path("/proc/cpuinfo")
+AMPERE = (8, 0)  # the first of NVIDIA's generations with bfloat16 units
 OutputTypes = tuple[tuple[torch.Size | None, ...], tuple[torch.dtype, ...]]
 """Shapes and types of the outputs of a node's forward operation; shape None: no cotangent ever comes for it."""
 
@@ -35,10 +36,14 @@ OutOfMemoryError: type[RuntimeError] = getattr(torch, "OutOfMemoryError", torch.
 def bfloat16_supported(device: str | torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware.
 
-    torch < 2.6 does not say it of a CPU: Linux does then, and elsewhere the answer is no.
+    torch < 2.6 does not say it of a CPU: Linux does then, and elsewhere the answer is no.  Of a GPU newer ones say that it
+    computes in bfloat16, by way of float32 if it must, so the card's generation is asked.
     """
-    if torch.device(device).type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+    kind = torch.device(device).type
+    if kind == "cuda" and torch.version.hip is None:
+        return torch.cuda.get_device_capability(device) >= AMPERE
+    if kind != "cpu":
+        return kind == "cuda" and bool(torch.cuda.is_bf16_supported())
     asked: list[Callable[[], bool] | None] = [
         getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     ]
@@ -74,7 +79,7 @@ def output_types(
 ) -> list[OutputTypes]:
     """Shapes and types of each node's outputs.
 
-    torch < 2.2 does not show them: one backward pass is watched there, and what it shows holds for every graph of the same
+    torch < 2.5 does not show them: one backward pass is watched there, and what it shows holds for every graph of the same
     nodes and sizes.
 
     Args:
@@ -82,13 +87,18 @@ def output_types(
         outputs, inputs: both ends of the graph.
         known: what this function has learned, by graph; added to.
     """
-    if hasattr(order[-1], "_input_metadata"):
+    if shows_output_types(order[-1]):
         each = (node._input_metadata for node in order)
         return [(tuple(torch.Size(m.shape) for m in about), tuple(m.dtype for m in about)) for about in each]
     graph = (tuple(n.name() for n in order), outputs.shape, outputs.dtype, inputs.shape, inputs.dtype)
     if graph not in known:
         known[graph] = _watched(order, outputs, inputs)
     return known[graph]
+
+
+def shows_output_types(node: Any) -> bool:
+    """Whether one of autograd's nodes says what its outputs were."""
+    return hasattr(node, "_input_metadata")
 
 
 def _watched(order: Sequence[Any], outputs: Tensor, inputs: Tensor) -> list[OutputTypes]:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poseig_mm.errors import AttributionError
+from poseig_mm.functional import torch_features
 from poseig_mm.functional.fast_backward import FastBackward, autograd_backward
 from poseig_mm.functional.graph_walk import nodes_between, peak_elements
 
@@ -100,6 +101,15 @@ def test_in_full_precision_it_is_autograd(name: str) -> None:
         (found,) = walked(scale * cotangent[None])
         assert torch.allclose(found, expected, rtol=1e-9, atol=1e-12)
         assert not found.requires_grad
+
+
+@pytest.mark.parametrize("name", list(layers()))
+def test_a_torch_that_hides_its_graph_is_watched(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same gradients where nodes do not show what their outputs were (torch < 2.5)."""
+    monkeypatch.setattr(torch_features, "shows_output_types", lambda node: False)
+    x, y, cotangent = forward(layers()[name], torch.float64)
+    (found,), (expected,) = (way(y, x)(cotangent[None]) for way in (FastBackward(torch.float64), autograd_backward))
+    assert torch.allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", list(layers()))
