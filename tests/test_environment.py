@@ -130,19 +130,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_bfloat16_is_said_by_hardware(quick: pytest.MonkeyPatch, supported: bool, said: str) -> None:
     """And what happens instead."""
     quick.setattr("poseig_mm.functional.torch_features.bfloat16_supported", lambda device: supported)
-    quick.setattr("poseig_mm.functional.torch_features.walk_unavailable", lambda: None)
     paths = section(describe_environment(()), "Fast paths")
-    assert f"backward pass in bfloat16, {said}" in paths
-    assert "backward graph: yes" in paths
-
-
-def test_an_old_torch_has_no_walk(quick: pytest.MonkeyPatch) -> None:
-    """Nor bfloat16, whatever the hardware."""
-    quick.setattr("poseig_mm.functional.torch_features.bfloat16_supported", lambda device: True)
-    quick.setattr("poseig_mm.functional.torch_features.walk_unavailable", lambda: "torch 2.0 hides it")
-    paths = section(describe_environment(()), "Fast paths")
-    assert "backward graph: no, torch 2.0 hides it" in paths
-    assert "bfloat16, cpu: no, it is the walk" in paths
+    assert f"the walk in bfloat16, {said}" in paths
 
 
 @pytest.mark.parametrize(("capability", "said"), [((7, 5), "no, the card has none"), ((9, 0), "yes, by diagnosis")])
