@@ -98,15 +98,14 @@ def _fast_paths(torch: Any) -> Iterator[str]:
     """Each with yes or no, and why."""
     from .functional.torch_features import bfloat16_supported
 
-    yield "batch norms folded, channels last: yes, needs no hardware"
-    yield "our own walk of the backward graph, several joints at once: yes, where a check on the run's own samples allows it"
+    yield "batch norms folded, channels last, and our own walk of the backward graph: yes, they need no hardware"
     cards = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     for device in ["cpu", *cards]:
         if bfloat16_supported(device):
             answer = "yes, where a check on the run's own samples allows it"
         else:
             answer = "no, the hardware has no units for it (backward_dtype='auto' stays in float32)"
-        yield f"backward pass in bfloat16, {device}: {answer}"
+        yield f"the walk in bfloat16, {device}: {answer}"
     for card in cards:
         able = torch.cuda.get_device_capability(card) >= TENSOR_FLOAT32_FROM
         yield f"TF32, {card}: {'yes, by diagnosis.attribution.tf32=True' if able else 'no, the card has none'}"

@@ -1,4 +1,4 @@
-"""Our engine as the benchmark calls it, also where it has no stacked joints or CUDA graphs yet."""
+"""Our engine as the benchmark calls it, also where it has no CUDA graphs yet."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from benchmarks.gpu.measuring import Setup, Skipped
 from poseig_mm.functional import path_attribution
 from poseig_mm.types import Attribution
 
-__all__ = ["GRAPHS", "STACKS", "attribute", "input_gradients", "lowest_cosine", "pull_back", "spent"]
+__all__ = ["GRAPHS", "attribute", "input_gradients", "lowest_cosine", "spent"]
 
-_PARAMETERS = inspect.signature(path_attribution).parameters
-STACKS = "stack" in _PARAMETERS  # pull_back takes cotangents (J, *outputs.shape)
-GRAPHS = "cuda_graph" in _PARAMETERS
+GRAPHS = "cuda_graph" in inspect.signature(path_attribution).parameters
 
 
 def spent(setup: Setup) -> dict[str, Any]:
@@ -31,17 +29,11 @@ def attribute(
     """`path_attribution` of images and keypoints.
 
     Raises:
-        Skipped: the settings name `stack` or `cuda_graph`, which this engine does not have.
+        Skipped: the settings name `cuda_graph`, which this engine does not have.
     """
-    if unknown := [name for name in ("stack", "cuda_graph") if name in settings and name not in _PARAMETERS]:
-        raise Skipped(f"path_attribution has no {' and no '.join(unknown)}")
+    if "cuda_graph" in settings and not GRAPHS:
+        raise Skipped("path_attribution has no cuda_graph")
     return path_attribution(net, *persons, backward=backward, **settings)
-
-
-def pull_back(backward: Any, outputs: Tensor, inputs: Tensor) -> Callable[[Tensor], Tensor]:
-    """From stacked cotangents (J, *outputs.shape) to gradients (J, *inputs.shape), whatever the engine takes."""
-    walk = backward(outputs, inputs)
-    return walk if STACKS else lambda cotangents: torch.stack([walk(cotangent) for cotangent in cotangents])
 
 
 def input_gradients(net: Callable[[Tensor], Tensor], images: Tensor, backward: Any, joints: int) -> Tensor:
@@ -51,7 +43,8 @@ def input_gradients(net: Callable[[Tensor], Tensor], images: Tensor, backward: A
     cotangents = torch.zeros(joints, *coords.shape, device=coords.device)
     for joint in range(joints):
         cotangents[joint, :, joint] = 1
-    return pull_back(backward, coords, x)(cotangents)
+    gradients: Tensor = backward(coords, x)(cotangents)
+    return gradients
 
 
 def lowest_cosine(a: Tensor, b: Tensor, dims: int) -> float:

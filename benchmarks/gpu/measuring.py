@@ -113,10 +113,12 @@ def gemm_rate(dtype: torch.dtype, device: torch.device, n: int) -> float:
     return 2 * n**3 / least
 
 
-def operations(call: Callable[[], Any]) -> int:
-    """Floating point operations of a call's convolutions and products."""
-    from torch.utils.flop_counter import FlopCounterMode
-
+def operations(call: Callable[[], Any]) -> int | None:
+    """Floating point operations of a call's convolutions and products; None from a torch that cannot count them (2.0)."""
+    try:
+        from torch.utils.flop_counter import FlopCounterMode
+    except ImportError:
+        return None
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         call()

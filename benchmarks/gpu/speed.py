@@ -79,10 +79,11 @@ def _our_row(setup: Setup, batch: int) -> dict[str, Any]:
         "gradients_a_joint": gradients / batch / VISIBLE,
         "memory": peak_memory(_our_maps(setup, batch), setup.device),
         "joints": VISIBLE,
+        "folded": case.folded,
     }
-    rates = setup.results.get("matrix products")
-    if rates is not None:  # a backward pass to the input costs as much as a forward pass
-        done = operations(lambda: case.fast(persons[0][:1])) * (images[0] + gradients) / batch
+    rates, forward = setup.results.get("matrix products"), operations(lambda: case.fast(persons[0][:1]))
+    if rates and forward:  # a backward pass to the input costs as much as a forward pass
+        done = forward * (images[0] + gradients) / batch
         row["peak_share"] = done / took / rates["flop_a_second"]["bfloat16"]
     return row
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu.engine import GRAPHS, STACKS, attribute, pull_back, spent
-from benchmarks.gpu.measuring import Setup, Skipped, peak_memory, profiled
+from benchmarks.gpu.engine import GRAPHS, attribute, spent
+from benchmarks.gpu.measuring import Setup, peak_memory, profiled
 from benchmarks.gpu.nets import VISIBLE
 from poseig_mm.functional.fast_backward import FastBackward, autograd_backward
 
 __all__ = ["WHEREABOUTS"]
 
-STACKED = (1, 2, 4, 8, VISIBLE, None)  # None: by memory on a card, 1 on a CPU
+STACKED = (1, 2, 4, 8, VISIBLE, None)  # None: what the walk itself says, by memory on a card
 
 
 def one_pass(setup: Setup) -> dict[str, Any]:
@@ -30,15 +30,13 @@ def one_pass(setup: Setup) -> dict[str, Any]:
         cotangents = torch.zeros(joints, *coords.shape, device=device)
         cotangents[:, :, 0] = 1
         for name, backward in (("autograd", autograd_backward), ("walk", FastBackward())):
-            call = pull_back(backward, coords, x)
+            call = backward(coords, x)
             found[f"{name}_{joints}"] = setup.seconds(lambda call=call, c=cotangents: call(c))  # type: ignore[misc]
     return found
 
 
 def stacked_joints(setup: Setup) -> dict[str, Any]:
     """Seconds a person by joints in one backward pass, without and with a CUDA graph."""
-    if not STACKS:
-        raise Skipped("path_attribution has no stack", rows=[_row(setup, {})])
     rows = []
     for stack in STACKED:
         for graph in (False, True):

@@ -45,8 +45,7 @@ def gradient_attribution(
         values = target(coords, rows)
     sums = images.new_zeros(*asked.shape, *images.shape[2:])
     slots = joint_slots(asked)
-    for s, joint in enumerate(slots):
-        here, k = rows[joint >= 0], joint[joint >= 0]
+    for s, (here, k, _) in enumerate(slots):
         (gradient,) = torch.autograd.grad(values[here, k].sum(), x, retain_graph=s + 1 < len(slots))
         sums[here, k] = gradient[here].sum(1)
     values = values.detach()

@@ -20,7 +20,7 @@ from .likelihood import Likelihood
 from .maps import attribution_from_sums, half_l1_distance
 from .paths import Path, resolve_path
 from .quadrature import Cells, fixed_cells, measure_cells, refinement_positions
-from .targets import CoordsFn, check_inputs, joint_slots, make_target
+from .targets import CoordsFn, Slot, check_inputs, joint_slots, make_target
 from .torch_features import OutOfMemoryError
 
 __all__ = ["path_attribution"]
@@ -179,7 +179,7 @@ def _run_pass(p: _Problem, cells: Cells, asked: Tensor) -> _Sums:
     return sums
 
 
-def _run_chunk(p: _Problem, cells: Cells, slots: list[Tensor], start: int) -> tuple[Tensor, Tensor, Tensor]:
+def _run_chunk(p: _Problem, cells: Cells, slots: list[Slot], start: int) -> tuple[Tensor, Tensor, Tensor]:
     """What some cells, the first being number `start`, add to the three sums: one forward pass, and each slot's backward."""
     batch, m = cells.nodes.shape
     rows = torch.arange(batch, device=p.images.device)
@@ -204,15 +204,13 @@ def _run_chunk(p: _Problem, cells: Cells, slots: list[Tensor], start: int) -> tu
         if total is None:
             total, even, odd = (p.images.new_zeros(batch, targets.shape[2], *x.shape[2:]) for _ in range(3))
         pull_back = p.backward(coords, x)
-        for joints, gradients in _pulled_back(p, pull_back, targets, places, slots):
-            for joint, gradient in zip(joints, gradients, strict=True):
-                here, k = rows[joint >= 0], joint[joint >= 0]
+        for some, gradients in _pulled_back(p, pull_back, targets, places, slots):
+            for (here, k, whole), gradient in zip(some, gradients, strict=True):
                 gradient = gradient.contiguous()  # the layout of the increments
                 g = gradient.reshape(points.shape) if draws == 1 else gradient.reshape(points.shape) / draws
-                if len(here) < batch:
-                    g, d, pair = g[here], increments[here], merged[here]
-                else:
-                    d, pair = increments, merged
+                d, pair = increments, merged
+                if not whole:
+                    g, d, pair = g[here], d[here], pair[here]
                 halves = _integrand(g, pair, p.power)  # (R, m, H, W)
                 total[here, k] += _integrand(g, d, p.power).sum(1)
                 even[here, k] += halves[:, 0::2].sum(1)
@@ -224,34 +222,28 @@ def _run_chunk(p: _Problem, cells: Cells, slots: list[Tensor], start: int) -> tu
 
 
 def _pulled_back(
-    p: _Problem, pull_back: PullBack, targets: Tensor, places: Tensor, slots: list[Tensor]
-) -> Iterator[tuple[list[Tensor], Tensor]]:
+    p: _Problem, pull_back: PullBack, targets: Tensor, places: Tensor, slots: list[Slot]
+) -> Iterator[tuple[list[Slot], Tensor]]:
     """Some slots at a time with their gradients (J, B m, C, H, W).  Out of memory takes half as many, and goes on."""
     stack = int(getattr(pull_back, "stack", 1) if p.stack is None else max(1, p.stack))
     start = 0
     while start < len(slots):
-        joints = slots[start : start + stack]
+        some = slots[start : start + stack]
         try:
-            gradients = pull_back(torch.stack([_cotangent(targets, places, joint) for joint in joints]))
+            gradients = pull_back(torch.stack([_cotangent(targets, places, slot) for slot in some]))
         except OutOfMemoryError:
-            if len(joints) == 1:
+            if len(some) == 1:
                 raise
-            stack = len(joints) // 2
+            stack = len(some) // 2
             continue
-        yield joints, gradients
-        start += len(joints)
+        yield some, gradients
+        start += len(some)
 
 
-def _cotangent(targets: Tensor, places: Tensor, joint: Tensor) -> Tensor:
-    """The derivative of one joint's target in each image, (B m, K, D).
-
-    Args:
-        targets: (B, m, K), made of `places` (B m, K, D).
-        joint: (B,) which one; -1: none, and zero.
-    """
+def _cotangent(targets: Tensor, places: Tensor, slot: Slot) -> Tensor:
+    """The derivative of a slot's targets, (B, m, K), by the coordinates that they were made of, (B m, K, D)."""
     chosen = torch.zeros_like(targets)
-    here = (joint >= 0).nonzero().flatten()
-    chosen[here, :, joint[here]] = 1
+    chosen[slot.images, :, slot.joints] = 1
     return torch.autograd.grad(targets, places, chosen, retain_graph=True)[0]
 
 

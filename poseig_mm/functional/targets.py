@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import AttributionError, ShapeError
 from .likelihood import Likelihood, resolve_likelihood
 
-__all__ = ["CoordsFn", "check_inputs", "joint_slots", "make_target"]
+__all__ = ["CoordsFn", "Slot", "check_inputs", "joint_slots", "make_target"]
 
 CoordsFn = Callable[[Tensor], Tensor]
 
@@ -59,11 +59,25 @@ def make_target(
     return target
 
 
-def joint_slots(asked: Tensor) -> list[Tensor]:
-    """Backward passes: slot s holds, for each image, its s-th asked joint, or -1 when it has no more."""
-    order = [torch.nonzero(row).flatten() for row in asked]
-    depth = max((len(o) for o in order), default=0)
-    slots = torch.full((depth, len(order)), -1, dtype=torch.long, device=asked.device)
-    for b, o in enumerate(order):
-        slots[: len(o), b] = o
-    return list(slots)
+class Slot(NamedTuple):
+    """One backward pass: a joint of each image that has one left."""
+
+    images: Tensor  # (R,) indices of these images
+    joints: Tensor  # (R,) the joint of each
+    whole: bool  # whether these are all images, in their order
+
+
+def joint_slots(asked: Tensor) -> list[Slot]:
+    """Backward passes for joints that are asked for, (B, K) bool: slot s holds, for each image, its s-th such joint.
+
+    >>> asked = torch.tensor([[True, False, True], [False, True, False]])
+    >>> [(slot.images.tolist(), slot.joints.tolist()) for slot in joint_slots(asked)]
+    [([0, 1], [0, 1]), ([0], [2])]
+    """
+    order = [torch.nonzero(row).flatten().tolist() for row in asked.cpu()]
+    slots = []
+    for s in range(max((len(o) for o in order), default=0)):
+        images = [b for b, o in enumerate(order) if s < len(o)]
+        chosen = torch.tensor([images, [order[b][s] for b in images]], device=asked.device)
+        slots.append(Slot(chosen[0], chosen[1], len(images) == len(order)))
+    return slots
