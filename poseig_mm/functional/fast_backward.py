@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .convolution_gradient import ConvolutionGradient
+from .cuda_graphs import Recordings
 from .graph_walk import Cotangent, Node, nodes_between, peak_elements
 from .torch_features import OutputTypes
 
@@ -84,6 +85,7 @@ class FastBackward:
 
     def __init__(self, dtype: torch.dtype = torch.bfloat16) -> None:
         self.dtype = dtype
+        self.recordings = Recordings()
         self._convolution = ConvolutionGradient(dtype)
         self._mode = _ReducedProducts(dtype)
         self._known: dict[Hashable, list[OutputTypes]] = {}

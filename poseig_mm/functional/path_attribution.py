@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,8 @@ from torch import Tensor
 
 from ..errors import AttributionError, ConfigError
 from ..types import Attribution
-from .fast_backward import Backward, PullBack, autograd_backward
+from .cuda_graphs import linearise
+from .fast_backward import Backward, FastBackward, PullBack, autograd_backward
 from .likelihood import Likelihood
 from .maps import attribution_from_sums, half_l1_distance
 from .paths import Path, resolve_path
@@ -51,6 +53,7 @@ def path_attribution(
     chunk: int = 8,
     stack: int | None = None,
     backward: Backward | None = None,
+    cuda_graph: bool = False,
 ) -> Attribution:
     """Attribute each joint's likelihood to the pixels of the image, along a path from a baseline.
 
@@ -78,6 +81,8 @@ def path_attribution(
         stack: joints in one backward pass; results do not depend on it beyond rounding.  Default: what `backward` says;
             `FastBackward` takes 1 on a CPU, and as many as fit into a GPU's memory.
         backward: how gradients are taken, e.g. `fast_backward.FastBackward()`; default: plain autograd.
+        cuda_graph: on a GPU with a `FastBackward`: forward and backward passes are recorded, by shape, and replayed.  For a
+            `coords_fn` that is the same object in every call.
 
     Returns:
         `Attribution`, see there.  A joint whose gradient is not finite, or whose map is all zero, is NaN with a reason.
@@ -109,7 +114,7 @@ def path_attribution(
         seed=seed,
         chunk=max(1, chunk),
         stack=stack,
-        backward=backward or autograd_backward,
+        linearise=partial(_linearised(cuda_graph, backward), coords_fn, backward or autograd_backward),
     )
     if quadrature == "adaptive":
         result = _adaptive(problem, asked, nodes or 16, max_nodes, tol)
@@ -117,6 +122,15 @@ def path_attribution(
         cells = fixed_cells(quadrature, nodes or 50)
         result = _run_pass(problem, _for_batch(cells, images), asked)
     return _finish(problem, result, asked, finite, tol, signed)
+
+
+def _linearised(cuda_graph: bool, backward: Backward | None) -> Callable[..., tuple[Tensor, PullBack]]:
+    """How coordinates and their pull-back are had at some points."""
+    if not cuda_graph:
+        return linearise
+    if not isinstance(backward, FastBackward):
+        raise ConfigError("cuda_graph needs backward=FastBackward(), which keeps what is recorded; autograd has none")
+    return backward.recordings.linearise
 
 
 @dataclass(frozen=True)
@@ -133,7 +147,7 @@ class _Problem:
     seed: int
     chunk: int
     stack: int | None
-    backward: Backward
+    linearise: Callable[[Tensor], tuple[Tensor, PullBack]]
 
 
 @dataclass(frozen=True)
@@ -192,18 +206,12 @@ def _run_chunk(p: _Problem, cells: Cells, slots: list[Slot], start: int) -> tupl
     for draw in range(draws):
         noisy = points + p.noise_std * _noise(p, range(start, start + m), draw) if p.noise_std else points
         x = noisy.reshape(-1, *points.shape[2:]).detach().requires_grad_()
+        coords, pull_back = p.linearise(x)
+        places = coords.detach().requires_grad_()
         with torch.enable_grad():
-            coords = p.coords_fn(x)
-            places = coords.detach().requires_grad_()
             targets = p.target(places, rows.repeat_interleave(m)).reshape(batch, m, -1)
-        if not (coords.requires_grad and targets.requires_grad):
-            raise AttributionError(
-                "the coordinates do not depend on the images through the autograd graph; a coords_fn must not use "
-                "torch.no_grad, detach or numpy"
-            )
         if total is None:
             total, even, odd = (p.images.new_zeros(batch, targets.shape[2], *x.shape[2:]) for _ in range(3))
-        pull_back = p.backward(coords, x)
         for some, gradients in _pulled_back(p, pull_back, targets, places, slots):
             for (here, k, whole), gradient in zip(some, gradients, strict=True):
                 gradient = gradient.contiguous()  # the layout of the increments
