@@ -111,7 +111,10 @@ def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
 
     prepare_environment()
     from .api import load_config
+    from .functional.heap import keep_freed_memory
     from .session import Session
+
+    keep_freed_memory()
 
     config = load_config(options.config)
     config.merge_from_dict(_overrides(options))
