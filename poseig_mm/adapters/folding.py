@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..functional.torch_features import channels_last_pays
+
 __all__ = ["fold_batch_norm"]
 
 logger = logging.getLogger(__name__)
@@ -19,7 +21,8 @@ TOLERANCE = 1e-4  # largest change of an output, relative to its largest value
 
 
 def fold_batch_norm(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], images: Tensor) -> nn.Module | None:
-    """A frozen copy in evaluation mode, channels last, with batch norms folded; None where that would change the output.
+    """A frozen copy in evaluation mode with batch norms folded, channels last where that pays; None where folding changes
+    the output.
 
     Which batch norm follows which convolution is seen by running the copy once: the batch norm's input must be the very
     tensor that the convolution returned, and both must run exactly once.  The result is compared with the original.
@@ -34,7 +37,8 @@ def fold_batch_norm(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], 
         expected = forward(twin, images)
         for convolution, norm in _pairs(twin, forward, images):
             _fold(twin, convolution, norm)
-        twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if channels_last_pays(twin, images.device):
+            twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         found = forward(twin, images)
     change = (found - expected).abs().max() / expected.abs().max().clamp_min(1e-12)
     if not bool(change <= TOLERANCE):
