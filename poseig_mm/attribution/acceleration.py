@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import AttributionError
 from ..functional.fast_backward import Backward, FastBackward, autograd_backward
-from ..functional.torch_features import bfloat16_supported
+from ..functional.torch_features import bfloat16_supported, channels_last_pays
 
 if TYPE_CHECKING:
     from ..adapters.base import CoordinateAdapter
@@ -90,6 +90,8 @@ def accelerate(
         notes.append(
             f"the backward pass is not walked in {name}: a joint's gradient has cosine {cosine:.4f} to autograd's"
         )
+    if twin is not None and not channels_last_pays(twin.model, images.device):
+        twin.model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return Acceleration(fast, None, twin is not None, "float32", cosine, "; ".join(notes))
 
 

@@ -56,10 +56,10 @@ class ConvolutionGradient:
             return self._any(node, gradient, dtype)
         if max(stride) > 1 and pointwise:  # a place is read once: convolved first, then spread
             found = self._convolved(gradient, weight, margin, [1, 1], dilation, groups, flipped=True)
-            return _spread(found, x.shape[2:], stride)
+            return _spread(found, x.shape[2:], stride, _layout(x))
         if max(stride) > 1:
             size = [n + r - 2 * m for n, r, m in zip(x.shape[2:], reach, margin, strict=True)]
-            gradient = _spread(gradient, size, stride)
+            gradient = _spread(gradient, size, stride, _layout(x))
         return self._convolved(gradient, weight, margin, [1, 1], dilation, groups, flipped=True)
 
     def _convolved(
@@ -107,8 +107,8 @@ def _flipped(weight: Tensor, groups: int) -> Tensor:
     return turned
 
 
-def _spread(gradient: Tensor, size: Sequence[int], stride: Sequence[int]) -> Tensor:
+def _spread(gradient: Tensor, size: Sequence[int], stride: Sequence[int], layout: torch.memory_format) -> Tensor:
     """The gradient (n, C, h, w) of every stride-th place of (n, C, *size), zero between."""
-    spread = torch.empty((*gradient.shape[:2], *size), dtype=gradient.dtype, memory_format=torch.channels_last)
+    spread = torch.empty((*gradient.shape[:2], *size), dtype=gradient.dtype, memory_format=layout)
     spread.zero_()[:, :, :: stride[0], :: stride[1]] = gradient
     return spread

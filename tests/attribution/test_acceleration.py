@@ -93,6 +93,19 @@ def test_where_bfloat16_is_too_coarse_the_walk_is_in_float32(monkeypatch: pytest
     assert (result.as_dict()["backward"], result.cosine) == ("walk", pytest.approx(1, abs=1e-6))
 
 
+@pytest.mark.parametrize("pays", [True, False])
+def test_autograd_gets_the_layout_it_is_quick_in(monkeypatch: pytest.MonkeyPatch, pays: bool) -> None:
+    """Where the walk is taken, channels last; where autograd is, what pays on this torch; the user's model is left alone."""
+    monkeypatch.setattr(acceleration, "channels_last_pays", lambda model, device: pays)
+    adapter: Any = TinyAdapter()
+    walked = accelerate(adapter, IMAGES)
+    monkeypatch.setattr(acceleration, "WANTED_COSINE", 1.1)
+    plain = accelerate(adapter, IMAGES)
+    last = [a.adapter.model[0].weight.is_contiguous(memory_format=torch.channels_last) for a in (walked, plain)]  # type: ignore[index]
+    assert last == [True, pays]
+    assert adapter.model[0].weight.is_contiguous()
+
+
 def test_hardware_decides_when_left_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """'auto' takes bfloat16 where the hardware has it, and float32 elsewhere."""
     for supported in (True, False):
