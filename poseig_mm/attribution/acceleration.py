@@ -91,7 +91,7 @@ def accelerate(
             f"the backward pass is not walked in {name}: a joint's gradient has cosine {cosine:.4f} to autograd's"
         )
     if twin is not None and not channels_last_pays(twin.model, images.device):
-        twin.model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        twin.model.to(memory_format=torch.contiguous_format)
     return Acceleration(fast, None, twin is not None, "float32", cosine, "; ".join(notes))
 
 
