@@ -89,12 +89,74 @@ def fake_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
     monkeypatch.delenv("PYTHON", raising=False)
 
     def make(name: str, version: str, venv: bool = True) -> None:
         make_script(folder / name, f"echo {version}; exit {0 if venv else 1}")
 
     return make
+
+
+# ---- other versions ---------------------------------------------------------------------------------------------------
+
+
+def test_the_lines_of_a_set_take_the_place_of_the_same_packages(setup_env: ModuleType, house: Path) -> None:
+    """In every file, the constraints too; all else is as it stands."""
+    folder = house / "requirements"
+    (folder / "10-first.txt").write_text("# first\nsix\nMy_Torch==2\n")
+    (folder / "constraints.txt").write_text("my-torch==2  # why\nsix<9\n")
+    (folder / "sets").mkdir()
+    (folder / "sets" / "old.txt").write_text("# python: 3.10 3.11\nmy-torch==1\n")
+    versions = setup_env.read_set("old")
+    assert versions.pythons == ("3.10", "3.11")
+    setup_env.setup(house / ".venv", editable=False, versions=versions)
+    assert calls(house) == ["-c ./.venv/requirements/constraints.txt -r ./.venv/requirements/10-first.txt"]
+    assert (house / ".venv" / "requirements" / "10-first.txt").read_text() == "# first\nsix\nmy-torch==1\n"
+    assert (house / ".venv" / "requirements" / "constraints.txt").read_text() == "my-torch==1\nsix<9\n"
+
+
+def test_a_set_of_what_is_not_installed_is_refused(setup_env: ModuleType, house: Path) -> None:
+    """A slip of the pen would otherwise test the wrong versions; a name that is no set is told which there are."""
+    (house / "requirements" / "sets").mkdir()
+    (house / "requirements" / "sets" / "old.txt").write_text("siks==1\n")
+    with pytest.raises(setup_env.SetupError, match=r"^set 'old' has versions of what is not installed: siks$"):
+        setup_env.setup(house / ".venv", editable=False, versions=setup_env.read_set("old"))
+    with pytest.raises(setup_env.SetupError, match=r"^there is no set 'new'; there are old$"):
+        setup_env.read_set("new")
+
+
+def test_a_changed_set_is_installed_again(setup_env: ModuleType, house: Path) -> None:
+    """And an environment of one set does not pass for another's."""
+    (house / "requirements" / "sets").mkdir()
+    path = house / "requirements" / "sets" / "old.txt"
+    for text, pip_calls in (("six==1\n", 1), ("six==1\n", 0), ("six==2\n", 1)):
+        path.write_text(text)
+        setup_env.setup(house / ".venv", editable=False, versions=setup_env.read_set("old"))
+        assert len(calls(house)) == pip_calls
+    setup_env.setup(house / ".venv", editable=False)
+    assert len(calls(house)) == 1
+
+
+def test_pyenv_is_searched_too(setup_env: ModuleType, fake_python: Callable[..., None], tmp_path: Path) -> None:
+    """Its python3.10 on PATH only says that it is not switched on; the next version will do, and that is said."""
+    fake_python("python3.11", "3.11")
+    fake_python("python3.10", "", venv=False)
+    assert setup_env.find_python(("3.10", "3.11")) == "python3.11"
+    hidden = tmp_path / "pyenv" / "versions" / "3.10.13" / "bin" / "python"
+    make_script(hidden, "echo 3.10")
+    assert setup_env.find_python(("3.10", "3.11")) == str(hidden)
+
+
+def test_another_python_than_the_first_is_said(
+    setup_env: ModuleType, fake_python: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first one is not worth a line."""
+    fake_python("python3.11", "3.11")
+    setup_env.find_python(("3.11", "3.10"))
+    assert capsys.readouterr().out == ""
+    setup_env.find_python(("3.10", "3.11"))
+    assert capsys.readouterr().out == "setup: no Python 3.10 was found, python3.11 (3.11) is taken\n"
 
 
 # ---- what is missing is said in one line ------------------------------------------------------------------------------
