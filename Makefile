@@ -4,8 +4,8 @@
 export OMP_WAIT_POLICY := PASSIVE
 
 BIN := .venv/bin
-# Any Python runs the setup, which then looks for 3.11 or 3.10; PYTHON=/path/to/python3.11 names one.
-SETUP_PYTHON := $(firstword $(foreach name,$(PYTHON) python3 python3.11 python3.10 python,$(shell command -v $(name) 2>/dev/null)))
+# Any Python runs the setup, which then looks for 3.11, 3.12 or 3.10; PYTHON=/path/to/python3.11 names one.
+SETUP_PYTHON := $(firstword $(foreach name,$(PYTHON) python3 python3.11 python3.12 python3.10 python,$(shell command -v $(name) 2>/dev/null)))
 
 .PHONY: demo test bench lint setup clean
 
@@ -28,7 +28,7 @@ lint: setup
 	$(BIN)/lint-imports --no-cache --no-logo
 
 setup:
-	@$(if $(SETUP_PYTHON),,echo "setup: Python 3.10 or 3.11 is needed, found none: install python3.11" >&2; exit 1;) $(SETUP_PYTHON) tools/setup_env.py
+	@$(if $(SETUP_PYTHON),,echo "setup: Python 3.10, 3.11 or 3.12 is needed, found none: install python3.11" >&2; exit 1;) $(SETUP_PYTHON) tools/setup_env.py
 
 clean:
 	rm -rf .venv build dist *.egg-info plugins/*/build plugins/*/*.egg-info work_dirs

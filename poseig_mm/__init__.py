@@ -5,8 +5,15 @@ Importing this package loads neither torch nor mmpose: names are resolved when t
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if sys.version_info < (3, 10):  # noqa: UP036 - from a checkout, which pip did not look at
+    raise ImportError(
+        f"poseig_mm needs Python 3.10 or newer, this is {'.'.join(map(str, sys.version_info[:3]))} ({sys.executable}): "
+        "run it with another, or make an environment for it: python3 tools/setup_env.py"
+    )
 
 from .errors import PoseIGError
 from .plugin.markers import hookimpl

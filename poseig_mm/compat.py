@@ -33,6 +33,7 @@ __all__ = ["INSTALL_COMMANDS", "Library", "find_faults", "prepare_environment", 
 
 EXTENSION = "mmcv._ext"
 SHIPPED = "from mmpose.configs."
+TORCHVISION_AHEAD = 15  # its minor version before torch's: 0.28 belongs to 2.13
 OPERATORS = ("nms", "qnms")  # of torchvision, described by it at import whether they are there or not
 FULL_MMCV = "pip uninstall -y mmcv-lite && pip install -U openmim && mim install 'mmcv>=2.0.1,<2.2'"
 
@@ -115,7 +116,7 @@ def find_faults(libraries: tuple[Library, ...] = LIBRARIES) -> dict[Library, str
     """
     faults = {}
     for library in libraries:
-        if library.module not in sys.modules and importlib.util.find_spec(library.module) is None:
+        if not _is_there(library.module):
             faults[library] = f"{library.module} is missing"
         elif library.range and not library.supports(found := _version(library)):
             faults[library] = f"{library.module} is {found}, supported is {library.range}"
@@ -141,9 +142,22 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _explain(faults: dict[Library, str]) -> str:
     """All faults in a line, then the commands, in the order that works and no more than needed."""
     needed = {step for library in faults for step in library.steps}
-    commands = [command for step, command in INSTALL_COMMANDS.items() if step in needed]
-    lines = [f"MMPose cannot be used in {sys.prefix}: {'; '.join(faults.values())}.  Run, in this order:", *commands]
-    return "\n    ".join(lines)
+    if _is_there("numpy") and _is_there("cv2"):
+        needed.discard("numpy")  # it keeps later steps from choosing them; who has them keeps his own
+    commands = INSTALL_COMMANDS if "torch" in needed else INSTALL_COMMANDS | {"torchvision": _fitting_torchvision()}
+    said = f"MMPose cannot be used in {sys.prefix}: {'; '.join(faults.values())}.  Run, in this order:"
+    return "\n    ".join([said, *(command for step, command in commands.items() if step in needed)])
+
+
+def _fitting_torchvision() -> str:
+    """The command for the torch that is there: torchvision 0.15 belongs to torch 2.0, and so on, up to now."""
+    (torch,) = (library for library in LIBRARIES if library.module == "torch")
+    _, minor, *_ = (*_numbers(_version(torch)), 0)
+    return f"pip install 'torchvision==0.{minor + TORCHVISION_AHEAD}.*' --no-deps"
+
+
+def _is_there(module: str) -> bool:
+    return module in sys.modules or importlib.util.find_spec(module) is not None
 
 
 def _complete_torchvision() -> bool:

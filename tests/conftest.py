@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tiny import tiny
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from poseig_mm.store import Store
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# How long an example takes says how busy the machine is.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 SHARED = Path(__file__).parents[2] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"sample data not found at {SHARED}")

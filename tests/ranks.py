@@ -18,7 +18,7 @@ from pathlib import Path
 __all__ = ["run_ranks"]
 
 
-def run_ranks(ranks: int, *arguments: object, timeout: float = 240) -> list[int]:
+def run_ranks(ranks: int, *arguments: object, timeout: float = 900) -> list[int]:
     """Exit codes by rank; -9 for one that was killed."""
     line = [sys.executable, str(Path(__file__)), str(ranks), *map(str, arguments)]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}

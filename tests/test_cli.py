@@ -9,16 +9,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tiny import IDS, ROOT, command, tables, tiny, write_plugin, write_run
+from tiny import HANGS, IDS, ROOT, command, tables, tiny, write_plugin, write_run
 
 from poseig_mm import cli
 from poseig_mm.store import Store
 
 Main = Callable[..., int]
+
+MOST_MODULES = 350  # that `--help` may load: Python's own and pluggy are some 200, numpy alone would be 130 more
 
 
 @pytest.fixture
@@ -38,22 +40,22 @@ def main(tiny_files: tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> M
 
 @pytest.mark.parametrize("option", ["--help", "--list-plugins", "--version"])
 def test_help_is_fast(option: str) -> None:
-    """Neither torch nor MMPose is imported, and the interpreter's work takes under 1.5 s."""
+    """Neither torch nor MMPose is imported, and few modules at all: a count, since a time hangs on the machine."""
     code = "\n".join(
         [
-            "import sys, time",
+            "import sys",
             "from poseig_mm.cli import main",
             "try:",
             "    code = main(sys.argv[1:])",
             "except SystemExit as end:",
             "    code = end.code",
-            "print('used', time.process_time(), code, *({'torch', 'mmengine', 'mmpose', 'polars'} & set(sys.modules)))",
+            "print('used', len(sys.modules), code, *({'torch', 'mmengine', 'mmpose', 'polars'} & set(sys.modules)))",
         ]
     )
     done = subprocess.run([sys.executable, "-c", code, option], capture_output=True, text=True, check=True)
     *shown, last = done.stdout.splitlines()
     used = last.split()
-    assert float(used[1]) < 1.5
+    assert int(used[1]) < MOST_MODULES
     assert used[2:] == ["0"]
     expected = {"--help": "--cfg-options", "--list-plugins": "attribution", "--version": "poseig_mm"}[option]
     assert any(expected in line for line in shown)
@@ -172,6 +174,18 @@ def test_a_config_may_name_its_plugins(main: Main, tmp_path: Path) -> None:
 
 # ---- stopped and resumed ---------------------------------------------------------------------------------------------
 
+
+@pytest.fixture
+def ctrl_c_works() -> Iterator[None]:
+    """SIGINT interrupts this process and those it starts, also where pytest was started with SIGINT ignored.
+
+    So it is under nohup, and for what a script starts in the background; whoever is started inherits it.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 STOPPING = """
 import os, signal, time
 
@@ -183,6 +197,7 @@ def {hook}({argument}):
 """
 
 
+@pytest.mark.usefixtures("ctrl_c_works")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_cleanly(
     main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny_store: Store, number: signal.Signals
@@ -205,6 +220,7 @@ def test_an_interrupted_run_ends_cleanly(
     assert tables(store) == tables(tiny_store)
 
 
+@pytest.mark.usefixtures("ctrl_c_works")
 def test_an_interrupt_during_setup(main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """While plugins are asked, before there is a store: the same exit code, no traceback."""
     action = "os.kill(os.getpid(), signal.SIGINT); time.sleep(5); return {}"
@@ -216,25 +232,32 @@ def test_an_interrupt_during_setup(main: Main, tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "w").exists()
 
 
+def wait_until(reached: Callable[[], bool]) -> None:
+    """Look every 50 ms."""
+    end = time.monotonic() + HANGS
+    while not reached():
+        assert time.monotonic() < end, "never reached"
+        time.sleep(0.05)
+
+
+@pytest.mark.usefixtures("ctrl_c_works")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_process_that_is_stopped_from_outside(
     main: Main, tmp_path: Path, tiny_files: tiny, tiny_store: Store, number: signal.Signals
 ) -> None:
     """Ctrl-C and kill -9 in the middle of the last sample: --resume gives an undisturbed run's tables, nothing twice."""
     marker = tmp_path / "here"
-    action = f"open({str(marker)!r}, 'w').close(); time.sleep(60)"
+    action = f"open({str(marker)!r}, 'w').close(); time.sleep({HANGS})"
     text = STOPPING.format(
         hook="poseig_after_sample", argument="sample", condition="sample.sample_id == '2-3'", action=action
     )
     plugin = write_plugin(tmp_path / "stop.py", text)
     given = (tiny_files.config, tiny_files.weights, "--work-dir", tmp_path / "w", "--device", "cpu", "-p", plugin)
     process = command(*given)
-    end = time.monotonic() + 90
-    while not marker.exists() and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.05)
-    time.sleep(0.3)  # the batches before are written behind the computation
+    # The samples before are written behind the computation.
+    wait_until(lambda: process.poll() is not None or (marker.exists() and Store(tmp_path / "w").sample_ids == IDS[:2]))
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANGS)
     assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL), err
     assert "Traceback" not in err
     store = Store(tmp_path / "w")
@@ -252,6 +275,29 @@ def test_a_process_that_is_stopped_from_outside(
     assert tables(store) == tables(tiny_store)
 
 
+def test_a_run_that_ignores_ctrl_c_ends_on_sigterm(tmp_path: Path, tiny_files: tiny) -> None:
+    """As under nohup, where SIGINT is ignored from the start: the run goes on, and SIGTERM still ends it cleanly."""
+    marker = tmp_path / "here"
+    action = f"os.kill(os.getpid(), signal.SIGINT); open({str(marker)!r}, 'w').close(); time.sleep({HANGS})"
+    text = STOPPING.format(
+        hook="poseig_after_sample", argument="sample", condition="sample.sample_id == '1-2'", action=action
+    )
+    given = (tiny_files.config, tiny_files.weights, "--work-dir", tmp_path / "w", "--device", "cpu")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = command(*given, "-p", write_plugin(tmp_path / "stop.py", text))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_until(lambda: process.poll() is not None or marker.exists())
+    assert process.poll() is None, process.communicate()[1]  # SIGINT came before the marker
+    process.terminate()
+    _, err = process.communicate(timeout=HANGS)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    store = Store(tmp_path / "w")
+    assert (store.run["status"], store.sample_ids) == ("interrupted", IDS[:1])
+
+
 def test_several_processes_share_a_run(tmp_path: Path, tiny_files: tiny, tiny_store: Store) -> None:
     """Two ranks of torch.distributed on a CPU: each its samples and its own parts, one store with the same numbers."""
     line = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
@@ -259,7 +305,7 @@ def test_several_processes_share_a_run(tmp_path: Path, tiny_files: tiny, tiny_st
     line += [str(tiny_files.config), str(tiny_files.weights), "--work-dir", str(tmp_path / "w"), "--device", "cpu"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     options = ["--launcher", "pytorch", "--cfg-options", "diagnosis.report.enabled=True"]
-    done = subprocess.run([*line, *options], capture_output=True, text=True, env=env, timeout=150)
+    done = subprocess.run([*line, *options], capture_output=True, text=True, env=env, timeout=HANGS)
     assert done.returncode == 0, done.stderr[-3000:]
     store = Store(tmp_path / "w")
     assert tables(store) == tables(tiny_store)

@@ -187,6 +187,36 @@ def test_only_the_commands_for_what_is_missing_are_given(world: World) -> None:
     assert "mmcv" not in message
 
 
+def test_a_working_numpy_and_opencv_are_kept(world: World) -> None:
+    """The step that chooses them is for those who have none."""
+    both: dict[str, str | None] = {"numpy/__init__.py": "", "cv2/__init__.py": ""}
+    message = refused(world(PREPARE, mmdet=None, files=both))
+    assert "numpy" not in message
+    assert message.splitlines()[-1].strip() == "pip install mmdet==3.3.0 --no-deps"
+
+
+def test_numpy_is_chosen_where_there_is_none(world: World) -> None:
+    """Before the libraries that would bring the newest."""
+    assert refused(world(PREPARE, mmdet=None)).splitlines()[1].strip().startswith("pip install numpy==")
+
+
+@pytest.mark.parametrize(("torch", "torchvision"), [("2.0.1+cu117", "0.15"), ("2.1.2", "0.16"), ("2.13.0", "0.28")])
+def test_torchvision_is_the_one_that_fits_the_torch_that_is_there(world: World, torch: str, torchvision: str) -> None:
+    """Each belongs to one torch; that one is not replaced."""
+    message = refused(world(PREPARE, torch=torch, torchvision=None))
+    assert message.splitlines()[1:] == [f"    pip install 'torchvision=={torchvision}.*' --no-deps"]
+
+
+def test_a_python_below_the_range_is_refused() -> None:
+    """From a checkout, which pip has not looked at: with what is needed, what this is, and the remedy."""
+    code = "import sys; sys.version_info = (3, 9, 18, 'final', 0); import poseig_mm"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: poseig_mm needs Python 3.10 or newer, this is 3.9.18 (")
+    assert last.endswith("tools/setup_env.py")
+
+
 @pytest.mark.parametrize(
     ("library", "version", "range_"),
     [

@@ -163,21 +163,23 @@ def test_another_python_than_the_first_is_said(
 
 
 def test_the_first_supported_python_is_taken(setup_env: ModuleType, fake_python: Callable[..., None]) -> None:
-    """3.11 before 3.10; one without venv is passed over for one that has it."""
+    """3.11 before 3.12 before 3.10; one without venv is passed over for one that has it."""
     fake_python("python3", "3.10")
     assert setup_env.find_python() == "python3"
     fake_python("python3.10", "3.10")
     assert setup_env.find_python() == "python3.10"
+    fake_python("python3.12", "3.12")
+    assert setup_env.find_python() == "python3.12"
     fake_python("python3.11", "3.11", venv=False)
-    assert setup_env.find_python() == "python3.10"
+    assert setup_env.find_python() == "python3.12"
     fake_python("python3.11", "3.11")
     assert setup_env.find_python() == "python3.11"
 
 
 def test_another_python_is_refused(setup_env: ModuleType, fake_python: Callable[..., None]) -> None:
     """With what was found, what is needed, and how to name one."""
-    fake_python("python3", "3.12")
-    expected = r"^Python 3\.10 or 3\.11 is needed, found python3 is 3\.12: install python3\.11, or .*PYTHON=.*$"
+    fake_python("python3", "3.13")
+    expected = r"^Python 3\.10, 3\.11 or 3\.12 is needed, found python3 is 3\.13: install python3\.11, or .*PYTHON=.*$"
     with pytest.raises(setup_env.SetupError, match=expected):
         setup_env.find_python()
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from poseig_mm.store import Store
 
 __all__ = [
+    "HANGS",
     "IDS",
     "ROOT",
     "TABLES",
@@ -34,6 +35,7 @@ __all__ = [
 
 ROOT = Path(__file__).parents[1]
 IDS = ("1-1", "1-2", "2-3")  # two persons in the first image, one in the second
+HANGS = 900.0  # s, after which a process counts as hung: many times what the slowest takes on a machine that is busy
 SIZE = 64  # the network's input, px
 TABLES = ("joints", "samples", "relations")
 VISIBLE = {1: (0, 5, 9, 16), 2: (5, 6, 13), 3: (0, 7, 15)}  # annotation id -> annotated joints

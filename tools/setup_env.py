@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-SUPPORTED = ("3.11", "3.10")  # the first that is found is taken
+SUPPORTED = ("3.11", "3.12", "3.10")  # the first that is found is taken
 DISK_GB = 4.0  # the environment and the downloads; torch for CUDA brings its libraries
 DISK_GB_CUDA = 10.0
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -132,6 +132,12 @@ def candidates(version: str) -> list[str]:
     return [f"python{version}", "python3", "python", *found]
 
 
+def in_words(pythons: Sequence[str]) -> str:
+    """'3.10, 3.11 or 3.12'."""
+    *most, last = sorted(pythons)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
 def find_python(pythons: Sequence[str] = SUPPORTED) -> str:
     """A Python that can make an environment, of the first version that is here; `PYTHON=...` names one."""
     asked = os.environ.get("PYTHON")
@@ -158,8 +164,8 @@ def find_python(pythons: Sequence[str] = SUPPORTED) -> str:
         raise SetupError(without_venv)
     others = [f"{name} is {version}" for name, version in seen.items() if version not in pythons]
     raise SetupError(
-        f"Python {' or '.join(sorted(pythons))} is needed, found {', '.join(others) or 'none'}: "
-        f"install python{pythons[0]}, or name one with PYTHON=/path/to/python{pythons[0]}"
+        f"Python {in_words(pythons)} is needed, found {', '.join(others) or 'none'}: install python{pythons[0]}, "
+        f"or name one with PYTHON=/path/to/python{pythons[0]}"
     )
 
 
@@ -181,7 +187,7 @@ def ensure_venv(venv: Path, pythons: Sequence[str]) -> Path:
         done = subprocess.run([str(python), "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         version = done.stdout.decode().strip()
         if done.returncode == 0 and version not in pythons:
-            raise SetupError(f"{venv} holds Python {version}, needed is {' or '.join(pythons)}: rm -rf {venv}")
+            raise SetupError(f"{venv} holds Python {version}, needed is {in_words(pythons)}: rm -rf {venv}")
         if done.returncode == 0:
             return python
     command = [find_python(pythons), "-m", "venv", "--clear", str(venv)]

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..errors import AttributionError
-from .torch_features import gradient_node
+from .torch_features import gradient_node, walk_unavailable
 
 __all__ = ["Backward", "FastBackward", "PullBack", "autograd_backward"]
 
@@ -66,7 +66,8 @@ class FastBackward:
     >>> x = torch.randn(1, 3, 8, 8, requires_grad=True)
     >>> y = torch.nn.functional.conv2d(x, weight).relu()
     >>> cotangent = torch.rand_like(y)
-    >>> fast, exact = FastBackward()(y, x)(cotangent), autograd_backward(y, x)(cotangent)
+    >>> backward = autograd_backward if walk_unavailable() else FastBackward()
+    >>> fast, exact = backward(y, x)(cotangent), autograd_backward(y, x)(cotangent)
     >>> fast.dtype, bool(torch.cosine_similarity(fast.flatten(), exact.flatten(), 0) > 0.999)
     (torch.float32, True)
     """
@@ -80,8 +81,11 @@ class FastBackward:
         """The map from cotangents of `outputs` to gradients of `inputs`, a leaf of the graph.
 
         Raises:
-            AttributionError: the graph does not reach the inputs, or holds a node that cannot be called.
+            AttributionError: the graph does not reach the inputs, or holds a node that cannot be called, or this torch
+                does not let its graphs be walked.
         """
+        if missing := walk_unavailable():
+            raise AttributionError(f"a graph cannot be walked here: {missing}")
         nodes = _nodes_between(outputs, inputs)
 
         @torch.no_grad()

@@ -10,10 +10,19 @@ from typing import Any
 
 import torch
 
-__all__ = ["OLDEST_TORCH", "OutOfMemoryError", "bfloat16_supported", "gradient_node", "walk_unavailable"]
+__all__ = [
+    "OLDEST_TORCH",
+    "WALKABLE_FROM",
+    "OutOfMemoryError",
+    "bfloat16_supported",
+    "gradient_node",
+    "walk_unavailable",
+]
 
 OLDEST_TORCH = "2.0"
+WALKABLE_FROM = "2.5"  # of 2.0.1, 2.1.2, 2.4.1, 2.5.0 and 2.13.0, the last two show their graphs' nodes
 CPU_INFO = Path("/proc/cpuinfo")
+AMPERE = (8, 0)  # the first of NVIDIA's generations with bfloat16 units
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 OutOfMemoryError: type[RuntimeError] = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
@@ -23,10 +32,14 @@ OutOfMemoryError: type[RuntimeError] = getattr(torch, "OutOfMemoryError", torch.
 def bfloat16_supported(device: str | torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware.
 
-    torch < 2.6 does not say it of a CPU: Linux does then, and elsewhere the answer is no.
+    torch < 2.6 does not say it of a CPU: Linux does then, and elsewhere the answer is no.  Of a GPU newer ones say that it
+    computes in bfloat16, by way of float32 if it must, so the card's generation is asked.
     """
-    if torch.device(device).type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+    kind = torch.device(device).type
+    if kind == "cuda" and torch.version.hip is None:
+        return torch.cuda.get_device_capability(device) >= AMPERE
+    if kind != "cpu":
+        return kind == "cuda" and bool(torch.cuda.is_bf16_supported())
     asked: list[Callable[[], bool] | None] = [
         getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     ]
@@ -45,15 +58,18 @@ def _cpu_flags() -> frozenset[str]:
     return frozenset(line.group(1).split()) if line else frozenset()
 
 
+@functools.cache
 def walk_unavailable() -> str | None:
     """Why this torch's autograd graph cannot be walked from Python, for a person to read; None where it can.
 
-    A node must say which shapes and types its outputs had; torch 2.0 keeps that to itself.
+    A node must say which shapes and types its outputs had; torch does from 2.5.0 on.
     """
     node: Any = torch.zeros(1, requires_grad=True).view(1).grad_fn
     if hasattr(node, "_input_metadata"):
         return None
-    return f"torch {torch.__version__} does not show the shapes of its graph's nodes (newer ones do)"
+    return (
+        f"torch {torch.__version__} does not show the shapes of its graph's nodes, torch {WALKABLE_FROM} and later do"
+    )
 
 
 def gradient_node(leaf: torch.Tensor) -> Any:

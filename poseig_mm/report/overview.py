@@ -184,6 +184,8 @@ def _notices(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Notic
     agreement = _agreement_text(store)
     if agreement is not None:
         rows.append(agreement)
+    if left_out := run_value(store, "acceleration", "note", default=""):
+        rows.append(("note", f"Speed: {left_out}. The maps are the same; they take longer."))
     rows += [("note", str(text)) for text in store.run.get("notes") or ()]
     return Notices("Remarks.", ("level", "text"), tuple(rows))
 

@@ -35,6 +35,7 @@ def provenance_section(store: Store) -> Section:
         ("Versions.", ("package", "version"), flatten(run.get("versions") or {})),
         ("Hashes: equal hashes, equal inputs.", ("of", "SHA-256, shortened"), flatten(hashes)),
         ("Settings, as resolved.", ("setting", "value"), flatten(run.get("settings") or {})),
+        ("What makes the passes cheaper.", ("", "value"), flatten(run.get("acceleration") or {})),
         ("Seeds.", ("of", "seed"), flatten(run.get("seeds") or {})),
         ("Times, added up over the run.", ("stage", "seconds"), timings),
         (

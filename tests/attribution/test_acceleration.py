@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch_versions import needs_walk
 
 from poseig_mm.attribution import acceleration
 from poseig_mm.attribution.acceleration import accelerate
@@ -47,6 +48,7 @@ class TinyAdapter:
 IMAGES = torch.rand(2, 3, 64, 48, generator=torch.Generator().manual_seed(2))
 
 
+@needs_walk
 def test_fast_and_exact_maps_agree() -> None:
     """Folding and the bfloat16 backward pass leave the maps at cosine 0.999 or more, joint by joint."""
     adapter: Any = TinyAdapter()
@@ -70,6 +72,7 @@ def test_exact_is_the_model_as_it_is() -> None:
         assert (result.backward, result.folded, result.backward_dtype) == (None, False, "float32")
 
 
+@needs_walk
 def test_what_fails_its_check_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """No folding: a note; a bfloat16 gradient that is not good enough: float32, with the cosine that was found."""
     adapter: Any = TinyAdapter(foldable=False)
@@ -82,6 +85,7 @@ def test_what_fails_its_check_is_left_out_and_said(monkeypatch: pytest.MonkeyPat
     assert result.folded
 
 
+@needs_walk
 def test_hardware_decides_when_left_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """'auto' takes bfloat16 where the hardware has it, and float32 elsewhere."""
     for supported in (True, False):
@@ -112,6 +116,7 @@ def test_tensor_float32_is_given_back() -> None:
         assert [s.allow_tf32 for s in switches] == before
 
 
+@needs_walk
 def test_a_graph_that_cannot_be_walked_falls_back() -> None:
     """A model with a function of its own in Python runs with plain autograd, and the note says why."""
 
@@ -131,3 +136,13 @@ def test_a_graph_that_cannot_be_walked_falls_back() -> None:
     result = accelerate(Odd(), IMAGES, backward_dtype="bfloat16")  # type: ignore[arg-type]
     assert (result.backward, result.backward_dtype) == (None, "float32")
     assert "cannot be walked" in result.note
+
+
+@pytest.mark.parametrize("backward_dtype", ["auto", "bfloat16"])
+def test_a_torch_that_hides_its_graph_falls_back(monkeypatch: pytest.MonkeyPatch, backward_dtype: str) -> None:
+    """Folded all the same, plain autograd in float32, and the note names what this torch lacks."""
+    monkeypatch.setattr(acceleration, "walk_unavailable", lambda: "torch 2.0 keeps shapes to itself")
+    monkeypatch.setattr(acceleration, "bfloat16_supported", lambda device: True)
+    result = accelerate(TinyAdapter(), IMAGES, backward_dtype=backward_dtype)  # type: ignore[arg-type]
+    assert (result.backward, result.backward_dtype, result.folded) == (None, "float32", True)
+    assert result.note == "the backward pass stays in float32: torch 2.0 keeps shapes to itself"

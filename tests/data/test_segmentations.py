@@ -41,7 +41,7 @@ def test_several_polygons_are_joined() -> None:
     assert mask.sum() == 25 + 5 + 9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 70), st.integers(1, 70), st.sampled_from([0.0, 0.02, 0.5, 1.0]), st.integers(0, 99))
 def test_run_lengths_give_back_the_mask_they_were_made_of(height: int, width: int, share: float, seed: int) -> None:
     """Compressed (bytes and text) as pycocotools writes them, and uncompressed."""

@@ -9,8 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch_versions import needs_walk
 
 from poseig_mm.errors import AttributionError
+from poseig_mm.functional import fast_backward
 from poseig_mm.functional.fast_backward import FastBackward, autograd_backward
 
 
@@ -74,6 +76,7 @@ def cosine(a: Tensor, b: Tensor) -> float:
     return torch.cosine_similarity(a.flatten().double(), b.flatten().double(), 0).item()
 
 
+@needs_walk
 @pytest.mark.parametrize("name", list(layers()))
 def test_in_full_precision_it_is_autograd(name: str) -> None:
     """Each kind of node gives what autograd gives, for images that differ, and for one cotangent after the other."""
@@ -86,6 +89,7 @@ def test_in_full_precision_it_is_autograd(name: str) -> None:
         assert not found.requires_grad
 
 
+@needs_walk
 @pytest.mark.parametrize("name", list(layers()))
 def test_in_bfloat16_it_is_near(name: str) -> None:
     """The gradient is float32, near the exact one, and of the inputs' shape."""
@@ -95,6 +99,7 @@ def test_in_bfloat16_it_is_near(name: str) -> None:
     assert cosine(found, autograd_backward(y, x)(cotangent)) > 0.9995
 
 
+@needs_walk
 @pytest.mark.parametrize("name", ["dense", "transposed", "strided depth-wise", "linear", "attention"])
 def test_products_are_reduced(name: str) -> None:
     """What is made of products does run in bfloat16: it is not the exact gradient."""
@@ -102,6 +107,7 @@ def test_products_are_reduced(name: str) -> None:
     assert not torch.equal(FastBackward()(y, x)(cotangent), autograd_backward(y, x)(cotangent))
 
 
+@needs_walk
 def test_an_image_s_gradient_is_its_own() -> None:
     """A cotangent of the second image alone leaves the others at zero, and is what that image gives by itself."""
     x, y, cotangent = forward(layers()["dense"], torch.float64)
@@ -111,6 +117,7 @@ def test_an_image_s_gradient_is_its_own() -> None:
     assert torch.allclose(found, torch.autograd.grad(y, x, cotangent)[0])
 
 
+@needs_walk
 def test_another_model_gets_its_own_weights() -> None:
     """The kept copies belong to their weights, not to an address that was freed."""
     backward, x = FastBackward(), torch.randn(1, 16, 5, 5, requires_grad=True)
@@ -121,6 +128,7 @@ def test_another_model_gets_its_own_weights() -> None:
         del weight, y
 
 
+@needs_walk
 def test_weights_are_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second forward pass of the same layer uses the copy that the first one made."""
     backward, layer = FastBackward(), nn.Conv2d(6, 6, 3).requires_grad_(False)
@@ -144,6 +152,7 @@ class Doubled(torch.autograd.Function):
         return 2 * g
 
 
+@needs_walk
 def test_what_cannot_be_walked_is_an_error() -> None:
     """A function written in Python, outputs without a graph, and outputs that do not depend on the inputs."""
     x, other = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
@@ -153,3 +162,11 @@ def test_what_cannot_be_walked_is_an_error() -> None:
         FastBackward()(torch.ones(2), x)
     with pytest.raises(AttributionError, match="do not depend"):
         FastBackward()(2 * other, x)
+
+
+def test_a_torch_that_hides_its_graph_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that says what this torch lacks, not an attribute that some object does not have."""
+    monkeypatch.setattr(fast_backward, "walk_unavailable", lambda: "torch 2.0 keeps shapes to itself")
+    x = torch.ones(2, requires_grad=True)
+    with pytest.raises(AttributionError, match=r"cannot be walked here: torch 2.0 keeps"):
+        FastBackward()(2 * x, x)

@@ -45,7 +45,7 @@ def test_an_unknown_joint_is_nan_and_spoils_nothing() -> None:
 
 
 @given(st.floats(-40, 80), st.floats(-40, 80))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_values_lie_in_0_1(x: float, y: float) -> None:
     """Wherever the joint is, for both kinds."""
     point = torch.tensor([[[x, y]]], dtype=D)

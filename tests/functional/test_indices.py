@@ -113,7 +113,7 @@ def test_relation_is_locality_with_another_joints_heatmap() -> None:
 
 
 @given(st.integers(0, 10**6), st.floats(0.01, 100))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_scale_permutation_and_bounds(seed: int, scale: float) -> None:
     """FI and LI ignore the scale, the Gini ignores scale and order; DI lies in (0, 100]."""
     maps = random_maps(seed)

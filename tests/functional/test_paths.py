@@ -75,7 +75,7 @@ def test_noise_is_seeded_and_independent_of_the_batch() -> None:
 
 
 @given(st.floats(0, 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_blur_keeps_a_constant_image(t: float) -> None:
     """A kernel that sums to 1 with reflect padding leaves a constant image alone."""
     image = torch.full((1, 1, 40, 40), 0.7, dtype=torch.float64)

@@ -93,7 +93,7 @@ class Browser:
 
     def until(self, script: str) -> Any:
         """Wait for a script's value to become true."""
-        for _ in range(100):
+        for _ in range(2000):
             if found := self.run(script):
                 return found
             threading.Event().wait(0.05)

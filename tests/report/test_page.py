@@ -197,6 +197,20 @@ def test_run_notes_are_shown(page: Path) -> None:
     assert "bbox_file was replaced by the annotated boxes" in Page(page).text
 
 
+def test_what_was_left_out_of_the_fast_way_is_shown(tmp_path: Path, page: Path) -> None:
+    """By name among the remarks, and as a line of the provenance; nothing of it where nothing was left out."""
+    about = {
+        "folded_batch_norm": True,
+        "backward_dtype": "float32",
+        "note": "the backward pass stays in float32: old torch",
+    }
+    text = build(make_store(tmp_path, [record(0)], acceleration=about)).text
+    assert "Speed: the backward pass stays in float32: old torch. The maps are the same" in text
+    assert "backward_dtype" in text
+    assert "Speed:" not in Page(page).text
+    assert "Speed:" not in build(make_store(tmp_path / "fast", [record(0)], acceleration={**about, "note": ""})).text
+
+
 def test_text_of_the_store_cannot_become_markup(tmp_path: Path) -> None:
     """Names, messages and notes are text, whatever they hold."""
     evil = "<script>alert('x')</script>"

@@ -25,7 +25,7 @@ def test_killed_at_every_file_operation(tmp_path: Path, mode: str, first: int, s
     there, no half batch counts, and the resumed run's tables, maps, counts and files equal an uninterrupted run's."""
     command = [sys.executable, str(HERE / "kill_driver.py"), str(tmp_path), mode, str(first), str(step)]
     environment = os.environ | {"POLARS_MAX_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads(done.stdout)
     assert result["operations"] > 100  # the hook is in the way of what the writer does

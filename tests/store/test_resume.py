@@ -265,10 +265,10 @@ def test_a_worker_that_outlives_the_writer_does_not_keep_the_lock(tmp_path: Path
         "import os, sys, time\nfrom poseig_mm.store import StoreWriter\n"
         f"writer = StoreWriter({str(tmp_path)!r}, identity={IDENTITY})\n"
         "pid = os.fork()\n"
-        "if pid == 0:\n    os.close(1); os.close(2); time.sleep(20); os._exit(0)\n"
+        "if pid == 0:\n    os.close(1); os.close(2); time.sleep(600); os._exit(0)\n"
         "print(pid, flush=True)\nos.kill(os.getpid(), 9)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=15)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
     worker = int(done.stdout)
     try:
         os.kill(worker, 0)  # it lives

@@ -125,7 +125,7 @@ def test_nothing_is_written_after_an_error(tmp_path: Path, monkeypatch: pytest.M
     gate, plan = threading.Event(), MapPolicy.plan
 
     def gated(*args: Any) -> MapPlan:
-        gate.wait(10)
+        gate.wait(300)
         return plan(*args)
 
     monkeypatch.setattr(MapPolicy, "plan", gated)
@@ -192,7 +192,7 @@ def test_writing_overlaps_computing_and_is_bounded(tmp_path: Path, monkeypatch: 
     gate, publish = threading.Event(), writer_module.publish_batch
 
     def slow(*args: Any) -> None:
-        gate.wait(10)
+        gate.wait(300)
         publish(*args)
 
     monkeypatch.setattr(writer_module, "publish_batch", slow)
@@ -205,7 +205,7 @@ def test_writing_overlaps_computing_and_is_bounded(tmp_path: Path, monkeypatch: 
         time.sleep(0.1)
         assert third.is_alive()
         gate.set()
-        third.join(10)
+        third.join(300)
         assert not third.is_alive()
         writer.flush()
         assert Store(tmp_path).sample_ids == ("a", "b", "c")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from poseig_mediapipe_models.network import TFLiteGraph
 from poseig_mediapipe_models.operators import same_padding
@@ -61,6 +61,7 @@ def convolve(x: np.ndarray, weight: np.ndarray, stride: int, dilation: int, dept
     return out
 
 
+@settings(deadline=None)
 @given(size=st.integers(1, 64), kernel=st.integers(1, 7), stride=st.integers(1, 4), dilation=st.integers(1, 3))
 def test_same_padding_gives_ceil_n_over_stride_cells(size: int, kernel: int, stride: int, dilation: int) -> None:
     """With the zeros added, a valid convolution has ceil(size / stride) cells, and the sides differ by at most one."""

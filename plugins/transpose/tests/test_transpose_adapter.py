@@ -11,6 +11,7 @@ from torch import Tensor
 
 from poseig_mm import attribute, load_adapter
 from poseig_mm.attribution.acceleration import accelerate
+from poseig_mm.functional.torch_features import walk_unavailable
 
 
 @pytest.fixture
@@ -76,6 +77,7 @@ def test_attribution_is_complete(model: Any) -> None:
     assert fine.maps.amax((2, 3)).flatten().tolist() == pytest.approx([1.0] * 5)
 
 
+@pytest.mark.skipif(walk_unavailable() is not None, reason=str(walk_unavailable()))
 def test_the_fast_backward_pass_walks_through_attention(model: Any, images: Tensor) -> None:
     """Batch norms are folded, and the bfloat16 backward pass gives the exact gradients' direction."""
     adapter = load_adapter(model.float())

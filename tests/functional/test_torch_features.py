@@ -1,0 +1,79 @@
+"""What hangs on torch's version: the oldest supported one, when its graph shows its shapes, which hardware has bfloat16."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from poseig_mm import compat
+from poseig_mm.functional import torch_features
+from poseig_mm.functional.torch_features import OLDEST_TORCH, WALKABLE_FROM, bfloat16_supported, walk_unavailable
+
+ASKED = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+
+
+def release(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split("+")[0].split(".")[:2])
+
+
+def test_the_oldest_torch_is_one_number() -> None:
+    """What is checked before torch is imported is what this file is written for, and this torch is in the range."""
+    (torch_needed,) = [library for library in compat.LIBRARIES if library.module == "torch"]
+    assert torch_needed.least == OLDEST_TORCH
+    assert release(torch.__version__) >= release(OLDEST_TORCH)
+
+
+def test_the_walk_begins_with_the_version_that_is_named() -> None:
+    """On older ones the reason names this torch and the first that can."""
+    reason = walk_unavailable()
+    assert (reason is None) == (release(torch.__version__) >= release(WALKABLE_FROM))
+    if reason is not None:
+        assert torch.__version__ in reason
+        assert WALKABLE_FROM in reason
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"), [("avx512_bf16", True), ("amx_bf16", True), ("avx512f", False), ("", False)]
+)
+def test_an_old_torch_leaves_a_cpu_to_linux(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flag: str, expected: bool
+) -> None:
+    """The flags of the processor decide where torch does not say; without such a file the answer is no."""
+    for name in ASKED:
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    info = tmp_path / "cpuinfo"
+    if flag:
+        info.write_text(f"processor\t: 0\nflags\t\t: fpu {flag} sse\nbugs\t: none\n")
+    monkeypatch.setattr(torch_features, "CPU_INFO", info)
+    torch_features._cpu_flags.cache_clear()
+    try:
+        assert bfloat16_supported("cpu") == expected
+    finally:
+        torch_features._cpu_flags.cache_clear()
+
+
+@pytest.mark.parametrize("answers", [(False, False), (True, False), (False, True)])
+def test_a_newer_torch_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answers: tuple[bool, bool]) -> None:
+    """Either kind of unit will do, and Linux is not asked."""
+    for name, answer in zip(ASKED, answers, strict=True):
+        monkeypatch.setattr(torch.cpu, name, lambda answer=answer: answer, raising=False)
+    monkeypatch.setattr(torch_features, "_cpu_flags", lambda: pytest.fail("asked Linux"))
+    assert bfloat16_supported("cpu") == any(answers)
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), False), ((8, 0), True), ((8, 6), True), ((9, 0), True)])
+def test_a_gpu_needs_units_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: bool
+) -> None:
+    """Newer torches say yes of older cards too, which compute it by way of float32."""
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert bfloat16_supported("cuda:1") == expected
+
+
+def test_other_devices_have_none() -> None:
+    """What this machine's CPU can is not asked for them."""
+    assert not bfloat16_supported("meta")
