@@ -11,17 +11,19 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from . import __version__
+
 __all__ = ["digest", "peak_memory", "versions"]
 
 _PACKAGES = (
-    "poseig-mm", "torch", "torchvision", "mmengine", "mmcv", "mmcv-lite", "mmpose", "mmdet", "numpy", "opencv-python",
+    "torch", "torchvision", "mmengine", "mmcv", "mmcv-lite", "mmpose", "mmdet", "numpy", "opencv-python",
     "polars", "pluggy", "safetensors", "scipy",
 )  # fmt: skip
 
 
 def versions() -> dict[str, str]:
-    """Python, platform and the versions of what is installed of the packages that matter."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    """Python, platform, our own version, and those of what is installed of the packages that matter."""
+    found = {"python": platform.python_version(), "platform": platform.platform(), "poseig-mm": __version__}
     for name in _PACKAGES:
         try:
             found[name] = version(name)

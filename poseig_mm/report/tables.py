@@ -6,9 +6,8 @@ A cell is a str, int, float, bool or None, or an estimate: anything with `n`, `m
 
 from __future__ import annotations
 
-import csv
-import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ __all__ = ["NOTHING", "Cell", "csv_text", "is_estimate", "latex_text", "show", "
 
 NOTHING = "\u2013"  # what stands for a number that does not exist
 MINUS = "\u2212"
+CSV_QUOTED = frozenset(',"\r\n')  # a field that holds one of these stands in quotes
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,7 @@ def csv_text(table: Table) -> str:
     header: list[str] = []
     for name, wide in zip(table.columns, expanded, strict=True):
         header += [name, f"{name} low", f"{name} high", f"{name} n"] if wide else [name]
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(header)
+    lines: list[list[Any]] = [header]
     for row in table.rows:
         line: list[Any] = []
         for value, wide in zip(row, expanded, strict=True):
@@ -113,8 +111,20 @@ def csv_text(table: Table) -> str:
                 line += [_plain(value.mean), _plain(value.low), _plain(value.high), int(value.n)]
             else:
                 line += [_plain(value), "", "", ""]
-        writer.writerow(line)
-    return out.getvalue()
+        lines.append(line)
+    return "".join(f"{_csv_line(line)}\r\n" for line in lines)
+
+
+def _csv_line(fields: Sequence[Any]) -> str:
+    '''As the csv module writes it; that of Python 3.10 refuses a text with a zero in it.
+
+    >>> print(_csv_line(['nose, "tip"', 0.5, '']))
+    "nose, ""tip""",0.5,
+    '''
+    texts = [str(field) for field in fields]
+    if texts == [""]:
+        return '""'  # an empty line would be no row
+    return ",".join('"' + text.replace('"', '""') + '"' if CSV_QUOTED & set(text) else text for text in texts)
 
 
 def _plain(value: Any) -> Any:

@@ -299,6 +299,18 @@ def test_map_helpers() -> None:
     assert half_l1_distance(torch.tensor([[1.0, 1.0]]), torch.tensor([[2.0, 0.0]])).item() == pytest.approx(0.5)
 
 
+def test_an_error_of_the_model_arrives_as_it_is() -> None:
+    """The handler of a device without room does not hide another one, on whatever torch."""
+
+    def coords(images: Tensor) -> Tensor:
+        if images.requires_grad:
+            raise RuntimeError("an operator of the model's own")
+        return smooth_coords(images)
+
+    with pytest.raises(RuntimeError, match="an operator of the model's own"):
+        path_attribution(coords, IMAGES, KEYPOINTS + 1, path="linear", quadrature="midpoint", nodes=4)
+
+
 def test_out_of_memory_halves_the_chunk_and_goes_on() -> None:
     """Chunks that do not fit are halved; nothing is counted twice, and noise is drawn as before."""
     sizes = []
