@@ -107,13 +107,19 @@ def test_the_lines_of_a_set_take_the_place_of_the_same_packages(setup_env: Modul
     (folder / "10-first.txt").write_text("# first\nsix\nMy_Torch==2\n")
     (folder / "constraints.txt").write_text("my-torch==2  # why\nsix<9\n")
     (folder / "sets").mkdir()
-    (folder / "sets" / "old.txt").write_text("# python: 3.10 3.11\nmy-torch==1\n")
+    (folder / "sets" / "old.txt").write_text("# python: 3.10 3.11\n--no-binary siks\nmy-torch==1\n")
     versions = setup_env.read_set("old")
     assert versions.pythons == ("3.10", "3.11")
-    setup_env.setup(house / ".venv", editable=False, versions=versions)
-    assert calls(house) == ["-c ./.venv/requirements/constraints.txt -r ./.venv/requirements/10-first.txt"]
-    assert (house / ".venv" / "requirements" / "10-first.txt").read_text() == "# first\nsix\nmy-torch==1\n"
-    assert (house / ".venv" / "requirements" / "constraints.txt").read_text() == "my-torch==1\nsix<9\n"
+    setup_env.setup(house / ".venv", ours=False, versions=versions)
+    assert calls(house) == [
+        "--no-build-isolation -c ./.venv/requirements/constraints.txt -r ./.venv/requirements/10-first.txt"
+    ]
+    assert (
+        house / ".venv" / "requirements" / "10-first.txt"
+    ).read_text() == "--no-binary siks\n# first\nsix\nmy-torch==1\n"
+    assert (
+        house / ".venv" / "requirements" / "constraints.txt"
+    ).read_text() == "--no-binary siks\nmy-torch==1\nsix<9\n"
 
 
 def test_a_set_of_what_is_not_installed_is_refused(setup_env: ModuleType, house: Path) -> None:
@@ -121,7 +127,7 @@ def test_a_set_of_what_is_not_installed_is_refused(setup_env: ModuleType, house:
     (house / "requirements" / "sets").mkdir()
     (house / "requirements" / "sets" / "old.txt").write_text("siks==1\n")
     with pytest.raises(setup_env.SetupError, match=r"^set 'old' has versions of what is not installed: siks$"):
-        setup_env.setup(house / ".venv", editable=False, versions=setup_env.read_set("old"))
+        setup_env.setup(house / ".venv", ours=False, versions=setup_env.read_set("old"))
     with pytest.raises(setup_env.SetupError, match=r"^there is no set 'new'; there are old$"):
         setup_env.read_set("new")
 
@@ -132,9 +138,9 @@ def test_a_changed_set_is_installed_again(setup_env: ModuleType, house: Path) ->
     path = house / "requirements" / "sets" / "old.txt"
     for text, pip_calls in (("six==1\n", 1), ("six==1\n", 0), ("six==2\n", 1)):
         path.write_text(text)
-        setup_env.setup(house / ".venv", editable=False, versions=setup_env.read_set("old"))
+        setup_env.setup(house / ".venv", ours=False, versions=setup_env.read_set("old"))
         assert len(calls(house)) == pip_calls
-    setup_env.setup(house / ".venv", editable=False)
+    setup_env.setup(house / ".venv", ours=False)
     assert len(calls(house)) == 1
 
 
@@ -198,7 +204,7 @@ def test_a_full_disk_is_said_before_anything_is_installed(
     monkeypatch.setattr(setup_env.shutil, "disk_usage", lambda path: Disk(0, 0, 3.9e9))
     monkeypatch.setattr(setup_env, "has_gpu", lambda: False)
     with pytest.raises(setup_env.SetupError, match=r"^4 GB of free disk space are needed at .*, found 3\.9 GB$"):
-        setup_env.setup(house / "other", editable=True)
+        setup_env.setup(house / "other", ours=True)
     assert not (house / "other").exists()
     assert calls(house) == []
 
@@ -229,21 +235,21 @@ def test_it_installs_once_and_again_only_when_something_changed(setup_env: Modul
     """Requirements in their order, then the package and its plugins; a changed or new project is installed again."""
     venv = house / ".venv"
     steps = [
-        "-c ./requirements/constraints.txt -r ./requirements/10-first.txt",
-        "--no-deps --no-build-isolation -e . -e ./plugins/mine",
+        "--no-build-isolation -c ./requirements/constraints.txt -r ./requirements/10-first.txt",
+        "--no-build-isolation --no-deps -e . -e ./plugins/mine",
     ]
-    setup_env.setup(venv, editable=True)
+    setup_env.setup(venv, ours=True)
     assert calls(house) == steps
-    setup_env.setup(venv, editable=True)
+    setup_env.setup(venv, ours=True)
     assert calls(house) == []
     (house / "plugins" / "mine" / "pyproject.toml").write_text("[project]\nname = 'other'\n")
-    setup_env.setup(venv, editable=True)
+    setup_env.setup(venv, ours=True)
     assert calls(house) == steps
     (house / "requirements" / "20-models.no-deps.txt").write_text("six\n")
-    setup_env.setup(venv, editable=False)
+    setup_env.setup(venv, ours=False)
     assert calls(house) == [
         steps[0],
-        "--no-deps -c ./requirements/constraints.txt -r ./requirements/20-models.no-deps.txt",
+        "--no-build-isolation --no-deps -c ./requirements/constraints.txt -r ./requirements/20-models.no-deps.txt",
     ]
 
 
@@ -254,12 +260,12 @@ def test_an_interrupted_installation_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(setup_env, "pip", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            setup_env.setup(house / ".venv", editable=True)
+            setup_env.setup(house / ".venv", ours=True)
     site = house / ".venv" / "lib" / "python3.11" / "site-packages"
     (site / "half-1.0.dist-info").mkdir(parents=True)
     (site / "whole-1.0.dist-info").mkdir()
     (site / "whole-1.0.dist-info" / "INSTALLER").write_text("pip\n")
-    setup_env.setup(house / ".venv", editable=True)
+    setup_env.setup(house / ".venv", ours=True)
     assert len(calls(house)) == 2
     assert (site / "whole-1.0.dist-info").exists()
     assert not (site / "half-1.0.dist-info").exists()
@@ -271,7 +277,7 @@ def test_an_environment_from_elsewhere_is_made_anew(
     """A copied .venv would import the package of the place it comes from."""
     (house / ".venv" / "mark").touch()
     (house / ".venv" / "setup.stamp").write_text("/somewhere/else\nabc\n")
-    setup_env.setup(house / ".venv", editable=True)
+    setup_env.setup(house / ".venv", ours=True)
     assert not (house / ".venv" / "mark").exists()
     assert (house / ".venv" / "bin" / "python").is_symlink()
 

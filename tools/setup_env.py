@@ -1,4 +1,4 @@
-"""Create `.venv` with everything this project needs: python3 tools/setup_env.py [--venv DIR] [--requirements-only].
+"""Create `.venv` with everything this project needs: python3 tools/setup_env.py [--venv DIR] [--foreign].
 
 Runs on the standard library of any Python 3.7+, which need not be the one of the environment.  The files of requirements/
 are installed in the order of their names (NAME.no-deps.txt without dependencies), then this package and each folder of
@@ -6,6 +6,8 @@ plugins/ as editable packages.  A stamp in the environment makes the next run a 
 installation is taken up where it stopped.  What is missing is said in one line; pip's own words go to setup.log.
 
 `--set NAME` installs other versions: the lines of requirements/sets/NAME.txt take the place of those of the same packages.
+`--foreign` makes the environment of somebody who has MMPose and does not know this package: it and its plugins are left out,
+and what only they depend on (`OURS`).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ SUPPORTED = ("3.11", "3.12", "3.10")  # the first that is found is taken
 DISK_GB = 4.0  # the environment and the downloads; torch for CUDA brings its libraries
 DISK_GB_CUDA = 10.0
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+OURS = "50-poseig.txt"  # what this package and its plugins depend on and MMPose does not
 STAMP, LOG = "setup.stamp", "setup.log"
 OFFLINE = re.compile(
     r"NewConnectionError|Failed to establish a new connection|name resolution|ConnectTimeoutError|ReadTimeoutError"
@@ -41,7 +44,7 @@ class SetupError(Exception):
 
 
 class Versions(NamedTuple):
-    """What is installed: the Pythons that will do, the best first, and lines that replace those of requirements/."""
+    """What is installed: the Pythons that will do, the best first, and the lines of a set."""
 
     name: str = ""
     pythons: tuple[str, ...] = SUPPORTED
@@ -60,7 +63,7 @@ def read_set(name: str) -> Versions:
         raise SetupError(f"there is no set {name!r}; there are {there or 'none'}")
     text = path.read_text()
     pythons = re.search(r"^# python: (.*)$", text, re.MULTILINE)
-    lines = tuple(line for line in text.splitlines() if package(line))
+    lines = tuple(line for line in text.splitlines() if line and not line.startswith("#"))
     return Versions(name, tuple(pythons.group(1).split()) if pythons else SUPPORTED, lines)
 
 
@@ -71,14 +74,16 @@ def package(line: str) -> str:
 
 
 def apply_set(versions: Versions, folder: Path) -> None:
-    """Write requirements/ to `folder`, with the set's lines in place of those of the same package."""
-    instead = {package(line): line for line in versions.lines}
+    """Write requirements/ to `folder`: the set's lines in place of those of the same package, its options above them."""
+    instead = {package(line): line for line in versions.lines if package(line)}
+    options = [line for line in versions.lines if not package(line)]
     known = set()
     folder.mkdir(parents=True, exist_ok=True)
     for path in (ROOT / "requirements").glob("*.txt"):
         lines = path.read_text().splitlines()
         known |= {package(line) for line in lines}
-        (folder / path.name).write_text("".join(f"{instead.get(package(line), line)}\n" for line in lines))
+        changed = [*options, *(instead.get(package(line), line) for line in lines)]
+        (folder / path.name).write_text("".join(f"{line}\n" for line in changed))
     unknown = sorted(set(instead) - known)
     if unknown:
         raise SetupError(f"set {versions.name!r} has versions of what is not installed: {', '.join(unknown)}")
@@ -101,10 +106,10 @@ def cpu_index() -> list[str]:
 
 
 def steps(folder: Path) -> list[tuple[Path, list[str]]]:
-    """The requirement files in order, each with its pip options."""
+    """The requirement files in order, each with its pip options; what must be built is built with what is there."""
     found = []
     for path in sorted(folder.glob("[0-9]*.txt")):
-        flags = ["--no-deps"] if path.name.endswith(".no-deps.txt") else []
+        flags = ["--no-build-isolation"] + ["--no-deps"] * path.name.endswith(".no-deps.txt")
         found.append((path, [*flags, "-c", str(folder / "constraints.txt"), "-r", str(path)]))
     return found
 
@@ -114,11 +119,11 @@ def projects() -> list[Path]:
     return [ROOT, *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
 
 
-def stamp(editable: bool, versions: Versions) -> str:
+def stamp(ours: bool, versions: Versions) -> str:
     """Hash of all that decides what is installed; the place too, since editable installs point to it."""
-    digest = hashlib.sha256(f"{ROOT} {editable} {versions}".encode())
+    digest = hashlib.sha256(f"{ROOT} {ours} {versions}".encode())
     watched = [Path(__file__), *sorted((ROOT / "requirements").glob("*.txt"))]
-    if editable:
+    if ours:
         watched += [project / "pyproject.toml" for project in projects()]
     for path in watched:
         digest.update(str(path).encode() + path.read_bytes())
@@ -232,9 +237,9 @@ def pip(python: Path, arguments: list[str], log: Path) -> None:
     raise SetupError(f"pip failed: {errors[-1] if errors else 'no reason given'} ({log})")
 
 
-def setup(venv: Path, editable: bool, versions: Versions = AS_THEY_STAND) -> None:
+def setup(venv: Path, ours: bool, versions: Versions = AS_THEY_STAND) -> None:
     """Bring the environment up to date."""
-    wanted = stamp(editable, versions)
+    wanted = stamp(ours, versions)
     if (venv / STAMP).exists() and (venv / STAMP).read_text() == wanted and (venv / "bin" / "python").exists():
         print(f"setup: {venv} is up to date")
         return
@@ -248,10 +253,10 @@ def setup(venv: Path, editable: bool, versions: Versions = AS_THEY_STAND) -> Non
     if versions.lines:
         requirements = venv / "requirements"
         apply_set(versions, requirements)
-    todo = [(path.name, arguments) for path, arguments in steps(requirements)]
-    if editable:
+    todo = [(path.name, arguments) for path, arguments in steps(requirements) if ours or path.name != OURS]
+    if ours:
         places = [argument for project in projects() for argument in ("-e", str(project))]
-        todo.append(("poseig_mm and plugins", ["--no-deps", "--no-build-isolation", *places]))
+        todo.append(("poseig_mm and plugins", ["--no-build-isolation", "--no-deps", *places]))
     torch_index = cpu_index()
     for i, (name, arguments) in enumerate(todo):
         print(f"setup: {i + 1}/{len(todo)} {name}", flush=True)
@@ -264,12 +269,14 @@ def main() -> int:
     """Parse, set up, exit code."""
     parser = argparse.ArgumentParser(description="Create the environment of this project.")
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv", help="where (default: .venv beside the Makefile)")
-    parser.add_argument("--requirements-only", action="store_true", help="neither this package nor the plugins")
+    parser.add_argument(
+        "--foreign", action="store_true", help="MMPose alone, without this package and its dependencies"
+    )
     parser.add_argument("--set", default="", metavar="NAME", help="the versions of requirements/sets/NAME.txt")
     options = parser.parse_args()
     try:
         versions = read_set(options.set) if options.set else AS_THEY_STAND
-        setup(options.venv.resolve(), editable=not options.requirements_only, versions=versions)
+        setup(options.venv.resolve(), ours=not options.foreign, versions=versions)
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
