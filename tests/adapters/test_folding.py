@@ -84,3 +84,28 @@ def test_a_layer_that_runs_twice_is_left_alone() -> None:
     assert folded is not None
     assert isinstance(folded.norm, nn.BatchNorm2d)
     assert torch.allclose(model(IMAGES), folded(IMAGES), atol=1e-6)
+
+
+class Strict(nn.Module):
+    """As mmcv's compiled operators: no other layout than the plain one."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__()
+        self.message = message
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not x.is_contiguous():
+            raise RuntimeError(self.message)
+        return x * 2
+
+
+def test_an_operator_that_takes_contiguous_tensors_alone_gets_them() -> None:
+    """DEKR's deformable convolution in mmcv refuses channels last; the batch norms are folded all the same."""
+    model = randomise(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), Strict("input must be contiguous")))
+    folded = fold_batch_norm(model, forward, IMAGES)
+    assert folded is not None
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+    assert torch.allclose(model(IMAGES), folded(IMAGES), atol=1e-5)
+    model[2].message = "out of memory"
+    with pytest.raises(RuntimeError, match="out of memory"):  # another fault is not tried away
+        fold_batch_norm(model, forward, IMAGES)
