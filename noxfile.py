@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ nox.options.sessions = ["oldest", "newest"]
 def setup(session: nox.Session, name: str, *arguments: str) -> Path:
     """Make the environment, or bring it up to date; its bin/."""
     venv = ENVIRONMENTS / name
+    ENVIRONMENTS.mkdir(parents=True, exist_ok=True)
     session.run(sys.executable, str(ROOT / "tools" / "setup_env.py"), "--venv", str(venv), *arguments, external=True)
     return venv / "bin"
 
@@ -92,13 +94,16 @@ def operators(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def foreign(session: nox.Session) -> None:
-    """The wheel, installed as anybody does where MMPose is already: it moves no package that is there, and it works."""
-    programs = setup(session, "foreign", "--foreign")
-    place = Path(session.create_tmp()).resolve()
-    python = str(programs / "python")
+    """The wheel, installed as anybody does where MMPose is already: it moves no package that is there, and it works.
+
+    `nox -s foreign -- oldest`: among the versions of that set.
+    """
+    versions = [option for name in session.posargs for option in ("--set", name)]
+    programs = setup(session, "foreign", "--foreign", *versions)
+    python, place = str(programs / "python"), programs.parent / "outside"
     session.run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "poseig-mm", external=True)
-    for old in [*place.glob("*.whl"), ROOT / "build"]:  # what an earlier build left would be packed too
-        session.run("rm", "-rf", str(old), external=True)
+    for old in (place, ROOT / "build"):  # what an earlier build left would be packed too
+        shutil.rmtree(old, ignore_errors=True)
     session.run(python, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place), str(ROOT), external=True)
     (wheel,) = place.glob("*.whl")
     before = packages(session, python)

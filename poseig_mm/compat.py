@@ -84,7 +84,7 @@ LIBRARIES = (
     Library("pkg_resources", ("setuptools",), ("setuptools",)),  # mmengine imports it; setuptools 81 drops it
     Library("torch", ("torch",), ("torch", "torchvision"), "2.0"),
     Library("torchvision", ("torchvision",), ("torchvision",)),
-    Library("mmengine", ("mmengine", "mmengine-lite"), ("numpy", "mmengine"), "0.7.1", "1"),
+    Library("mmengine", ("mmengine", "mmengine-lite"), ("numpy", "mmengine"), "0.10", "1"),
     Library("mmcv", ("mmcv", "mmcv-lite"), ("numpy", "mmcv"), "2.0.1", "2.2"),
     Library("mmdet", ("mmdet",), ("numpy", "tools", "mmdet"), "3.0", "3.4"),
     Library("mmpose", ("mmpose",), ("numpy", "tools", "mmpose"), "1.2", "2"),

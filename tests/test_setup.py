@@ -8,13 +8,13 @@ import re
 import subprocess
 import sys
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from poseig_mm.compat import INSTALL_COMMANDS
+from poseig_mm.compat import INSTALL_COMMANDS, LIBRARIES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -326,3 +326,38 @@ def test_what_the_package_depends_on_is_what_the_environment_gets() -> None:
     settings = project(ROOT / "pyproject.toml")
     wanted = [*settings["dependencies"], *dict(settings["optional-dependencies"])["test"]]
     assert {re.split(r"[^\w.-]", line)[0] for line in wanted} - installed == set()
+
+
+# ---- what is supported ------------------------------------------------------------------------------------------------
+
+SETS = sorted(path.stem for path in (ROOT / "requirements" / "sets").glob("*.txt"))
+COLUMNS = ("torch", "numpy", "mmcv-lite", "mmengine", "mmdet", "mmpose")  # of the table, behind the Python
+
+
+def pinned(lines: Iterable[str]) -> dict[str, str]:
+    """Package -> version of lines such as six==1.2."""
+    return dict(re.findall(r"^([\w.-]+)==([\w.]+)", "\n".join(lines), re.MULTILINE))
+
+
+def test_the_table_of_environments_says_what_the_sets_say(setup_env: ModuleType) -> None:
+    """docs/environments.md has a row a session of noxfile.py, with its versions, and one of requirements/ as they stand."""
+    page = (ROOT / "docs" / "environments.md").read_text()
+    shown = dict(re.findall(r"^\| `([^`]+)` \|(.*)\|$", page, re.MULTILINE))
+    plain = pinned(line for path in (ROOT / "requirements").glob("*.txt") for line in requirements(path))
+    for name, versions in {"make test": setup_env.AS_THEY_STAND, **{s: setup_env.read_set(s) for s in SETS}}.items():
+        installed = {**plain, **pinned(versions.lines)}
+        cells = [cell.strip() for cell in shown[name].split("|")]
+        assert cells[: len(COLUMNS) + 1] == [versions.pythons[0], *(installed[column] for column in COLUMNS)], name
+
+
+def test_the_oldest_set_is_the_least_that_is_supported(setup_env: ModuleType) -> None:
+    """Of what compat.py checks and of what pyproject.toml asks for."""
+    oldest = setup_env.read_set("oldest")
+    tested = pinned(oldest.lines)
+    asked = {library.distributions[-1]: library.least for library in LIBRARIES if library.least}
+    asked["mmengine"] = asked.pop("mmengine-lite")
+    asked |= dict(re.findall(r"([\w-]+)>=([\d.]+)", " ".join(project(ROOT / "pyproject.toml")["dependencies"])))
+    assert {"torch", "mmcv-lite", "polars", "scipy"} <= set(asked)
+    assert [name for name, least in asked.items() if not f"{tested[name]}.".startswith(f"{least}.")] == []
+    assert oldest.pythons[0] == min(setup_env.SUPPORTED)
+    assert project(ROOT / "pyproject.toml")["requires-python"] == f">={oldest.pythons[0]}"
