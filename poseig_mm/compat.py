@@ -89,7 +89,7 @@ LIBRARIES = (
     Library("mmengine", ("mmengine", "mmengine-lite"), ("numpy", "mmengine"), "0.10", "1"),
     Library("mmcv", ("mmcv", "mmcv-lite"), ("numpy", "mmcv"), "2.0.1", "2.2"),
     Library("mmdet", ("mmdet",), ("numpy", "tools", "mmdet"), "3.0", "3.4"),
-    Library("mmpose", ("mmpose",), ("numpy", "tools", "mmpose"), "1.3", "2"),
+    Library("mmpose", ("mmpose",), ("numpy", "tools", "mmpose"), "1.2", "2"),
 )
 
 

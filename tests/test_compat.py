@@ -226,8 +226,8 @@ def test_a_python_below_the_range_is_refused() -> None:
         ("mmcv", "2.0.0", ">=2.0.1,<2.2"),
         ("mmcv", "2.2.0", ">=2.0.1,<2.2"),
         ("mmcv", "2.2", ">=2.0.1,<2.2"),
-        ("mmpose", "0.29.0", ">=1.3,<2"),
-        ("mmpose", "1.2.0", ">=1.3,<2"),
+        ("mmpose", "0.29.0", ">=1.2,<2"),
+        ("mmpose", "1.1.0", ">=1.2,<2"),
     ],
 )
 def test_an_unsupported_version_is_refused(world: World, library: str, version: str, range_: str) -> None:
@@ -235,7 +235,7 @@ def test_an_unsupported_version_is_refused(world: World, library: str, version: 
     assert f"{library} is {version}, supported is {range_}" in refused(world(PREPARE, **{library: version}))
 
 
-@pytest.mark.parametrize(("library", "version"), [("mmcv", "2.0.1"), ("mmcv", "2.1.0"), ("mmpose", "1.3.0")])
+@pytest.mark.parametrize(("library", "version"), [("mmcv", "2.0.1"), ("mmcv", "2.1.0"), ("mmpose", "1.2.0")])
 def test_versions_in_the_range_are_accepted(world: World, library: str, version: str) -> None:
     """Both ends."""
     assert output(world(PREPARE + "print(applied)", **{library: version})) == "()"
@@ -245,7 +245,7 @@ def test_a_checkout_on_the_path_is_asked_itself(world: World) -> None:
     """A library that no distribution knows has a `__version__`."""
     code = "import sys; sys.path.insert(0, 'checkout'); " + PREPARE
     files = {"checkout/mmpose/__init__.py": "__version__ = '0.28.1'"}
-    assert "mmpose is 0.28.1, supported is >=1.3,<2" in refused(world(code, mmpose=None, files=files))
+    assert "mmpose is 0.28.1, supported is >=1.2,<2" in refused(world(code, mmpose=None, files=files))
 
 
 # ---- this environment -------------------------------------------------------------------------------------------------

@@ -8,13 +8,13 @@ import re
 import subprocess
 import sys
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from poseig_mm.compat import INSTALL_COMMANDS
+from poseig_mm.compat import INSTALL_COMMANDS, LIBRARIES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -89,12 +89,80 @@ def fake_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
     monkeypatch.delenv("PYTHON", raising=False)
 
     def make(name: str, version: str, venv: bool = True) -> None:
         make_script(folder / name, f"echo {version}; exit {0 if venv else 1}")
 
     return make
+
+
+# ---- other versions ---------------------------------------------------------------------------------------------------
+
+
+def test_the_lines_of_a_set_take_the_place_of_the_same_packages(setup_env: ModuleType, house: Path) -> None:
+    """In every file, the constraints too; all else is as it stands."""
+    folder = house / "requirements"
+    (folder / "10-first.txt").write_text("# first\nsix\nMy_Torch==2\n")
+    (folder / "constraints.txt").write_text("my-torch==2  # why\nsix<9\n")
+    (folder / "sets").mkdir()
+    (folder / "sets" / "old.txt").write_text("# python: 3.10 3.11\n--no-binary siks\nmy-torch==1\n")
+    versions = setup_env.read_set("old")
+    assert versions.pythons == ("3.10", "3.11")
+    setup_env.setup(house / ".venv", ours=False, versions=versions)
+    assert calls(house) == [
+        "--no-build-isolation -c ./.venv/requirements/constraints.txt -r ./.venv/requirements/10-first.txt"
+    ]
+    assert (
+        house / ".venv" / "requirements" / "10-first.txt"
+    ).read_text() == "--no-binary siks\n# first\nsix\nmy-torch==1\n"
+    assert (
+        house / ".venv" / "requirements" / "constraints.txt"
+    ).read_text() == "--no-binary siks\nmy-torch==1\nsix<9\n"
+
+
+def test_a_set_of_what_is_not_installed_is_refused(setup_env: ModuleType, house: Path) -> None:
+    """A slip of the pen would otherwise test the wrong versions; a name that is no set is told which there are."""
+    (house / "requirements" / "sets").mkdir()
+    (house / "requirements" / "sets" / "old.txt").write_text("siks==1\n")
+    with pytest.raises(setup_env.SetupError, match=r"^set 'old' has versions of what is not installed: siks$"):
+        setup_env.setup(house / ".venv", ours=False, versions=setup_env.read_set("old"))
+    with pytest.raises(setup_env.SetupError, match=r"^there is no set 'new'; there are old$"):
+        setup_env.read_set("new")
+
+
+def test_a_changed_set_is_installed_again(setup_env: ModuleType, house: Path) -> None:
+    """And an environment of one set does not pass for another's."""
+    (house / "requirements" / "sets").mkdir()
+    path = house / "requirements" / "sets" / "old.txt"
+    for text, pip_calls in (("six==1\n", 1), ("six==1\n", 0), ("six==2\n", 1)):
+        path.write_text(text)
+        setup_env.setup(house / ".venv", ours=False, versions=setup_env.read_set("old"))
+        assert len(calls(house)) == pip_calls
+    setup_env.setup(house / ".venv", ours=False)
+    assert len(calls(house)) == 1
+
+
+def test_pyenv_is_searched_too(setup_env: ModuleType, fake_python: Callable[..., None], tmp_path: Path) -> None:
+    """Its python3.10 on PATH only says that it is not switched on; the next version will do, and that is said."""
+    fake_python("python3.11", "3.11")
+    fake_python("python3.10", "", venv=False)
+    assert setup_env.find_python(("3.10", "3.11")) == "python3.11"
+    hidden = tmp_path / "pyenv" / "versions" / "3.10.13" / "bin" / "python"
+    make_script(hidden, "echo 3.10")
+    assert setup_env.find_python(("3.10", "3.11")) == str(hidden)
+
+
+def test_another_python_than_the_first_is_said(
+    setup_env: ModuleType, fake_python: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first one is not worth a line."""
+    fake_python("python3.11", "3.11")
+    setup_env.find_python(("3.11", "3.10"))
+    assert capsys.readouterr().out == ""
+    setup_env.find_python(("3.10", "3.11"))
+    assert capsys.readouterr().out == "setup: no Python 3.10 was found, python3.11 (3.11) is taken\n"
 
 
 # ---- what is missing is said in one line ------------------------------------------------------------------------------
@@ -136,7 +204,7 @@ def test_a_full_disk_is_said_before_anything_is_installed(
     monkeypatch.setattr(setup_env.shutil, "disk_usage", lambda path: Disk(0, 0, 3.9e9))
     monkeypatch.setattr(setup_env, "has_gpu", lambda: False)
     with pytest.raises(setup_env.SetupError, match=r"^4 GB of free disk space are needed at .*, found 3\.9 GB$"):
-        setup_env.setup(house / "other", editable=True)
+        setup_env.setup(house / "other", ours=True)
     assert not (house / "other").exists()
     assert calls(house) == []
 
@@ -167,21 +235,21 @@ def test_it_installs_once_and_again_only_when_something_changed(setup_env: Modul
     """Requirements in their order, then the package and its plugins; a changed or new project is installed again."""
     venv = house / ".venv"
     steps = [
-        "-c ./requirements/constraints.txt -r ./requirements/10-first.txt",
-        "--no-deps --no-build-isolation -e . -e ./plugins/mine",
+        "--no-build-isolation -c ./requirements/constraints.txt -r ./requirements/10-first.txt",
+        "--no-build-isolation --no-deps -e . -e ./plugins/mine",
     ]
-    setup_env.setup(venv, editable=True)
+    setup_env.setup(venv, ours=True)
     assert calls(house) == steps
-    setup_env.setup(venv, editable=True)
+    setup_env.setup(venv, ours=True)
     assert calls(house) == []
     (house / "plugins" / "mine" / "pyproject.toml").write_text("[project]\nname = 'other'\n")
-    setup_env.setup(venv, editable=True)
+    setup_env.setup(venv, ours=True)
     assert calls(house) == steps
     (house / "requirements" / "20-models.no-deps.txt").write_text("six\n")
-    setup_env.setup(venv, editable=False)
+    setup_env.setup(venv, ours=False)
     assert calls(house) == [
         steps[0],
-        "--no-deps -c ./requirements/constraints.txt -r ./requirements/20-models.no-deps.txt",
+        "--no-build-isolation --no-deps -c ./requirements/constraints.txt -r ./requirements/20-models.no-deps.txt",
     ]
 
 
@@ -192,12 +260,12 @@ def test_an_interrupted_installation_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(setup_env, "pip", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            setup_env.setup(house / ".venv", editable=True)
+            setup_env.setup(house / ".venv", ours=True)
     site = house / ".venv" / "lib" / "python3.11" / "site-packages"
     (site / "half-1.0.dist-info").mkdir(parents=True)
     (site / "whole-1.0.dist-info").mkdir()
     (site / "whole-1.0.dist-info" / "INSTALLER").write_text("pip\n")
-    setup_env.setup(house / ".venv", editable=True)
+    setup_env.setup(house / ".venv", ours=True)
     assert len(calls(house)) == 2
     assert (site / "whole-1.0.dist-info").exists()
     assert not (site / "half-1.0.dist-info").exists()
@@ -209,7 +277,7 @@ def test_an_environment_from_elsewhere_is_made_anew(
     """A copied .venv would import the package of the place it comes from."""
     (house / ".venv" / "mark").touch()
     (house / ".venv" / "setup.stamp").write_text("/somewhere/else\nabc\n")
-    setup_env.setup(house / ".venv", editable=True)
+    setup_env.setup(house / ".venv", ours=True)
     assert not (house / ".venv" / "mark").exists()
     assert (house / ".venv" / "bin" / "python").is_symlink()
 
@@ -258,3 +326,38 @@ def test_what_the_package_depends_on_is_what_the_environment_gets() -> None:
     settings = project(ROOT / "pyproject.toml")
     wanted = [*settings["dependencies"], *dict(settings["optional-dependencies"])["test"]]
     assert {re.split(r"[^\w.-]", line)[0] for line in wanted} - installed == set()
+
+
+# ---- what is supported ------------------------------------------------------------------------------------------------
+
+SETS = sorted(path.stem for path in (ROOT / "requirements" / "sets").glob("*.txt"))
+COLUMNS = ("torch", "numpy", "mmcv-lite", "mmengine", "mmdet", "mmpose")  # of the table, behind the Python
+
+
+def pinned(lines: Iterable[str]) -> dict[str, str]:
+    """Package -> version of lines such as six==1.2."""
+    return dict(re.findall(r"^([\w.-]+)==([\w.]+)", "\n".join(lines), re.MULTILINE))
+
+
+def test_the_table_of_environments_says_what_the_sets_say(setup_env: ModuleType) -> None:
+    """docs/environments.md has a row a session of noxfile.py, with its versions, and one of requirements/ as they stand."""
+    page = (ROOT / "docs" / "environments.md").read_text()
+    shown = dict(re.findall(r"^\| `([^`]+)` \|(.*)\|$", page, re.MULTILINE))
+    plain = pinned(line for path in (ROOT / "requirements").glob("*.txt") for line in requirements(path))
+    for name, versions in {"make test": setup_env.AS_THEY_STAND, **{s: setup_env.read_set(s) for s in SETS}}.items():
+        installed = {**plain, **pinned(versions.lines)}
+        cells = [cell.strip() for cell in shown[name].split("|")]
+        assert cells[: len(COLUMNS) + 1] == [versions.pythons[0], *(installed[column] for column in COLUMNS)], name
+
+
+def test_the_oldest_set_is_the_least_that_is_supported(setup_env: ModuleType) -> None:
+    """Of what compat.py checks and of what pyproject.toml asks for."""
+    oldest = setup_env.read_set("oldest")
+    tested = pinned(oldest.lines)
+    asked = {library.distributions[-1]: library.least for library in LIBRARIES if library.least}
+    asked["mmengine"] = asked.pop("mmengine-lite")
+    asked |= dict(re.findall(r"([\w-]+)>=([\d.]+)", " ".join(project(ROOT / "pyproject.toml")["dependencies"])))
+    assert {"torch", "mmcv-lite", "polars", "scipy"} <= set(asked)
+    assert [name for name, least in asked.items() if not f"{tested[name]}.".startswith(f"{least}.")] == []
+    assert oldest.pythons[0] == min(setup_env.SUPPORTED)
+    assert project(ROOT / "pyproject.toml")["requires-python"] == f">={oldest.pythons[0]}"

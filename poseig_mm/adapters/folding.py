@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..compat import EXTENSION, prepare_environment
+
 __all__ = ["fold_batch_norm"]
 
 logger = logging.getLogger(__name__)
@@ -20,6 +22,9 @@ TOLERANCE = 1e-4  # largest change of an output, relative to its largest value
 
 def fold_batch_norm(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], images: Tensor) -> nn.Module | None:
     """A frozen copy in evaluation mode, channels last, with batch norms folded; None where that would change the output.
+
+    A model with mmcv's compiled operators keeps its channels first: of channels last some of them refuse tensors, and
+    modulated deformable convolution reads them as if they were not.
 
     Which batch norm follows which convolution is seen by running the copy once: the batch norm's input must be the very
     tensor that the convolution returned, and both must run exactly once.  The result is compared with the original.
@@ -34,13 +39,20 @@ def fold_batch_norm(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], 
         expected = forward(twin, images)
         for convolution, norm in _pairs(twin, forward, images):
             _fold(twin, convolution, norm)
-        twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if not _has_compiled_operators(twin):
+            twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         found = forward(twin, images)
     change = (found - expected).abs().max() / expected.abs().max().clamp_min(1e-12)
     if not bool(change <= TOLERANCE):
         logger.warning("folding batch norms changes the output by %.1e of its size; the model is used as it is", change)
         return None
     return twin
+
+
+def _has_compiled_operators(model: nn.Module) -> bool:
+    """Whether a module is one of mmcv's, and mmcv complete."""
+    kinds = {base.__module__ for module in model.modules() for base in type(module).__mro__}
+    return any(kind.startswith("mmcv.ops") for kind in kinds) and EXTENSION not in prepare_environment()
 
 
 def _pairs(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], images: Tensor) -> list[tuple[str, str]]:

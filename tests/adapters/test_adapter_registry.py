@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from adapter_models import EXPECTED, FAMILIES, HEATMAP_HEAD, MSRA, adapters, tiny_model
+from instance_models import needs_family
 
 from poseig_mm.adapters.base import CoordinateAdapter
 from poseig_mm.adapters.heatmap import HeatmapAdapter
@@ -65,17 +66,18 @@ def test_no_match_names_the_head_the_adapters_and_the_way_out() -> None:
         assert part in str(error.value)
 
 
-def test_bottom_up_heads_are_not_mistaken_for_their_base() -> None:
+@pytest.mark.parametrize(
+    ("head", "base", "name"),
+    [("AssociativeEmbeddingHead", "HeatmapHead", "associative_embedding"), ("RTMOHead", "YOLOXPoseHead", "rtmo")],
+)
+def test_bottom_up_heads_are_not_mistaken_for_their_base(head: str, base: str, name: str) -> None:
     """AssociativeEmbeddingHead is a HeatmapHead and RTMOHead a YOLOXPoseHead; each has an adapter of its own."""
-    from mmpose.models.heads import AssociativeEmbeddingHead, HeatmapHead, RTMOHead
-    from mmpose.models.heads.hybrid_heads import YOLOXPoseHead
+    from mmpose.registry import MODELS
 
-    for head, base, name in (
-        (AssociativeEmbeddingHead, HeatmapHead, "associative_embedding"),
-        (RTMOHead, YOLOXPoseHead, "rtmo"),
-    ):
-        assert issubclass(head, base)
-        assert select_adapter(model_with(head.__new__(head)), adapters()).name == name
+    needs_family(name)
+    kind, parent = MODELS.get(head), MODELS.get(base)
+    assert issubclass(kind, parent)
+    assert select_adapter(model_with(kind.__new__(kind)), adapters()).name == name
 
 
 def test_a_head_unlike_its_base_is_refused_unless_a_plugin_names_it() -> None:

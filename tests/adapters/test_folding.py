@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from poseig_mm.adapters import folding
 from poseig_mm.adapters.folding import fold_batch_norm
 
 IMAGES = torch.rand(2, 3, 12, 10, generator=torch.Generator().manual_seed(0))
@@ -84,3 +85,29 @@ def test_a_layer_that_runs_twice_is_left_alone() -> None:
     assert folded is not None
     assert isinstance(folded.norm, nn.BatchNorm2d)
     assert torch.allclose(model(IMAGES), folded(IMAGES), atol=1e-6)
+
+
+class Operator(nn.Module):
+    """Notes whether what it gets is contiguous."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.contiguous = x.is_contiguous()
+        return x * 2
+
+
+@pytest.mark.parametrize(
+    ("place", "gaps", "contiguous"),
+    [("mmcv.ops.fake", (), True), ("mmcv.ops.fake", ("mmcv._ext",), False), ("mmcv.cnn.fake", (), False)],
+)
+def test_compiled_operators_of_mmcv_get_contiguous_tensors(
+    monkeypatch: pytest.MonkeyPatch, place: str, gaps: tuple[str, ...], contiguous: bool
+) -> None:
+    """Also those that inherit from one; with mmcv-lite, and without any, the copy has its channels last."""
+    monkeypatch.setattr(folding, "prepare_environment", lambda: gaps)
+    base = type("Compiled", (Operator,), {"__module__": place})
+    model = randomise(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), type("Own", (base,), {})()))
+    folded = fold_batch_norm(model, forward, IMAGES)
+    assert folded is not None
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+    assert torch.allclose(model(IMAGES), folded(IMAGES), atol=1e-5)
+    assert folded[2].contiguous is contiguous

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from poseig_mm.api import load_adapter
 from poseig_mm.compat import EXTENSION, prepare_environment
 from poseig_mm.coverage.trial import try_config
 from poseig_mm.errors import DependencyError
+from poseig_mm.functional.deformable import deform_conv2d
 
 pytestmark = pytest.mark.usefixtures("mmpose_ready")
 MESSAGE = r"compiled operator 'modulated_deform_conv_forward' .* mmcv-lite.*mim install 'mmcv>=2\.0\.1,<2\.2'"
@@ -31,6 +33,38 @@ def test_a_missing_operator_is_named_with_its_remedy(tmp_path: Path) -> None:
     trial = try_config("modulated", tmp_path / "modulated.py")
     assert trial is not None
     assert trial.reason.startswith("DependencyError: mmcv's compiled operator 'modulated_deform_conv_forward'")
+
+
+def test_a_complete_mmcv_s_operators_are_used(tmp_path: Path) -> None:
+    """The same backbone is diagnosed, and deformable convolution is mmcv's own."""
+    if EXTENSION in prepare_environment():
+        pytest.skip("mmcv-lite has no operators")
+    config = tiny_config("heatmap-msra", backbone=MODULATED)
+    config.model.head.in_channels = 64
+    config.dump(str(tmp_path / "modulated.py"))
+    trial = try_config("modulated", tmp_path / "modulated.py")
+    assert trial is not None
+    assert trial.reason == ""
+    module = importlib.import_module("mmcv.ops.deform_conv")
+    assert module.deform_conv2d is not deform_conv2d
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_deformable_convolution_is_mmcv_s(groups: int) -> None:
+    """Values and gradients of ours and of the compiled operator, in double precision, with offsets that leave the input."""
+    if EXTENSION in prepare_environment():
+        pytest.skip("mmcv-lite has no operators")
+    operator = importlib.import_module("mmcv.ops.deform_conv").deform_conv2d
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((2, 4, 9, 7), (2, groups * 18, 5, 4), (6, 4 // groups, 3, 3))
+    results = []
+    for convolve in (operator, deform_conv2d):
+        generator.manual_seed(0)
+        tensors = [torch.randn(s, generator=generator, dtype=torch.double).requires_grad_() for s in shapes]
+        out = convolve(*tensors, 2, 1, 1, groups, groups)
+        results.append((out, *torch.autograd.grad(out.square().sum(), tensors)))
+    for theirs, ours in zip(*results, strict=True):
+        assert torch.allclose(theirs, ours, rtol=1e-9, atol=1e-9)
 
 
 def test_deformable_convolution_is_there() -> None:
