@@ -21,7 +21,7 @@ class ConvolutionGradient:
     On a CPU the gradient of a convolution of stride 1 is computed as the convolution with the flipped weight, that of a
     transposed convolution as the convolution that it transposes: both take a weight as oneDNN wants it, while
     `convolution_backward` lays it out anew in every call.  Depth-wise convolutions with a stride become such ones over the
-    spread gradient.
+    spread gradient in bfloat16, point-wise ones are spread afterwards.
 
     Weights are kept by identity: use one object a model, and do not change the weights.
 
@@ -52,7 +52,8 @@ class ConvolutionGradient:
         reach = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)]
         margin = [r - p for r, p in zip(reach, padding, strict=True)]
         pointwise, depthwise = max(reach) == 0, weight.shape[1] == 1 and weight.shape[0] == groups > 1
-        if min(margin) < 0 or (max(stride) > 1 and not (depthwise or pointwise)):
+        slow = depthwise and dtype is torch.bfloat16  # oneDNN has no quick kernel for it; in float32 it has
+        if min(margin) < 0 or (max(stride) > 1 and not (pointwise or slow)):
             return self._any(node, gradient, dtype)
         if max(stride) > 1 and pointwise:  # a place is read once: convolved first, then spread
             found = self._convolved(gradient, weight, margin, [1, 1], dilation, groups, flipped=True)

@@ -27,7 +27,7 @@ from .torch_features import OutOfMemoryError
 
 __all__ = ["path_attribution"]
 
-ADAPTIVE_SWEEP = 32  # grid cells of the forward-only sweep that lays out the adaptive cells
+ADAPTIVE_SWEEP = 16  # grid cells of the forward-only sweep that lays out the adaptive cells; 32 lay them out no better
 
 
 def path_attribution(
@@ -339,9 +339,9 @@ def _sweep_mass(p: _Problem, grid: Tensor, asked: Tensor) -> Tensor:
 def _finish(p: _Problem, sums: _Sums, asked: Tensor, finite: Tensor, tol: float, signed: bool) -> Attribution:
     """The targets at both ends of the path, and everything that follows from the sums."""
     ends = p.path(p.images, torch.tensor([0.0, 1.0], dtype=p.images.dtype, device=p.images.device))
-    ((first, _), (last, coords)) = (_evaluate(p, ends[:, i : i + 1]) for i in (0, 1))
-    start, end = first[:, 0], last[:, 0]
-    result = attribution_from_sums(sums.total, start, end, coords[:, 0], asked, finite, signed=signed)
+    targets, coords = _evaluate(p, ends)
+    start, end = targets.unbind(1)
+    result = attribution_from_sums(sums.total, start, end, coords[:, 1], asked, finite, signed=signed)
     good = result.maps.flatten(2).isfinite().all(2)
     residual = (sums.total.sum((-2, -1), dtype=torch.float64) - (end - start)).abs().to(p.images)
     residual = torch.where(good & (p.power == 1.0), residual, torch.nan)

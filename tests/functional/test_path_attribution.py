@@ -332,7 +332,7 @@ def test_out_of_memory_halves_the_stack_first() -> None:
     settings: dict[str, Any] = {"quadrature": "midpoint", "nodes": 4, "chunk": 16}
     found = path_attribution(coords, IMAGES, KEYPOINTS + 1, stack=5, backward=backward, **settings)
     assert stacks == [4, 2, 1, 1, 1, 1]
-    assert forwards == [8, 2, 2]  # four nodes of two images; then both ends of the path
+    assert forwards == [8, 4]  # four nodes of two images; then both ends of the path
     assert torch.equal(found.maps, path_attribution(smooth_coords, IMAGES, KEYPOINTS + 1, **settings).maps)
 
 
