@@ -23,7 +23,16 @@ ROOT = Path(__file__).resolve().parents[1]
 NODES = 24  # of Captum's and our linear path
 SPENT = {"nodes": 16, "max_nodes": 33, "tol": 0.0}  # on random weights: the gradients that trained models take
 REFERENCE_CELLS = 400
-METHODS = ("published", "captum linear", "ours linear", "PAIR blur", "ours exact", "ours fast", "ours fast, 128 cells")
+METHODS = (
+    "published",
+    "captum linear",
+    "ours linear",
+    "PAIR blur",
+    "ours exact",
+    "ours float32",
+    "ours fast",
+    "ours fast, 128 cells",
+)
 TRAINED_ONLY = ("PAIR blur",)
 ONE_MODEL_ONLY = {"ours fast, 128 cells": "SB-R50"}  # whether memory grows with the cells
 
@@ -120,7 +129,8 @@ def measure(model: str, method: str, reference: str, persons: int) -> dict[str, 
     row["all_joints"] = joints.shape[1]
     with adapter.frozen():
         compute = "exact" if method in ("ours exact", "reference") else "fast"
-        engine = accelerate(adapter, case.images[:1], compute=compute)
+        dtype = "float32" if method == "ours float32" else "auto"
+        engine = accelerate(adapter, case.images[:1], compute=compute, backward_dtype=dtype)
         settings: dict[str, Any] = {}
         if method == "reference":
             engine = accelerate(adapter, case.images[:1], backward_dtype="float32")  # folded: exact to rounding

@@ -1,4 +1,4 @@
-"""One backward pass through 8 images: autograd in float32, the walk in bfloat16 and, if asked for, torch.compile.
+"""One backward pass through 8 images: autograd, the walk in float32 and in bfloat16 and, if asked for, torch.compile.
 
     python -m benchmarks.backward [--models SB-R50 ...] [--compile]
 
@@ -17,6 +17,7 @@ import torch
 
 from benchmarks.models import RANDOM, TRAINED, load
 from poseig_mm.functional.fast_backward import FastBackward, autograd_backward
+from poseig_mm.functional.heap import keep_freed_memory
 
 IMAGES = 8
 
@@ -34,28 +35,30 @@ def least(call: Callable[[], Any], repeats: int = 5) -> float:
 
 def one_model(name: str, compiled: bool) -> None:
     """A line for one model."""
+    keep_freed_memory()  # as the command line does
     case: Any = load(name, 1)
     with case.adapter.frozen():
         adapter = case.adapter.folded(case.images[:1]) or case.adapter
         scale = torch.linspace(0.3, 1, IMAGES)[:, None, None, None]
         x = (case.images[:1] * scale).contiguous(memory_format=torch.channels_last).requires_grad_()
         coords = adapter(x).coords
-        cotangent = torch.zeros_like(coords)
-        cotangent[:, 0] = 1
-        exact, fast = autograd_backward(coords, x), FastBackward()(coords, x)
-        cosine = torch.cosine_similarity(
-            exact(cotangent).flatten().double(), fast(cotangent).flatten().double(), 0
-        ).item()
-        seconds = [least(lambda: adapter(x)), least(lambda: exact(cotangent)), least(lambda: fast(cotangent))]
-        line = f"{name:24} forward {seconds[0]:.3f}  autograd {seconds[1]:.3f}  bfloat16 walk {seconds[2]:.3f}"
-        line += f"  x {seconds[1] / seconds[2]:.2f}  cosine {cosine:.5f}"
+        cotangents = torch.zeros(1, *coords.shape)
+        cotangents[:, :, 0] = 1
+        exact = autograd_backward(coords, x)
+        truth = exact(cotangents).flatten().double()
+        seconds = {"forward": least(lambda: adapter(x)), "autograd": least(lambda: exact(cotangents))}
+        for kind in (torch.float32, torch.bfloat16):
+            walk = FastBackward(kind)(coords, x)
+            cosine = torch.cosine_similarity(truth, walk(cotangents).flatten().double(), 0).item()
+            name_of = f"walk in {str(kind).removeprefix('torch.')} (cosine {cosine:.5f})"
+            seconds[name_of] = least(lambda walk=walk: walk(cotangents))  # type: ignore[misc]
         if compiled:
             started = time.perf_counter()
             run = torch.compile(lambda images: adapter(images).coords)
             pull_back = autograd_backward(run(x), x)
-            seconds.append(least(lambda: pull_back(cotangent)))
-            line += f"  compiled {seconds[3]:.3f} after {time.perf_counter() - started:.0f} s"
-        print(line, flush=True)
+            first = least(lambda: pull_back(cotangents))
+            seconds[f"compiled (after {time.perf_counter() - started:.0f} s)"] = first
+        print(f"{name:24} " + "  ".join(f"{what} {took:.3f}" for what, took in seconds.items()), flush=True)
 
 
 def layouts() -> None:
