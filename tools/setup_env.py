@@ -74,7 +74,10 @@ def package(line: str) -> str:
 
 
 def apply_set(versions: Versions, folder: Path) -> None:
-    """Write requirements/ to `folder`: the set's lines in place of those of the same package, its options above them."""
+    """Write requirements/ to `folder`: the set's lines in place of those of the same package, its options above them.
+
+    Its versions are constraints too: what comes later must not raise them.
+    """
     instead = {package(line): line for line in versions.lines if package(line)}
     options = [line for line in versions.lines if not package(line)]
     known = set()
@@ -83,6 +86,8 @@ def apply_set(versions: Versions, folder: Path) -> None:
         lines = path.read_text().splitlines()
         known |= {package(line) for line in lines}
         changed = [*options, *(instead.get(package(line), line) for line in lines)]
+        if path.name == "constraints.txt":
+            changed += [line for name, line in instead.items() if name not in map(package, lines)]
         (folder / path.name).write_text("".join(f"{line}\n" for line in changed))
     unknown = sorted(set(instead) - known)
     if unknown:
