@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..compat import EXTENSION, prepare_environment
+from ..functional.torch_features import channels_last_pays
 
 __all__ = ["fold_batch_norm"]
 
@@ -21,7 +22,8 @@ TOLERANCE = 1e-4  # largest change of an output, relative to its largest value
 
 
 def fold_batch_norm(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], images: Tensor) -> nn.Module | None:
-    """A frozen copy in evaluation mode, channels last, with batch norms folded; None where that would change the output.
+    """A frozen copy in evaluation mode with batch norms folded, channels last where that pays; None where folding changes
+    the output.
 
     A model with mmcv's compiled operators keeps its channels first: of channels last some of them refuse tensors, and
     modulated deformable convolution reads them as if they were not.
@@ -39,7 +41,7 @@ def fold_batch_norm(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], 
         expected = forward(twin, images)
         for convolution, norm in _pairs(twin, forward, images):
             _fold(twin, convolution, norm)
-        if not _has_compiled_operators(twin):
+        if channels_last_pays(twin, images.device) and not _has_compiled_operators(twin):
             twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         found = forward(twin, images)
     change = (found - expected).abs().max() / expected.abs().max().clamp_min(1e-12)

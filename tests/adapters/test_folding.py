@@ -73,6 +73,17 @@ def test_folded_model_is_the_same_function(layers: tuple[nn.Module, ...]) -> Non
     assert not any(p.requires_grad for p in folded.parameters())
 
 
+@pytest.mark.parametrize("pays", [True, False])
+def test_channels_last_where_it_pays(monkeypatch: pytest.MonkeyPatch, pays: bool) -> None:
+    """The copy's weights alone: what it computes is laid out as they are."""
+    monkeypatch.setattr(folding, "channels_last_pays", lambda model, device: pays)
+    model = randomise(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
+    folded = fold_batch_norm(model, lambda m, x: m(x), IMAGES)
+    assert folded is not None
+    assert folded[0].weight.is_contiguous(memory_format=torch.channels_last) == pays  # type: ignore[index]
+    assert model[0].weight.is_contiguous()  # type: ignore[index]
+
+
 def test_an_output_that_is_also_read_elsewhere_is_noticed() -> None:
     """The comparison of outputs refuses a folding that changes them."""
     assert fold_batch_norm(randomise(Shared()), forward, IMAGES) is None

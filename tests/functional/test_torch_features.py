@@ -9,7 +9,13 @@ import torch
 
 from poseig_mm import compat
 from poseig_mm.functional import torch_features
-from poseig_mm.functional.torch_features import OLDEST_TORCH, WALKABLE_FROM, bfloat16_supported, walk_unavailable
+from poseig_mm.functional.torch_features import (
+    OLDEST_TORCH,
+    WALKABLE_FROM,
+    bfloat16_supported,
+    channels_last_pays,
+    walk_unavailable,
+)
 
 ASKED = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
@@ -77,3 +83,14 @@ def test_a_gpu_needs_units_of_its_own(
 def test_other_devices_have_none() -> None:
     """What this machine's CPU can is not asked for them."""
     assert not bfloat16_supported("meta")
+
+
+@pytest.mark.parametrize("version", ["2.0.1", "2.1.2+cu121", "2.2.2", "2.3.1", "2.13.0+cpu"])
+def test_channels_last_is_for_models_that_gain(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    """All, but on the CPU of two versions those with a grouped convolution somewhere."""
+    monkeypatch.setattr(torch, "__version__", version)
+    dense = torch.nn.Conv2d(4, 4, 3)
+    grouped = torch.nn.Sequential(dense, torch.nn.Conv2d(4, 4, 3, groups=4))
+    assert channels_last_pays(dense, "cpu")
+    assert channels_last_pays(grouped, "cuda")
+    assert channels_last_pays(grouped, "cpu") == (version not in ("2.1.2+cu121", "2.2.2"))
