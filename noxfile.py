@@ -107,7 +107,7 @@ def foreign(session: nox.Session) -> None:
     session.run(python, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place), str(ROOT), external=True)
     (wheel,) = place.glob("*.whl")
     before = packages(session, python)
-    session.run(python, "-m", "pip", "install", str(wheel), external=True)
+    session.run(python, "-m", "pip", "install", "--quiet", str(wheel), external=True)
     after = packages(session, python)
     moved = [f"{name} {version} -> {after.get(name)}" for name, version in before.items() if after.get(name) != version]
     if moved:
