@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ class ConvolutionGradient:
     `convolution_backward` lays it out anew in every call.  Depth-wise convolutions with a stride become such ones over the
     spread gradient in bfloat16, point-wise ones are spread afterwards.
 
-    Weights are kept by identity: use one object a model, and do not change the weights.
+    What is made of a weight is kept by its identity: use one object a model, and do not change the weights.
 
     Args:
         dtype: to compute in, where the weight is float32; other weights keep their type.
@@ -31,9 +32,7 @@ class ConvolutionGradient:
 
     def __init__(self, dtype: torch.dtype) -> None:
         self._dtype = dtype
-        self._weights: dict[
-            int, tuple[Tensor, Tensor]
-        ] = {}  # id -> (the weight itself, kept alive; what is made of it)
+        self._made: dict[tuple[int, str], tuple[weakref.ref[Tensor], Tensor]] = {}  # by the weight's id and its use
 
     def __call__(self, node: Any, gradient: Tensor) -> Tensor:
         """(n, C, ...) of cotangents (n, C', ...) of the output, n being any multiple of the images of the forward pass.
@@ -69,20 +68,31 @@ class ConvolutionGradient:
         ways = prepared_convolution()
         assert ways is not None  # the caller has asked
         prepare, convolve = ways
-        kept, prepared = self._weights.get(id(weight), (None, None))
-        if kept is not weight or prepared is None:
+
+        def make() -> Tensor:
             plain = (_flipped(weight, groups) if flipped else weight).to(x.dtype).contiguous()
-            prepared = prepare(plain, padding, stride, dilation, groups, x.shape)
-            self._weights[id(weight)] = (weight, prepared)
+            return prepare(plain, padding, stride, dilation, groups, x.shape)
+
+        prepared = self._once(weight, "flipped" if flipped else "plain", make)
         return convolve(x, prepared, padding, stride, dilation, groups)
+
+    def _once(self, weight: Tensor, use: str, make: Callable[[], Tensor]) -> Tensor:
+        """What is made of a weight for one use: the first time, and kept as long as the weight is there."""
+        key = id(weight), use
+        owner, made = self._made.get(key, (None, None))
+        if owner is None or made is None or owner() is not weight:
+            made = make()
+            self._made[key] = weakref.ref(weight, lambda gone: self._forget(key, gone)), made
+        return made
+
+    def _forget(self, key: tuple[int, str], gone: weakref.ref[Tensor]) -> None:
+        if key in self._made and self._made[key][0] is gone:  # another weight may have got the address
+            del self._made[key]
 
     def _any(self, node: Any, gradient: Tensor, dtype: torch.dtype) -> Tensor:
         """By torch's own operator."""
         weight, x = node._saved_weight, node._saved_input
-        kept, converted = self._weights.get(id(weight), (None, None))
-        if kept is not weight or converted is None:
-            converted = weight.detach().to(dtype)
-            self._weights[id(weight)] = (weight, converted)
+        converted = self._once(weight, "as it is", lambda: weight.detach().to(dtype))
         # Of the input only its shape and layout are read.  It is never written to, so it costs no memory; a tensor that is
         # expanded from one number costs none either, but hides the layout: 1 x 1 convolutions then take four times as long.
         layout = torch.preserve_format if len(gradient) == len(x) else _layout(x)

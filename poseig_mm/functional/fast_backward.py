@@ -175,7 +175,14 @@ def _called_stacked(function: Any, cotangents: Sequence[Tensor | None]) -> Seque
     each = [_called(function, *(None if c is None else c[j] for c in cotangents)) for j in range(stacked)]
     if stacked == 1:
         return [None if v is None else v[None] for v in each[0]]
-    return [None if v[0] is None else torch.stack(v) for v in zip(*each, strict=True)]
+    return [None if v[0] is None else _stack(v) for v in zip(*each, strict=True)]
+
+
+def _stack(values: Sequence[Tensor]) -> Tensor:
+    """As `torch.stack`, with channels last where they are."""
+    if values[0].ndim == 4 and values[0].is_contiguous(memory_format=torch.channels_last):
+        return torch.stack([v.permute(0, 2, 3, 1) for v in values]).permute(0, 1, 4, 2, 3)
+    return torch.stack(list(values))
 
 
 def _scaled(cotangent: Cotangent, factor: Tensor) -> Cotangent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 from typing import Any
 
 import pytest
@@ -215,10 +216,33 @@ def test_weights_are_prepared_once(layer: nn.Module) -> None:
         x = torch.randn(1, 6, 5, 5, requires_grad=True)
         y = layer(x)
         backward(y, x)(torch.ones_like(y)[None])
-        ((kept, made),) = backward._convolution._weights.values()
-        assert kept is layer.weight
+        ((owner, made),) = backward._convolution._made.values()
+        assert owner() is layer.weight
         prepared.append(made)
     assert prepared[0] is prepared[1]
+
+
+def test_a_weight_that_is_gone_is_forgotten() -> None:
+    """Weights that each forward pass makes anew do not pile up."""
+    backward, weight = FastBackward(), torch.randn(6, 6, 3, 3)
+    for _ in range(5):
+        x = torch.randn(1, 6, 5, 5, requires_grad=True)
+        y = F.conv2d(x, 2 * weight)
+        backward(y, x)(torch.ones_like(y)[None])
+        del y
+    gc.collect()
+    assert len(backward._convolution._made) <= 1
+
+
+def test_one_weight_in_several_uses() -> None:
+    """Convolutions of other strides, and transposed ones, that share a weight."""
+    weight = torch.randn(6, 6, 3, 3)
+    x = torch.randn(1, 6, 9, 9, requires_grad=True)
+    y = F.conv2d(x, weight, padding=1).sum() + F.conv2d(x, weight, stride=2).square().sum()
+    y = (y + F.conv_transpose2d(x, weight).square().sum() + F.conv2d(x, weight, padding=4).square().sum())[None]
+    ones = torch.ones(1, 1)
+    found, expected = FastBackward(torch.float32)(y, x)(ones), autograd_backward(y, x)(ones)
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
 
 
 class Doubled(torch.autograd.Function):
