@@ -45,6 +45,7 @@ def check(session: nox.Session, programs: Path) -> None:
         return
     config, checkpoint = (str(SHARED / "weights" / name) for name in MODEL)
     work_dir = programs.parent / "run"
+    shutil.rmtree(work_dir, ignore_errors=True)
     session.run(
         *(str(programs / "poseig-diagnose"), config, checkpoint, "--limit", PERSONS, "--work-dir", str(work_dir)),
         env={"PYTHONPATH": str(SHARED / "weights")},
