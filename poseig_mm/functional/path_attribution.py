@@ -210,6 +210,11 @@ def _run_chunk(p: _Problem, cells: Cells, slots: list[Slot], start: int) -> tupl
         places = coords.detach().requires_grad_()
         with torch.enable_grad():
             targets = p.target(places, rows.repeat_interleave(m)).reshape(batch, m, -1)
+        if not targets.requires_grad:
+            raise AttributionError(
+                "the likelihood does not depend on the coordinates through the autograd graph; it must not use "
+                "torch.no_grad, detach or numpy"
+            )
         if total is None:
             total, even, odd = (p.images.new_zeros(batch, targets.shape[2], *x.shape[2:]) for _ in range(3))
         for some, gradients in _pulled_back(p, pull_back, targets, places, slots):

@@ -336,6 +336,15 @@ def test_out_of_memory_halves_the_stack_first() -> None:
     assert torch.equal(found.maps, path_attribution(smooth_coords, IMAGES, KEYPOINTS + 1, **settings).maps)
 
 
+def test_a_likelihood_that_cuts_the_graph_is_said() -> None:
+    """By name, and not as torch's own error: here the coordinates are detached."""
+    with pytest.raises(AttributionError, match="the likelihood does not depend on the coordinates"):
+        path_attribution(
+            smooth_coords, IMAGES, KEYPOINTS, path="linear", quadrature="midpoint", nodes=2,
+            likelihood=lambda coords, reference: coords[..., 0].detach(),
+        )  # fmt: skip
+
+
 def test_an_error_of_the_model_arrives_as_it_is() -> None:
     """The handler of a device without room does not hide another one, on whatever torch."""
 
