@@ -16,8 +16,9 @@ from typing import Any
 import torch
 
 from benchmarks.models import RANDOM, TRAINED, load
-from poseig_mm.functional.fast_backward import FastBackward, autograd_backward
+from poseig_mm.functional.fast_backward import FastBackward
 from poseig_mm.functional.heap import keep_freed_memory
+from poseig_mm.functional.linearise import autograd_backward
 
 IMAGES = 8
 

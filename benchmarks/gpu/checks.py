@@ -15,7 +15,8 @@ from benchmarks.gpu.engine import attribute, input_gradients, lowest_cosine
 from benchmarks.gpu.measuring import Failed, Setup, Skipped, waits
 from benchmarks.gpu.nets import build
 from poseig_mm.attribution.acceleration import WANTED_COSINE
-from poseig_mm.functional.fast_backward import FastBackward, autograd_backward
+from poseig_mm.functional.fast_backward import FastBackward
+from poseig_mm.functional.linearise import autograd_backward
 
 __all__ = ["CHECKS"]
 

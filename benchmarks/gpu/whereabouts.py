@@ -10,7 +10,8 @@ import torch
 from benchmarks.gpu.engine import GRAPHS, attribute, spent
 from benchmarks.gpu.measuring import Setup, peak_memory, profiled
 from benchmarks.gpu.nets import VISIBLE
-from poseig_mm.functional.fast_backward import FastBackward, autograd_backward
+from poseig_mm.functional.fast_backward import FastBackward
+from poseig_mm.functional.linearise import autograd_backward
 
 __all__ = ["WHEREABOUTS"]
 

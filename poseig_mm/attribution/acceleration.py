@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ..errors import AttributionError
-from ..functional.fast_backward import Backward, FastBackward, autograd_backward
+from ..functional.fast_backward import FastBackward
+from ..functional.linearise import Backward, autograd_backward
 from ..functional.torch_features import bfloat16_supported, channels_last_pays
 
 if TYPE_CHECKING:

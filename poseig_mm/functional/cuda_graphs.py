@@ -4,35 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..errors import AttributionError, ConfigError
+from .linearise import Backward, PullBack, linearise
+from .targets import CoordsFn
 
-if TYPE_CHECKING:
-    from .fast_backward import Backward, PullBack
-
-__all__ = ["Recordings", "linearise"]
+__all__ = ["Recordings"]
 
 T = TypeVar("T")
-
-
-def linearise(coords_fn: Callable[[Tensor], Tensor], backward: Backward, x: Tensor) -> tuple[Tensor, PullBack]:
-    """The coordinates at `x` (n, C, H, W), (n, K, D), and the map from their cotangents to gradients of `x`, a leaf.
-
-    Raises:
-        AttributionError: `coords_fn` cuts the graph.
-    """
-    with torch.enable_grad():
-        coords = coords_fn(x)
-    if not coords.requires_grad:
-        raise AttributionError(
-            "the coordinates do not depend on the images through the autograd graph; a coords_fn must not use "
-            "torch.no_grad, detach or numpy"
-        )
-    return coords, backward(coords, x)
 
 
 class Recordings:
@@ -45,9 +28,7 @@ class Recordings:
         self._seen: Counter[Hashable] = Counter()
         self._recorded: dict[Hashable, _Recording] = {}
 
-    def linearise(
-        self, coords_fn: Callable[[Tensor], Tensor], backward: Backward, x: Tensor
-    ) -> tuple[Tensor, PullBack]:
+    def linearise(self, coords_fn: CoordsFn, backward: Backward, x: Tensor) -> tuple[Tensor, PullBack]:
         """As the function; the pull-back holds until the next call.
 
         Raises:
@@ -69,7 +50,7 @@ class Recordings:
 class _Recording:
     """One shape's forward pass; called with cotangents, it is the pull-back, recorded once for each number of them."""
 
-    def __init__(self, coords_fn: Callable[[Tensor], Tensor], backward: Backward, x: Tensor) -> None:
+    def __init__(self, coords_fn: CoordsFn, backward: Backward, x: Tensor) -> None:
         self._backward, self._pool = backward, _memory_pool()
         self._x = x.detach().clone().requires_grad_()
         (self._coords, self._walk), self._forward = _record(lambda: linearise(coords_fn, backward, self._x), self._pool)

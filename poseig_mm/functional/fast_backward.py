@@ -7,7 +7,7 @@ float32 and carries the cotangents in bfloat16 from one convolution to the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
@@ -19,10 +19,7 @@ from .cuda_graphs import Recordings
 from .graph_walk import Cotangent, Node, nodes_between, peak_elements
 from .torch_features import OutputTypes
 
-__all__ = ["Backward", "FastBackward", "PullBack", "Walk", "autograd_backward"]
-
-PullBack = Callable[[Tensor], Tensor]  # cotangents (J, *outputs.shape) -> gradients (J, *inputs.shape)
-Backward = Callable[[Tensor, Tensor], PullBack]  # (outputs, inputs) of one forward pass
+__all__ = ["FastBackward", "Walk"]
 
 _aten = torch.ops.aten
 _PRODUCTS = frozenset({_aten.mm.default, _aten.bmm.default, _aten.addmm.default})
@@ -44,16 +41,6 @@ _MOVES = _nodes(
     "Split", "SplitWithSizes", "UpsampleNearest2D", "Expand",
 )  # fmt: skip
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
-
-
-def autograd_backward(outputs: Tensor, inputs: Tensor) -> PullBack:
-    """The plain way: `torch.autograd.grad` for each cotangent."""
-
-    def pull_back(cotangents: Tensor) -> Tensor:
-        each = [torch.autograd.grad(outputs, inputs, c, retain_graph=True)[0] for c in cotangents]
-        return each[0][None] if len(each) == 1 else torch.stack(each)
-
-    return pull_back
 
 
 class FastBackward:
@@ -78,6 +65,7 @@ class FastBackward:
     >>> x = torch.randn(1, 3, 8, 8, requires_grad=True)
     >>> y = torch.nn.functional.conv2d(x, weight).relu()
     >>> cotangents = torch.rand(2, *y.shape)
+    >>> from poseig_mm.functional.linearise import autograd_backward
     >>> fast, exact = FastBackward()(y, x)(cotangents), autograd_backward(y, x)(cotangents)
     >>> fast.dtype, bool(torch.cosine_similarity(fast.flatten(1), exact.flatten(1)).min() > 0.999)
     (torch.float32, True)

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ..errors import AttributionError, ConfigError
 from ..types import Attribution
-from .cuda_graphs import linearise
-from .fast_backward import Backward, FastBackward, PullBack, autograd_backward
+from .fast_backward import FastBackward
 from .likelihood import Likelihood
+from .linearise import Backward, PullBack, autograd_backward, linearise
 from .maps import attribution_from_sums, half_l1_distance
 from .paths import Path, resolve_path
 from .quadrature import Cells, fixed_cells, measure_cells, refinement_positions

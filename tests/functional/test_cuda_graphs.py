@@ -11,8 +11,9 @@ from torch import Tensor
 
 from poseig_mm.errors import AttributionError, ConfigError
 from poseig_mm.functional import cuda_graphs
-from poseig_mm.functional.cuda_graphs import Recordings, linearise
-from poseig_mm.functional.fast_backward import FastBackward, autograd_backward
+from poseig_mm.functional.cuda_graphs import Recordings
+from poseig_mm.functional.fast_backward import FastBackward
+from poseig_mm.functional.linearise import autograd_backward, linearise
 from poseig_mm.functional.path_attribution import path_attribution
 
 WEIGHT = torch.randn(2, 3, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

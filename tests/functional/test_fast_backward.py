@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from poseig_mm.errors import AttributionError
 from poseig_mm.functional import torch_features
-from poseig_mm.functional.fast_backward import FastBackward, autograd_backward
+from poseig_mm.functional.fast_backward import FastBackward
 from poseig_mm.functional.graph_walk import nodes_between, peak_elements
+from poseig_mm.functional.linearise import autograd_backward
 
 
 class SqueezeExcite(nn.Module):
