@@ -22,7 +22,7 @@ from .types import Attribution, Coordinates, Failure, JointGroups, Sample, Secti
 if TYPE_CHECKING:
     from .api import attribute, load_adapter
     from .plugin.markers import hookimpl
-    from .session import Session
+    from .run.session import Session
     from .store import Store
 
 __version__ = "0.1.0"
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Session": ".session",
+    "Session": ".run.session",
     "Store": ".store",
     "attribute": ".api",
     "hookimpl": ".plugin.markers",

@@ -19,7 +19,7 @@ from .errors import ConfigError, PoseIGError
 
 if TYPE_CHECKING:
     from .plugin.manager import PluginHost
-    from .session import Progress
+    from .run.session import Progress
 
 __all__ = ["main"]
 
@@ -121,9 +121,9 @@ def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
     from .compat import prepare_environment
 
     prepare_environment()
-    from .api import load_config
-    from .functional.heap import keep_freed_memory
-    from .session import Session
+    from .run.heap import keep_freed_memory
+    from .run.open import load_config
+    from .run.session import Session
 
     keep_freed_memory()
 
@@ -132,7 +132,7 @@ def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
     if added := _plugins_options(options):
         config.cli_options = added
     if options.dry_run:
-        from .dry_run import dry_run
+        from .run.dry_run import dry_run
 
         print(dry_run(config, options.checkpoint, device=options.device, plugins=tuple(options.plugin), host=host))
         return 0

@@ -17,7 +17,7 @@ from . import __version__
 from .compat import EXTENSION, prepare_environment
 from .errors import DependencyError
 from .plugin.records import PluginRecord, format_records
-from .provenance import processor, versions
+from .run.versions import processor, versions
 
 __all__ = ["describe_environment"]
 

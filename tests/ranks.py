@@ -59,10 +59,10 @@ def _main(ranks: int, arguments: list[str]) -> None:
     prepare_environment()
     import mmpose.models
 
-    import poseig_mm.session
+    import poseig_mm.run.session
 
     assert mmpose.models is not None
-    assert poseig_mm.session is not None
+    assert poseig_mm.run.session is not None
     with socket.socket() as s:
         s.bind(("localhost", 0))
         port = s.getsockname()[1]

@@ -17,10 +17,10 @@ from poseig_mm import Session
 from poseig_mm.data.sequences import colours_of, is_sequence
 from poseig_mm.errors import ConfigError
 from poseig_mm.plotting.drawing import HEAT
-from poseig_mm.plotting.summary import measures
 from poseig_mm.report.person import Notes, draw_sample
 from poseig_mm.report.sequence import SequencePerson, person_of
 from poseig_mm.store import Store
+from poseig_mm.summary.measures import measures
 
 FAST = {"quadrature": "midpoint", "nodes": 4, "compute": "exact"}
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "h36m"

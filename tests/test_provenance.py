@@ -6,7 +6,7 @@ import hashlib
 import platform
 
 from poseig_mm import __version__
-from poseig_mm.provenance import digest, peak_memory, versions
+from poseig_mm.run.versions import digest, peak_memory, versions
 
 
 def test_a_digest_depends_on_content_alone() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from poseig_mm.records import sample_record  # noqa: E402
+from poseig_mm.run.rows import sample_record  # noqa: E402
 from poseig_mm.store.schema import SAMPLES_SCHEMA, SampleRecord, joints_schema, relations_schema  # noqa: E402
 from poseig_mm.testing import GROUPS  # noqa: E402
 from poseig_mm.types import Attribution, Finding, Sample  # noqa: E402

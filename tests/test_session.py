@@ -21,7 +21,7 @@ from poseig_mm.errors import AdapterError, CheckpointError, ConfigError, PluginE
 from poseig_mm.functional.likelihood import LIKELIHOODS
 from poseig_mm.functional.paths import LinearPath
 from poseig_mm.functional.quadrature import RULES
-from poseig_mm.session import Progress
+from poseig_mm.run.session import Progress
 from poseig_mm.store import Store
 
 COLUMNS = (

@@ -17,9 +17,9 @@ from tiny import FAST, IDS, VISIBLE, tiny
 from poseig_mm import Session
 from poseig_mm.data.samples import SampleSource
 from poseig_mm.errors import ConfigError, DataError
-from poseig_mm.plotting.summary import measures, scale_in_words
 from poseig_mm.report.person import Notes, Person
 from poseig_mm.store import Store
+from poseig_mm.summary.measures import measures, scale_in_words
 
 STUDIES = ["shortcuts", "sanity", "insertion_deletion", "output_space", "error_kinds", "perturbation", "inversion"]
 
@@ -49,7 +49,7 @@ def run(config: Config, work_dir: Path, **options: Any) -> Store:
 
 def source(config: Config, **options: Any) -> SampleSource:
     """Its samples, with the adapter's truth."""
-    from poseig_mm.adapters.loading import build_model
+    from poseig_mm.adapters.build_model import build_model
 
     adapter = PatchAdapter(build_model(config))
     options = {"truth": adapter.truth, "dimensions": adapter.dimensions, **options}

@@ -129,7 +129,7 @@ class tiny:
         """Write weights: random, but of a size that makes peaks that move with the image."""
         import torch
 
-        from poseig_mm.adapters.loading import build_model
+        from poseig_mm.adapters.build_model import build_model
 
         torch.manual_seed(1)
         model = build_model(str(self.config))

@@ -61,7 +61,7 @@ def demo() -> int:
 def compare(runs: Mapping[str, Run]) -> Path:
     """The first run's report once more, with the comparison in it."""
     from poseig_mm.comparison import comparison_sections
-    from poseig_mm.session import Session
+    from poseig_mm.run.session import Session
     from poseig_mm.store import Store
 
     stores = {name: Store(WORK_DIR / name) for name in runs}
@@ -73,8 +73,8 @@ def compare(runs: Mapping[str, Run]) -> Path:
 def verdict(name: str) -> str:
     """What a run's study of shortcuts says of the watched joint."""
     from poseig_mm.store import Store
-    from poseig_mm.studies.shortcuts import Shortcuts
-    from poseig_mm.studies.shortcuts_measures import evidence_of_joints
+    from poseig_mm.studies.shortcuts.measures import evidence_of_joints
+    from poseig_mm.studies.shortcuts.study import Shortcuts
 
     store = Store(WORK_DIR / name)
     error = store.joints().filter(joint_name=WATCHED)["epe"].drop_nans().mean()

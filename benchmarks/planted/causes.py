@@ -20,7 +20,7 @@ from poseig_mm.types import Attribution, Finding
 from .figures import JOINT_NAME, config_of
 
 STUDIES = ("shortcuts", "inversion")
-TRUTH = {  # variant -> code of the cause that is right (poseig_mm.functional.causes)
+TRUTH = {  # variant -> code of the cause that is right (poseig_mm.studies.shortcuts.causes)
     "honest": "own", "marker": "mark", "context": "context", "mirror": "partner", "chain": "parent", "swap": "left_right",
 }  # fmt: skip
 
@@ -43,7 +43,7 @@ def diagnose(
     Returns:
         How many figures were diagnosed, and the mean error of the left wrist (input px).
     """
-    from poseig_mm.session import Session
+    from poseig_mm.run.session import Session
 
     config = config_of(variant, split=split, length=(run + 1) * persons)
     config.diagnosis = dict(
@@ -64,7 +64,7 @@ def rows_of(store: Store, variant: str, split: str) -> pl.DataFrame:
 
     So a study that was changed afterwards does not need the maps once more.
     """
-    from poseig_mm.studies.shortcuts import Shortcuts
+    from poseig_mm.studies.shortcuts.study import Shortcuts
 
     ids = list(store.sample_ids)
     length = max(int(name.split("-")[0]) for name in ids) + 1
@@ -85,8 +85,8 @@ def rows_of(store: Store, variant: str, split: str) -> pl.DataFrame:
 
 def named(rows: pl.DataFrame, joint: str = JOINT_NAME) -> tuple[str, str]:
     """(code, why): what the study of shortcuts says of a joint."""
-    from poseig_mm.studies.shortcuts import Shortcuts
-    from poseig_mm.studies.shortcuts_measures import evidence_of_joints
+    from poseig_mm.studies.shortcuts.measures import evidence_of_joints
+    from poseig_mm.studies.shortcuts.study import Shortcuts
 
     for found in evidence_of_joints(rows, Shortcuts().thresholds):
         if found.name == joint:

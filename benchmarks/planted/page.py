@@ -158,7 +158,7 @@ def _wanted(
 
 
 def _confusion(named: Mapping[str, Sequence[tuple[str, str]]], together: Mapping[str, tuple[str, str]]) -> list[str]:
-    from poseig_mm.functional.causes import CAUSES
+    from poseig_mm.studies.shortcuts.causes import CAUSES
 
     codes = {v: [code for code, _ in found] for v, found in named.items()}
     shares = causes.right(codes)

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from ..errors import AdapterError, ShapeError
-from ..functional.persons import match_person
 from ..types import Coordinates
 from .agreement import Agreement, measure_agreement
 from .base import CoordinateAdapter
+from .matching import match_person
 
 __all__ = ["InstanceAdapter", "Instances", "Person", "configured_size", "packed", "rows_of"]
 

@@ -14,7 +14,7 @@ from ..errors import AdapterError, ConfigError, DataError
 from ..types import Coordinates
 from .base import CoordinateAdapter
 from .heads import coordinate_head
-from .sequences import is_lifter, pose_features, sequence_shape
+from .sequence_input import is_lifter, pose_features, sequence_shape
 from .truth import truth_in_space
 
 __all__ = ["LiftingAdapter"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..compat import EXTENSION, prepare_environment
-from ..functional.deformable import deform_conv2d
+from .deformable import deform_conv2d
 
 __all__ = ["OPERATORS", "Operator", "complete_operators"]
 

@@ -1,0 +1,1 @@
+"""Named attribution methods, and what makes them fast."""

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        from .build import compare
+        from .compare import compare
 
         page = compare(options.runs, options.out, options.names)
     except PoseIGError as error:

@@ -11,8 +11,8 @@ import polars as pl
 
 from ..functional.inference import FEWEST, paired_difference
 from ..plotting.intervals import Panel, interval_panels
-from ..plotting.summary import group_order, plural
-from ..studies.estimates import comparison_columns, corrected, estimate_of, in_words, person_means
+from ..summary.estimates import comparison_columns, corrected, estimate_of, in_words, person_means
+from ..summary.measures import group_order, plural
 from ..types import Picture, Section, Table
 from .runs import Runs
 

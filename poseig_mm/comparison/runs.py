@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from ..errors import ConfigError, DataError
-from ..plotting.summary import Measure, measures, unit_of
 from ..store import Store
+from ..summary.measures import Measure, measures, unit_of
 
 __all__ = ["Lost", "Runs", "match", "open_runs"]
 

@@ -1,0 +1,1 @@
+"""MMEngine's hook and metric: a diagnosis inside a training."""

@@ -28,7 +28,7 @@ from mmengine.registry import HOOKS, METRICS
 from mmengine.runner import EpochBasedTrainLoop
 
 from ..errors import ConfigError
-from ..session import Session
+from ..run.session import Session
 from ..store import Store
 from .pictures import overview
 from .undisturbed import undisturbed

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..functional.statistics import Estimate
-    from .summary import Measure
+    from ..summary.measures import Measure
 
 __all__ = ["JointEstimates", "dot_plot", "group_distributions", "relation_matrix", "trust_plot"]
 

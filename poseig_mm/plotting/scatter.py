@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
     from matplotlib.figure import Figure
 
-    from .summary import Measure
+    from ..summary.measures import Measure
 
 __all__ = ["index_against_error"]
 

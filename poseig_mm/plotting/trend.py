@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from ..summary.measures import Measure, estimate
 from .figures import MUTED, PALETTE, figure_style, new_figure
-from .summary import Measure, estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,7 +18,7 @@ from ..errors import PluginError, did_you_mean
 from ..types import Failure
 from .builtins import BUILTINS
 from .catalog import Catalog
-from .failures import FailureLog
+from .failure_log import FailureLog
 from .records import PluginRecord, format_records
 from .registry import HOOKS, PluginRegistry
 from .results import KINDS, check_result, named_entries

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from ..plotting.summary import missing_reasons, plural, reason_text
+from ..summary.measures import missing_reasons, plural, reason_text
 from ..types import Failure, Gallery, Picture, Section, Table
 
 if TYPE_CHECKING:

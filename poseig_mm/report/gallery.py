@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ..plotting.summary import measures, plural, run_value
+from ..summary.measures import measures, plural, run_value
 from .blocks import GuardedSection, failure_of
 from .person import Notes
 from .sequence import person_of

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ..plotting.charts import trust_plot
-from ..plotting.summary import (
+from ..summary.measures import (
     Measure,
     estimate,
     finite,

@@ -18,7 +18,7 @@ from PIL import Image
 
 from ..plotting import drawing
 from ..plotting.drawing import Canvas
-from ..plotting.summary import Measure, measures, place_columns, plural
+from ..summary.measures import Measure, measures, place_columns, plural
 from ..types import Failure, Gallery
 from .tables import NOTHING, show
 

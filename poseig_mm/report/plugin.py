@@ -20,10 +20,10 @@ def poseig_report_sections(store: Store, config: Any) -> Sequence[Section]:
     from .blocks import attempt
     from .failures import failures_section
     from .gallery import gallery_section
-    from .indices import indices_section
+    from .index_section import indices_section
     from .overview import overview_section
     from .provenance import provenance_section
-    from .scatter import scatter_section
+    from .scatter_section import scatter_section
 
     limit = _gallery_limit(store, config)
     return (

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..plotting import drawing
 from ..plotting.drawing import Canvas
-from ..plotting.summary import Measure, run_value
+from ..summary.measures import Measure, run_value
 from .person import SHEET_HEIGHT, STRIP_HEIGHT, TILE_HEIGHT, Notes, Person
 
 if TYPE_CHECKING:

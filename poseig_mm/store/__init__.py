@@ -1,6 +1,6 @@
 """Append-only store of a run: tables as Parquet parts, maps as safetensors parts, run.json.  No torch."""
 
-from .maps import MapMode, MapPolicy, pool
+from .map_parts import MapMode, MapPolicy, pool
 from .reader import Store
 from .run_file import json_safe
 from .schema import SAMPLES_SCHEMA, SampleRecord, joints_schema, relations_schema, rows_to_frame

@@ -12,7 +12,7 @@ import polars as pl
 from poseig_mm.errors import StoreError
 
 from .atomic import make_dir, publish, remove
-from .maps import MapPlan
+from .map_parts import MapPlan
 from .parts import encode_table, file_entry
 from .schema import SAMPLES_SCHEMA, Row, SampleRecord, Schema, rows_to_frame
 

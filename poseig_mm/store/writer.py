@@ -18,7 +18,7 @@ from poseig_mm.types import Failure
 from .atomic import make_dir, publish, remove
 from .batch import Batch, make_batch, publish_batch, study_frame
 from .lock import WriterLock
-from .maps import MapPolicy, check_arrays
+from .map_parts import MapPolicy, check_arrays
 from .opening import clean, compare_runs, refuse_if_used
 from .parts import encode_table, part_stem, rank_of, scan_parts, whole_stem
 from .run_file import RunFile

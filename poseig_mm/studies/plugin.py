@@ -16,18 +16,18 @@ __all__ = ["poseig_studies"]
 @hookimpl
 def poseig_studies() -> Sequence[Study]:
     """Every table and figure of the paper, and the tests of the maps themselves."""
-    from .baselines import Baselines
-    from .easy_hard import EasyHard
-    from .error_kinds import ErrorKinds
-    from .error_relation import ErrorRelation
-    from .groups import Groups
-    from .insertion_deletion import InsertionDeletion
-    from .inversion import Inversion
-    from .output_space import OutputSpace
-    from .perturbation import Perturbation
-    from .randomization import Randomization
-    from .sanity import Sanity
-    from .shortcuts import Shortcuts
+    from .baselines.study import Baselines
+    from .easy_hard.study import EasyHard
+    from .error_kinds.study import ErrorKinds
+    from .error_relation.study import ErrorRelation
+    from .groups.study import Groups
+    from .insertion_deletion.study import InsertionDeletion
+    from .inversion.study import Inversion
+    from .output_space.study import OutputSpace
+    from .perturbation.study import Perturbation
+    from .randomization.study import Randomization
+    from .sanity.study import Sanity
+    from .shortcuts.study import Shortcuts
 
     return (
         Sanity(),

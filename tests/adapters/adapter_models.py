@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from poseig_mm.adapters.base import CoordinateAdapter
-from poseig_mm.adapters.loading import build_model
+from poseig_mm.adapters.build_model import build_model
 from poseig_mm.adapters.plugin import poseig_register_adapters
-from poseig_mm.adapters.registry import select_adapter
+from poseig_mm.adapters.select import select_adapter
 
 SHARED = Path(__file__).parents[3] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"sample data not found at {SHARED}")

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from poseig_mm.adapters.build_model import build_model
 from poseig_mm.adapters.instances import InstanceAdapter
-from poseig_mm.adapters.loading import build_model
 from poseig_mm.adapters.plugin import poseig_register_adapters
-from poseig_mm.adapters.registry import select_adapter
+from poseig_mm.adapters.select import select_adapter
 
 K = 5
 SIZE = (96, 64)  # (w, h)

@@ -15,8 +15,8 @@ import pytest
 import torch
 from adapter_models import FAMILIES, HEATMAP_HEAD, MSRA, SIMCC, K, tiny_config, tiny_model
 
+from poseig_mm.adapters.build_model import build_model, model_hash
 from poseig_mm.adapters.checkpoints import Unknown, read_checkpoint
-from poseig_mm.adapters.loading import build_model, model_hash
 from poseig_mm.errors import CheckpointError
 
 pytestmark = pytest.mark.usefixtures("mmpose_ready")

@@ -27,7 +27,7 @@ from adapter_models import (
 )
 from torch import Tensor
 
-from poseig_mm.adapters.registry import select_adapter
+from poseig_mm.adapters.select import select_adapter
 from poseig_mm.errors import ShapeError
 
 pytestmark = pytest.mark.usefixtures("mmpose_ready")

@@ -10,8 +10,8 @@ import pytest
 import torch
 from adapter_models import FAMILIES, MOBILENET, K, adapters, random_images, tiny_adapter, tiny_config, tiny_model
 
-from poseig_mm.adapters.loading import build_model, model_hash
-from poseig_mm.adapters.registry import select_adapter
+from poseig_mm.adapters.build_model import build_model, model_hash
+from poseig_mm.adapters.select import select_adapter
 from poseig_mm.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("mmpose_ready")
@@ -124,7 +124,7 @@ def test_mmpretrain_is_named_where_it_is_absent(monkeypatch: pytest.MonkeyPatch)
     """MMEngine only says that the type is not registered; with MMPretrain installed nothing else is to be installed."""
     from mmengine.config import Config
 
-    from poseig_mm.adapters import loading
+    from poseig_mm.adapters import build_model as loading
 
     config = Config({"model": {"type": "TopdownPoseEstimator", "backbone": {"type": "mmpretrain.NoSuchNet"}}})
     for found, hint in ((None, True), (object(), False)):

@@ -11,8 +11,8 @@ import torch
 from adapter_models import SHARED, adapters, needs_shared
 
 from poseig_mm.adapters.base import CoordinateAdapter
-from poseig_mm.adapters.loading import build_model
-from poseig_mm.adapters.registry import select_adapter
+from poseig_mm.adapters.build_model import build_model
+from poseig_mm.adapters.select import select_adapter
 
 pytestmark = pytest.mark.usefixtures("mmpose_ready")
 BODY = "body_2d_keypoint"

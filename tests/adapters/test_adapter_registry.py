@@ -11,7 +11,7 @@ from instance_models import needs_family
 
 from poseig_mm.adapters.base import CoordinateAdapter
 from poseig_mm.adapters.heatmap import HeatmapAdapter
-from poseig_mm.adapters.registry import select_adapter
+from poseig_mm.adapters.select import select_adapter
 from poseig_mm.errors import AdapterError
 
 pytestmark = pytest.mark.usefixtures("mmpose_ready")

@@ -12,7 +12,7 @@ from tiny import run, tables, write_run
 from torch import nn
 
 from poseig_mm import Session
-from poseig_mm.adapters.loading import build_model, model_hash
+from poseig_mm.adapters.build_model import build_model, model_hash
 from poseig_mm.api import load_adapter
 from poseig_mm.errors import CheckpointError, ConfigError
 

@@ -12,9 +12,9 @@ import torch
 from adapter_models import MSRA, SIZE, adapters, inject, random_images, tiny_config
 from torch import Tensor, nn
 
+from poseig_mm.adapters.build_model import build_model
 from poseig_mm.adapters.internet import InternetAdapter
-from poseig_mm.adapters.loading import build_model
-from poseig_mm.adapters.registry import select_adapter
+from poseig_mm.adapters.select import select_adapter
 from poseig_mm.api import attribute
 from poseig_mm.errors import AdapterError, DataError
 

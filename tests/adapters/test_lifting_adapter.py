@@ -12,10 +12,10 @@ from lifting_models import KINDS, WIDTH, K, build, config, frames_of, poses, wri
 from mmengine.dataset import pseudo_collate
 
 from poseig_mm import attribute
+from poseig_mm.adapters.build_model import _outputs_on_noise
 from poseig_mm.adapters.lifting import LiftingAdapter
-from poseig_mm.adapters.loading import _outputs_on_noise
 from poseig_mm.adapters.plugin import poseig_register_adapters
-from poseig_mm.adapters.registry import select_adapter
+from poseig_mm.adapters.select import select_adapter
 from poseig_mm.data.sequences import SequenceSource, is_sequence
 from poseig_mm.errors import AdapterError, ConfigError, DataError, ShapeError
 
@@ -176,9 +176,9 @@ def test_attribution_of_a_linear_model_is_its_weights_times_the_way() -> None:
 
 def test_relation_is_the_share_of_each_input_joint() -> None:
     """RI(k -> m) = K times the share of m in k's map; LI and FI have none and say why."""
-    from poseig_mm.batch import index_inputs, places_of
     from poseig_mm.indices.base import compute_indices
     from poseig_mm.indices.builtin import BUILTIN_INDICES
+    from poseig_mm.run.diagnose import index_inputs, places_of
     from poseig_mm.types import Sample
 
     adapter = LiftingAdapter(build("video"))

@@ -9,11 +9,11 @@ import pytest
 import torch
 from adapter_models import RESNET, random_images, tiny_config, tiny_model
 
+from poseig_mm.adapters.deformable import deform_conv2d
 from poseig_mm.api import load_adapter
 from poseig_mm.compat import EXTENSION, prepare_environment
 from poseig_mm.coverage.trial import try_config
 from poseig_mm.errors import DependencyError
-from poseig_mm.functional.deformable import deform_conv2d
 
 pytestmark = pytest.mark.usefixtures("mmpose_ready")
 MESSAGE = r"compiled operator 'modulated_deform_conv_forward' .* mmcv-lite.*mim install 'mmcv>=2\.0\.1,<2\.2'"

@@ -28,7 +28,7 @@ def options(tmp_path_factory: pytest.TempPathFactory, mmpose_ready: None) -> arg
     """Of the command line, with random weights for a checkpoint."""
     import torch
 
-    from poseig_mm.adapters.loading import build_model
+    from poseig_mm.adapters.build_model import build_model
 
     folder = tmp_path_factory.mktemp("planted")
     torch.manual_seed(0)

@@ -18,8 +18,8 @@ from report.synthetic import make_store, record
 from poseig_mm.comparison import comparison_sections
 from poseig_mm.comparison.command import main
 from poseig_mm.comparison.differences import difference_rows, differences_section
-from poseig_mm.comparison.overview import overview_section, warnings
 from poseig_mm.comparison.runs import match
+from poseig_mm.comparison.runs_section import overview_section, warnings
 from poseig_mm.errors import DataError
 from poseig_mm.store import SampleRecord, Store
 from poseig_mm.types import Table

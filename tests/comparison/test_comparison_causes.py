@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from poseig_mm.comparison import causes
-from poseig_mm.functional.causes import Cause
+from poseig_mm.comparison import causes_section as causes
+from poseig_mm.studies.shortcuts.causes import Cause
 
 CODES = {"honest": {"left_wrist": "own", "nose": "own"}, "marker": {"left_wrist": "mark", "nose": "undecided"}}
 

@@ -10,8 +10,8 @@ import pytest
 from report.synthetic import make_store, record
 from scipy import stats
 
-from poseig_mm.comparison.maps import map_correlations, maps_section
 from poseig_mm.comparison.runs import Runs, match
+from poseig_mm.comparison.side_by_side import map_correlations, maps_section
 from poseig_mm.report.build import build_report
 from poseig_mm.store import Store
 from poseig_mm.types import Gallery

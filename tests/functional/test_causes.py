@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from poseig_mm.functional.causes import CAUSES, Thresholds, likely_cause
 from poseig_mm.functional.statistics import Estimate
+from poseig_mm.studies.shortcuts.causes import CAUSES, Thresholds, likely_cause
 
 OWN = {
     "own": 9.0,

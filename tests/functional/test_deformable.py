@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from poseig_mm.functional.deformable import deform_conv2d
+from poseig_mm.adapters.deformable import deform_conv2d
 
 torch.manual_seed(0)
 X = torch.randn(2, 4, 6, 7, dtype=torch.float64)

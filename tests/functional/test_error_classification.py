@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from poseig_mm.errors import ShapeError
-from poseig_mm.functional.error_kinds import KINDS, average_precision, classify, keypoint_similarity, object_similarity
+from poseig_mm.studies.error_kinds.classify import (
+    KINDS,
+    average_precision,
+    classify,
+    keypoint_similarity,
+    object_similarity,
+)
 
 GOOD_UP_TO = math.sqrt(-200 * math.log(0.85))  # 5.70 px
 NEAR_UP_TO = math.sqrt(200 * math.log(2))  # 11.77 px

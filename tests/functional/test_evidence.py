@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from poseig_mm.errors import ShapeError
-from poseig_mm.functional.evidence import (
+from poseig_mm.studies.shortcuts.evidence import (
     PLACES,
     densest_spots,
     fixed_offset,

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from poseig_mm.functional import heap
+from poseig_mm.run import heap
 
 STATM = Path("/proc/self/statm")
 LEFT = """
 import resource, sys
-from poseig_mm.functional.heap import keep_freed_memory
+from poseig_mm.run.heap import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 def resident():

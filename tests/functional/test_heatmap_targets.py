@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from poseig_mm.errors import ShapeError
-from poseig_mm.functional.heatmap_targets import heatmap_value, negative_heatmap_mse
 from poseig_mm.functional.regions import mass_share
+from poseig_mm.studies.output_space.heatmap_targets import heatmap_value, negative_heatmap_mse
 
 F64 = torch.float64
 

@@ -13,7 +13,7 @@ from poseig_mm.functional.insertion_deletion import (
     random_order,
     ranked_order,
 )
-from poseig_mm.functional.seeding import generator_of
+from poseig_mm.seeding import generator_of
 
 MAP = torch.tensor([[0.1, 0.9], [0.4, 0.4]])
 FRACTIONS = (0, 0.25, 0.5, 0.75, 1)

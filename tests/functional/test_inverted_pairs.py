@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poseig_mm.errors import ShapeError
-from poseig_mm.functional.inversions import eligible_pairs, inverted_pairs
+from poseig_mm.studies.inversion.inverted import eligible_pairs, inverted_pairs
 
 LINE = np.array([[0.0, 0.0], [100.0, 0.0], [200.0, 0.0]])
 ALL = np.ones(3, bool)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from poseig_mm.functional.persons import keypoint_similarity, match_person, person_area
+from poseig_mm.adapters.matching import keypoint_similarity, match_person, person_area
 
 TRUTH = torch.tensor([[0.0, 0.0], [60.0, 0.0], [0.0, 80.0], [float("nan")] * 2], dtype=torch.float64)
 SIGMAS = torch.tensor([0.05, 0.1, 0.05, 0.05], dtype=torch.float64)

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import spearmanr
 
 from poseig_mm.errors import ShapeError
-from poseig_mm.functional.similarity import rank_correlation, structural_similarity
+from poseig_mm.studies.randomization.similarity import rank_correlation, structural_similarity
 
 C1, C2 = 0.01**2, 0.03**2
 

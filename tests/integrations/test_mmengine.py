@@ -234,7 +234,7 @@ def test_ranks_of_a_training_share_the_persons(made: tiny, tmp_path: Path) -> No
 
 def test_what_is_diagnosed_is_what_was_evaluated(made: tiny, tmp_path: Path) -> None:
     """With EMAHook: the averaged weights, before the training has its own back."""
-    from poseig_mm.adapters.loading import model_hash
+    from poseig_mm.adapters.build_model import model_hash
     from poseig_mm.store import Store
 
     ema = {"type": "EMAHook", "ema_type": "ExpMomentumEMA", "momentum": 0.5, "update_buffers": True}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from poseig_mm.plugin.failures import KEPT, KEPT_OWN, FailureLog
+from poseig_mm.plugin.failure_log import KEPT, KEPT_OWN, FailureLog
 
 from .fakes import host_of, messages, plugin_with
 

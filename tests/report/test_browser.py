@@ -16,7 +16,7 @@ import pytest
 from poseig_mm.functional.statistics import Estimate
 from poseig_mm.report.build import build_report
 from poseig_mm.report.gallery import gallery_section
-from poseig_mm.report.scatter import scatter_section
+from poseig_mm.report.scatter_section import scatter_section
 from poseig_mm.store import Store
 from poseig_mm.types import Section, Table
 

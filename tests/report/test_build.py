@@ -81,7 +81,7 @@ def test_a_built_in_section_that_raises_leaves_the_others(tmp_path: Path, monkey
     def broken(store: object) -> Section:
         raise ZeroDivisionError("no indices today")
 
-    monkeypatch.setattr("poseig_mm.report.indices.indices_section", broken)
+    monkeypatch.setattr("poseig_mm.report.index_section.indices_section", broken)
     store = make_store(tmp_path, [record(0)])
     html = build_report(store, poseig_report_sections(store, {})).read_text(encoding="utf-8")
     assert html.count("<section") == 6

@@ -19,7 +19,7 @@ from poseig_mm.report.blocks import Notices
 from poseig_mm.report.build import build_report
 from poseig_mm.report.failures import failures_section
 from poseig_mm.report.gallery import gallery_section
-from poseig_mm.report.indices import indices_section
+from poseig_mm.report.index_section import indices_section
 from poseig_mm.report.overview import overview_section
 from poseig_mm.report.plugin import poseig_report_sections
 from poseig_mm.store import Store, StoreWriter

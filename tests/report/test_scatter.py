@@ -20,7 +20,7 @@ from poseig_mm.report.build import build_report
 from poseig_mm.report.failures import failures_section
 from poseig_mm.report.gallery import gallery_section
 from poseig_mm.report.person import main
-from poseig_mm.report.scatter import chosen_sheets, scatter_section, thinned
+from poseig_mm.report.scatter_section import chosen_sheets, scatter_section, thinned
 from poseig_mm.store import SampleRecord, Store
 from poseig_mm.types import Picture
 

@@ -20,7 +20,7 @@ from store_samples import IDENTITY, make_record
 from poseig_mm.errors import StoreError
 from poseig_mm.store import MapPolicy, Store, StoreWriter
 from poseig_mm.store import writer as writer_module
-from poseig_mm.store.maps import MapPlan
+from poseig_mm.store.map_parts import MapPlan
 
 
 def files(path: Path) -> set[str]:

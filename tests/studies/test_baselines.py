@@ -16,7 +16,7 @@ from tiny import IDS, run, tiny, write_run
 from poseig_mm.errors import ConfigError
 from poseig_mm.functional import path_attribution
 from poseig_mm.store import Store
-from poseig_mm.studies.baselines import BASELINES, PAINTINGS, Baselines
+from poseig_mm.studies.baselines.study import BASELINES, PAINTINGS, Baselines
 from poseig_mm.types import Finding, Gallery, Picture, Sample, Table
 
 SIDE = 40

@@ -9,7 +9,7 @@ from made_up import joints_frame
 from scipy import stats
 
 from poseig_mm.errors import ConfigError
-from poseig_mm.studies.easy_hard import EasyHard, easy_and_hard, easy_hard_table
+from poseig_mm.studies.easy_hard.study import EasyHard, easy_and_hard, easy_hard_table
 
 # person i has the error i at its trunk and i + 1 at its branch, and DI 10 i there and 10 i + 3
 PLAIN = joints_frame([(f"p{i}", k, float(i + k), 10.0 * i + 3 * k) for i in range(7) for k in range(2)])

@@ -14,7 +14,7 @@ from toy_context import ToyContext, toy_finding, toy_groups, toy_store
 
 from poseig_mm.errors import ConfigError
 from poseig_mm.studies.base import configured
-from poseig_mm.studies.insertion_deletion import InsertionDeletion
+from poseig_mm.studies.insertion_deletion.study import InsertionDeletion
 
 if TYPE_CHECKING:
     from tiny import tiny

@@ -15,7 +15,7 @@ from planted import COCO, PLACES, PatchesContext, patches_finding, record, store
 
 from poseig_mm.errors import ConfigError
 from poseig_mm.studies.base import configured
-from poseig_mm.studies.inversion import Inversion
+from poseig_mm.studies.inversion.study import Inversion
 from poseig_mm.types import Gallery, Picture, Section, Table
 
 if TYPE_CHECKING:

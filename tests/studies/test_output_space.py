@@ -17,7 +17,7 @@ from tiny import IDS, run, tiny, write_run
 from poseig_mm.errors import ConfigError
 from poseig_mm.functional import gaussian_heatmaps
 from poseig_mm.store import Store
-from poseig_mm.studies.output_space import OutputSpace, Target, heatmap_points, targets_of
+from poseig_mm.studies.output_space.study import OutputSpace, Target, heatmap_points, targets_of
 from poseig_mm.types import Coordinates, Finding, Picture, Sample, Table
 
 SIDE, STRIDE = 40, 4
@@ -168,7 +168,7 @@ def test_the_published_factor_has_the_runs_indices(store: Store) -> None:
 
 def test_the_heatmap_of_a_network_at_its_peak() -> None:
     """`value` reads what soft-argmax sees: at the peak of a Gaussian heatmap it is 1."""
-    from poseig_mm.functional.heatmap_targets import heatmap_value
+    from poseig_mm.studies.output_space.heatmap_targets import heatmap_value
 
     points = torch.tensor([[[5.0, 6.0]]])
     assert heatmap_value(gaussian_heatmaps(points, (12, 10), 2.0), points).item() == pytest.approx(1)

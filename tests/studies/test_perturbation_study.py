@@ -16,10 +16,10 @@ from toy_context import ToyContext, toy_finding, toy_groups, toy_store
 
 from poseig_mm.errors import ConfigError
 from poseig_mm.functional.statistics import Estimate
-from poseig_mm.studies import perturbation
 from poseig_mm.studies.base import configured
-from poseig_mm.studies.perturbation import Perturbation
-from poseig_mm.studies.perturbation_section import error_ratio, perturbation_section
+from poseig_mm.studies.perturbation import study as perturbation
+from poseig_mm.studies.perturbation.section import error_ratio, perturbation_section
+from poseig_mm.studies.perturbation.study import Perturbation
 
 if TYPE_CHECKING:
     from tiny import tiny
@@ -216,9 +216,8 @@ def test_no_rows_no_section() -> None:
 
 def test_importing_the_studies_loads_no_torch() -> None:
     """They are listed without a model."""
-    code = (
-        "import sys, poseig_mm.studies.perturbation, poseig_mm.studies.insertion_deletion as d; d.InsertionDeletion()"
-    )
+    code = "import sys, poseig_mm.studies.perturbation.study;"
+    code += "import poseig_mm.studies.insertion_deletion.study as d; d.InsertionDeletion()"
     code += "; sys.exit(' '.join({'torch', 'mmpose', 'matplotlib'} & set(sys.modules)) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -15,10 +15,10 @@ from study_toy import ToyContext, net, net_finding
 from poseig_mm.errors import ConfigError
 from poseig_mm.functional.path_attribution import path_attribution
 from poseig_mm.functional.quadrature import RULES
-from poseig_mm.functional.similarity import rank_correlation
-from poseig_mm.studies.randomization import QUADRATURES, Randomization
-from poseig_mm.studies.randomization_section import randomization_section
-from poseig_mm.studies.reinitialising import reinitialise
+from poseig_mm.studies.randomization.reinitialise import reinitialise
+from poseig_mm.studies.randomization.section import randomization_section
+from poseig_mm.studies.randomization.similarity import rank_correlation
+from poseig_mm.studies.randomization.study import QUADRATURES, Randomization
 
 FAST: dict[str, Any] = {"step": 2, "nodes": 3}
 

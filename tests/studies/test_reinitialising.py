@@ -7,7 +7,7 @@ import torch
 from study_toy import SIZE, net
 from torch import nn
 
-from poseig_mm.studies.reinitialising import KINDS, layers_in_order, preserved, reinitialise
+from poseig_mm.studies.randomization.reinitialise import KINDS, layers_in_order, preserved, reinitialise
 
 
 def snapshot(model: nn.Module) -> dict[str, tuple[int, bytes, bool]]:

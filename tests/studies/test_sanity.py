@@ -14,8 +14,8 @@ from study_toy import NAMES, ToyContext, attribution, finding, sample
 from torch import Tensor
 
 from poseig_mm.errors import ConfigError
-from poseig_mm.studies.sanity import METHODS, Sanity
-from poseig_mm.studies.sanity_section import joint_verdicts, overall_verdict, sanity_section
+from poseig_mm.studies.sanity.section import joint_verdicts, overall_verdict, sanity_section
+from poseig_mm.studies.sanity.study import METHODS, Sanity
 
 SIDE, PATCH, REACH = 32, 8, 30.0  # px of the image and of the patch; px that a joint moves when its patch is gone
 CORNERS = ((4, 6), (18, 20))  # of each joint's patch (row, column)

@@ -13,9 +13,9 @@ from report.synthetic import make_store, record
 
 from poseig_mm.store import Store, StoreWriter
 from poseig_mm.studies.base import Study
-from poseig_mm.studies.easy_hard import EasyHard
-from poseig_mm.studies.error_relation import ErrorRelation
-from poseig_mm.studies.groups import Groups
+from poseig_mm.studies.easy_hard.study import EasyHard
+from poseig_mm.studies.error_relation.study import ErrorRelation
+from poseig_mm.studies.groups.study import Groups
 from poseig_mm.types import Picture, Section, Table
 
 STUDIES: tuple[Study, ...] = (Groups(), EasyHard(), ErrorRelation())
@@ -89,7 +89,7 @@ def test_published_figures_stand_beside_that_model_alone(store: Store, tmp_path:
 
 def test_importing_the_studies_loads_no_torch() -> None:
     """Reports are built again where there is none."""
-    names = ["groups_section", "easy_hard_section", "error_relation_section", "groups", "easy_hard", "error_relation"]
+    names = [f"{n}.{part}" for n in ("groups", "easy_hard", "error_relation") for part in ("section", "study")]
     code = f"import importlib, json, sys; [importlib.import_module('poseig_mm.studies.' + n) for n in {names}]; "
     code += "print(json.dumps(sorted({'torch', 'mmpose', 'mmengine'} & set(sys.modules))))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,8 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from poseig_mm.errors import DataError
-from poseig_mm.functional.inversions import inverted_pairs
 from poseig_mm.store.atomic import make_dir, publish
+from poseig_mm.studies.inversion.inverted import inverted_pairs
 
 if TYPE_CHECKING:
     from poseig_mm.adapters.base import CoordinateAdapter

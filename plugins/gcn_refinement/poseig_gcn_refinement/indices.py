@@ -10,9 +10,9 @@ import polars as pl
 
 from poseig_mm.functional.inference import Comparison, holm, paired_difference
 from poseig_mm.functional.statistics import bootstrap_mean
-from poseig_mm.plotting.summary import measures
 from poseig_mm.store import Store
-from poseig_mm.studies.estimates import in_words
+from poseig_mm.summary.estimates import in_words
+from poseig_mm.summary.measures import measures
 from poseig_mm.types import Section, Table
 
 __all__ = ["indices_section"]

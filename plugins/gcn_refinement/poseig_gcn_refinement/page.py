@@ -17,7 +17,7 @@ from poseig_mm.functional.statistics import Estimate, bootstrap_mean
 from poseig_mm.plotting.intervals import Panel, interval_panels
 from poseig_mm.report.build import build_report
 from poseig_mm.store import Store
-from poseig_mm.studies.estimates import in_words
+from poseig_mm.summary.estimates import in_words
 from poseig_mm.types import Picture, Section, Table
 
 from .evaluation import PCK, inversions_by_pair, read_table

@@ -149,7 +149,7 @@ class RefinementStudy:
 
     def train(self, graph: str) -> None:
         """The block over one kind of graph, from the cached heatmaps; checks that the frozen part is what it was."""
-        from poseig_mm.adapters.loading import build_model
+        from poseig_mm.adapters.build_model import build_model
 
         from .cache import cache_heatmaps, cached_loader
         from .training import put, save_weights, schedule, train, with_import

@@ -13,7 +13,7 @@ from poseig_gcn_refinement import cache
 from poseig_gcn_refinement.cache import CachedHeatmaps, cache_heatmaps, cache_key, cached_loader, is_whole
 from poseig_gcn_refinement.training import put, refined_config, schedule, train
 
-from poseig_mm.adapters.loading import build_model
+from poseig_mm.adapters.build_model import build_model
 from poseig_mm.errors import DataError
 
 

@@ -13,7 +13,7 @@ from poseig_gcn_refinement.skeleton import edges_of, skeleton_of_config
 from poseig_gcn_refinement.training import put, refined_config, save_weights, schedule, train
 
 from poseig_mm import load_adapter
-from poseig_mm.adapters.loading import build_model
+from poseig_mm.adapters.build_model import build_model
 from poseig_mm.errors import CheckpointError, ConfigError
 
 HIDDEN = {"hidden": 8, "depth": 2}

@@ -182,7 +182,7 @@ def convert(name: str, source: str | Path, target: str | Path, config: Any, mano
         CheckpointError: no such file, or not this model's.
         ConfigError: the config cannot be read.
     """
-    from poseig_mm.adapters.loading import build_model
+    from poseig_mm.adapters.build_model import build_model
 
     official = read_official(source)
     model = build_model(config)

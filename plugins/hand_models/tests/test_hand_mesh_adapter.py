@@ -20,7 +20,7 @@ from test_hand_handmesh import build
 from torch import Tensor
 
 from poseig_mm import attribute, load_adapter
-from poseig_mm.adapters.loading import build_model
+from poseig_mm.adapters.build_model import build_model
 from poseig_mm.attribution.acceleration import accelerate
 from poseig_mm.errors import CheckpointError
 from poseig_mm.plugin.manager import PluginHost

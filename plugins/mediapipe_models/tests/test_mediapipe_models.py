@@ -181,7 +181,7 @@ def test_built_in_adapters_fit_by_the_heads_bases(
 ) -> None:
     """No adapter of our own: the one for the head's MMPose base class is chosen, and predicts what MMPose does."""
     from poseig_mm.adapters.plugin import poseig_register_adapters
-    from poseig_mm.adapters.registry import select_adapter
+    from poseig_mm.adapters.select import select_adapter
 
     model = {"heatmap": heatmap_model, "regression": regression_model}[kind]
     adapters = {adapter.name: adapter for adapter in poseig_register_adapters()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from poseig_mm.functional.similarity import average_ranks
+from poseig_mm.studies.randomization.similarity import average_ranks
 
 __all__ = ["mean_of_others", "rank_correlations", "shared_masses"]
 

@@ -8,9 +8,9 @@ import polars as pl
 
 from poseig_mm.functional.inference import FEWEST
 from poseig_mm.plotting.charts import JointEstimates, dot_plot
-from poseig_mm.plotting.summary import Measure, estimate, group_order, missing_table, plural
 from poseig_mm.studies.choice import kept_pictures
-from poseig_mm.studies.words import said
+from poseig_mm.summary.measures import Measure, estimate, group_order, missing_table, plural
+from poseig_mm.summary.words import said
 from poseig_mm.types import Gallery, Picture, Section, Table
 
 if TYPE_CHECKING:

@@ -1,0 +1,212 @@
+"""What is compared, whether it may be, and the means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import polars as pl
+
+from ..plotting.charts import group_distributions
+from ..report.blocks import Notices
+from ..report.provenance import flatten
+from ..report.tables import NOTHING
+from ..store import Store
+from ..summary.measures import estimate, finite, plural, run_value, scale_in_words
+from ..types import Picture, Section, Table
+from .runs import Runs
+
+__all__ = ["different_settings", "overview_section", "warnings"]
+
+# Of `diagnosis.attribution`: what changes no number, or stands in other settings
+_SAME_NUMBERS = ("preset", "chunk", "residual_threshold", "signed")
+
+
+def overview_section(runs: Runs) -> Section:
+    """The runs' facts, remarks, what was left out, and means over the shared joints."""
+    notices = [("warning", text) for text in warnings(runs)] + [("note", text) for text in _notes(runs)]
+    facts = tuple(
+        (label, *(read(store) or NOTHING for store in runs.stores.values())) for label, read in _FACTS.items()
+    )
+    lost = tuple((name, n.visible, n.without_map, n.not_in_all, n.elsewhere, n.used) for name, n in runs.lost.items())
+    means = tuple((name, *(estimate(joints, m.name) for m in runs.measures)) for name, joints in runs.joints.items())
+    values = {name: {m.name: finite(joints[m.name]) for m in runs.measures} for name, joints in runs.joints.items()}
+    blocks: tuple[Table | Picture, ...] = (
+        Notices("Remarks.", ("level", "text"), tuple(notices)),
+        Table("What is compared.", ("", *runs.names), facts),
+        *_settings_table(runs),
+        Table(
+            "Joints: of those visible in a run, those that all runs have a map of are compared.",
+            ("run", "visible", "without a map", "not in all runs", "annotated elsewhere", "compared"),
+            lost,
+        ),
+        Table(
+            "Means over the compared joints [95 % interval, persons resampled].",
+            ("run", *(m.label for m in runs.measures)),
+            means,
+        ),
+        Picture(
+            "distributions",
+            "Distribution over the compared joints: box = quartiles and median, dots = joints.",
+            group_distributions(values, runs.measures),
+        ),
+    )
+    return Section("comparison", "Comparison", _lead(runs), blocks, 50)
+
+
+def _settings_table(runs: Runs) -> tuple[Table, ...]:
+    lines = tuple((f"attribution.{key}", *values.values()) for key, values in different_settings(runs).items())
+    return (Table("Attribution settings that differ.", ("setting", *runs.names), lines),) if lines else ()
+
+
+def warnings(runs: Runs) -> list[str]:
+    """Why the numbers may not be comparable, or may say little."""
+    found = []
+    if different := different_settings(runs):
+        found.append(
+            f"The attribution settings differ ({', '.join(different)}; see below): the maps were made in different ways, so "
+            "that DI, FI and LI do not compare the models."
+        )
+    betas = [run_value(store, "model", "beta") for store in runs.stores.values()]
+    numbers = {round(float(b), 6) for b in betas if isinstance(b, (int, float))}
+    if len(numbers) > 1:
+        said = ", ".join(f"{b} ({name})" for name, b in zip(runs.names, betas, strict=True))
+        found.append(f"The soft-argmax beta differs: {said}. The maps explain decodings of different sharpness.")
+    for label, what in (
+        ("Masks", "FI is relative to different masks."),
+        ("Input", "DI and LI count input pixels, so they are not comparable."),
+        ("Data", "Only joints of one name, annotated at one place of the image, are compared."),
+    ):
+        values = {name: _FACTS[label](store) for name, store in runs.stores.items()}
+        if len(set(values.values())) > 1:
+            said = ", ".join(f"{value or NOTHING} ({name})" for name, value in values.items())
+            found.append(f"{label} differ{'' if label == 'Masks' else 's'}: {said}. {what}")
+    if runs.rescaled:
+        found.append(
+            f"Errors of {', '.join(runs.rescaled)} are given in input pixels of {runs.names[0]}: theirs are of another size."
+        )
+    for name, store in runs.stores.items():
+        if (status := store.run.get("status")) != "complete":
+            found.append(f"{name} is not complete ({status or 'unknown'}): only its persons done so far are compared.")
+        if run_value(store, "model", "random_weights", default=False):
+            found.append(f"{name} has random weights: its maps say nothing about a trained model.")
+    if runs.persons < 2:
+        found.append("Only one person is compared: there are no intervals over persons, and nothing is tested.")
+    elif runs.persons < 8:
+        found.append(f"Only {runs.persons} persons are compared: the intervals say little, and nothing is tested.")
+    return found
+
+
+def _notes(runs: Runs) -> list[str]:
+    found = []
+    hashes = {str(store.run.get("weights_hash")) for store in runs.stores.values()}
+    if len(hashes) == 1 and "None" not in hashes:
+        found.append("All runs have the same weights (equal hashes).")
+    missing = {
+        m.label
+        for name, store in runs.stores.items()
+        for m in _own_measures(store)
+        if m.name not in {known.name for known in runs.measures}
+    }
+    if missing:
+        found.append(f"Not in all runs, so left out: {', '.join(sorted(missing))}.")
+    return found
+
+
+def _own_measures(store: Store) -> Any:
+    from ..summary.measures import measures
+
+    return measures(store, store.joints())
+
+
+def different_settings(runs: Runs) -> dict[str, dict[str, str]]:
+    """Settings of the attribution that are not the same: key -> run -> value."""
+    every = {name: dict(flatten(_attribution(store))) for name, store in runs.stores.items()}
+    keys = dict.fromkeys(key for settings in every.values() for key in settings)
+    found = {}
+    for key in keys:
+        values = {name: settings.get(key, NOTHING) for name, settings in every.items()}
+        if key.split(".")[0] not in _SAME_NUMBERS and len(set(values.values())) > 1:
+            found[key] = values
+    return found
+
+
+def _attribution(store: Store) -> Mapping[str, Any]:
+    """`path_settings` and the like are one entry each where they are empty, so that a missing key shows."""
+    found: Mapping[str, Any] = run_value(store, "settings", "attribution", default={})
+    return {key: value for key, value in found.items() if value != {}}
+
+
+def _lead(runs: Runs) -> str:
+    names = " and ".join(runs.names) if len(runs.names) < 3 else f"{', '.join(runs.names[:-1])} and {runs.names[-1]}"
+    best = min(runs.names, key=lambda name: _mean_error(runs.joints[name]))
+    errors = {name: _mean_error(runs.joints[name]) for name in runs.names}
+    if errors[best] == float("inf"):
+        finding = "No joint has an error."
+    else:
+        finding = (
+            f"The errors are the same, {errors[best]:.2f} {runs.unit} on average."
+            if len(set(errors.values())) == 1
+            else f"The smallest mean error here is {errors[best]:.2f} {runs.unit}, by {best}."
+        )
+    return (
+        f"{names} on the same {plural(len(runs.first), 'joint')} of {plural(runs.persons, 'person')}, explained in one "
+        f"common output space, the joint's coordinates. {finding}"
+    )
+
+
+def _mean_error(joints: pl.DataFrame) -> float:
+    return float(finite(joints["epe"]).mean()) if finite(joints["epe"]).size else float("inf")
+
+
+def _joined(store: Store, section: tuple[str, ...], keys: tuple[str, ...]) -> str:
+    about = run_value(store, *section, default={})
+    return " · ".join(str(about[key]) for key in keys if about.get(key) not in (None, "", {}))
+
+
+def _input(store: Store) -> str:
+    size = run_value(store, "model", "input_size")
+    return f"{size[0]} × {size[1]} px" if size else ""  # noqa: RUF001
+
+
+def _decoding(store: Store) -> str:
+    beta = run_value(store, "model", "beta")
+    sharpness = f", soft-argmax β = {beta:.4g}" if isinstance(beta, (int, float)) else ""
+    return f"{run_value(store, 'model', 'adapter', default='')}{sharpness}"
+
+
+def _parameters(store: Store) -> str:
+    count = run_value(store, "model", "parameters")
+    return f"{count / 1e6:.2f} million" if count else ""
+
+
+def _alpha(store: Store) -> str:
+    settings = run_value(store, "settings", "attribution", default={})
+    if settings.get("alpha_per_heatmap_px") is not None:
+        return f"alpha {settings['alpha_per_heatmap_px']:g} a heatmap pixel"
+    return (
+        ", ".join(f"{k} {v}" for k, v in (settings.get("likelihood_settings") or {}).items())
+        or scale_in_words(store)
+        or "default"
+    )
+
+
+_FACTS: dict[str, Callable[[Store], str]] = {
+    "Work dir": lambda store: str(store.path),
+    "Model": lambda store: _joined(store, ("model",), ("estimator", "backbone", "head")),
+    "Parameters": _parameters,
+    "Checkpoint": lambda store: str(store.run.get("checkpoint") or ""),
+    "Weights, hash": lambda store: str(store.run.get("weights_hash") or "")[:16],
+    "Input": _input,
+    "Decoding": _decoding,
+    "Data": lambda store: str(run_value(store, "dataset", "name", default="")),
+    "Persons": lambda store: str(len(store)),
+    "Attribution": lambda store: _joined(
+        store, ("settings", "attribution"), ("method", "path", "path_settings", "quadrature", "nodes")
+    ),
+    "Target": lambda store: _joined(store, ("settings", "attribution"), ("likelihood", "reference", "contrast")),
+    "Target's settings": _alpha,
+    "Masks": lambda store: ", ".join(sorted(store.samples()["mask_source"].unique().to_list())),
+    "Failures": lambda store: str(len(store.failures)),
+    "poseig_mm": lambda store: str(run_value(store, "versions", "poseig-mm", default="")),
+}  # fmt: skip

@@ -1,0 +1,138 @@
+"""Indices per joint and per group, with intervals, their distributions, and where else each joint's map looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from ..plotting.charts import JointEstimates, dot_plot, group_distributions, relation_matrix
+from ..summary.measures import (
+    Measure,
+    estimate,
+    finite,
+    group_order,
+    joint_order,
+    measures,
+    missing_reasons,
+    plural,
+    reason_text,
+)
+from ..types import Gallery, Picture, Section, Table
+from .tables import NOTHING
+
+if TYPE_CHECKING:
+    from ..functional.statistics import Estimate
+    from ..store import Store
+
+__all__ = ["indices_section", "relation_means"]
+
+MOST_JOINTS = 40  # lines of the dot plot
+Estimates = dict[str, "Estimate"]
+
+
+def indices_section(store: Store) -> Section:
+    """The indices, as tables and figures."""
+    joints = store.joints()
+    visible = joints.filter(pl.col("visible"))
+    if not len(visible):
+        return Section("indices", "Indices", "No joint was diagnosed, so there are no indices.", order=100)
+    found = measures(store, joints)
+    groups = group_order(visible)
+    order = joint_order(visible, groups)
+    by_joint = {j: _estimates(visible.filter(pl.col("joint") == j), found) for j, _, _ in order}
+    by_group = {g: _estimates(visible.filter(pl.col("group") == g), found) for g in groups}
+    by_group["all"] = _estimates(visible, found)
+    shown = _joints_shown(order, by_joint)
+    rows = [JointEstimates(name, group, by_joint[j]) for j, name, group in shown]
+    means = {g: e for g, e in by_group.items() if g != "all"}
+    left = len(order) - len(shown)
+    caption = (
+        "Mean and 95 % interval per joint; the line behind a group's joints is the group's mean, dashed: no preference."
+    )
+    if left:
+        caption += f" The {len(shown)} joints of largest error; {left} more are in the table."
+    blocks: list[Table | Picture | Gallery] = [
+        Table("Per group: mean [95 % interval], persons resampled.", ("group", "joints", *_titles(found)), _rows(
+            [((g,), e) for g, e in by_group.items()], found)),
+        Picture("joints", caption, dot_plot(rows, means, found)),
+        Table("Per joint: mean [95 % interval], persons resampled.", ("joint", "group", "n", *_titles(found)), _rows(
+            [((name, group), by_joint[j]) for j, name, group in order], found)),
+        Picture("groups", "Distribution over visible joints: box = quartiles and median, dots = joints.",
+                group_distributions(_values(visible, found, groups), found)),
+    ]  # fmt: skip
+    names, matrix = relation_means(store, order)
+    if len(names) > 1:
+        text = (
+            "Relation index: how much more of a joint's map (row) falls around another joint (column) than an even map's "
+            "would. The diagonal is LI."
+        )
+        blocks.append(Picture("relations", text, relation_matrix(matrix, names)))
+    missing = _missing(joints)
+    if missing.rows:
+        blocks.append(missing)
+    return Section("indices", "Indices", _lead(by_group, found), tuple(blocks), 100)
+
+
+def relation_means(store: Store, order: list[tuple[int, str, str]]) -> tuple[list[str], np.ndarray[Any, Any]]:
+    """Names and mean RI(row -> column), (K, K), in the order given; NaN where no sample has a value."""
+    relations = store.relations()
+    if not len(relations) or "ri" not in relations.columns:
+        return [], np.zeros((0, 0))
+    means = relations.filter(pl.col("ri").is_finite()).group_by("joint", "other").agg(pl.col("ri").mean())
+    place = {joint: i for i, (joint, _, _) in enumerate(order)}
+    matrix = np.full((len(order), len(order)), np.nan)
+    for joint, other, value in means.rows():
+        if joint in place and other in place:
+            matrix[place[joint], place[other]] = value
+    return [name for _, name, _ in order], matrix
+
+
+def _estimates(rows: pl.DataFrame, found: tuple[Measure, ...]) -> Estimates:
+    return {m.name: estimate(rows, m.name) for m in found}
+
+
+def _joints_shown(order: list[tuple[int, str, str]], by_joint: dict[int, Estimates]) -> list[tuple[int, str, str]]:
+    """All joints, or those of largest error where there are too many to read."""
+    if len(order) <= MOST_JOINTS:
+        return order
+    worst = sorted(order, key=lambda row: -np.nan_to_num(by_joint[row[0]]["epe"].mean, nan=-1.0))[:MOST_JOINTS]
+    return [row for row in order if row in worst]
+
+
+def _titles(found: tuple[Measure, ...]) -> tuple[str, ...]:
+    return tuple(m.label for m in found)
+
+
+def _rows(named: list[tuple[tuple[str, ...], Estimates]], found: tuple[Measure, ...]) -> tuple[tuple[Any, ...], ...]:
+    return tuple((*names, e["epe"].n, *(e[m.name] for m in found)) for names, e in named)
+
+
+def _values(visible: pl.DataFrame, found: tuple[Measure, ...], groups: list[str]) -> dict[str, dict[str, Any]]:
+    """Finite values of each measure in each group; everything is one group where there are none."""
+    if not groups:
+        return {"": {m.name: finite(visible[m.name]) for m in found}}
+    return {g: {m.name: finite(visible.filter(pl.col("group") == g)[m.name]) for m in found} for g in groups}
+
+
+def _lead(by_group: dict[str, Estimates], found: tuple[Measure, ...]) -> str:
+    """What the table says: the group of largest error, and how the maps of the groups differ."""
+    named = {g: e for g, e in by_group.items() if g != "all" and np.isfinite(e["epe"].mean)}
+    if len(named) < 2:
+        return "Means over visible joints with 95 % intervals; persons, not joints, are resampled."
+    parts = []
+    for measure in found:
+        means = {g: e[measure.name].mean for g, e in named.items() if np.isfinite(e[measure.name].mean)}
+        if len(means) > 1:
+            low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
+            parts.append(f"{measure.title} from {means[low]:.2f} ({low}) to {means[high]:.2f} ({high})")
+    text = "; ".join(parts)
+    return f"Between the joint groups, the means go: {text}. The intervals say whether that is more than chance."
+
+
+def _missing(joints: pl.DataFrame) -> Table:
+    counts = missing_reasons(joints)
+    rows = tuple((code, n, 100 * n / len(joints), reason_text(code)) for code, n in counts.most_common())
+    caption = f"Why a number is missing (shown as {NOTHING}), of {plural(len(joints), 'joint')}."
+    return Table(caption, ("reason", "joints", "share (%)", "meaning"), rows, 1)

@@ -1,0 +1,115 @@
+"""What run.json says of a run before its first sample: what must be equal to resume it, and how it came about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.config import Config
+
+from ..adapters.base import CoordinateAdapter
+from ..data.samples import SampleSource
+from ..indices.base import Index
+from ..plugin.records import PluginRecord
+from ..settings import Settings
+from ..types import JointGroups
+from .versions import digest, versions
+
+__all__ = ["describe_run", "run_identity"]
+
+
+def run_identity(config: Config, settings: Settings, weights: str, source: SampleSource) -> dict[str, str]:
+    """What must be equal for `--resume`: the model, the data, and every setting that changes a number.
+
+    Args:
+        config: the resolved one, with the command line's changes.
+        settings: its `diagnosis`.
+        weights: hash of the model's state.
+        source: the persons.
+    """
+    loader = config.get(f"{settings.samples.split}_dataloader", {})
+    return {
+        "model": digest(config.get("model")),
+        "weights": weights,
+        "data": digest([loader.get("dataset"), source.fingerprint()]),
+        **({"cli_options": digest(options)} if (options := config.get("cli_options")) else {}),
+        **{f"settings.{k}": digest(v) for k, v in settings.identity().items()},
+    }
+
+
+def describe_run(
+    config: Config,
+    settings: Settings,
+    *,
+    checkpoint: str | None,
+    weights: str,
+    device: str,
+    plugins: Sequence[PluginRecord],
+    source: SampleSource,
+    adapter: CoordinateAdapter,
+    indices: Sequence[Index],
+    agreement: dict[str, Any],
+    scale: dict[str, Any],
+    acceleration: dict[str, Any],
+    frame: str,
+) -> dict[str, Any]:
+    """Everything that a reader of the numbers may ask, JSON-ready.
+
+    Args:
+        config, settings, weights, source: see `run_identity`.
+        checkpoint: where the weights are from; None: the config's model as it was built.
+        device: 'cpu', 'cuda', ...
+        plugins: all that were found.
+        adapter: with the beta that the run uses.
+        indices: those computed.
+        agreement: `Agreement.as_dict()`, or an earlier run's.
+        scale: of the likelihood, see `calibration.scale_on`; nothing is said of it where it is empty.
+        acceleration: `Acceleration.as_dict()`.
+        frame: what indices are read off, 'input' or 'instance'.
+    """
+    return {
+        "versions": versions(),
+        "config": str(config.filename or ""),
+        "config_hash": digest(config.to_dict()),
+        "checkpoint": checkpoint,
+        "weights_hash": weights,
+        "plugins": [vars(r) for r in plugins],
+        "seeds": {"attribution": settings.attribution.seed, "samples": settings.samples.seed},
+        "settings": settings.as_dict(),
+        "device": device,
+        "model": _model(adapter, checkpoint),
+        "dataset": {"name": source.dataset_name, "persons": len(source)},
+        "keypoints": _keypoints(source.groups),
+        "agreement": agreement,
+        **({"likelihood_scale": scale} if scale else {}),
+        "acceleration": acceleration,
+        "frame": frame,
+        "notes": source.notes,
+        "indices": [{"name": i.name, "title": i.title, "unit": i.unit, "kind": i.kind} for i in indices],
+    }
+
+
+def _model(adapter: CoordinateAdapter, checkpoint: str | None) -> dict[str, Any]:
+    return {
+        "estimator": type(adapter.model).__name__,
+        "backbone": type(getattr(adapter.model, "backbone", None)).__name__,
+        "head": type(getattr(adapter.model, "head", None)).__name__,
+        "adapter": adapter.name,
+        "input_size": list(adapter.input_size),
+        "unit": adapter.unit,
+        **({} if adapter.takes_images else {"input": "sequence"}),
+        "beta": adapter.beta,
+        "parameters": sum(p.numel() for p in adapter.model.parameters()),
+        "random_weights": checkpoint is None and getattr(adapter.model, "random_weights", True),
+    }
+
+
+def _keypoints(groups: JointGroups) -> dict[str, Any]:
+    return {
+        "names": groups.keypoint_names,
+        "groups": groups.group_of,
+        "parents": groups.parent_of,
+        "flip_pairs": groups.flip_pairs,
+        "skeleton": groups.skeleton,
+        "derived": groups.derived,
+    }

@@ -1,0 +1,129 @@
+"""What is settled on a run's first samples: the soft-argmax' sharpness, and the fast way to the same maps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ..adapters.base import CALIBRATION_BATCH, CoordinateAdapter
+from ..adapters.instances import InstanceAdapter
+from ..attribution.acceleration import Acceleration, accelerate
+from ..errors import ConfigError
+from ..functional.likelihood import scaled_settings
+from ..settings import AttributionSettings
+from ..types import Sample
+
+__all__ = ["CALIBRATION_SAMPLES", "accelerate_on", "calibrate_on", "scale_on"]
+
+CALIBRATION_SAMPLES = 16  # persons looked at to set beta and to report the decoding's agreement
+
+
+def calibrate_on(
+    samples: Sequence[Sample],
+    adapter: CoordinateAdapter,
+    settings: AttributionSettings,
+    *,
+    earlier: Mapping[str, Any] | None,
+    device: str,
+    dtype: torch.dtype,
+) -> dict[str, Any]:
+    """Set the soft-argmax' beta, or take the earlier run's; how well it agrees with the model's own decoding.
+
+    Args:
+        samples: the run's first ones; none: beta stays as it is.
+        adapter: its `beta` is set.
+        settings: a `beta` given there is kept.
+        earlier: what this gave in the run that is resumed: its beta holds for all rows.
+        device, dtype: of the model.
+
+    Returns:
+        `Agreement.as_dict()`: beta, n, and how far the two decodings are apart.
+    """
+    if earlier and earlier.get("n"):
+        adapter.beta = earlier["beta"]
+        return dict(earlier)
+    if not samples:
+        return {"beta": adapter.beta, "n": 0}
+    if settings.beta is not None:
+        adapter.beta = settings.beta
+    visible = torch.stack([s.visible for s in samples]).to(device)
+    if isinstance(adapter, InstanceAdapter):  # images of all sizes, a person each
+        each = [s.image[None].to(device, dtype) for s in samples]
+        truth = [None if s.pixels is None else s.pixels[None].to(device, dtype) for s in samples]
+        found = adapter.calibrate_persons(each, truth, visible.split(1), fixed=settings.beta is not None)
+        return found.as_dict()
+    images = torch.stack([s.image for s in samples]).to(device, dtype)
+    return adapter.calibrate(images, joints=visible, fixed=settings.beta is not None).as_dict()
+
+
+def scale_on(
+    samples: Sequence[Sample],
+    adapter: CoordinateAdapter,
+    settings: AttributionSettings,
+    *,
+    earlier: Mapping[str, Any] | None,
+    device: str,
+    dtype: torch.dtype,
+) -> dict[str, Any]:
+    """The distance that the likelihood is made for, where coordinates are in another unit than px: the median error.
+
+    Args:
+        samples: the run's first ones.
+        adapter: with the beta of the run.
+        settings: for the message.
+        earlier: what this gave in the run that is resumed: it holds for all rows.
+        device, dtype: of the model.
+
+    Returns:
+        `median`: of the distance between the differentiable coordinates and the truth over visible joints, in `unit`; over
+        so many `joints` of so many `persons`; `settings`: what the likelihood gets of it.  Empty for px, whose likelihoods
+        have a default, and without samples.
+
+    Raises:
+        ConfigError: no joint of theirs is visible, or half of them are exact, while the likelihood needs a scale.
+    """
+    if adapter.unit == "px" or not samples:
+        return {}
+    if earlier:
+        return dict(earlier)
+    errors = []
+    with adapter.frozen(), torch.no_grad():
+        for start in range(0, len(samples), CALIBRATION_BATCH):
+            part = samples[start : start + CALIBRATION_BATCH]
+            coords = adapter(torch.stack([s.image for s in part]).to(device, dtype)).coords
+            distance = (coords - torch.stack([s.keypoints for s in part]).to(coords)).norm(dim=-1)
+            errors.append(distance[torch.stack([s.visible for s in part]).to(device)].double().cpu())
+    found = torch.cat(errors)
+    median = float(found.quantile(0.5)) if len(found) else math.nan
+    usable = 0 < median < math.inf
+    wanted = scaled_settings(settings.likelihood, median if usable else 1.0)
+    wanted = {name: value for name, value in wanted.items() if name not in settings.likelihood_settings}
+    if wanted and not usable:
+        raise ConfigError(
+            f"the likelihood {settings.likelihood!r} is made for the median error of the first {len(samples)} persons, "
+            f"which is {median:g} {adapter.unit} over {len(found)} visible joints. Give likelihood_settings="
+            f"dict({next(iter(wanted))}=...) per {adapter.unit}"
+        )
+    return {"median": median, "unit": adapter.unit, "joints": len(found), "persons": len(samples), "settings": wanted}
+
+
+def accelerate_on(
+    samples: Sequence[Sample],
+    adapter: CoordinateAdapter,
+    settings: AttributionSettings,
+    *,
+    device: str,
+    dtype: torch.dtype,
+) -> Acceleration:
+    """The fast way to the same maps, checked on the first two of `samples`; arguments as in `calibrate_on`.
+
+    Where images hold several persons: on the first sample, whoever is the surest person in it.
+    """
+    checked = samples[: 1 if adapter.one_image else 2]
+    images = torch.stack([s.image for s in checked]).to(device, dtype) if checked else torch.empty(0)
+    with adapter.frozen():
+        bound = adapter.bind(images) if checked else adapter
+        return accelerate(bound, images, compute=settings.compute, backward_dtype=settings.backward_dtype)

@@ -1,0 +1,140 @@
+"""The loop over a run's samples: batches are diagnosed, shown to plugins and studies, and written."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mmengine.config import Config
+
+from ..data.samples import SampleSource
+from ..errors import ConfigError, DataError
+from ..plugin.manager import PluginHost
+from ..store import StoreWriter
+from ..studies.base import Study
+from ..types import Finding, Sample
+from .context import Experiment
+from .diagnose import BatchDiagnosis
+from .journal import Journal
+from .rows import sample_record
+from .versions import peak_memory
+
+__all__ = ["Loop", "Progress"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: `done` of `total` persons, `seconds` since the first one, `stage` in words."""
+
+    stage: str
+    done: int
+    total: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`run()` takes samples to the store; one that fails is recorded, and the others go on."""
+
+    source: SampleSource
+    diagnose: BatchDiagnosis
+    studies: Sequence[Study]
+    experiment: Experiment  # for the studies; its model is inside its `frozen()`
+    writer: StoreWriter
+    host: PluginHost
+    journal: Journal
+    config: Config  # for the plugins
+    on_progress: Callable[[Progress], None]  # called before the first sample and after each
+
+    def run(self, positions: Sequence[int], batch_size: int, *, until: float = math.inf) -> bool:
+        """Some of the source's persons, each batch on disk before the next but one is computed.
+
+        Args:
+            positions: in `source.ids()`.
+            batch_size: persons computed and written at once.
+            until: on `time.monotonic()`; no batch is begun later.
+
+        Returns:
+            Whether all were taken in time.
+
+        Raises:
+            ConfigError: what every sample would meet.
+        """
+        ids = self.source.ids()
+        begin = time.perf_counter()
+        self._report_progress(0, len(positions), begin)
+        batch: list[Sample] = []
+        in_time = True
+        for position, i in enumerate(positions):
+            if not batch and not (in_time := time.monotonic() < until):
+                break
+            with self.journal.timed("load"):
+                sample = self._load(i, ids[i])
+            if sample is not None:
+                batch.append(sample)
+            if batch and (len(batch) == batch_size or position + 1 == len(positions)):
+                self._run_batch(batch)
+                batch = []
+                self.writer.update_run(timings=self.journal.timings, peak_memory=peak_memory())
+            self._report_progress(position + 1, len(positions), begin)
+        self.writer.flush()
+        self.writer.update_run(timings=self.journal.timings)
+        return in_time
+
+    def _load(self, i: int, sample_id: str) -> Sample | None:
+        try:
+            return self.source.load(i)
+        except (DataError, OSError) as error:
+            self.journal.sample_failed(error, "sample", sample_id, self.writer)
+            return None
+
+    def _run_batch(self, batch: list[Sample]) -> None:
+        """One batch to the store; where it fails as a whole, each of its samples by itself."""
+        try:
+            findings = self.diagnose(batch)
+        except ConfigError:
+            raise  # every other sample would meet it too
+        except Exception as error:
+            if len(batch) == 1:
+                self.journal.sample_failed(error, "attribution", batch[0].sample_id, self.writer)
+                return
+            logger.info("a batch of %d failed (%s); its samples are tried one by one", len(batch), error)
+            for sample in batch:
+                self._run_batch([sample])
+            return
+        records = []
+        for finding in findings:
+            self._show(finding)
+            records.append(sample_record(finding, self.source.groups, self.experiment.unit))
+        self.journal.note(self.writer)
+        with self.journal.timed("store"):
+            self.writer.write(records)
+
+    def _show(self, finding: Finding) -> None:
+        """One person's finding to the plugins that look on, and to the studies."""
+        sample = finding.sample
+        self.host.notify(
+            "poseig_after_sample",
+            stage="after_sample",
+            sample_id=sample.sample_id,
+            sample=sample,
+            attribution=finding.attribution,
+            indices=finding.indices,
+            config=self.config,
+        )
+        context = self.experiment.of(sample) if self.studies else self.experiment
+        for study in self.studies:
+            with (
+                self.journal.timed(f"study {study.name}"),
+                self.journal.guard("study", study.name, sample.sample_id),
+            ):
+                rows = study.sample_rows(finding, context)
+                self.writer.write_study(study.name, rows)
+
+    def _report_progress(self, done: int, total: int, begin: float) -> None:
+        self.on_progress(Progress("diagnosing", done, total, time.perf_counter() - begin))

@@ -1,0 +1,135 @@
+"""One sample's results as the rows that the store keeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import PluginError
+from ..store.schema import SampleRecord, joints_schema, relations_schema
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..indices.base import Index
+    from ..plugin.catalog import Catalog
+    from ..types import Finding, JointGroups, Sample
+
+__all__ = ["check_columns", "plugin_columns", "sample_record"]
+
+_AXES = ("x", "y", "z")
+_OWN = {"joint": ("di", "fi", "li"), "relation": ("ri",)}  # columns of every run, asked for or not
+
+
+def check_columns(indices: Sequence[Index], catalog: Catalog) -> None:
+    """A plugin's index becomes a column: it cannot have the name of one that is there already.
+
+    Raises:
+        PluginError: it has; the message names the index and the plugin.
+    """
+    columns = {"joint": joints_schema(3, places=True).keys(), "relation": relations_schema().keys()}
+    for index in indices:
+        if index.name in columns[index.kind] - set(_OWN[index.kind]):
+            owner = catalog.owner("indices", index.name)
+            raise PluginError(
+                f"plugin {owner!r} gives an index {index.name!r}, but that is a column of every run's table; give it "
+                f"another name, leave it out of diagnosis.indices, or switch the plugin off with --no-plugin {owner}"
+            )
+
+
+def plugin_columns(indices: Sequence[Index], kind: str) -> list[str]:
+    """Names of the columns that indices of this kind ('joint' or 'relation') add to those of every run."""
+    return [index.name for index in indices if index.kind == kind and index.name not in _OWN[kind]]
+
+
+def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRecord:
+    """Rows of the tables `joints`, `samples` and `relations`, and the maps.
+
+    Args:
+        finding: all about one person.
+        groups: the joints' names and groups.
+        unit: of coordinates and errors, 'px' or 'mm'.
+    """
+    sample, attribution, reasons = finding.sample, finding.attribution, finding.reasons
+    visible = sample.visible.cpu()
+    truth, found = sample.keypoints.double().cpu(), finding.prediction.double().cpu()
+    soft = attribution.coords[0].double().cpu() if attribution.coords is not None else found * math.nan
+    truth = truth.where(visible[:, None], truth.new_tensor(math.nan))
+    epe, epe_soft = ((c - truth).norm(dim=-1).tolist() for c in (found, soft))
+    per_joint = {name: value.double().cpu().tolist() for name, value in finding.indices.items() if value.ndim == 1}
+    numbers = {
+        name: getattr(attribution, name)[0].cpu().tolist()
+        for name in (
+            "target_start", "target_end", "residual", "residual_rel", "map_error", "converged", "evaluations",
+        )
+    }  # fmt: skip
+    identity = {"sample_id": sample.sample_id, "image_id": sample.image_id, "instance_id": sample.instance_id}
+    axes = _AXES[: found.shape[1]]
+    places = None if unit == "px" else _places(sample).tolist()
+    joints = [
+        {
+            **identity,
+            "joint": k,
+            "joint_name": name,
+            "group": groups.group_of[k],
+            "visible": bool(visible[k]),
+            **{f"gt_{a}": float(v) for a, v in zip(axes, truth[k], strict=True)},
+            **{f"pred_{a}": float(v) for a, v in zip(axes, found[k], strict=True)},
+            **({} if places is None else {"place_x": places[k][0], "place_y": places[k][1]}),
+            "epe": epe[k],
+            "epe_soft": epe_soft[k],
+            "unit": unit,
+            **dict.fromkeys(_OWN["joint"], math.nan),
+            **{name: values[k] for name, values in per_joint.items()},
+            "reason": reasons[k],
+            **{name: values[k] for name, values in numbers.items()},
+        }
+        for k, name in enumerate(groups.keypoint_names)
+    ]
+    finite = [e for e in epe if math.isfinite(e)]
+    row: dict[str, Any] = {
+        **identity,
+        "image_path": sample.image_path,
+        "n_visible": int(visible.sum()),
+        "mepe": sum(finite) / len(finite) if finite else math.nan,
+        "mask_source": sample.mask_source,
+        "seconds": finding.seconds,
+        "evaluations": int(attribution.evaluations.sum()),
+        "height": int(sample.image.shape[-2]),
+        "width": int(sample.image.shape[-1]),
+        **{f"warp_{i}{j}": float(sample.inverse_warp[i, j]) for i in range(2) for j in range(3)},
+    }
+    matrices = {name: value.double().cpu().tolist() for name, value in finding.indices.items() if value.ndim == 2}
+    relations = [
+        {
+            "sample_id": sample.sample_id,
+            "joint": a,
+            "joint_name": name_a,
+            "other": b,
+            "other_name": name_b,
+            **dict.fromkeys(_OWN["relation"], math.nan),
+            **{name: values[a][b] for name, values in matrices.items()},
+        }
+        for a, name_a in enumerate(groups.keypoint_names)
+        for b, name_b in enumerate(groups.keypoint_names)
+        if matrices and visible[a]
+    ]
+    return SampleRecord(
+        sample_id=sample.sample_id,
+        sample=row,
+        joints=joints,
+        relations=relations,
+        maps=attribution.maps[0].float().cpu().numpy(),
+        signed=None if attribution.signed is None else attribution.signed[0].float().cpu().numpy(),
+        display=sample.display,
+    )
+
+
+def _places(sample: Sample) -> Tensor:
+    """(K, 2) input px on the CPU, NaN where a joint is not visible or appears nowhere."""
+    import torch
+
+    nowhere = torch.full((len(sample.visible), 2), math.nan, dtype=torch.float64)
+    known = nowhere if sample.pixels is None else sample.pixels.double().cpu()
+    return known.where(sample.visible.cpu()[:, None], nowhere)

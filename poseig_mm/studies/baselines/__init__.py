@@ -1,0 +1,1 @@
+"""How much do the maps depend on where the path begins?"""

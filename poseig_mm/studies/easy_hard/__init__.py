@@ -1,0 +1,1 @@
+"""How do the indices differ between easy and hard persons?"""

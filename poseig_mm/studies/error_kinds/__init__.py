@@ -1,0 +1,1 @@
+"""Good, jitter, inversion, swap or miss: what kind of error is it?"""

@@ -1,0 +1,1 @@
+"""How do the indices go with the size of the error?"""

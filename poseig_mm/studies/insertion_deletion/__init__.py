@@ -1,0 +1,1 @@
+"""Does the prediction come and go with the map's pixels?"""

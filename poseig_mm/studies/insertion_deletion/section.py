@@ -1,0 +1,141 @@
+"""Areas and mean curves of a run, from the rows of the study `insertion_deletion`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
+from ...summary.measures import estimate, group_order, missing_table, plural
+from ...types import Gallery, Picture, Section, Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ...functional.inference import Comparison
+    from ...store.reader import Store
+
+__all__ = ["insertion_deletion_section"]
+
+KINDS = ("deletion", "insertion")
+_BETTER = {"deletion": "less", "insertion": "more"}  # of the likelihood under a map that marks what matters
+_MEASURES = {"": "likelihood", "_error": "distance"}
+
+
+def insertion_deletion_section(store: Store, rows: pl.DataFrame) -> Section:
+    """What the study found, with the number of persons that it rests on."""
+    title = "Insertion and deletion"
+    known = rows.filter(pl.col("area").is_finite() & pl.col("area_random").is_finite())
+    if not len(known):
+        lead = "No joint has a map and a point to measure from, so there are no curves."
+        return Section("insertion_deletion", title, lead, missing_table(rows, "joints times kinds"), 310)
+    groups = group_order(known)
+    whole = {kind: _difference(known.filter(kind=kind)) for kind in KINDS}
+    blocks: tuple[Table | Picture | Gallery, ...] = (
+        Picture(
+            "insertion_deletion",
+            "Mean over joints, band: 95 % interval (persons resampled). Blue: pixels in the order of the map; grey, dashed: "
+            "in random order. Above: likelihood of the reference point; below: distance from it.",
+            _figure(known),
+        ),
+        _areas(known, groups, ""),
+        _areas(known, groups, "_error"),
+        *missing_table(rows, "joints times kinds"),
+    )
+    return Section("insertion_deletion", title, _lead(known, whole), blocks, 310)
+
+
+def _difference(rows: pl.DataFrame, suffix: str = "") -> Comparison:
+    """Map's area minus the random one, over joints, tested over persons."""
+    from ...functional.inference import paired_difference
+
+    columns = (rows[f"area{suffix}_random"].to_numpy(), rows[f"area{suffix}"].to_numpy())
+    return paired_difference(*columns, rows["sample_id"].to_numpy())
+
+
+def _lead(known: pl.DataFrame, whole: dict[str, Comparison]) -> str:
+    """Both differences with their intervals, and whether they speak for the maps."""
+    from ...functional.inference import FEWEST
+
+    persons = known["sample_id"].n_unique()
+    parts = []
+    for kind, found in whole.items():
+        d, sign = found.difference, -1 if kind == "deletion" else 1
+        if not np.isfinite(d.low):
+            parts.append(f"{kind} {d.mean:+.3f}, without an interval")
+            continue
+        ends = sorted((sign * d.low, sign * d.high))
+        word = "as it should be" if ends[0] > 0 else "the wrong way round" if ends[1] < 0 else "which may be chance"
+        parts.append(f"{kind} {d.mean:+.3f} [{d.low:+.3f}, {d.high:+.3f}], {word}")
+    text = (
+        f"In the order of the map instead of a random one, the area below the likelihood changes: {'; '.join(parts)} "
+        f"({plural(persons, 'person')}, {plural(len(known) // len(KINDS), 'joint')}). A good map lowers it in deletion and "
+        "raises it in insertion."
+    ).replace("-", "\u2212")
+    if persons < FEWEST:
+        text += f" With only {plural(persons, 'person')} the intervals are too narrow to rely on; nothing is tested."
+    return text
+
+
+def _areas(known: pl.DataFrame, groups: list[str], suffix: str) -> Table:
+    """Areas and their paired differences by group and kind; p-values corrected for the lines of this table."""
+    from ...functional.inference import holm
+
+    parts = [
+        (group, kind, known.filter(kind=kind) if group == "all" else known.filter(kind=kind, group=group))
+        for group in (*groups, "all")
+        for kind in KINDS
+    ]
+    found = [_difference(part, suffix) for _, _, part in parts]
+    lines = tuple(
+        (g, kind, len(part), part[f"area{suffix}"].mean(), part[f"area{suffix}_random"].mean(), c.difference, c.effect,
+         float(p))
+        for (g, kind, part), c, p in zip(parts, found, holm([c.p for c in found]), strict=True)
+    )  # fmt: skip
+    unit = f", {known['unit'][0]}" if suffix else ""
+    wanted = "a good map has less of it in deletion" if not suffix else "a good map has more of it in deletion"
+    return Table(
+        f"Mean area below the {_MEASURES[suffix]}{unit}, and its difference [95 % interval, persons resampled]; {wanted}, "
+        "and the reverse in insertion. Effect: matched rank-biserial; p: Wilcoxon on the persons' means, Holm-corrected, "
+        "from 8 persons on.",
+        ("group", "kind", "joints", "map", "random", "difference", "effect", "p"),
+        lines,
+        2 if suffix else 3,
+    )
+
+
+def _figure(known: pl.DataFrame) -> Figure:
+    """Mean curves: likelihood above, distance below; deletion left, insertion right."""
+    fractions = 100 * np.array([float(f) for f in known["fractions"][0].split()])
+    with figure_style():
+        figure, axes = new_figure(8.4, 5.6, 2, 2)
+        for axis, (suffix, kind) in zip(axes, ((s, k) for s in _MEASURES for k in KINDS), strict=True):
+            rows = known.filter(kind=kind)
+            first = "error" if suffix else "value"
+            dashed = {"ls": (0, (4, 2)), "marker": "s", "label": "random"}
+            _curve(axis, fractions, rows, f"random{suffix}", MUTED, dashed)
+            _curve(axis, fractions, rows, first, PALETTE[0], {"marker": "o", "label": "map"})
+            axis.set_ylim(bottom=0)
+            axis.set_xlim(-2, 102)
+            if suffix:
+                axis.set_xlabel(f"pixels {'replaced' if kind == 'deletion' else 'revealed'} (%)")
+            else:
+                axis.set_title(kind)
+        for left, right in (axes[:2], axes[2:]):
+            top = max(left.get_ylim()[1], right.get_ylim()[1])
+            left.set_ylim(0, top)
+            right.set_ylim(0, top)
+        axes[0].set_ylabel("likelihood")
+        axes[2].set_ylabel(f"distance ({known['unit'][0]})")
+        axes[0].legend(loc="best")
+    return figure
+
+
+def _curve(axis: Axes, x: Any, rows: pl.DataFrame, column: str, color: str, style: dict[str, Any]) -> None:
+    """Mean and 95 % band of the columns `column`_0, `column`_1, ..."""
+    found = [estimate(rows, f"{column}_{i}") for i in range(len(x))]
+    axis.fill_between(x, [e.low for e in found], [e.high for e in found], color=color, alpha=0.18, lw=0)
+    axis.plot(x, [e.mean for e in found], color=color, lw=1.8, ms=4, mec="white", mew=0.5, **style)

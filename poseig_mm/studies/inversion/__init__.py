@@ -1,0 +1,1 @@
+"""Which joint is taken for which, and what pulled it there?"""

@@ -1,0 +1,113 @@
+"""What the maps of inversions say: whether they looked at the wrong joint, and what pulled the prediction there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ...functional.inference import FEWEST, compare_groups, holm, paired_difference
+from ...functional.statistics import Estimate, bootstrap_mean
+from ...types import Table
+from ..pairs import PAIR_KINDS
+
+if TYPE_CHECKING:
+    from ...store.reader import Store
+    from .study import Inversion
+
+__all__ = ["contrast_table", "percent", "relation_table"]
+
+
+def percent(value: Estimate) -> Estimate:
+    """A share as per cent."""
+    return Estimate(value.n, *(100 * v for v in (value.mean, value.std, value.low, value.high)))
+
+
+def relation_table(study: Inversion, store: Store, found: pl.DataFrame) -> Table:
+    """RI of inverted pairs against that of the same ordered pairs of joints where they are not inverted.
+
+    Args:
+        study: its settings.
+        store: with the relations.
+        found: sample_id, joint, other, kind: one row an inversion.
+    """
+    columns = ("kind", "n", "n not", "RI inverted", "RI not", "matched", "Cliff's delta", "p (Holm)")
+    values = _relations(store, found)
+    tested = []
+    for kind in (*PAIR_KINDS, "all"):
+        rows = values if kind == "all" else values.filter(pl.col("kind") == kind)
+        yes, no = rows.filter("inverted"), rows.filter(~pl.col("inverted"))
+        if study.not_inverted is not None and len(no) > study.not_inverted:
+            no = no.sort("sample_id", "joint", "other").sample(study.not_inverted, seed=study.seed)
+        if not len(yes):
+            continue
+        means = no.group_by("joint", "other").agg(pl.col("ri").mean().alias("usual"))
+        matched = yes.join(means, on=["joint", "other"], how="inner")
+        difference = bootstrap_mean(
+            (matched["ri"] - matched["usual"]).to_numpy(), groups=matched["sample_id"].to_numpy()
+        )
+        tested.append((kind, yes, no, difference, compare_groups(no["ri"].to_numpy(), yes["ri"].to_numpy())))
+    p = dict(zip((t[0] for t in tested if t[0] != "all"), holm([t[4].p for t in tested if t[0] != "all"]), strict=True))
+    table = tuple(
+        (kind, len(yes), len(no), _mean_ri(yes), _mean_ri(no), difference, test.effect, float(p.get(kind, test.p)))
+        for kind, yes, no, difference, test in tested
+    )
+    note = "" if len(values) else " RI was not computed in this run (diagnosis.indices): no comparison."
+    drawn = f", {study.not_inverted} drawn with a seed" if study.not_inverted is not None else ""
+    caption = (
+        "RI(a → b), how much of the map of a lies around b (1 = no preference): where a was predicted at b, and where the "
+        f"same ordered pairs of visible joints were not inverted{drawn}. Matched: each inverted value minus the mean of its "
+        "own pair elsewhere. Intervals: persons resampled. p: Mann-Whitney U over values as if independent, Holm over "
+        f"kinds; not tested below {FEWEST} values.{note}"
+    )
+    return Table(caption, columns, table, 2)
+
+
+def _relations(store: Store, found: pl.DataFrame) -> pl.DataFrame:
+    """sample_id, joint, other, kind, inverted, ri for the ordered pairs of joints that are ever inverted."""
+    relations = store.relations().select("sample_id", "joint", "other", "ri").filter(pl.col("ri").is_finite())
+    asked = found.select("joint", "other", "kind").unique()
+    marked = found.select("sample_id", "joint", "other", pl.lit(True).alias("inverted"))
+    return (
+        relations.join(asked, on=["joint", "other"])
+        .join(marked, on=["sample_id", "joint", "other"], how="left")
+        .with_columns(pl.col("inverted").fill_null(False))
+    )
+
+
+def _mean_ri(rows: pl.DataFrame) -> Estimate:
+    return bootstrap_mean(rows["ri"].to_numpy(), groups=rows["sample_id"].to_numpy())
+
+
+def contrast_table(rows: pl.DataFrame, study: Inversion) -> Table:
+    """Where the contrastive maps have their mass, and which way it pulls."""
+    table = []
+    for kind in (*PAIR_KINDS, "all"):
+        some = rows if kind == "all" else rows.filter(pl.col("kind") == kind)
+        some = some.filter(pl.col("mass_wrong").is_finite())
+        if not len(some):
+            continue
+        person = some["sample_id"].to_numpy()
+        wrong, right = (_preference(some, side) for side in ("wrong", "right"))
+        compared = paired_difference(right, wrong, person)
+        pulls = [bootstrap_mean(some[f"positive_{side}"].to_numpy(), groups=person) for side in ("wrong", "right")]
+        table.append((kind, len(some), bootstrap_mean(wrong, groups=person), bootstrap_mean(right, groups=person),
+                      compared.difference, compared.p, *pulls))  # fmt: skip
+    missing = [f"{n} {reason}" for reason, n in rows.filter(pl.col("reason") != "").group_by("reason").len().rows()]
+    left = f" Without a map: {', '.join(sorted(missing))}." if missing else ""
+    caption = (
+        "The map of why there and not here, T(a|b) minus T(a|a): its mass in the limb of the wrong joint b and in that of "
+        f"the right joint a (up to {study.limb_radius:g} px from the bone to the parent; shared pixels: the nearer's), "
+        "over the limb's share of the area: 1 = no preference. Difference: wrong minus right. p: Wilcoxon's signed-rank "
+        f"test over persons, not made below {FEWEST} persons. Pulls: share of the limb's mass that speaks for b.{left}"
+    )
+    columns = ("kind", "n", "wrong limb", "right limb", "difference", "p", "pulls, wrong", "pulls, right")
+    return Table(caption, columns, tuple(table), 2)
+
+
+def _preference(rows: pl.DataFrame, side: str) -> NDArray[np.float64]:
+    area = rows[f"area_{side}"].to_numpy()
+    found: NDArray[np.float64] = rows[f"mass_{side}"].to_numpy() / np.where(area > 0, area, np.nan)
+    return found

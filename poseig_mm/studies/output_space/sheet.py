@@ -1,0 +1,65 @@
+"""Fig. B: one person's joints, a row each, under every target."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from ...types import Attribution, Sample
+    from .study import Target
+
+__all__ = ["draw_sheet"]
+
+HEIGHT = 190  # of a panel, px
+
+
+def draw_sheet(
+    sample: Sample,
+    names: Sequence[str],
+    maps: Mapping[Target, Attribution | str],
+    rows: Sequence[Mapping[str, Any]],
+) -> Image:
+    """A row a joint: the input, then the map of every target with (DI, FI, LI) below it.
+
+    Args:
+        sample: whose maps they are.
+        names: of the joints.
+        maps: target -> maps (B = 1), or the reason why there are none.
+        rows: of the study's table, target by target and in each joint by joint.
+    """
+    from ...plotting.drawing import Canvas, overlay
+    from ...plotting.sheets import stack, titled_row
+
+    sheets = []
+    joints = list(dict.fromkeys(int(row["joint"]) for row in rows))
+    for i, joint in enumerate(joints):
+        canvases, titles, notes = [Canvas(sample.display, HEIGHT)], [names[joint]], ["DI, FI, LI:"]
+        for t, (target, found) in enumerate(maps.items()):
+            row = rows[t * len(joints) + i]
+            there = not isinstance(found, str) and not found.reasons[0][joint]
+            if there:
+                assert not isinstance(found, str)
+                canvases.append(Canvas(overlay(sample.display, found.maps[0, joint].double().cpu().numpy()), HEIGHT))
+            else:
+                canvases.append(Canvas((sample.display // 3).astype(sample.display.dtype), HEIGHT))
+            titles.append(target.title)
+            notes.append(_note(row) if there else str(row["reason"]).replace("_", " "))
+        for canvas in canvases:
+            if sample.pixels is not None:
+                canvas.circle(sample.pixels[joint].cpu().numpy(), 4.5, width=1.6)
+        sheets.append(titled_row([canvas.finish() for canvas in canvases], titles, notes))
+    return stack(sheets)
+
+
+def _note(row: Mapping[str, Any]) -> str:
+    """Three numbers in one line.
+
+    >>> _note({'di': 21.34, 'fi': float('nan'), 'li': 6.6})
+    '21.3, ?, 6.60'
+    """
+    di, fi, li = (float(row[name]) for name in ("di", "fi", "li"))
+    return ", ".join("?" if math.isnan(v) else f"{v:.{d}f}" for v, d in ((di, 1), (fi, 2), (li, 2)))

@@ -1,0 +1,1 @@
+"""Does what the map names matter to the prediction?"""

@@ -1,0 +1,1 @@
+"""Do the maps depend on what was learned?"""

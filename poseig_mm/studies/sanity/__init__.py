@@ -1,0 +1,1 @@
+"""May these maps be trusted on this model?"""

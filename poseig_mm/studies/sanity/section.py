@@ -1,0 +1,218 @@
+"""The verdict on the run's maps, at the top of the page: better than chance, and than simpler methods?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from ...functional.inference import FEWEST, Comparison, bootstrap_of, holm, paired_difference
+from ...summary.measures import estimate, joint_order, plural, run_value
+from ...summary.words import p_text, said
+from ...types import Section, Table
+
+if TYPE_CHECKING:
+    from ...functional.statistics import Estimate
+    from ...store import Store
+
+__all__ = ["Verdict", "joint_verdicts", "overall_verdict", "sanity_section"]
+
+LEVEL = 0.05
+BETTER = {"deletion": -1, "gain": 1}  # sign of run minus other where the run's maps are the better ones
+OTHERS = {"random": "random maps", "gradient": "the plain gradient", "linear": "linear IG from black"}
+TRUSTED, NOT_TRUSTED, OPEN, FEW = "may be trusted", "may not be trusted", "no verdict", "too few persons"
+MOST_NAMES = 6  # of joints in the lead
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided, and from what: (other method, measure) -> run minus other, and p after Holm's correction."""
+
+    word: str  # one of the four above
+    persons: int
+    tests: Mapping[tuple[str, str], tuple[Comparison, float]]
+
+    def outcome(self, other: str, measure: str) -> int:
+        """+1 the run's maps are better, -1 worse, 0 not told apart."""
+        comparison, p = self.tests[other, measure]
+        return _outcome(comparison, p, measure)
+
+
+def _outcome(comparison: Comparison, p: float, measure: str) -> int:
+    if not p < LEVEL:  # NaN: not tested
+        return 0
+    return int(np.sign(comparison.difference.mean)) * BETTER[measure]
+
+
+def overall_verdict(rows: pl.DataFrame) -> Verdict:
+    """Over all joints, Holm's correction over every comparison."""
+    keys = [(other, measure) for other in OTHERS for measure in BETTER]
+    found = [_compare(rows, other, measure) for other, measure in keys]
+    tests = {k: (c, float(p)) for k, c, p in zip(keys, found, holm([c.p for c in found]), strict=True)}
+    persons = _persons(rows)
+    if persons < FEWEST:
+        return Verdict(FEW, persons, tests)
+    against = [_outcome(*tests["random", m], m) for m in BETTER]
+    return Verdict(_word(against), persons, tests)
+
+
+def joint_verdicts(rows: pl.DataFrame, joints: Sequence[int]) -> dict[int, Verdict]:
+    """Each joint against random maps alone; the larger of its two p-values is corrected for the number of joints."""
+    tests = {k: {m: _compare(rows.filter(pl.col("joint") == k), "random", m) for m in BETTER} for k in joints}
+    largest = [np.max([c.p for c in of_joint.values()]) for of_joint in tests.values()]  # NaN where not tested
+    found = {}
+    for (k, of_joint), p in zip(tests.items(), holm(largest), strict=True):
+        persons = _persons(rows.filter(pl.col("joint") == k))
+        outcomes = [_outcome(c, p, m) for m, c in of_joint.items()]
+        word = FEW if persons < FEWEST else _word(outcomes) if len(set(outcomes)) == 1 else OPEN
+        found[k] = Verdict(word, persons, {("random", m): (c, float(p)) for m, c in of_joint.items()})
+    return found
+
+
+def _word(outcomes: Sequence[int]) -> str:
+    if any(o < 0 for o in outcomes):
+        return NOT_TRUSTED
+    return TRUSTED if all(o > 0 for o in outcomes) else OPEN
+
+
+def _compare(rows: pl.DataFrame, other: str, measure: str) -> Comparison:
+    """Run minus other of the same person and joint."""
+    mine, theirs = (rows.filter(pl.col("method") == m).select("sample_id", "joint", measure) for m in ("run", other))
+    pairs = mine.join(theirs, on=["sample_id", "joint"], suffix="_other").sort("sample_id", "joint")
+    groups = pairs["sample_id"].to_numpy()
+    return paired_difference(pairs[f"{measure}_other"].to_numpy(), pairs[measure].to_numpy(), groups)
+
+
+def _persons(rows: pl.DataFrame) -> int:
+    """Persons with a number for the run's maps."""
+    known = rows.filter((pl.col("method") == "run") & pl.col("deletion").is_finite() & pl.col("gain").is_finite())
+    return int(known["sample_id"].n_unique())
+
+
+def sanity_section(store: Store, rows: pl.DataFrame, name: str) -> Section | None:
+    """Of the study's rows; None where there are none."""
+    if not len(rows):
+        return None
+    order = [(k, title) for k, title, _ in joint_order(rows, [])]
+    verdict, by_joint = overall_verdict(rows), joint_verdicts(rows, [k for k, _ in order])
+    unit = str(rows["unit"][0])
+    blocks = [_methods(store, rows), _comparisons(verdict, unit), _joints(order, by_joint, unit)]
+    if (missing := _missing(rows)).rows:
+        blocks.append(missing)
+    lead = _lead(verdict, {title: by_joint[k] for k, title in order})
+    return Section(name, "May these maps be trusted?", lead, tuple(blocks), order=5)
+
+
+def _lead(verdict: Verdict, by_joint: Mapping[str, Verdict]) -> str:
+    who = plural(verdict.persons, "person")
+    if verdict.word == FEW:
+        return (
+            f"No verdict: {who} with a map, and nothing is tested on fewer than {FEWEST}. The table describes them; "
+            "run more to know whether the maps may be trusted."
+        )
+    numbers = "; ".join(
+        f"{title} {said(c.difference, digits)}, {p_text(p)}"
+        for title, digits, (c, p) in (
+            ("deletion area", 3, verdict.tests["random", "deletion"]), ("gain", 2, verdict.tests["random", "gain"])
+        )
+    )  # fmt: skip
+    begin = {
+        TRUSTED: "These maps may be trusted on this model: the pixels they mark matter more than random ones",
+        NOT_TRUSTED: "These maps may not be trusted on this model: they do worse than random ones",
+        OPEN: "No verdict on these maps: they are not told apart from random ones in both measures",
+    }[verdict.word]
+    text = f"{begin} (run minus random: {numbers}; {who}). "
+    text += " ".join(_against(verdict, other) for other in ("gradient", "linear"))
+    failing = [title for title, v in by_joint.items() if v.word in (NOT_TRUSTED, OPEN)]
+    few = [title for title, v in by_joint.items() if v.word == FEW]
+    if failing:
+        text += f" Not for {_named(failing, len(by_joint))}: there, maps are not shown to beat random ones."
+    if few:
+        text += f" Too few persons for {_named(few, len(by_joint))}."
+    return text
+
+
+def _against(verdict: Verdict, other: str) -> str:
+    """How the run's maps do against one simpler method."""
+    outcomes = {m: verdict.outcome(other, m) for m in BETTER}
+    words = {"deletion": "deletion area", "gain": "gain"}
+    better, worse = ([words[m] for m, o in outcomes.items() if o == sign] for sign in (1, -1))
+    name = OTHERS[other]
+    if better and not worse:
+        return f"They beat {name} in {' and '.join(better)}."
+    if worse and not better:
+        return f"But {name} is better in {' and '.join(worse)}: it costs less, and should be preferred."
+    if better and worse:
+        return f"Against {name} they are better in {better[0]} and worse in {worse[0]}."
+    return f"They are not told apart from {name}."
+
+
+def _named(names: Sequence[str], of: int) -> str:
+    if len(names) == of:
+        return "any single joint"
+    if len(names) > MOST_NAMES:
+        return f"{len(names)} of {of} joints (see the table)"
+    return ", ".join(n.replace("_", " ") for n in names)
+
+
+def _methods(store: Store, rows: pl.DataFrame) -> Table:
+    unit = str(rows["unit"][0])
+    own = str(run_value(store, "settings", "attribution", "method", default=""))
+    titles = {"run": f"this run's maps ({own})" if own else "this run's maps", **OTHERS}
+    table: list[tuple[Any, ...]] = []
+    for method, title in titles.items():
+        frame = rows.filter(pl.col("method") == method)
+        table.append((title, estimate(frame, "deletion"), estimate(frame, "gain"), _ratio(frame)))
+    caption = (
+        "Deletion area: likelihood left, 0 to 1, while the pixels that a map ranks first are replaced by the blurred image; "
+        "less is better. Gain: how much farther the joint's error moves when the map's places are greyed than when as many "
+        "random places are; more is better. R_E: the same as a ratio (1: no better than chance). Mean [95 % interval], "
+        "persons resampled."
+    )
+    return Table(caption, ("map", "deletion area", f"gain ({unit})", "R_E"), tuple(table), 3)
+
+
+def _comparisons(verdict: Verdict, unit: str) -> Table:
+    table: list[tuple[Any, ...]] = []
+    for other, title in OTHERS.items():
+        line: list[Any] = [title]
+        for measure in BETTER:
+            comparison, p = verdict.tests[other, measure]
+            line += [comparison.difference, p]
+        table.append(tuple(line))
+    caption = (
+        "This run's maps minus the others', the same persons and joints. p: Wilcoxon's signed-rank test on the persons' "
+        "mean differences, Holm-corrected over all six. The rule: the maps may be trusted if they beat random maps in both "
+        f"measures (p < {LEVEL}); they may not if they lose in one; otherwise, or with fewer than {FEWEST} persons, there "
+        "is no verdict. Gradient and linear IG do not change it, they say whether a simpler method would do."
+    )
+    return Table(caption, ("against", "deletion area", "p", f"gain ({unit})", "p of the gain"), tuple(table), 3)
+
+
+def _ratio(frame: pl.DataFrame) -> Estimate:
+    """Mean change over mean change of permuted maps, a ratio of means."""
+    columns = frame.select("change", "change_permuted").to_numpy()
+    return bootstrap_of(lambda s: s[:, 0] / s[:, 1], columns, frame["sample_id"].to_numpy())
+
+
+def _joints(order: Sequence[tuple[int, str]], by_joint: Mapping[int, Verdict], unit: str) -> Table:
+    rows = []
+    for k, title in order:
+        v = by_joint[k]
+        (deletion, p), (gain, _) = v.tests["random", "deletion"], v.tests["random", "gain"]
+        rows.append((title.replace("_", " "), v.persons, deletion.difference, gain.difference, p, v.word))
+    caption = (
+        "Joint by joint, the run's maps minus random ones. p: the larger of the two measures' (both must hold), "
+        "Holm-corrected over the joints; below 0.05 with both differences on the good side (deletion area less, gain more) "
+        "the joint's maps may be trusted, with both on the bad side they may not, otherwise there is no verdict."
+    )
+    columns = ("joint", "persons", "deletion area", f"gain ({unit})", "p (Holm)", "verdict")
+    return Table(caption, columns, tuple(rows), 3)
+
+
+def _missing(rows: pl.DataFrame) -> Table:
+    counts = rows.filter(pl.col("reason") != "").group_by("method", "reason").len().sort("method", "reason").rows()
+    return Table("Joints without these numbers, by reason.", ("map", "reason", "joints"), tuple(counts))

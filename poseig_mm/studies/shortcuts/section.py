@@ -1,0 +1,123 @@
+"""The section on shortcuts: which joints are not read from themselves, what speaks for it, and mean maps around them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ...summary.estimates import in_words
+from ...summary.measures import missing_table, plural
+from ...types import Gallery, Picture, Section, Table
+from ..inversion.pull_tables import percent
+from .causes import CAUSES
+from .measures import JointEvidence, evidence_of_joints
+from .share_figures import mean_maps, share_bars
+
+if TYPE_CHECKING:
+    from ...store.reader import Store
+    from .study import Shortcuts
+
+__all__ = ["shortcuts_section"]
+
+ORDER = 345
+TITLE = "What each joint is read from"
+COLUMNS = {
+    "own": "own", "parent": "parent", "partner": "partner", "mark": "mark", "own_over_others": "own/others",
+    "background_over_others": "backgr./others",
+}  # fmt: skip
+_BARS = (
+    "Where each joint's map lies: mean share of its mass, by places that exclude one another. Below each bar, thin: the "
+    "share that a uniform map would have there. Joints are discs, parent and partner with their own bones. {mask}"
+)
+_MAPS = (
+    "Mean map around the joint (at the cross), all persons in the same size, each map with mass 1; rings: the disc that "
+    "counts as the joint itself. A spot beside the ring is evidence at a fixed offset; joints that are not read from "
+    "themselves come first. One colour scale for all."
+)
+
+
+def shortcuts_section(study: Shortcuts, store: Store) -> Section | None:
+    """None where the study has no rows."""
+    if study.name not in store.studies:
+        return None
+    rows = store.study(study.name)
+    if not len(rows):
+        return None
+    joints = evidence_of_joints(rows, study.thresholds)
+    missing = missing_table(rows, "joints with a place of their own")
+    if not joints:
+        return Section(study.name, TITLE, "No joint has a map in pixels, so nothing can be said.", missing, ORDER)
+    blocks: list[Table | Picture | Gallery] = [_decisions(joints, study)]
+    unmasked = int((rows["reason"] != "").sum())
+    note = "Without a mask of the person, person and background are not told apart; such maps are left white there."
+    blocks.append(Picture("shortcuts-shares", _BARS.format(mask=note if unmasked else ""), share_bars(joints)))
+    shown = _suspicious_first(joints)[: study.pictures]
+    figure = mean_maps(store, rows, shown) if shown else None
+    if figure is not None:
+        blocks.append(Picture("shortcuts-mean-maps", _MAPS, figure))
+    return Section(study.name, TITLE, _lead(joints, study), (*blocks, _shares(joints), *missing), ORDER)
+
+
+def _suspicious_first(joints: Sequence[JointEvidence]) -> list[JointEvidence]:
+    """Joints not read from themselves, then those that are least so."""
+    rank = {"own": 2, "left_right": 2, "undecided": 1}
+    return sorted(joints, key=lambda j: (rank.get(j.cause.code, 0), _number(j.measures["own"].mean)))
+
+
+def _number(value: float) -> float:
+    return value if math.isfinite(value) else 0.0
+
+
+def _decisions(joints: Sequence[JointEvidence], study: Shortcuts) -> Table:
+    rows = tuple(
+        (j.name, j.cause.words, j.persons, *(j.measures[m] for m in COLUMNS), _offset(j), j.cause.code) for j in joints
+    )
+    caption = (
+        f"Density in discs of {study.radius:g} of the person's size around the joint, its parent, its partner (where their "
+        "discs are apart) and a mark: the spot that lies at the same offset (x right, y down, input px) as in most other "
+        "persons. 1: a uniform map; [95 % interval], persons resampled. A place is named above "
+        f"{study.margin:g} times own; the background above {study.background:g} and own below {study.weak:g} times the same "
+        "persons' other joints."
+    )
+    return Table(caption, ("joint", "read from", "n", *COLUMNS.values(), "offset", "code"), rows, 1)
+
+
+def _offset(joint: JointEvidence) -> str:
+    if not joint.measures["fixed"].mean >= 0.25:  # less is chance
+        return ""
+    x, y = joint.offset
+    return f"({x:+.0f}, {y:+.0f}) in {100 * joint.measures['fixed'].mean:.0f} %".replace("-", "\u2212")
+
+
+def _shares(joints: Sequence[JointEvidence]) -> Table:
+    places = tuple(joints[0].shares)
+    rows = tuple((j.name, *(percent(j.shares[p]) for p in places)) for j in joints)
+    return Table("Share of the map's mass in each place (%), mean [95 % interval].", ("joint", *places), rows, 1)
+
+
+def _lead(joints: Sequence[JointEvidence], study: Shortcuts) -> str:
+    counts = Counter(j.cause.code for j in joints)
+    persons = max(j.persons for j in joints)
+    accused = [j for j in joints if j.cause.code in CAUSES and j.cause.code not in ("own", "undecided", "left_right")]
+    parts = [f"{j.name} is read from {j.cause.words} ({j.cause.why}; {plural(j.persons, 'person')})" for j in accused]
+    none = "No joint is found to be read from elsewhere than itself." if counts["own"] or counts["left_right"] else ""
+    text = "; ".join(parts) + "." if parts else none or "No cause can be named."
+    text = text[0].upper() + text[1:]
+    flipped = joints[0].measures["flipped"]
+    if flipped.n:
+        words = f"{plural(flipped.n, 'person')} with enough joints in pairs"
+        share = in_words(percent(flipped), 1)
+        text += f" Most joints are on the wrong side in {share} % of {words}"
+        text += ": there is no left-right cue that the model can read." if counts["left_right"] else "."
+    if counts["own"]:
+        text += f" {plural(counts['own'], 'joint')} of {len(joints)} are read from themselves first of all."
+    if counts["undecided"]:
+        text += f" For {plural(counts['undecided'], 'joint')} it stays undecided (see why in the table)."
+    if persons < study.fewest:
+        text += f" {plural(persons, 'person')} are too few: with fewer than {study.fewest} no cause is named."
+    return (
+        text
+        + " A map tells where the evidence lies, not that the model needs it: take the suspected evidence away and see."
+    )
