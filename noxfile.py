@@ -1,7 +1,7 @@
 """The environments of docs/environments.md: nox -s oldest newest.
 
-A session a file of requirements/sets/, which alone says its versions; `operators` and `foreign` besides.  Each makes its
-environment by tools/setup_env.py in .nox/ (or in $POSEIG_ENVIRONMENTS), and again only when something changed.
+A session a file of requirements/sets/, which alone says its versions; `operators` and `foreign` besides.  Each makes
+its environment by tools/setup_env.py in .nox/ (or in $POSEIG_ENVIRONMENTS), and again only when something changed.
 `nox -s oldest -- tests/store` runs other tests than `TESTS`.
 """
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.accuracy [--persons 2] [--cells 400]
 
-The truth is our own adaptive cells, that many, in float32 without reduced products.  Writes docs/figures/accuracy.svg and
-docs/figures/map_error.svg, and the rows behind them to docs/figures/accuracy.csv; `benchmarks.attribution` puts the summary
-on docs/performance.md.
+The truth is our own adaptive cells, that many, in float32 without reduced products.  Writes docs/figures/accuracy.svg
+and docs/figures/map_error.svg, and the rows behind them to docs/figures/accuracy.csv; `benchmarks.attribution` puts the
+summary on docs/performance.md.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def measure(model: str, persons: int, cells: int) -> list[dict[str, Any]]:
 
 
 def calibration(rows: pl.DataFrame) -> dict[str, dict[str, float]]:
-    """Of the shipped rule, by model: rank correlation of estimate (and residual) with the true error, and their ratio."""
+    """Of the shipped rule, by model: rank correlation of estimate (and residual) with the true error, and their
+    ratio.
+    """
     from scipy.stats import spearmanr
 
     found = {}

@@ -3,8 +3,8 @@
     python -m benchmarks.attribution [--persons 2] [--quick] [--models SB-R50 ...]
 
 Each (model, method) is measured in a process of its own, one after the other; ratios are of one run on one machine.
-Models with random weights are timed only, and the published procedure on them by 2 of its 50 steps, Captum's by 2 of its
-joints: their cost is linear in both.
+Models with random weights are timed only, and the published procedure on them by 2 of its 50 steps, Captum's by 2 of
+its joints: their cost is linear in both.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def child(model: str, method: str, reference: str, persons: int) -> dict[str, An
         method,
         reference,
     ]
-    # All methods wait as the command line does.  Threads that sleep at once would cost the published procedure, which has
-    # the most small operators, three times its seconds on MobileNetV2, and flatter ours.
+    # All methods wait as the command line does.  Threads that sleep at once would cost the published procedure, which
+    # has the most small operators, three times its seconds on MobileNetV2, and flatter ours.
     environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"} | {"GOMP_SPINCOUNT": "20000"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.backward [--models SB-R50 ...] [--compile]
 
-Prints seconds (the least of several), the cosine of the input gradients, and what a 1 x 1 convolution's backward pass takes
-with and without the layout of its input.
+Prints seconds (the least of several), the cosine of the input gradients, and what a 1 x 1 convolution's backward pass
+takes with and without the layout of its input.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Whether two environments give the same numbers: python -m benchmarks.environments WORK_DIR OTHER [OTHER ...].
 
-Each is the work dir of one run of the same config, checkpoint and data, made in another environment (another torch, say).
-Rows of the `joints` tables are compared one by one with those of the first; exit code 1 where one differs by more than is
-allowed, with the rows.
+Each is the work dir of one run of the same config, checkpoint and data, made in another environment (another torch,
+say). Rows of the `joints` tables are compared one by one with those of the first; exit code 1 where one differs by more
+than is allowed, with the rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ KEYS = ("sample_id", "joint")
 
 @dataclass(frozen=True)
 class Quantity:
-    """A column of the joints table and how far two environments may be apart, in its unit or as a share of the first's."""
+    """A column of the joints table and how far two environments may be apart, in its unit or as a share of the
+    first's.
+    """
 
     column: str
     allowed: float

@@ -2,9 +2,9 @@
 
     python benchmarks/kde_and_indices.py [--device cuda] [--threads 1] [--persons 1] [--no-scipy]
 
-The loops are what the published implementation does, plainly written again: DI sorts each joint's map by itself in numpy,
-RI goes through all pairs of joints.  FI and LI are batched there as well; here they are looped too, to compare alike.
-scipy's density is evaluated in full once, at 256 x 192, which takes about a minute.
+The loops are what the published implementation does, plainly written again: DI sorts each joint's map by itself in
+numpy, RI goes through all pairs of joints.  FI and LI are batched there as well; here they are looped too, to compare
+alike. scipy's density is evaluated in full once, at 256 x 192, which takes about a minute.
 """
 
 from __future__ import annotations

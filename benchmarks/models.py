@@ -1,4 +1,6 @@
-"""The models that are measured: shipped MMPose configs with random weights (time only) and trained ones (accuracy too)."""
+"""The models that are measured: shipped MMPose configs with random weights (time only) and trained ones (accuracy
+too).
+"""
 
 from __future__ import annotations
 

@@ -27,16 +27,16 @@ def page(rows: list[dict[str, Any]], peaks: dict[str, float], persons: int) -> s
         "# Performance", "",
         "Written by `make bench` (`benchmarks/attribution.py`, after `benchmarks/accuracy.py`).", "",
         f"{time.strftime('%Y-%m-%d')}, {processor()}, {os.cpu_count()} cores, torch {torch.__version__}, "
-        f"{torch.get_num_threads()} threads; GEMM peak measured in the same run: float32 {peaks['float32']:.0f} GFLOP/s, "
-        f"bfloat16 {peaks['bfloat16']:.0f} GFLOP/s. {persons} persons a trained model, one on random weights.", "",
+        f"{torch.get_num_threads()} threads; GEMM peak measured in the same run: float32 {peaks['float32']:.0f} "
+        f"GFLOP/s, bfloat16 {peaks['bfloat16']:.0f} GFLOP/s. {persons} persons a trained model, one on random weights.", "",
         *wanted(rows, peaks), "", "## Side by side", "",
-        "`published` is the published procedure at its own cost (50 left cells, a backward pass for each of the K joints "
-        "and one more, weight gradients). `x person`: its seconds a person over this row's, which computes visible joints "
-        f"only ({VISIBLE_NOTE}); `x joint`: its seconds by K over this row's by visible joint. Accuracy is against our own "
-        "rule with 400 cells, float32, on the trained models; `true error` is half the L1 distance of the normalised "
-        "maps. Models with random weights are timed only, and spend the gradients that a trained one takes. Peak share: "
-        "operations of forward and backward passes over seconds, over the peak of the type the backward pass ran in; the "
-        "forward pass is always float32.", "",
+        "`published` is the published procedure at its own cost (50 left cells, a backward pass for each of the K "
+        "joints and one more, weight gradients). `x person`: its seconds a person over this row's, which computes "
+        f"visible joints only ({VISIBLE_NOTE}); `x joint`: its seconds by K over this row's by visible joint. Accuracy "
+        "is against our own rule with 400 cells, float32, on the trained models; `true error` is half the L1 distance "
+        "of the normalised maps. Models with random weights are timed only, and spend the gradients that a trained one "
+        "takes. Peak share: operations of forward and backward passes over seconds, over the peak of the type the "
+        "backward pass ran in; the forward pass is always float32.", "",
         "| " + " | ".join(COLUMNS) + " |",
         "| --- | --- |" + " ---: |" * (len(COLUMNS) - 2),
     ]  # fmt: skip

@@ -2,8 +2,8 @@
 
     python -m benchmarks.planted_evidence [--figures 96] [--runs 8] [--persons 16] [--only maps|causes|page]
 
-Every part (a model's map by a method, a diagnosis) is kept in the work dir and not computed again while its settings and
-weights are the same; what was stopped goes on with the same command.
+Every part (a model's map by a method, a diagnosis) is kept in the work dir and not computed again while its settings
+and weights are the same; what was stopped goes on with the same command.
 """
 
 from __future__ import annotations

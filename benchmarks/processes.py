@@ -1,7 +1,7 @@
 """Persons a second of one process against two, threads fixed: `python -m benchmarks.processes CONFIG CHECKPOINT`.
 
-Runs alternate (1, 2, 1, 2, ...), so that what else the machine does meets both; the time is that of the loop over persons
-alone, the slowest rank's, without loading MMPose.
+Runs alternate (1, 2, 1, 2, ...), so that what else the machine does meets both; the time is that of the loop over
+persons alone, the slowest rank's, without loading MMPose.
 """
 
 from __future__ import annotations

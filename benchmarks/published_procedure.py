@@ -1,6 +1,7 @@
 """The published procedure, written plainly from method.md: one image, one joint, one step at a time, nothing shared.
 
-It is what our engine is compared with, for equality (tests) and for time (benchmarks); it shares no code with the package.
+It is what our engine is compared with, for equality (tests) and for time (benchmarks); it shares no code with the
+package.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How good the shipped models of synthetic figures are: python -m benchmarks.synthetic_models [--length 512].
 
-Every checkpoint on held-out figures (the test split) of its own kind, once as they are and once with the planted evidence
-left out.  Writes docs/synthetic_models.md.
+Every checkpoint on held-out figures (the test split) of its own kind, once as they are and once with the planted
+evidence left out.  Writes docs/synthetic_models.md.
 """
 
 from __future__ import annotations

@@ -106,10 +106,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _wait_briefly() -> None:
-    """Threads that wait for one another spin for some 20 us, then sleep; before torch is loaded, and unless the user says.
+    """Threads that wait for one another spin for some 20 us, then sleep; before torch is loaded, and unless the user
+    says.
 
-    OpenMP's default spins for milliseconds, which beside another busy process has made a run 40 times slower; sleeping at
-    once (OMP_WAIT_POLICY=PASSIVE) costs small models a third of their speed.
+    OpenMP's default spins for milliseconds, which beside another busy process has made a run 40 times slower; sleeping
+    at once (OMP_WAIT_POLICY=PASSIVE) costs small models a third of their speed.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "20000")

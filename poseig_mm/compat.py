@@ -2,8 +2,8 @@
 
 * torchvision on a torch without its compiled operators does not import, since it describes operators that nobody has
   declared: they are declared before.
-* mmcv-lite has no `mmcv._ext`, which `mmcv.ops` (imported by mmdet, and so by `mmpose.models`) loads: a stand-in takes its
-  place, whose operators raise when they are called.
+* mmcv-lite has no `mmcv._ext`, which `mmcv.ops` (imported by mmdet, and so by `mmpose.models`) loads: a stand-in takes
+  its place, whose operators raise when they are called.
 
 * MMPose's wheel has its configs in a hidden folder, where `from mmpose.configs...` of one of them finds nothing:
   `read_config` reads it all the same.

@@ -1,6 +1,7 @@
 """What `poseig-diagnose --env` prints: where this runs, what of it is quick here, and what MMPose lacks.
 
-It is for an issue: Markdown that reads well as text, and no paths but the environment's own.  It works where torch or MMPose
+It is for an issue: Markdown that reads well as text, and no paths but the environment's own.  It works where torch or
+    MMPose
 are missing or broken, since that is what such issues are about: whatever fails on the way is said in its place.
 """
 

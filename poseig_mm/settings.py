@@ -74,7 +74,8 @@ class SampleSettings:
     limit: int | None = None  # the first N (after the seeded shuffle, when there is a seed)
     seed: int | None = None  # a random subset or order
     ids: list[str] | None = None  # just these sample ids
-    # 'instance' | 'union' | 'none', or, where the data have none, 'predicted' (by the model) | 'joints' (drawn from them)
+    # 'instance' | 'union' | 'none', or, where the data have none, 'predicted' (by the model) | 'joints' (drawn from
+    # them)
     mask: str = "instance"
     batch_size: int | None = None  # persons computed and written at once; None: 1 on a CPU, 8 on a GPU
 
@@ -158,8 +159,8 @@ class Settings:
                 raise ConfigError(f"diagnosis.{key} is {value!r}; expected one of {', '.join(map(repr, known))}")
         if self.attribution.signed and self.store.maps == "none":
             raise ConfigError(
-                "diagnosis.attribution.signed is True, but store.maps is 'none': signed maps are kept where maps are; set "
-                "store=dict(maps='all'), or leave `signed` out"
+                "diagnosis.attribution.signed is True, but store.maps is 'none': signed maps are kept where maps are; "
+                "set store=dict(maps='all'), or leave `signed` out"
             )
         if self.attribution.alpha_per_heatmap_px is not None:
             if self.attribution.likelihood_settings:

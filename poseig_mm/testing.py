@@ -3,7 +3,8 @@
 In a test module (or the conftest.py at the top): `pytest_plugins = ["poseig_mm.testing"]`; then `poseig_host` and
 `poseig_store` are fixtures.  Importing this loads no torch.
 
-Its assertions speak for themselves (PYTEST_DONT_REWRITE: a test module may import this before pytest sees the line above).
+Its assertions speak for themselves (PYTEST_DONT_REWRITE: a test module may import this before pytest sees the line
+above).
 """
 
 from __future__ import annotations

@@ -115,8 +115,8 @@ class Failure:
 class Table:
     """A table in a report.
 
-    `rows` hold str, int, float, None, or a `functional.Estimate` (mean with its interval); floats are shown with `digits`
-    decimals.
+    `rows` hold str, int, float, None, or a `functional.Estimate` (mean with its interval); floats are shown with
+    `digits` decimals.
     """
 
     caption: str

@@ -1,4 +1,6 @@
-"""Small lifting models of each kind, a linear one whose attribution is known, and a walk of ten frames in H36M's form."""
+"""Small lifting models of each kind, a linear one whose attribution is known, and a walk of ten frames in H36M's
+form.
+"""
 
 from __future__ import annotations
 

@@ -262,7 +262,9 @@ def wait_until(reached: Callable[[], bool]) -> None:
 def test_a_process_that_is_stopped_from_outside(
     main: Main, tmp_path: Path, tiny_files: tiny, tiny_store: Store, number: signal.Signals
 ) -> None:
-    """Ctrl-C and kill -9 in the middle of the last sample: --resume gives an undisturbed run's tables, nothing twice."""
+    """Ctrl-C and kill -9 in the middle of the last sample: --resume gives an undisturbed run's tables, nothing
+    twice.
+    """
     marker = tmp_path / "here"
     action = f"open({str(marker)!r}, 'w').close(); time.sleep({HANGS})"
     text = STOPPING.format(

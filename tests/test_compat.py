@@ -49,7 +49,9 @@ import torchvision.ops
 
 @pytest.fixture
 def world(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`world(code, mmcv="2.0.1", torch=None, files={...})` runs code where these versions are installed and no others."""
+    """`world(code, mmcv="2.0.1", torch=None, files={...})` runs code where these versions are installed and no
+    others.
+    """
 
     def run(
         code: str, *, files: dict[str, str | None] | None = None, **versions: str | None
@@ -94,7 +96,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
     return message.strip()
 
 
-# ---- a complete environment -------------------------------------------------------------------------------------------
+# ---- a complete environment ------------------------------------------------------------------------------------------
 
 
 def test_a_complete_environment_is_left_alone(world: World) -> None:
@@ -111,7 +113,7 @@ def test_an_extension_that_is_loaded_already_is_left_alone(world: World) -> None
     assert output(world(code, mmcv=None, mmcv_lite="2.1.0", files={"mmcv/_ext.py": None})) == "() True"
 
 
-# ---- torchvision ------------------------------------------------------------------------------------------------------
+# ---- torchvision -----------------------------------------------------------------------------------------------------
 
 
 def test_operators_are_declared_where_torchvision_needs_them(world: World) -> None:
@@ -138,7 +140,7 @@ def test_another_fault_of_torchvision_is_not_hidden(world: World) -> None:
     assert done.stderr.strip().endswith("RuntimeError: no CUDA driver")
 
 
-# ---- mmcv._ext --------------------------------------------------------------------------------------------------------
+# ---- mmcv._ext -------------------------------------------------------------------------------------------------------
 
 
 def test_mmcv_lite_gets_a_stand_in(world: World) -> None:
@@ -165,7 +167,7 @@ def test_an_extension_that_does_not_load_is_an_error(world: World) -> None:
     assert "pip uninstall -y mmcv" in message
 
 
-# ---- what is missing --------------------------------------------------------------------------------------------------
+# ---- what is missing -------------------------------------------------------------------------------------------------
 
 
 def test_without_anything_all_commands_are_given_in_the_order_that_works(world: World) -> None:
@@ -248,7 +250,7 @@ def test_a_checkout_on_the_path_is_asked_itself(world: World) -> None:
     assert "mmpose is 0.28.1, supported is >=1.2,<2" in refused(world(code, mmpose=None, files=files))
 
 
-# ---- this environment -------------------------------------------------------------------------------------------------
+# ---- this environment ------------------------------------------------------------------------------------------------
 
 
 def run_here(code: str) -> subprocess.CompletedProcess[str]:
@@ -256,7 +258,9 @@ def run_here(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_here_mmpose_works_and_only_real_gaps_were_closed() -> None:
-    """Its models are in its registry, torchvision is whole; a shim is there where a plain import fails, and only there."""
+    """Its models are in its registry, torchvision is whole; a shim is there where a plain import fails, and only
+    there.
+    """
     code = PREPARE + "import mmpose.models, torchvision.ops; from mmpose.registry import MODELS; "
     code += "print(*applied, MODELS.get('HeatmapHead').__name__)"
     *applied, head = output(run_here(code)).split()

@@ -1,8 +1,8 @@
 """What the pages show is true: their code is run.
 
-In a page, a `python` block after `<!-- file: name.py -->` is written to that file; other `python` blocks are executed, and
-`pycon` blocks are checked as doctests, all in one namespace and in a folder of the page's own.  Files called test_*.py are
-run by pytest at the end.
+In a page, a `python` block after `<!-- file: name.py -->` is written to that file; other `python` blocks are executed,
+and `pycon` blocks are checked as doctests, all in one namespace and in a folder of the page's own.  Files called
+test_*.py are run by pytest at the end.
 """
 
 from __future__ import annotations

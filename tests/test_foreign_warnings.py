@@ -34,7 +34,9 @@ def test_a_run_shows_no_warning(tiny_files: tiny) -> None:
 
 
 def test_metainfo_in_mmposes_own_package(shown: list[warnings.WarningMessage], mmpose_ready: None) -> None:
-    """Not shown under the name that MMPose's own data sets give; shown where a file of the user's was replaced by it."""
+    """Not shown under the name that MMPose's own data sets give; shown where a file of the user's was replaced by
+    it.
+    """
     from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
     assert parse_pose_metainfo({"from_file": "configs/_base_/datasets/coco.py"})["dataset_name"] == "coco"

@@ -148,7 +148,9 @@ def test_images_are_no_sequences() -> None:
 
 
 def test_pictures_show_the_share_of_each_joint(store: Store, tmp_path: Path) -> None:
-    """The pose as it is seen (in steps of 1/255 of its extent), the discs' colours by share, over the joint's own ring."""
+    """The pose as it is seen (in steps of 1/255 of its extent), the discs' colours by share, over the joint's own
+    ring.
+    """
     from matplotlib import colormaps
 
     sample_id = store.sample_ids[4]

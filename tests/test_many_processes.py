@@ -63,7 +63,8 @@ def test_a_killed_rank_loses_nothing_of_the_others(made: tiny, alone: Store, tmp
     """Rank 1 of 2 is killed at its second person; another number of ranks goes on, with what is missing alone."""
     killer = write_plugin(
         tmp_path / "killer.py",
-        "import os, signal\nseen = []\n\n\n@hookimpl\ndef poseig_after_sample(sample):\n    seen.append(sample.sample_id)\n"
+        "import os, signal\nseen = []\n\n\n@hookimpl\ndef poseig_after_sample(sample):\n    "
+        "seen.append(sample.sample_id)\n"
         "    if os.environ['RANK'] == '1' and len(seen) == 2:\n        os.kill(os.getpid(), signal.SIGKILL)\n",
     )
     work_dir = tmp_path / "w"

@@ -1,4 +1,6 @@
-"""A whole run on a tiny model: what is written, that each setting does what it says, and that the model is left alone."""
+"""A whole run on a tiny model: what is written, that each setting does what it says, and that the model is left
+alone.
+"""
 
 from __future__ import annotations
 
@@ -243,7 +245,9 @@ def test_a_mask_the_model_cannot_predict_is_an_error(tmp_path: Path, mmpose_read
 def test_a_predicted_mask_is_flagged_in_every_row(
     tmp_path: Path, mmpose_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the data have no mask, FI on the model's own is a number, and each row with a map says whose mask it was."""
+    """Where the data have no mask, FI on the model's own is a number, and each row with a map says whose mask it
+    was.
+    """
     from mmpose.models import TopdownPoseEstimator
 
     def predict_mask(self: Any, images: Tensor) -> Tensor:

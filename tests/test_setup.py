@@ -56,7 +56,9 @@ def setup_env() -> ModuleType:
 
 @pytest.fixture
 def house(setup_env: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small repository in place of ours, with an empty .venv, in which pip succeeds at once and is noted in calls.txt."""
+    """A small repository in place of ours, with an empty .venv, in which pip succeeds at once and is noted in
+    calls.txt.
+    """
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "10-first.txt").write_text("six\n")
     (tmp_path / "requirements" / "constraints.txt").write_text("")
@@ -98,7 +100,7 @@ def fake_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     return make
 
 
-# ---- other versions ---------------------------------------------------------------------------------------------------
+# ---- other versions --------------------------------------------------------------------------------------------------
 
 
 def test_the_lines_of_a_set_take_the_place_of_the_same_packages(setup_env: ModuleType, house: Path) -> None:
@@ -165,7 +167,7 @@ def test_another_python_than_the_first_is_said(
     assert capsys.readouterr().out == "setup: no Python 3.10 was found, python3.11 (3.11) is taken\n"
 
 
-# ---- what is missing is said in one line ------------------------------------------------------------------------------
+# ---- what is missing is said in one line -----------------------------------------------------------------------------
 
 
 def test_the_first_supported_python_is_taken(setup_env: ModuleType, fake_python: Callable[..., None]) -> None:
@@ -228,7 +230,7 @@ def test_a_failure_of_pip_is_said_in_one_line(setup_env: ModuleType, tmp_path: P
     assert said in (tmp_path / "log").read_text()
 
 
-# ---- again, and after an interruption ---------------------------------------------------------------------------------
+# ---- again, and after an interruption --------------------------------------------------------------------------------
 
 
 def test_it_installs_once_and_again_only_when_something_changed(setup_env: ModuleType, house: Path) -> None:
@@ -282,7 +284,7 @@ def test_an_environment_from_elsewhere_is_made_anew(
     assert (house / ".venv" / "bin" / "python").is_symlink()
 
 
-# ---- in somebody's own environment ------------------------------------------------------------------------------------
+# ---- in somebody's own environment -----------------------------------------------------------------------------------
 
 
 def test_torch_and_mmpose_are_no_dependencies() -> None:
@@ -328,7 +330,7 @@ def test_what_the_package_depends_on_is_what_the_environment_gets() -> None:
     assert {re.split(r"[^\w.-]", line)[0] for line in wanted} - installed == set()
 
 
-# ---- what is supported ------------------------------------------------------------------------------------------------
+# ---- what is supported -----------------------------------------------------------------------------------------------
 
 SETS = sorted(path.stem for path in (ROOT / "requirements" / "sets").glob("*.txt"))
 COLUMNS = ("torch", "numpy", "mmcv-lite", "mmengine", "mmdet", "mmpose")  # of the table, behind the Python
@@ -340,7 +342,9 @@ def pinned(lines: Iterable[str]) -> dict[str, str]:
 
 
 def test_the_table_of_environments_says_what_the_sets_say(setup_env: ModuleType) -> None:
-    """docs/environments.md has a row a session of noxfile.py, with its versions, and one of requirements/ as they stand."""
+    """docs/environments.md has a row a session of noxfile.py, with its versions, and one of requirements/ as they
+    stand.
+    """
     page = (ROOT / "docs" / "environments.md").read_text()
     shown = dict(re.findall(r"^\| `([^`]+)` \|(.*)\|$", page, re.MULTILINE))
     plain = pinned(line for path in (ROOT / "requirements").glob("*.txt") for line in requirements(path))

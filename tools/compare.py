@@ -1,4 +1,6 @@
-"""Put finished runs side by side: python tools/compare.py RUN RUN [RUN ...] [--out DIR] [--names A B ...]; see --help."""
+"""Put finished runs side by side: python tools/compare.py RUN RUN [RUN ...] [--out DIR] [--names A B ...]; see
+--help.
+"""
 
 import sys
 

@@ -1,8 +1,8 @@
 """A first diagnosis on any machine, in two parts.
 
 MediaPipe's body network on a photograph, decoded from heatmaps and by regression: the weights come from the installed
-mediapipe wheel, the photograph from matplotlib.  Then two small networks of this repository on drawn figures with a mark, of
-which one has learnt to read the left wrist from that mark: the report says which.  Nothing is downloaded.
+mediapipe wheel, the photograph from matplotlib.  Then two small networks of this repository on drawn figures with a
+mark, of which one has learnt to read the left wrist from that mark: the report says which.  Nothing is downloaded.
 """
 
 from __future__ import annotations

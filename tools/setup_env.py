@@ -1,13 +1,14 @@
 """Create `.venv` with everything this project needs: python3 tools/setup_env.py [--venv DIR] [--foreign].
 
-Runs on the standard library of any Python 3.7+, which need not be the one of the environment.  The files of requirements/
-are installed in the order of their names (NAME.no-deps.txt without dependencies), then this package and each folder of
-plugins/ as editable packages.  A stamp in the environment makes the next run a matter of milliseconds; an interrupted
-installation is taken up where it stopped.  What is missing is said in one line; pip's own words go to setup.log.
+Runs on the standard library of any Python 3.7+, which need not be the one of the environment.  The files of
+requirements/ are installed in the order of their names (NAME.no-deps.txt without dependencies), then this package and
+each folder of plugins/ as editable packages.  A stamp in the environment makes the next run a matter of milliseconds;
+an interrupted installation is taken up where it stopped.  What is missing is said in one line; pip's own words go to
+setup.log.
 
-`--set NAME` installs other versions: the lines of requirements/sets/NAME.txt take the place of those of the same packages.
-`--foreign` makes the environment of somebody who has MMPose and does not know this package: it and its plugins are left out,
-and what only they depend on (`OURS`).
+`--set NAME` installs other versions: the lines of requirements/sets/NAME.txt take the place of those of the same
+packages. `--foreign` makes the environment of somebody who has MMPose and does not know this package: it and its
+plugins are left out, and what only they depend on (`OURS`).
 """
 
 from __future__ import annotations

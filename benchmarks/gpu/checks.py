@@ -43,7 +43,9 @@ def cuda_equals_cpu(setup: Setup) -> dict[str, Any]:
 
 
 def fast_equals_exact(name: str) -> Callable[[Setup], dict[str, Any]]:
-    """A check of one network: folded, channels last and walked in bfloat16 against autograd in float32 on it as it is."""
+    """A check of one network: folded, channels last and walked in bfloat16 against autograd in float32 on it as it
+    is.
+    """
 
     def check(setup: Setup) -> dict[str, Any]:
         case = setup.case(name, 1)

@@ -114,7 +114,9 @@ def gemm_rate(dtype: torch.dtype, device: torch.device, n: int) -> float:
 
 
 def operations(call: Callable[[], Any]) -> int | None:
-    """Floating point operations of a call's convolutions and products; None from a torch that cannot count them (2.0)."""
+    """Floating point operations of a call's convolutions and products; None from a torch that cannot count them
+    (2.0).
+    """
     try:
         from torch.utils.flop_counter import FlopCounterMode
     except ImportError:

@@ -1,4 +1,5 @@
-"""Three kinds of pose networks in plain torch, with random weights: what is measured needs neither MMPose nor torchvision.
+"""Three kinds of pose networks in plain torch, with random weights: what is measured needs neither MMPose nor
+torchvision.
 
 Each maps images (B, 3, H, W) to heatmaps (B, 17, H / 4, W / 4).  `build` puts a soft-argmax behind them.
 """
@@ -188,9 +189,9 @@ NETS: dict[str, Callable[[tuple[int, int], bool], nn.Module]] = {
 class Case:
     """A network and persons to explain.
 
-    `exact` is the network as it is, `fast` the same with batch norms folded, channels last, or as it is where that changes
-    what it gives (torch 2.0 on a CPU); both map images (B, 3, H, W) to coordinates (B, 17, 2) in input px.  Keypoints
-    (B, 17, 2) are near the predictions; those that are not visible are NaN.
+    `exact` is the network as it is, `fast` the same with batch norms folded, channels last, or as it is where that
+    changes what it gives (torch 2.0 on a CPU); both map images (B, 3, H, W) to coordinates (B, 17, 2) in input px.
+    Keypoints (B, 17, 2) are near the predictions; those that are not visible are NaN.
     """
 
     exact: nn.Module

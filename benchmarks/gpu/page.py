@@ -20,7 +20,9 @@ Results = dict[str, Any]  # what `benchmarks.gpu` writes: 'about' and 'parts'
 
 
 def table(results: Results) -> str:
-    """A line a part: status, name, seconds, and what it found or why it did not; then the tables of what was measured."""
+    """A line a part: status, name, seconds, and what it found or why it did not; then the tables of what was
+    measured.
+    """
     rows = [(p["status"], p["name"], f"{p['seconds']:.1f} s", _said(p)) for p in results["parts"]]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row[:3], widths, strict=True)), row[3]]) for row in rows]
@@ -37,9 +39,9 @@ def markdown(results: Results) -> str:
     if about["small"]:
         raise ValueError("these are the results of --small, which say nothing about speed")
     lines = [
-        f"{about['date']}, {about['device']}, torch {about['torch']}, CUDA {about['cuda']}, Python {about['python']}; from "
-        "the JSON of `python -m benchmarks.gpu`. Networks have random weights and spend the gradients that a trained one "
-        f"takes; {VISIBLE} of {JOINTS} joints a person; TF32 is off where nothing else is said.",
+        f"{about['date']}, {about['device']}, torch {about['torch']}, CUDA {about['cuda']}, Python {about['python']}; "
+        "from the JSON of `python -m benchmarks.gpu`. Networks have random weights and spend the gradients that a "
+        f"trained one takes; {VISIBLE} of {JOINTS} joints a person; TF32 is off where nothing else is said.",
         "",
         *_rates(found),
         "| | wanted | reached |",

@@ -1,4 +1,6 @@
-"""What a person costs: ours, the published procedure, Captum and `is_grads_batched`, beside the rate of matrix products."""
+"""What a person costs: ours, the published procedure, Captum and `is_grads_batched`, beside the rate of matrix
+products.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def matrix_products(setup: Setup) -> dict[str, Any]:
 
 
 def ours(setup: Setup) -> dict[str, Any]:
-    """The default method (blur path, adaptive), bfloat16 walk, at several batches; at the largest with TF32 forward too."""
+    """The default method (blur path, adaptive), bfloat16 walk, at several batches; at the largest with TF32 forward
+    too.
+    """
     rows: list[dict[str, Any]] = []
     for batch in setup.batches:
         if setup.left < 20:

@@ -1,4 +1,6 @@
-"""Maps of the left wrist by every method, scored against the pixels that carry it; and what the model loses without them."""
+"""Maps of the left wrist by every method, scored against the pixels that carry it; and what the model loses without
+them.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +113,9 @@ def score(case: Case, method: str) -> list[dict[str, Any]]:
 
 
 def means(rows: Sequence[dict[str, Any]]) -> dict[str, Estimate]:
-    """Scores over the figures that have them, with intervals over figures; `area` is what chance gives mass and peak."""
+    """Scores over the figures that have them, with intervals over figures; `area` is what chance gives mass and
+    peak.
+    """
     kept = [r for r in rows if not r["reason"]]
     found = {name: bootstrap_mean([r[name] for r in kept]) for name in ("auroc", "mass", "area")}
     return {**found, "peak": share([r["peak"] for r in kept], [1] * len(kept))}

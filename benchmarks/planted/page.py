@@ -95,7 +95,8 @@ def _head(removals: Mapping[str, Sequence[Mapping[str, Any]]], split: str) -> li
         "each kind (`plugins/synthetic_figures/`). So the pixels that a right map must show are known, and so is the "
         "cause that a right diagnosis must name.", "",
         f"Written by `python -m benchmarks.planted_evidence` (`benchmarks/planted_evidence.py`) on "
-        f"{time.strftime('%Y-%m-%d')}, {platform.machine()} with {os.cpu_count()} cores, torch {torch.__version__}. {n} "
+        f"{time.strftime('%Y-%m-%d')}, {platform.machine()} with {os.cpu_count()} cores, torch {torch.__version__}. "
+        f"{n} "
         f"figures a model, of the {split} split, which training has not seen. Intervals: 95 %, figures (below: runs) "
         "resampled. One trained model a kind: the intervals are of figures, not of trainings.", "",
     ]  # fmt: skip
@@ -104,8 +105,8 @@ def _head(removals: Mapping[str, Sequence[Mapping[str, Any]]], split: str) -> li
 def _used(removals: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     lines = [
         "## Do the models use what was planted?", "",
-        "The same figures once more without the evidence. A model is said to use it where the left wrist's error rises at "
-        f"least {maps.USED:g} times (method: the model's own decoding; errors in input px of 96 x 128).", "",
+        "The same figures once more without the evidence. A model is said to use it where the left wrist's error rises "
+        f"at least {maps.USED:g} times (method: the model's own decoding; errors in input px of 96 x 128).", "",
         "| model | what carries the left wrist | figures | left out | EPE with it | EPE without | ratio | uses it |",
         "| --- | --- | ---: | --- | ---: | ---: | ---: | --- |",
     ]  # fmt: skip
@@ -123,8 +124,8 @@ def _used(removals: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
 def _scores(scores: Mapping[str, Mapping[str, Mapping[str, Estimate]]]) -> list[str]:
     lines = [
         "## Maps against the evidence", "",
-        "Of the left wrist's map: AUROC of its pixels for evidence against the rest (0.5: chance), share of its mass on the "
-        "evidence, and how often its peak lies there (chance for both: the evidence's share of the area).", "",
+        "Of the left wrist's map: AUROC of its pixels for evidence against the rest (0.5: chance), share of its mass "
+        "on the evidence, and how often its peak lies there (chance for both: the evidence's share of the area).", "",
         "![Scores by model and method](figures/planted_scores.svg)", "",
         "| model | map | AUROC | share of mass | peak on it | area |", "| --- | --- | ---: | ---: | ---: | ---: |",
     ]  # fmt: skip
@@ -165,9 +166,9 @@ def _confusion(named: Mapping[str, Sequence[tuple[str, str]]], together: Mapping
     lines = [
         "## Does the diagnosis name the cause?", "",
         "Each run is a whole diagnosis (`Session`, default settings, studies " +
-        ", ".join(f"`{s}`" for s in causes.STUDIES) + ") of a model on held-out figures that no other run has. The study "
-        "`shortcuts` knows nothing of what was planted; counted is the cause that it names for the left wrist. Its "
-        "thresholds were set on runs of the validation split; these are of the test split.", "",
+        ", ".join(f"`{s}`" for s in causes.STUDIES) + ") of a model on held-out figures that no other run has. The "
+        "study `shortcuts` knows nothing of what was planted; counted is the cause that it names for the left wrist. "
+        "Its thresholds were set on runs of the validation split; these are of the test split.", "",
         "| planted | right answer | " + " | ".join(CAUSES) + " | named rightly | all runs' figures together |",
         "| --- | --- |" + " ---: |" * (len(CAUSES) + 1) + " --- |",
     ]  # fmt: skip

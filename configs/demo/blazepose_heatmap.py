@@ -1,4 +1,5 @@
-# MediaPipe's body network, decoded from its heatmaps.  Weights: the mediapipe wheel (plugins/mediapipe_models/README.md).
+# MediaPipe's body network, decoded from its heatmaps.  Weights: the mediapipe wheel
+# (plugins/mediapipe_models/README.md).
 _base_ = ["_base_/grace_hopper.py"]
 
 model = dict(

@@ -1,5 +1,5 @@
-# MediaPipe's hand network on FreiHAND.  It wants an upright hand (wrist below the fingers): `UprightHand` turns the crop.
-# POSEIG_DATA: the folder that holds freihand/, as MMPose's test data lay it out.
+# MediaPipe's hand network on FreiHAND.  It wants an upright hand (wrist below the fingers): `UprightHand` turns the
+# crop. POSEIG_DATA: the folder that holds freihand/, as MMPose's test data lay it out.
 default_scope = "mmpose"
 custom_imports = dict(imports=["poseig_mediapipe_models.models"], allow_failed_imports=False)
 

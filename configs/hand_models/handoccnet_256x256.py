@@ -1,5 +1,5 @@
-# HandOccNet: joints in mm from the wrist, by the MANO layer that official files hold.  Weights: an official file, converted
-# by `python -m poseig_hand_models.official handoccnet ... --config THIS`.
+# HandOccNet: joints in mm from the wrist, by the MANO layer that official files hold.  Weights: an official file,
+# converted by `python -m poseig_hand_models.official handoccnet ... --config THIS`.
 _base_ = ["_base_/dexycb.py"]
 custom_imports = dict(
     imports=[

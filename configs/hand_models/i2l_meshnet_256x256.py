@@ -11,7 +11,8 @@ data_root = "{{$POSEIG_DATA:data}}/freihand/"
 model = dict(
     type="HandMeshEstimator",
     data_preprocessor=dict(type="PoseDataPreprocessor", mean=[0, 0, 0], std=[255, 255, 255], bgr_to_rgb=True),
-    # detach=True: gradients where the original has them, so that maps are not complete (README); False: the whole derivative
+    # detach=True: gradients where the original has them, so that maps are not complete (README); False: the whole
+    # derivative
     backbone=dict(type="I2LMeshNet", joints="mesh", detach=True),
     head=dict(type="LixelMeshHead", input_size=input_size, regressor=None, camera=None),
     test_cfg=dict(flip_test=False),
@@ -30,8 +31,8 @@ test_dataloader = dict(
         test_mode=True,
         pipeline=[
             dict(type="LoadImage"),
-            # The box of FreiHandDataset is the whole picture; the network was trained with 1.25 times the hand's: here the
-            # hand is smaller than it was there.
+            # The box of FreiHandDataset is the whole picture; the network was trained with 1.25 times the hand's: here
+            # the hand is smaller than it was there.
             dict(type="GetBBoxCenterScale", padding=1.0),
             dict(type="TopdownAffine", input_size=input_size),
             dict(type="PackPoseInputs"),

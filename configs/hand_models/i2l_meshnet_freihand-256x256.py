@@ -1,5 +1,5 @@
-# I2L-MeshNet on FreiHAND's evaluation pictures: joints in mm from the wrist, by one nominal camera for all crops, so that
-# errors are not comparable with published ones (`poseig_hand_models.cameras`).
+# I2L-MeshNet on FreiHAND's evaluation pictures: joints in mm from the wrist, by one nominal camera for all crops, so
+# that errors are not comparable with published ones (`poseig_hand_models.cameras`).
 _base_ = ["i2l_meshnet_256x256.py"]
 custom_imports = dict(
     imports=[

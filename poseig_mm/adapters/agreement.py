@@ -1,4 +1,6 @@
-"""How well an adapter's differentiable coordinates agree with the model's own decoding, and which beta to try for that."""
+"""How well an adapter's differentiable coordinates agree with the model's own decoding, and which beta to try for
+that.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,8 @@ def beta_ladder(default: float, spread: float) -> tuple[float, ...]:
     """Betas to try, ascending by a factor of sqrt(2), all of them default * 2^(i / 2).
 
     The ladder starts at the default, or lower by whole halvings where the scores stand out so much more (logits) that
-    the default would be an argmax; it ends at 64 times the start, or higher by whole doublings where they stand out less.
+    the default would be an argmax; it ends at 64 times the start, or higher by whole doublings where they stand out
+    less.
 
     Args:
         default: the head's own beta.

@@ -40,7 +40,9 @@ class AssociativeEmbeddingAdapter(InstanceAdapter, SoftArgmaxAdapter):
         return 10.0
 
     def instances(self, feats: Any, size: tuple[int, int], *, all_scores: bool = False) -> Instances:
-        """By `head.decode`; with `all_scores` by the codec, with the highest peak of each joint as one person at least."""
+        """By `head.decode`; with `all_scores` by the codec, with the highest peak of each joint as one person at
+        least.
+        """
         heatmaps, tags = self.outputs(feats, size)
         codec = copy.copy(self.head.decoder)
         if all_scores:

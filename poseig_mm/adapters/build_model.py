@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, device: str = "cpu") -> Any:
     """Build the `model` of an MMPose config and load its weights.
 
-    Of a distiller, that is the student (see `distillation`).  Nothing is downloaded for building: pretrained weights that
-    the config names (`init_cfg`, `pretrained`) are left out, since the checkpoint replaces them.
+    Of a distiller, that is the student (see `distillation`).  Nothing is downloaded for building: pretrained weights
+    that the config names (`init_cfg`, `pretrained`) are left out, since the checkpoint replaces them.
 
     Args:
         config: path of an MMPose config, or an mmengine `Config`; it is not changed.
@@ -40,8 +40,8 @@ def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, 
         device: 'cpu', 'cuda', 'cuda:1' ...
 
     Returns:
-        The pose estimator in evaluation mode, with the attributes `cfg`, `dataset_meta` (from the checkpoint, else from the
-        config's data sets, else None) and `random_weights`.
+        The pose estimator in evaluation mode, with the attributes `cfg`, `dataset_meta` (from the checkpoint, else from
+        the config's data sets, else None) and `random_weights`.
 
     Raises:
         ConfigError: the config cannot be read or built, or the device is not there.
@@ -128,8 +128,10 @@ def _read(config: str | Path | Any) -> Any:
 
 
 def _simplify(part: Any, where: str, dropped: list[str]) -> None:
-    """Change a model config in place: no pretrained weights (noting where they stood); no synchronised batch norm, which
-    has the same weights as the plain one but runs on several GPUs only; ViTPose's backbone by its present name."""
+    """Change a model config in place: no pretrained weights (noting where they stood); no synchronised batch norm,
+    which has the same weights as the plain one but runs on several GPUs only; ViTPose's backbone by its present name.
+
+    """
     if isinstance(part, dict):
         for key, value in list(part.items()):
             if key == "init_cfg" and _is_pretrained(value):
@@ -158,7 +160,9 @@ def _modernise(part: dict[str, Any]) -> None:
 
 
 def _absent(error: Exception) -> str:
-    """What to install where a config takes a class of MMPretrain, as ViTPose does; MMEngine says it is not registered."""
+    """What to install where a config takes a class of MMPretrain, as ViTPose does; MMEngine says it is not
+    registered.
+    """
     missing = "mmpretrain." in str(error) and importlib.util.find_spec("mmpretrain") is None
     return ". MMPretrain is not installed: pip install mmpretrain" if missing else ""
 

@@ -1,9 +1,9 @@
 """Reading checkpoints without running what is in them.
 
-A torch checkpoint is a pickle, and a pickle can run code.  `torch.load(weights_only=True)` refuses everything but tensors,
-and so refuses most MMEngine checkpoints, which also hold log histories and NumPy values; older torch has no safe way to let
-those pass.  Here an own unpickler knows what tensors and NumPy arrays are made of; everything else in the file becomes an
-inert `Unknown` and is never imported, let alone called.
+A torch checkpoint is a pickle, and a pickle can run code.  `torch.load(weights_only=True)` refuses everything but
+tensors, and so refuses most MMEngine checkpoints, which also hold log histories and NumPy values; older torch has no
+safe way to let those pass.  Here an own unpickler knows what tensors and NumPy arrays are made of; everything else in
+the file becomes an inert `Unknown` and is never imported, let alone called.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def read_checkpoint(source: str | Path) -> tuple[dict[str, Tensor], dict[str, An
     """Weights and meta data of a checkpoint.
 
     Args:
-        source: a file written by torch.save (weights under 'state_dict' or 'model', or the whole file), a `.safetensors`
-            file, or an http(s) address of one, which is kept in torch.hub's cache.
+        source: a file written by torch.save (weights under 'state_dict' or 'model', or the whole file), a
+            `.safetensors` file, or an http(s) address of one, which is kept in torch.hub's cache.
 
     Returns:
         The weights by name, on the CPU, without a leading 'module.' (with `_metadata`, where the file has it); and the

@@ -19,8 +19,8 @@ __all__ = ["CIDAdapter"]
 class CIDAdapter(InstanceAdapter, SoftArgmaxAdapter):
     """Soft-argmax of the heatmaps decoupled by the feature at the person's centre.  Arguments: `InstanceAdapter`.
 
-    A cell is that centre, (x, y) in heatmap px.  Heatmaps are smoothed as the head's `predict` smooths them; the argmax'
-    quarter-pixel step has no counterpart.
+    A cell is that centre, (x, y) in heatmap px.  Heatmaps are smoothed as the head's `predict` smooths them; the
+    argmax' quarter-pixel step has no counterpart.
     """
 
     name = "cid"

@@ -1,8 +1,9 @@
 """Distillers: of teacher and student, the model that comes out is diagnosed, as MMPose's `DWPoseDistiller` predicts.
 
 In a first stage that is the student.  In a second one (`two_dis`) only the student's head is trained, on the teacher's
-features: the model is the teacher's backbone and neck with the student's head (MMPose's tools/misc/pth_transfer.py makes the
-same of a checkpoint).  The rest of the teacher is neither built nor loaded, its pretrained weights are not fetched.
+features: the model is the teacher's backbone and neck with the student's head (MMPose's tools/misc/pth_transfer.py
+makes the same of a checkpoint).  The rest of the teacher is neither built nor loaded, its pretrained weights are not
+fetched.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ def distilled_model(parts: Mapping[str, Any], filename: str | None = None) -> di
     """The `model` config of what a distiller's training gives, with the distiller's own data preprocessor.
 
     Args:
-        parts: the distiller's `model` config; `student_cfg` (and `teacher_cfg`, where `two_dis`) is a config or the path of
-            one, looked for where the process runs, beside the distiller's config and above it, and among the configs that
-            MMPose ships.
+        parts: the distiller's `model` config; `student_cfg` (and `teacher_cfg`, where `two_dis`) is a config or the
+            path of one, looked for where the process runs, beside the distiller's config and above it, and among the
+            configs that MMPose ships.
         filename: of the distiller's config.
 
     Raises:
@@ -77,16 +78,16 @@ def distilled_state(state: dict[str, Tensor], two_dis: bool, source: str) -> dic
     student = _under(state, "student.")
     if not student:
         raise CheckpointError(
-            f"{source}: a distiller's checkpoint without its student (no key begins with 'student.', {len(state)} keys, "
-            f"e.g. {next(iter(state))}); give one that holds it, or the student's own checkpoint"
+            f"{source}: a distiller's checkpoint without its student (no key begins with 'student.', {len(state)} "
+            f"keys, e.g. {next(iter(state))}); give one that holds it, or the student's own checkpoint"
         )
     if not two_dis:
         return _like(state, student)
     teacher = {k: v for k, v in _under(state, "teacher.").items() if k.split(".")[0] in FEATURES}
     if not teacher:
         raise CheckpointError(
-            f"{source}: the second stage of a distillation trains the student's head on the teacher's features, and no key "
-            "begins with 'teacher.backbone.'; give the whole checkpoint, or one that MMPose's "
+            f"{source}: the second stage of a distillation trains the student's head on the teacher's features, and no "
+            "key begins with 'teacher.backbone.'; give the whole checkpoint, or one that MMPose's "
             "tools/misc/pth_transfer.py --two_dis made of it"
         )
     head = {k: v for k, v in student.items() if k.split(".")[0] not in FEATURES}

@@ -15,12 +15,13 @@ __all__ = ["frozen"]
 def frozen(model: nn.Module) -> Iterator[None]:
     """Within the context every submodule is in evaluation mode and no parameter requires a gradient.
 
-    Afterwards, also after an error, each module's `training` flag and each parameter's `requires_grad` flag are what they
-    were, one by one (a model may be partly frozen or partly in evaluation mode).  Weights, buffers and `.grad` are not
-    touched.  The flags are set directly: `train()` and `eval()` of some backbones do more than that.  May be nested.
+    Afterwards, also after an error, each module's `training` flag and each parameter's `requires_grad` flag are what
+    they were, one by one (a model may be partly frozen or partly in evaluation mode).  Weights, buffers and `.grad` are
+    not touched.  The flags are set directly: `train()` and `eval()` of some backbones do more than that.  May be
+    nested.
 
-    Gradients reach batch norms in plain memory order: on a CPU, torch 2.13 returns a wrong gradient from a batch norm in
-    evaluation mode where the incoming one is permuted, as that of a transformer behind it is for a batch of one.
+    Gradients reach batch norms in plain memory order: on a CPU, torch 2.13 returns a wrong gradient from a batch norm
+    in evaluation mode where the incoming one is permuted, as that of a transformer behind it is for a batch of one.
 
     >>> layer = nn.BatchNorm1d(3)
     >>> with frozen(layer):

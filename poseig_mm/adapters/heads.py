@@ -1,8 +1,8 @@
 """What is read off an MMPose head: the head that gives the coordinates, its input size, its number of joints.
 
-MMPose's VisPredictHead wraps another head, its `pose_head`, to add visibility.  Visibility has no part in the coordinates,
-so adapters look through the wrapper: they are chosen by the inner head's class, along its MRO, and run the inner head alone
-(the wrapper also changes its features' shape in place).
+MMPose's VisPredictHead wraps another head, its `pose_head`, to add visibility.  Visibility has no part in the
+coordinates, so adapters look through the wrapper: they are chosen by the inner head's class, along its MRO, and run the
+inner head alone (the wrapper also changes its features' shape in place).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def is_combined(head: Any) -> bool:
 
 
 def count_joints(head: Any) -> int:
-    """How many joints a head predicts: `num_joints`, `num_keypoints` or `out_channels`, a third of these where combined; of
-    an InternetHead, those of the volumes of both hands.
+    """How many joints a head predicts: `num_joints`, `num_keypoints` or `out_channels`, a third of these where
+    combined; of an InternetHead, those of the volumes of both hands.
 
     Raises:
         AdapterError: it says none of them.

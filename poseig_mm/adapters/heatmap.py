@@ -1,8 +1,8 @@
 """Heads that give heatmaps: HeatmapHead and its subclasses, CPMHead, MSPNHead; codecs MSRA, UDP and Megvii.
 
-The way from heatmap pixels to input pixels is that of the codec's `decode`, to the letter, so that coordinates agree with
-MMPose's own.  (Not that of its `encode`: UDP encodes with (input - 1) / (heatmap - 1), but decodes with input / (heatmap -
-1), so its coordinates grow by up to one pixel towards the lower right corner.)
+The way from heatmap pixels to input pixels is that of the codec's `decode`, to the letter, so that coordinates agree
+with MMPose's own.  (Not that of its `encode`: UDP encodes with (input - 1) / (heatmap - 1), but decodes with input /
+(heatmap - 1), so its coordinates grow by up to one pixel towards the lower right corner.)
 """
 
 from __future__ import annotations
@@ -44,12 +44,13 @@ class HeatmapGrid:
 
 
 class HeatmapAdapter(SoftArgmaxAdapter):
-    """Soft-argmax of the (last stage's) heatmaps, by the codec's own way to input pixels.  Arguments: `CoordinateAdapter`.
+    """Soft-argmax of the (last stage's) heatmaps, by the codec's own way to input pixels.  Arguments:
+    `CoordinateAdapter`.
 
-    MSRAHeatmap: scale input / heatmap; the argmax' quarter-pixel or DARK step has no counterpart, a soft-argmax being finer
-    than a pixel by itself.  MegviiHeatmap: the same with half a pixel's shift.  UDPHeatmap: scale input / (heatmap - 1);
-    with heatmap_type 'combined' each pixel votes for the place its offset points to, weighted by the softmax of the
-    blurred class map (decode takes the vote of the argmax alone).
+    MSRAHeatmap: scale input / heatmap; the argmax' quarter-pixel or DARK step has no counterpart, a soft-argmax being
+    finer than a pixel by itself.  MegviiHeatmap: the same with half a pixel's shift.  UDPHeatmap: scale input /
+    (heatmap - 1); with heatmap_type 'combined' each pixel votes for the place its offset points to, weighted by the
+    softmax of the blurred class map (decode takes the vote of the argmax alone).
     """
 
     name = "heatmap"
@@ -117,7 +118,9 @@ def _last_stage(output: Any) -> Tensor:
 
 
 def _opencv_kernel(size: int) -> Tensor:
-    """(size,) float64: OpenCV's Gaussian for sigma 0, that is 0.3 ((size - 1) / 2 - 1) + 0.8, with its tables below 9."""
+    """(size,) float64: OpenCV's Gaussian for sigma 0, that is 0.3 ((size - 1) / 2 - 1) + 0.8, with its tables below
+    9.
+    """
     import cv2
 
     return torch.from_numpy(cv2.getGaussianKernel(size, 0)[:, 0])

@@ -1,8 +1,9 @@
 """What adapters of models that find several persons in one image share: binding to one of them, then reading it off.
 
-A one-stage or bottom-up model gives out some persons, others in another image.  A diagnosis is about one of them: `bind`
-chooses, on the clean image and once, the person that matches the annotated one, and notes the *cell* that it is read off:
-a position in the head's output, or a region of its heatmaps.  The bound adapter then reads that cell in every image.
+A one-stage or bottom-up model gives out some persons, others in another image.  A diagnosis is about one of them:
+`bind` chooses, on the clean image and once, the person that matches the annotated one, and notes the *cell* that it is
+read off: a position in the head's output, or a region of its heatmaps.  The bound adapter then reads that cell in every
+    image.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class Person:
 class InstanceAdapter(CoordinateAdapter):
     """An adapter that reads one person off a whole image.  To write one: `instances` and `read`, and maybe `read_own`.
 
-    Arguments as for `CoordinateAdapter`.  `bind` gives the adapter that can be called; images are taken one at a time, so
-    that all rows of a batch (the steps of a path) are the same person's.
+    Arguments as for `CoordinateAdapter`.  `bind` gives the adapter that can be called; images are taken one at a time,
+    so that all rows of a batch (the steps of a path) are the same person's.
 
     Attributes:
         person: whom it is bound to; None: nobody yet.
@@ -105,8 +106,8 @@ class InstanceAdapter(CoordinateAdapter):
         """
         if images.ndim != 4 or len(images) != 1 or (keypoints is not None and len(keypoints) != 1):
             raise ShapeError(
-                f"images have shape {tuple(images.shape)}; adapter {self.name!r} binds one person of one image: expected "
-                "(1, C, H, W) and keypoints (1, K, 2), so use a batch of 1"
+                f"images have shape {tuple(images.shape)}; adapter {self.name!r} binds one person of one image: "
+                "expected (1, C, H, W) and keypoints (1, K, 2), so use a batch of 1"
             )
         with self.frozen(), torch.no_grad():
             feats, size = self.model.extract_feat(images), _size(images)
@@ -228,7 +229,8 @@ def packed(size: tuple[int, int], metainfo: Mapping[str, Any] | None = None) -> 
 
 
 def configured_size(model: Any, default: tuple[int, int]) -> tuple[int, int]:
-    """(w, h) that the test (or validation) pipeline of the model's config fits images into; for heads that don't know it.
+    """(w, h) that the test (or validation) pipeline of the model's config fits images into; for heads that don't know
+    it.
 
     Args:
         model: with its config as `cfg`.

@@ -1,4 +1,6 @@
-"""Heads that take a soft-argmax themselves: IntegralRegressionHead and its subclass DSNTHead, with or without debiasing."""
+"""Heads that take a soft-argmax themselves: IntegralRegressionHead and its subclass DSNTHead, with or without
+debiasing.
+"""
 
 from __future__ import annotations
 

@@ -23,11 +23,11 @@ PUBLISHED_PIXELS = 64 * 48  # ... of so many pixels
 class InternetAdapter(SoftArgmaxAdapter):
     """Soft-argmax of each joint's volume: (x, y, z), all three in input px.  Arguments: `CoordinateAdapter`.
 
-    The volume's cells are the common measure: a cell is one heatmap pixel across, `stride` input px, and as deep; training's
-    targets are round in cells too.  So z px = z mm * `px_per_mm` (0.64 for 64 cells over 400 mm at stride 4); z is 0 at the
-    wrist of the joint's own hand and grows away from the camera.  The head's other two outputs, how far one wrist lies
-    behind the other and which hands there are, have no part in the coordinates.  `Coordinates.heatmaps` are the volumes seen
-    from the front, their maxima over z.
+    The volume's cells are the common measure: a cell is one heatmap pixel across, `stride` input px, and as deep;
+    training's targets are round in cells too.  So z px = z mm * `px_per_mm` (0.64 for 64 cells over 400 mm at stride
+    4); z is 0 at the wrist of the joint's own hand and grows away from the camera.  The head's other two outputs, how
+    far one wrist lies behind the other and which hands there are, have no part in the coordinates.
+    `Coordinates.heatmaps` are the volumes seen from the front, their maxima over z.
     """
 
     name = "internet"
@@ -81,8 +81,8 @@ class InternetAdapter(SoftArgmaxAdapter):
         """The annotated joints (K, 3) in the coordinates' frame and unit, and (K,) bool: annotated.
 
         Args:
-            data_sample: with `gt_instances.keypoints` (1, K, 3): px of the image, and mm behind the hand's own wrist, as
-                MMPose's InterHand3DDataset has them; cropped by TopdownAffine, unrotated.
+            data_sample: with `gt_instances.keypoints` (1, K, 3): px of the image, and mm behind the hand's own wrist,
+                as MMPose's InterHand3DDataset has them; cropped by TopdownAffine, unrotated.
 
         Raises:
             DataError: joints of another shape.

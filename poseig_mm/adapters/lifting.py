@@ -27,10 +27,10 @@ TOKENS = 8192  # joints in a transformer's forward pass: about 4 GB with its gra
 class LiftingAdapter(CoordinateAdapter):
     """Joints (B, K, 3) of one frame, relative to the root.  Arguments: `CoordinateAdapter`.
 
-    The frame is the one that the model answers for; of models that answer for all (MotionBERT), the middle one.  Axes are
-    the data set's (H36M: the camera's, x to the right, y down, z away).  Unit: mm; MotionBERT's own is half the image's
-    width, in which it sees 2D poses too (MMPose makes metres of it with each video's camera).  A root that is 0 by
-    definition has no gradient.
+    The frame is the one that the model answers for; of models that answer for all (MotionBERT), the middle one.  Axes
+    are the data set's (H36M: the camera's, x to the right, y down, z away).  Unit: mm; MotionBERT's own is half the
+    image's width, in which it sees 2D poses too (MMPose makes metres of it with each video's camera).  A root that is 0
+    by definition has no gradient.
 
     The default path is linear from the mean pose: the codec's, else that of the run's first persons, else the middle of
     the image.
@@ -163,9 +163,9 @@ class LiftingAdapter(CoordinateAdapter):
         about = data_sample.metainfo
         if "factor" not in about or "w" not in about.get("camera_param", {}):
             raise DataError(
-                f"the data sample says {', '.join(sorted(about)) or 'nothing'} of itself; expected factor and camera_param "
-                "with the image's width: name both in meta_keys of PackPoseInputs, and give the data set a "
-                "camera_param_file"
+                f"the data sample says {', '.join(sorted(about)) or 'nothing'} of itself; expected factor and "
+                "camera_param with the image's width: name both in meta_keys of PackPoseInputs, and give the data set "
+                "a camera_param_file"
             )
         factor = float(np.asarray(about["factor"]).reshape(-1)[frame])  # metres a thousand px
         return MM / factor / (float(about["camera_param"]["w"]) / 2)

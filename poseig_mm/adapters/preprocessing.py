@@ -17,8 +17,8 @@ def pixel_range(data_preprocessor: Any) -> tuple[tuple[float, ...], tuple[float,
     """What black and white (pixel values 0 and 255 before normalisation) become in the network input.
 
     Args:
-        data_preprocessor: MMPose's, with `mean` and `std` in pixel values, (C, 1, 1) each; one without them leaves pixel
-            values as they are.
+        data_preprocessor: MMPose's, with `mean` and `std` in pixel values, (C, 1, 1) each; one without them leaves
+            pixel values as they are.
 
     Returns:
         One value a channel each, in the order of the input's channels (after a BGR to RGB swap).

@@ -18,8 +18,8 @@ __all__ = ["RTMOAdapter"]
 class RTMOAdapter(GridAdapter):
     """The expectation of the coordinate classifier at the person's cell.  Arguments: `InstanceAdapter`.
 
-    The classifier's bins lie over the box of that cell, so that the coordinates depend on the image through the box too.
-    Coordinates are the model's own: `DCC.forward_test`, which is `forward_train` without gradient.
+    The classifier's bins lie over the box of that cell, so that the coordinates depend on the image through the box
+    too. Coordinates are the model's own: `DCC.forward_test`, which is `forward_train` without gradient.
     """
 
     name = "rtmo"
@@ -29,8 +29,8 @@ class RTMOAdapter(GridAdapter):
         """By `head.predict`; the cell of a person is the one whose visibilities and score it has."""
         if not hasattr(self.head, "dcc") or getattr(self.head, "deploy", False):
             raise AdapterError(
-                "this RTMOHead has no coordinate classifier for training (`dcc_cfg` is missing, or switch_to_deploy() was "
-                "called); build the model from its config"
+                "this RTMOHead has no coordinate classifier for training (`dcc_cfg` is missing, or switch_to_deploy() "
+                "was called); build the model from its config"
             )
         found = self.predicted(feats, size, all_scores=all_scores)
         scores, visible = torch.as_tensor(found.bbox_scores), torch.as_tensor(found.keypoint_scores)

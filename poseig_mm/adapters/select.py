@@ -32,8 +32,8 @@ def select_adapter(model: Any, adapters: Mapping[str, type[CoordinateAdapter]]) 
     estimator = type(model).__name__
     if getattr(model, "head", None) is None:
         raise AdapterError(
-            f"{estimator} has no `head`; expected an MMPose pose estimator. Let a plugin choose an adapter with the hook "
-            "poseig_select_adapter (docs/plugins.md)"
+            f"{estimator} has no `head`; expected an MMPose pose estimator. Let a plugin choose an adapter with the "
+            "hook poseig_select_adapter (docs/plugins.md)"
         )
     head = type(coordinate_head(model))
     for cls in head.__mro__:
@@ -48,8 +48,8 @@ def _named(head: str, adapters: Mapping[str, type[CoordinateAdapter]]) -> type[C
     names = [name for name, adapter in adapters.items() if head in adapter.head_types]
     if len(names) > 1:
         raise AdapterError(
-            f"adapters {' and '.join(map(repr, names))} both name {head} in their head_types; let a plugin choose with the "
-            "hook poseig_select_adapter, or switch one off with --no-plugin"
+            f"adapters {' and '.join(map(repr, names))} both name {head} in their head_types; let a plugin choose with "
+            "the hook poseig_select_adapter, or switch one off with --no-plugin"
         )
     return adapters[names[0]] if names else None
 
@@ -59,6 +59,6 @@ def _message(head: type, estimator: str, adapters: Mapping[str, type[CoordinateA
     return (
         f"no adapter turns the output of {head.__name__} (of {estimator}) into coordinates{': ' + why if why else ''}. "
         f"Adapters known: {known or 'none'} (and their subclasses). To write one, subclass "
-        "poseig_mm.adapters.base.CoordinateAdapter, name the head in head_types, implement decode(), and return the class "
-        "from poseig_register_adapters in a plugin (docs/plugins.md)"
+        "poseig_mm.adapters.base.CoordinateAdapter, name the head in head_types, implement decode(), and return the "
+        "class from poseig_register_adapters in a plugin (docs/plugins.md)"
     )

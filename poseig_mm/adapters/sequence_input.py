@@ -1,7 +1,7 @@
 """MMPose's lifting models: what they take instead of images, and how it is laid out.
 
-Everywhere else in this package their input is a picture (B, C, T, K): row = frame, column = joint, channels (x, y), and the
-joint's confidence where the codec adds it.
+Everywhere else in this package their input is a picture (B, C, T, K): row = frame, column = joint, channels (x, y), and
+the joint's confidence where the codec adds it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def sequence_shape(model: Any) -> tuple[int, int, int]:
     if (embedding := getattr(backbone, "temp_embed", None)) is not None:
         return int(backbone.in_channels), int(embedding.shape[1]), joints
     raise AdapterError(
-        f"the number of frames that {type(backbone).__name__} takes is not known here; expected MMPose's TCN or DSTFormer. "
-        "Write an adapter with a find_input_size() of its own (docs/plugins.md)"
+        f"the number of frames that {type(backbone).__name__} takes is not known here; expected MMPose's TCN or "
+        "DSTFormer. Write an adapter with a find_input_size() of its own (docs/plugins.md)"
     )
 
 
@@ -56,7 +56,8 @@ def pose_features(model: Any, images: Tensor) -> Any:
     if images.shape[1] != channels or images.shape[3] != joints or wrong:
         limit = "" if convolutional else "at most "
         raise ShapeError(
-            f"sequences have shape {tuple(images.shape)}; the model takes (B, C, T, K) = (B, {channels}, {limit}{frames}, "
+            f"sequences have shape {tuple(images.shape)}; the model takes (B, C, T, K) = (B, {channels}, "
+            f"{limit}{frames}, "
             f"{joints}). The number of frames is seq_len or multiple_target of the config's data set"
         )
     # (B, K * C, T) for convolutions over time, (B, T, K, C) for transformers: as MMPose's codecs lay them out

@@ -19,7 +19,8 @@ class SimCCAdapter(SoftArgmaxAdapter):
     """Expectation under the softmaxes of the x and the y logits, over the split ratio.  Arguments: `CoordinateAdapter`.
 
     The logits are unnormalised.  Training takes softmax(beta * logits) with the loss' own beta (1 for SimCC, 10 for
-    RTMPose), so that is where calibration starts.  There is no heatmap; nearness is measured at the common stride of 4 px.
+    RTMPose), so that is where calibration starts.  There is no heatmap; nearness is measured at the common stride of 4
+    px.
     """
 
     name = "simcc"

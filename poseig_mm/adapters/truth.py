@@ -19,8 +19,8 @@ def truth_in_space(data_sample: Any) -> tuple[Tensor, Tensor]:
     """The first of `keypoints_3d`, `lifting_target`, `keypoints_cam` in `gt_instances`, else in `gt_instance_labels`.
 
     Args:
-        data_sample: a `PoseDataSample`; the field is (1, K, 3) or (K, 3).  `<field>_visible` (1, K) or (K,), where it is
-            there too, says which joints are annotated; without it, those whose numbers are finite.
+        data_sample: a `PoseDataSample`; the field is (1, K, 3) or (K, 3).  `<field>_visible` (1, K) or (K,), where it
+            is there too, says which joints are annotated; without it, those whose numbers are finite.
 
     Returns:
         Points (K, 3) in the data set's unit, and (K,) bool: annotated.
@@ -43,8 +43,8 @@ def truth_in_space(data_sample: Any) -> tuple[Tensor, Tensor]:
     there = sorted({key for place in places if place is not None for key in place.keys()})  # noqa: SIM118
     raise DataError(
         f"the data sample has no true joints in space; expected one of {', '.join(FIELDS)} in gt_instances, got "
-        f"{', '.join(there) or 'nothing'}. Let the data set put it there (instance_mapping_table of PackPoseInputs), or "
-        "give the adapter a truth(data_sample) of its own"
+        f"{', '.join(there) or 'nothing'}. Let the data set put it there (instance_mapping_table of PackPoseInputs), "
+        "or give the adapter a truth(data_sample) of its own"
     )
 
 

@@ -39,8 +39,8 @@ def load_weights(
     """Load `state` into `model`; every weight that a prediction depends on must be there, in the right shape.
 
     Old names (MMPose 0.x: 'keypoint_head.') are converted by the model's own hooks.  Keys that only training uses
-    (`loss_module`, such as RLE's flow; `data_preprocessor`) may be missing or too many, and weights that do not reach the
-    output (layers behind the last feature map that a backbone gives out) may be missing.
+    (`loss_module`, such as RLE's flow; `data_preprocessor`) may be missing or too many, and weights that do not reach
+    the output (layers behind the last feature map that a backbone gives out) may be missing.
 
     Args:
         model: receives the weights.
@@ -115,7 +115,9 @@ def _load(model: nn.Module, state: dict[str, Tensor], metadata: Mapping[str, Any
 
 
 def _reach_output(model: nn.Module, keys: Iterable[str], probe: Callable[[], Iterable[Tensor]]) -> bool:
-    """Whether the output depends on these weights: with NaN in their place it would hold NaN.  The weights are put back."""
+    """Whether the output depends on these weights: with NaN in their place it would hold NaN.  The weights are put
+    back.
+    """
     own = model.state_dict(keep_vars=True)
     tensors = [own[key].detach() for key in keys if key in own]
     if not all(t.is_floating_point() for t in tensors):

@@ -28,8 +28,8 @@ CHECKED_JOINTS = 6
 class Acceleration:
     """What attribution runs on.
 
-    `adapter` gives the same coordinates as the one it was made from; `backward` takes its gradients; None: plain autograd
-    does.
+    `adapter` gives the same coordinates as the one it was made from; `backward` takes its gradients; None: plain
+    autograd does.
     """
 
     adapter: CoordinateAdapter
@@ -59,10 +59,10 @@ def accelerate(
 ) -> Acceleration:
     """The fastest way to the same maps, checked on a few images.
 
-    'fast': a copy of the model with batch norms folded, channels last, and a backward pass of our own (`FastBackward`), its
-    matrix products in bfloat16 where the hardware has it.  What fails its check is left out, and `note` says so: folding,
-    where it changes the outputs; bfloat16, and then the backward pass, where a joint's input gradient has a cosine below
-    0.999 to the exact one.
+    'fast': a copy of the model with batch norms folded, channels last, and a backward pass of our own (`FastBackward`),
+    its matrix products in bfloat16 where the hardware has it.  What fails its check is left out, and `note` says so:
+    folding, where it changes the outputs; bfloat16, and then the backward pass, where a joint's input gradient has a
+    cosine below 0.999 to the exact one.
 
     Args:
         adapter: inside its `frozen()`; its model is not changed.
@@ -98,7 +98,8 @@ def accelerate(
 
 @contextmanager
 def tensor_float32(allowed: bool) -> Iterator[None]:
-    """Whether a GPU may round the factors of float32 products and convolutions to 10 bits (torch's default for the latter).
+    """Whether a GPU may round the factors of float32 products and convolutions to 10 bits (torch's default for the
+    latter).
 
     Both switches are what they were afterwards, also after an error; a CPU has neither.
 

@@ -1,7 +1,7 @@
 """The built-in attribution methods: an adapter's coordinates given to the mathematics in `functional`.
 
-A method is called as `method(adapter, images, keypoints, **settings)` with every setting of `diagnosis.attribution` that
-concerns a map, and takes those it has a use for.
+A method is called as `method(adapter, images, keypoints, **settings)` with every setting of `diagnosis.attribution`
+that concerns a map, and takes those it has a use for.
 """
 
 from __future__ import annotations

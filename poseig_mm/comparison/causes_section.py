@@ -1,4 +1,6 @@
-"""What each joint is read from, run by run: a model that is right for a wrong reason stands out beside one that is not."""
+"""What each joint is read from, run by run: a model that is right for a wrong reason stands out beside one that is
+not.
+"""
 
 from __future__ import annotations
 

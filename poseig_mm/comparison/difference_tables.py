@@ -35,7 +35,8 @@ def groups_runs_section(runs: Runs) -> Section:
     blocks: list[Table | Picture] = [
         Picture(
             "groups",
-            "Means of the groups in each run with 95 % intervals (persons resampled); dashed, where near: no preference.",
+            "Means of the groups in each run with 95 % intervals (persons resampled); dashed, where near: no "
+            "preference.",
             interval_panels([_panel(m, runs, means, groups, "value", m.neutral) for m in runs.measures], groups),
         ),
         Table(

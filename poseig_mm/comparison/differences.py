@@ -54,9 +54,9 @@ def differences_section(runs: Runs) -> Section:
         for row in rows
     )  # fmt: skip
     caption = (
-        f"Run minus {runs.names[0]}, pairs of the same joint [95 % interval, persons resampled]; Wilcoxon's signed-rank "
-        "test over persons' mean differences, p corrected by Holm for all lines, a dash with fewer than 8 persons; effect: "
-        "rank-biserial correlation."
+        f"Run minus {runs.names[0]}, pairs of the same joint [95 % interval, persons resampled]; Wilcoxon's "
+        "signed-rank test over persons' mean differences, p corrected by Holm for all lines, a dash with fewer than 8 "
+        "persons; effect: rank-biserial correlation."
     )
     columns = ("run", "measure", "group", "difference", "p", "p (Holm)", "effect", "joints", "persons")
     groups = list(dict.fromkeys(row["group"] for row in rows))

@@ -72,8 +72,8 @@ def open_runs(paths: Sequence[str | Path], names: Sequence[str] | None = None) -
     """
     if len(paths) < 2:
         raise ConfigError(
-            f"{len(paths)} run{'' if len(paths) == 1 else 's'} given, expected two or more: poseig-compare RUN RUN, each "
-            "the work dir of a poseig-diagnose run"
+            f"{len(paths)} run{'' if len(paths) == 1 else 's'} given, expected two or more: poseig-compare RUN RUN, "
+            "each the work dir of a poseig-diagnose run"
         )
     if names is not None and (len(names) != len(paths) or len(set(names)) != len(names)):
         raise ConfigError(
@@ -224,6 +224,6 @@ def _nothing_shared(stores: Mapping[str, Store], usable: Mapping[str, pl.DataFra
         for name, store in stores.items()
     )
     return (
-        f"the runs share no joint that is visible and has a map in all of them ({said}). Diagnose the same persons: the "
-        "same data set, with the same --limit, or diagnosis.samples.ids"
+        f"the runs share no joint that is visible and has a map in all of them ({said}). Diagnose the same persons: "
+        "the same data set, with the same --limit, or diagnosis.samples.ids"
     )

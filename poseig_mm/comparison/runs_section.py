@@ -64,8 +64,8 @@ def warnings(runs: Runs) -> list[str]:
     found = []
     if different := different_settings(runs):
         found.append(
-            f"The attribution settings differ ({', '.join(different)}; see below): the maps were made in different ways, so "
-            "that DI, FI and LI do not compare the models."
+            f"The attribution settings differ ({', '.join(different)}; see below): the maps were made in different "
+            "ways, so that DI, FI and LI do not compare the models."
         )
     betas = [run_value(store, "model", "beta") for store in runs.stores.values()]
     numbers = {round(float(b), 6) for b in betas if isinstance(b, (int, float))}
@@ -83,7 +83,8 @@ def warnings(runs: Runs) -> list[str]:
             found.append(f"{label} differ{'' if label == 'Masks' else 's'}: {said}. {what}")
     if runs.rescaled:
         found.append(
-            f"Errors of {', '.join(runs.rescaled)} are given in input pixels of {runs.names[0]}: theirs are of another size."
+            f"Errors of {', '.join(runs.rescaled)} are given in input pixels of {runs.names[0]}: theirs are of another "
+            "size."
         )
     for name, store in runs.stores.items():
         if (status := store.run.get("status")) != "complete":

@@ -60,8 +60,8 @@ def map_correlations(runs: Runs) -> tuple[pl.DataFrame, dict[str, str]]:
     """How alike the maps of each joint are to those of the first run.
 
     Returns:
-        (run, sample_id, joint_name, group, pearson, spearman), of at most `MOST_SAMPLES` samples evenly spread, and what
-        could not be compared, in words, by run.  NaN where a map is the same everywhere.
+        (run, sample_id, joint_name, group, pearson, spearman), of at most `MOST_SAMPLES` samples evenly spread, and
+        what could not be compared, in words, by run.  NaN where a map is the same everywhere.
     """
     first, *others = runs.stores.items()
     ids = runs.first["sample_id"].unique(maintain_order=True).to_list()

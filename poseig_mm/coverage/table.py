@@ -26,10 +26,10 @@ def coverage_page(results: Mapping[str, Trial | None], about: str) -> str:
         "",
         "Each with random weights, at its own input size: two joints, four gradients each. *apart*: the mean distance "
         "between the adapter's coordinates and the model's own decoding, in the unit, and the share of joints that are "
-        "within one heatmap pixel; where there is a soft-argmax, with the sharpness of an argmax, since random heatmaps are "
-        "nearly flat (MMPose adds its sub-pixel step, so that up to one heatmap pixel is agreement; UDP's and DARK's steps "
-        "go farther on noise, and MSPN's codec looks for the peak of blurred heatmaps). Joints that the model itself finds "
-        "no peak for do not count; '-': no joint counts. "
+        "within one heatmap pixel; where there is a soft-argmax, with the sharpness of an argmax, since random "
+        "heatmaps are nearly flat (MMPose adds its sub-pixel step, so that up to one heatmap pixel is agreement; UDP's "
+        "and DARK's steps go farther on noise, and MSPN's codec looks for the peak of blurred heatmaps). Joints that "
+        "the model itself finds no peak for do not count; '-': no joint counts. "
         "*seconds*: all of it, building included.",
         "",
         "Made by `python -m poseig_mm.coverage`; a part of it by `--only PATTERN`.",

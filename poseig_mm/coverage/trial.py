@@ -29,7 +29,9 @@ OFFSET = 0.02  # of the input's width: how far from the prediction the reference
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of a config; where `reason` is not empty, it could not be diagnosed, and the rest is as far as it came."""
+    """What came of a config; where `reason` is not empty, it could not be diagnosed, and the rest is as far as it
+    came.
+    """
 
     config: str  # path below MMPose's configs
     estimator: str = ""
@@ -139,8 +141,9 @@ def _reference(adapter: CoordinateAdapter, coords: Tensor) -> tuple[float, dict[
 def _settle(adapter: CoordinateAdapter) -> None:
     """Give batch norms the statistics of what the trial looks at: noise, and its blurs along the path.
 
-    With those of a model that was never run, features vanish; with those of noise alone, a deep model's heatmaps of blurred
-    noise are a thousand times as high (ResNet-152: 2,300), their softmax is an argmax, and its gradient is exactly zero.
+    With those of a model that was never run, features vanish; with those of noise alone, a deep model's heatmaps of
+    blurred noise are a thousand times as high (ResNet-152: 2,300), their softmax is an argmax, and its gradient is
+    exactly zero.
     """
     norms = _norms(adapter.model)
     momenta = [norm.momentum for norm in norms]
@@ -176,8 +179,8 @@ def _norms(part: nn.Module) -> list[Any]:
 def _agreement(adapter: CoordinateAdapter, images: Tensor) -> dict[str, Any]:
     """Distance between the adapter's coordinates and the model's own decoding.
 
-    Random weights give nearly flat heatmaps, whose soft-argmax lies in the middle at any usual sharpness: so the comparison
-    is of the way from heatmap to input, at the sharpness of an argmax.
+    Random weights give nearly flat heatmaps, whose soft-argmax lies in the middle at any usual sharpness: so the
+    comparison is of the way from heatmap to input, at the sharpness of an argmax.
     """
     before = adapter.beta
     if before is not None:
@@ -194,7 +197,9 @@ def _agreement(adapter: CoordinateAdapter, images: Tensor) -> dict[str, Any]:
 
 
 def _peaked(adapter: CoordinateAdapter, images: Tensor) -> Tensor | None:
-    """(B, K) bool: the heatmap has one highest pixel; None without heatmaps.  CIDHead's of random weights are plateaus."""
+    """(B, K) bool: the heatmap has one highest pixel; None without heatmaps.  CIDHead's of random weights are
+    plateaus.
+    """
     with torch.no_grad():
         maps = adapter(images).heatmaps
     return None if maps is None else (maps.flatten(2) == maps.flatten(2).amax(2, keepdim=True)).sum(2) == 1

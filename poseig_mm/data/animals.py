@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 __all__ = ["animal_groups", "garment_groups"]
 
-# As for persons: shoulders and hips are trunk, what bends between them and the ends is branch, ends (those of the head too)
-# are leaf, and the midline from neck to tail is axial.  An insect's leg is numbered from the body outwards.
+# As for persons: shoulders and hips are trunk, what bends between them and the ends is branch, ends (those of the head
+# too) are leaf, and the midline from neck to tail is axial.  An insect's leg is numbered from the body outwards.
 _PARTS = {
     "axial": "neck throat wither withers center girth thorax abdomen abdomen1 abdomen2 torso_mid_back root_of_tail tail "
              "tailbase tail_top_back tail_mid_back",
@@ -43,7 +43,8 @@ def animal_groups(names: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def garment_groups(names: Sequence[str]) -> tuple[str, ...] | None:
-    """DeepFashion: 'collar', 'sleeve', 'waistline' and 'hem'; DeepFashion2, one garment a sample: the garments; else None.
+    """DeepFashion: 'collar', 'sleeve', 'waistline' and 'hem'; DeepFashion2, one garment a sample: the garments; else
+    None.
 
     >>> garment_groups(["left collar", "right hem"]), garment_groups(["vest_kpt1", "sd_kpt19"])
     (('collar', 'hem'), ('vest', 'sling dress'))

@@ -93,8 +93,8 @@ def _check_type(dataset: Any, registry: Any) -> None:
     kind = dataset.get("type")
     if isinstance(kind, str) and registry.get(kind) is None:
         raise ConfigError(
-            f"no data set {kind!r} is registered; {did_you_mean(kind, registry.module_dict)}. If it is your own, name its "
-            "module in the config's custom_imports"
+            f"no data set {kind!r} is registered; {did_you_mean(kind, registry.module_dict)}. If it is your own, name "
+            "its module in the config's custom_imports"
         )
 
 

@@ -61,8 +61,8 @@ def split_pipeline(transforms: Sequence[Any]) -> tuple[list[Any], Any, list[Any]
     crops = [i for i, t in enumerate(transforms) if isinstance(t, TopdownAffine) or is_whole(t)]
     if len(crops) != 1:
         raise DataError(
-            "the data pipeline must hold exactly one TopdownAffine, which crops one person to the network's input, or one "
-            f"{' or '.join(WHOLE_IMAGE)}, which fits the whole image in; it holds {names}"
+            "the data pipeline must hold exactly one TopdownAffine, which crops one person to the network's input, or "
+            f"one {' or '.join(WHOLE_IMAGE)}, which fits the whole image in; it holds {names}"
         )
     crop = crops[0]
     return list(transforms[:crop]), transforms[crop], list(transforms[crop + 1 : -1]), transforms[-1]
@@ -78,8 +78,8 @@ def run_pipeline(transforms: Sequence[Any], info: dict[str, Any]) -> Crop:
     """Everything a pipeline does to one annotated person.
 
     The affine map is made by MMPose's own function from the numbers that the crop leaves behind, then checked on the
-    keypoints that TopdownAffine warped; a flip of the whole image before it is part of the map.  What fits a whole image
-    in leaves keypoints alone (or clips them): there they are warped here.
+    keypoints that TopdownAffine warped; a flip of the whole image before it is part of the map.  What fits a whole
+    image in leaves keypoints alone (or clips them): there they are warped here.
 
     Args:
         transforms: of the pipeline, see `split_pipeline`.
@@ -95,7 +95,8 @@ def run_pipeline(transforms: Sequence[Any], info: dict[str, Any]) -> Crop:
     size = tuple(int(v) for v in np.shape(results["img"])[:2])
     if size != tuple(int(v) for v in results.get("ori_shape", size)[:2]):
         raise DataError(
-            f"the image was {tuple(results['ori_shape'])} px (H, W) when loaded and is {size} before {type(crop).__name__}: "
+            f"the image was {tuple(results['ori_shape'])} px (H, W) when loaded and is {size} before "
+            f"{type(crop).__name__}: "
             "a transform resizes it, and maps could not be drawn on the original. Take it out of the pipeline"
         )
     keypoints, flip = np.array(results["keypoints"]), results.get("flip_direction")
@@ -162,7 +163,8 @@ def _check(keypoints: NDArray[Any], results: Mapping[str, Any], warp: NDArray[np
     worst = float(np.nanmax(distance, initial=0.0))
     if worst > TOLERANCE:
         raise DataError(
-            f"a keypoint lies {worst:.3g} input px from where the crop's affine map puts it (expected at most {TOLERANCE}): "
+            f"a keypoint lies {worst:.3g} input px from where the crop's affine map puts it (expected at most "
+            f"{TOLERANCE}): "
             "a transform beside the crop moves keypoints. Take it out of the pipeline"
         )
 

@@ -41,7 +41,8 @@ class Entries:
     """Every person of a built data set once: repetition and resampling of wrappers are for training.
 
     Args:
-        dataset: an MMPose data set, or CombinedDataset, ConcatDataset, RepeatDataset, ClassBalancedDataset around others.
+        dataset: an MMPose data set, or CombinedDataset, ConcatDataset, RepeatDataset, ClassBalancedDataset around
+            others.
         notes: gets a sentence where a wrapper repeats.
     """
 
@@ -102,7 +103,8 @@ def _parts(dataset: Any, wrappers: tuple[Any, ...] = ()) -> Iterator[_Part]:
 def unique_ids(entries: Entries, notes: list[str]) -> list[tuple[str, str, str]]:
     """(sample id, image id, instance id) of every entry; the sample id is '<image id>-<instance id>'.
 
-    Entries without ids have their number in the data set; of several with the same id the second ends in '-2', and so on.
+    Entries without ids have their number in the data set; of several with the same id the second ends in '-2', and so
+    on.
     """
     found: list[tuple[str, str, str]] = []
     used: dict[str, int] = {}

@@ -1,4 +1,6 @@
-"""Groups of facial landmarks, which have numbers for names: known by how many there are and which lie on the midline."""
+"""Groups of facial landmarks, which have numbers for names: known by how many there are and which lie on the
+midline.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,8 @@ def face_groups(count: int, flip_pairs: Iterable[Sequence[int]], dataset: str = 
 
     Args:
         count: landmarks.
-        flip_pairs: of mirror partners, both numbered within the face; they must be the scheme's: no partners in two groups,
-            and the landmarks without a partner where its midline is.
+        flip_pairs: of mirror partners, both numbered within the face; they must be the scheme's: no partners in two
+            groups, and the landmarks without a partner where its midline is.
         dataset: its name; MMPose gives 300W-LP no pairs.
 
     >>> pairs = [(0, 5), (1, 4), (2, 3), (6, 11), (7, 10), (8, 9), (12, 14), (15, 17)]

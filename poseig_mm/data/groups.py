@@ -1,4 +1,6 @@
-"""Groups and kinematic chains of joints: laid down for the kinds of data sets that MMPose ships, else from the skeleton."""
+"""Groups and kinematic chains of joints: laid down for the kinds of data sets that MMPose ships, else from the
+skeleton.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from .skeletons import five_chains, groups_by_distance, parents_by_groups
 
 __all__ = ["joint_groups"]
 
-# PoseIG, supplement B.1; the end of the head counts as a leaf, as nose, eyes and ears do.  The other groups are published
-# nowhere: they hold what trunk, branch and leaf leave out, and leave these as they are.
+# PoseIG, supplement B.1; the end of the head counts as a leaf, as nose, eyes and ears do.  The other groups are
+# published nowhere: they hold what trunk, branch and leaf leave out, and leave these as they are.
 _LIMBS = {
     "shoulder": "trunk", "hip": "trunk", "elbow": "branch", "knee": "branch", "wrist": "leaf", "ankle": "leaf",
 }  # fmt: skip
@@ -53,18 +55,20 @@ def joint_groups(metainfo: Mapping[str, Any]) -> JointGroups:
 
     By the joints' names, in any order, and side by side where a data set has several:
 
-    * bodies with both arms or both legs (COCO-17, MPII-16, CrowdPose, AIC, Halpe, whole bodies ...): trunk, branch and leaf
-      as published; axial (pelvis, spine, thorax, neck ...), foot (toes, heels), contour (MPII-TRB);
-    * hands with their 20 finger joints (FreiHAND, OneHand10K, RHD, InterHand, whole bodies ...): wrist, MCP, PIP, DIP, TIP;
-    * faces of 68, 98, 106, 29 or 19 landmarks, alone or of whole bodies: jaw, eyebrow, nose, eye, mouth, without parents;
-      of any other number in a whole body: face;
-    * animals, quadrupeds and insects, all of whose joints are known: axial, trunk, branch, leaf; parents by the skeleton;
+    * bodies with both arms or both legs (COCO-17, MPII-16, CrowdPose, AIC, Halpe, whole bodies ...): trunk, branch and
+      leaf as published; axial (pelvis, spine, thorax, neck ...), foot (toes, heels), contour (MPII-TRB);
+    * hands with their 20 finger joints (FreiHAND, OneHand10K, RHD, InterHand, whole bodies ...): wrist, MCP, PIP, DIP,
+    TIP;
+    * faces of 68, 98, 106, 29 or 19 landmarks, alone or of whole bodies: jaw, eyebrow, nose, eye, mouth, without
+      parents; of any other number in a whole body: face;
+    * animals, quadrupeds and insects, all of whose joints are known: axial, trunk, branch, leaf; parents by the
+    skeleton;
     * garments: collar, sleeve, waistline, hem (DeepFashion), or one group a garment (DeepFashion2), without parents.
 
-    Where the names say nothing, from the skeleton, with `derived` True: 21 joints that are five chains of four at one joint
-    are a hand.  In everything else the root is the joint whose farthest joint is nearest (bones counted; the first of
-    several); 'trunk' is the root and its neighbours, 'leaf' the ends of the skeleton beyond them, 'branch' what lies
-    between, and a joint without a bone is in no group.  Each separate piece of a skeleton has its own root.
+    Where the names say nothing, from the skeleton, with `derived` True: 21 joints that are five chains of four at one
+    joint are a hand.  In everything else the root is the joint whose farthest joint is nearest (bones counted; the
+    first of several); 'trunk' is the root and its neighbours, 'leaf' the ends of the skeleton beyond them, 'branch'
+    what lies between, and a joint without a bone is in no group.  Each separate piece of a skeleton has its own root.
 
     Args:
         metainfo: with `keypoint_id2name`, `skeleton_links` and `flip_pairs`, as `dataset.metainfo` has them.

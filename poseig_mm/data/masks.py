@@ -20,8 +20,9 @@ def rasterise(segmentation: Any, height: int, width: int) -> Mask | None:
     """A COCO segmentation as a mask.
 
     Args:
-        segmentation: a list of polygons [x0, y0, x1, y1, ...] in pixels of the image, or a run-length encoding with `size`
-            and `counts` (bytes or str: compressed; list: uncompressed, as crowds have).  None or an empty list: no mask.
+        segmentation: a list of polygons [x0, y0, x1, y1, ...] in pixels of the image, or a run-length encoding with
+            `size` and `counts` (bytes or str: compressed; list: uncompressed, as crowds have).  None or an empty list:
+            no mask.
         height, width: of the image, px.
 
     Returns:
@@ -43,9 +44,9 @@ def rasterise(segmentation: Any, height: int, width: int) -> Mask | None:
         return _from_polygons(segmentation, height, width)
     except Exception as error:
         raise DataError(
-            f"a segmentation cannot be read ({error}); expected COCO polygons [[x0, y0, x1, y1, ...], ...] or a run-length "
-            f"encoding dict(size=[H, W], counts=...); got {str(segmentation)[:80]}. Correct the annotation file, or go on "
-            "without masks: diagnosis.samples.mask='none'"
+            f"a segmentation cannot be read ({error}); expected COCO polygons [[x0, y0, x1, y1, ...], ...] or a "
+            f"run-length encoding dict(size=[H, W], counts=...); got {str(segmentation)[:80]}. Correct the annotation "
+            "file, or go on without masks: diagnosis.samples.mask='none'"
         ) from error
 
 

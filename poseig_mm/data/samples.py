@@ -31,21 +31,22 @@ LOOKED_AT = 20  # persons whose segmentations are looked at, to tell masks from 
 class SampleSource:
     """The persons of a config's test (or validation) data, in a stable order, loaded one by one.
 
-    The user's config stays as it is; what has to differ for a diagnosis is done on a copy and listed in `notes`: boxes are
-    the annotated ones (detections have no keypoints), each person is taken once, random transforms are seeded by sample.
+    The user's config stays as it is; what has to differ for a diagnosis is done on a copy and listed in `notes`: boxes
+    are the annotated ones (detections have no keypoints), each person is taken once, random transforms are seeded by
+    sample.
 
     Args:
         cfg: an MMPose config.
         preprocess: the model's `data_preprocessor`.
         split: 'test' or 'val': whose dataloader.
-        mask: 'instance' (this person's own segmentation), 'union' (all persons of the image, as published), 'joints' (drawn
-            from the joints where there is no segmentation, see `functional.limbs.skeleton_mask`) or 'none'.
+        mask: 'instance' (this person's own segmentation), 'union' (all persons of the image, as published), 'joints'
+            (drawn from the joints where there is no segmentation, see `functional.limbs.skeleton_mask`) or 'none'.
         limit: the first N, after the seeded shuffle where there is a seed.
         seed: shuffles the order; also of the random transforms.
         ids: only these samples, in this order.
         datasets: what plugins know of data sets; their groups win over those found by joint names.
-        truth: `CoordinateAdapter.truth`: data sample -> true points (K, D) and which are annotated; None: all models' of
-            2D, whose truth is where the joints appear.
+        truth: `CoordinateAdapter.truth`: data sample -> true points (K, D) and which are annotated; None: all models'
+            of 2D, whose truth is where the joints appear.
         dimensions: D of the truth.
 
     Attributes:
@@ -107,7 +108,9 @@ class SampleSource:
         return sum(int(((g if g.ndim == 2 else g[..., 0]) > 0).sum()) for g in given)
 
     def fingerprint(self) -> str:
-        """SHA-256 over the annotation files, also those of data sets inside wrappers: other annotations, another run."""
+        """SHA-256 over the annotation files, also those of data sets inside wrappers: other annotations, another
+        run.
+        """
         found = hashlib.sha256()
         for path in self._entries.annotation_files():
             if not Path(path).is_file():
@@ -191,15 +194,19 @@ class SampleSource:
         )
 
     def _true(self, data_sample: Any, places: torch.Tensor, visible: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Truth (K, D), NaN where not annotated, and (K,) annotated and not outside the input, of joints at (K, 2) px."""
+        """Truth (K, D), NaN where not annotated, and (K,) annotated and not outside the input, of joints at (K, 2)
+        px.
+        """
         found = self._truth(data_sample)
         if found is None:
             return places, visible
         points, given = found
         if points.shape != (len(places), self.dimensions):
             raise DataError(
-                f"the true joints have shape {tuple(points.shape)}; expected (K, D) = {(len(places), self.dimensions)}, as "
-                "many as the data set has keypoints and as many coordinates as the model gives (see the adapter's `truth`)"
+                f"the true joints have shape {tuple(points.shape)}; expected (K, D) = "
+                f"{(len(places), self.dimensions)}, "
+                "as many as the data set has keypoints and as many coordinates as the model gives (see the adapter's "
+                "`truth`)"
             )
         points = points.float().where(given[:, None], torch.nan)
         return points, given & (visible | places.isnan().any(1))
@@ -259,8 +266,8 @@ class SampleSource:
         if list(known.groups.keypoint_names) != names:
             raise ConfigError(
                 f"a plugin's joint groups for {self.dataset_name} name {len(known.groups.keypoint_names)} joints "
-                f"{list(known.groups.keypoint_names)[:3]} ..., the data set has {len(names)}: {names[:3]} ...; they must be "
-                "the same in the same order. Correct the plugin, or switch it off with --no-plugin"
+                f"{list(known.groups.keypoint_names)[:3]} ..., the data set has {len(names)}: {names[:3]} ...; they "
+                "must be the same in the same order. Correct the plugin, or switch it off with --no-plugin"
             )
         return known.groups
 

@@ -41,8 +41,9 @@ def is_sequence(cfg: Any, split: str) -> bool:
 
 
 class SequenceSource(SampleSource):
-    """As `SampleSource`, of sequences.  `Sample.image` is (C, T, K): row = frame, column = joint, channels (x, y), and the
-    confidence where the codec adds it; `display` the same as colours; `pixels` None, for nothing is seen in an image.
+    """As `SampleSource`, of sequences.  `Sample.image` is (C, T, K): row = frame, column = joint, channels (x, y), and
+    the confidence where the codec adds it; `display` the same as colours; `pixels` None, for nothing is seen in an
+    image.
     """
 
     def annotated(self) -> int:
@@ -94,7 +95,8 @@ def picture_of(inputs: torch.Tensor, joints: int) -> torch.Tensor:
     if inputs.ndim == 3 and inputs.shape[1] == joints:
         return inputs.permute(2, 0, 1)
     raise DataError(
-        f"the pipeline gives inputs of shape {tuple(inputs.shape)}; expected (K * C, T) or (T, K, C), K = {joints} joints"
+        f"the pipeline gives inputs of shape {tuple(inputs.shape)}; expected (K * C, T) or (T, K, C), K = {joints} "
+        "joints"
     )
 
 

@@ -21,8 +21,8 @@ class ConvolutionGradient:
 
     On a CPU the gradient of a convolution of stride 1 is computed as the convolution with the flipped weight, that of a
     transposed convolution as the convolution that it transposes: both take a weight as oneDNN wants it, while
-    `convolution_backward` lays it out anew in every call.  Depth-wise convolutions with a stride become such ones over the
-    spread gradient in bfloat16, point-wise ones are spread afterwards.
+    `convolution_backward` lays it out anew in every call.  Depth-wise convolutions with a stride become such ones over
+    the spread gradient in bfloat16, point-wise ones are spread afterwards.
 
     What is made of a weight is kept by its identity: use one object a model, and do not change the weights.
 
@@ -93,8 +93,9 @@ class ConvolutionGradient:
         """By torch's own operator."""
         weight, x = node._saved_weight, node._saved_input
         converted = self._once(weight, "as it is", lambda: weight.detach().to(dtype))
-        # Of the input only its shape and layout are read.  It is never written to, so it costs no memory; a tensor that is
-        # expanded from one number costs none either, but hides the layout: 1 x 1 convolutions then take four times as long.
+        # Of the input only its shape and layout are read.  It is never written to, so it costs no memory; a tensor that
+        # is expanded from one number costs none either, but hides the layout: 1 x 1 convolutions then take four times
+        # as long.
         layout = torch.preserve_format if len(gradient) == len(x) else _layout(x)
         like = x if len(gradient) == len(x) else x[:1].expand(len(gradient), *x.shape[1:])
         shape_only = torch.empty_like(like, dtype=dtype, memory_format=layout)

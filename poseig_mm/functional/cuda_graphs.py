@@ -1,4 +1,6 @@
-"""A model's forward pass and its walk, recorded on a GPU once a shape and then replayed: one launch instead of hundreds."""
+"""A model's forward pass and its walk, recorded on a GPU once a shape and then replayed: one launch instead of
+hundreds.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Many backward passes through one graph, cheaper than autograd's: in bfloat16, and with what they share done once.
 
-Precision belongs to the forward pass: computed in bfloat16 it flips activations and ruins the maps.  The backward pass is
-linear in the cotangent, and its matrix products tolerate bfloat16.  `FastBackward` walks the graph that autograd recorded in
-float32 and carries the cotangents in bfloat16 from one convolution to the next.
+Precision belongs to the forward pass: computed in bfloat16 it flips activations and ruins the maps.  The backward pass
+is linear in the cotangent, and its matrix products tolerate bfloat16.  `FastBackward` walks the graph that autograd
+recorded in float32 and carries the cotangents in bfloat16 from one convolution to the next.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class FastBackward:
     Cotangents come stacked, (J, *outputs.shape), and go through the graph together.
 
     * Convolutions, transposed ones too: in `dtype`, with weights prepared once a model.
-    * Activations: their derivative is computed once a forward pass, in `dtype`; cotangents are multiplied by it, or gated
-      by its bits where it is 0 or 1.
+    * Activations: their derivative is computed once a forward pass, in `dtype`; cotangents are multiplied by it, or
+      gated by its bits where it is 0 or 1.
     * Batch norms in evaluation mode: one multiplication by their scale.
     * Sums, views and padding: in the type that comes.
     * Everything else: autograd's own node in float32, its matrix products (linear layers, attention) in `dtype`.

@@ -1,7 +1,7 @@
 """Graphs of joints: adjacency, Laplacians and Chebyshev polynomials of them.
 
-After Defferrard et al., Convolutional Neural Networks on Graphs with Fast Localized Spectral Filtering (NeurIPS 2016), as
-used by Choi et al., Pose2Mesh (ECCV 2020).  All matrices are (K, K) and symmetric; K joints.
+After Defferrard et al., Convolutional Neural Networks on Graphs with Fast Localized Spectral Filtering (NeurIPS 2016),
+as used by Choi et al., Pose2Mesh (ECCV 2020).  All matrices are (K, K) and symmetric; K joints.
 """
 
 from __future__ import annotations
@@ -99,9 +99,10 @@ def scaled_laplacian(laplacian: Tensor, lambda_max: float | None = None, *, pose
 
     Args:
         laplacian: (K, K), symmetric, eigenvalues from 0 on.
-        lambda_max: None: its largest eigenvalue.  Where that is 0 (no edges, so L = 0), the result is -I: nothing is mixed.
-        pose2mesh_code: as Pose2Mesh's published code has it, L / (2 lambda_max) - I, with eigenvalues from -1 to -0.5; its
-            paper has the formula above.
+        lambda_max: None: its largest eigenvalue.  Where that is 0 (no edges, so L = 0), the result is -I: nothing is
+            mixed.
+        pose2mesh_code: as Pose2Mesh's published code has it, L / (2 lambda_max) - I, with eigenvalues from -1 to -0.5;
+            its paper has the formula above.
 
     Raises:
         ShapeError: not square.
@@ -123,7 +124,8 @@ def scaled_laplacian(laplacian: Tensor, lambda_max: float | None = None, *, pose
 def chebyshev_polynomials(scaled: Tensor, order: int) -> Tensor:
     """T_0 = I, T_1 = L, T_k = 2 L T_(k-1) - T_(k-2) of a scaled Laplacian: the first `order` of them.
 
-    T_k has L's eigenvectors, and for an eigenvalue t the eigenvalue cos(k arccos t); it mixes joints up to k bones apart.
+    T_k has L's eigenvectors, and for an eigenvalue t the eigenvalue cos(k arccos t); it mixes joints up to k bones
+    apart.
 
     Args:
         scaled: (K, K), eigenvalues from -1 to 1.

@@ -89,7 +89,8 @@ def nodes_between(outputs: Tensor, inputs: Tensor, known: dict[Hashable, list[Ou
         known: what `output_types` has learned of the model's graphs.
 
     Raises:
-        AttributionError: the outputs have no graph, it does not reach the inputs, or it holds a node that cannot be called.
+        AttributionError: the outputs have no graph, it does not reach the inputs, or it holds a node that cannot be
+            called.
     """
     if outputs.grad_fn is None:
         raise AttributionError("the outputs have no graph; compute them with gradients enabled")

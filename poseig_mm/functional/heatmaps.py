@@ -41,8 +41,8 @@ def published_heatmaps(keypoints: Tensor, size: tuple[int, int], stride: float =
     """The published weight: a Gaussian on the heatmap's grid, resized to the input.
 
     The heatmap of size (H / stride, W / stride) holds a Gaussian of standard deviation `sigma` heatmap px around
-    keypoint / stride and is resized bilinearly (`align_corners=False`), which moves it by (stride - 1) / 2 input px to the
-    lower right of the exact Gaussian; `gaussian_heatmaps` has neither that shift nor the interpolation.
+    keypoint / stride and is resized bilinearly (`align_corners=False`), which moves it by (stride - 1) / 2 input px to
+    the lower right of the exact Gaussian; `gaussian_heatmaps` has neither that shift nor the interpolation.
 
     Args:
         keypoints: (B, K, 2) as (x, y), input px.

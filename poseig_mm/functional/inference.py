@@ -50,8 +50,8 @@ def bootstrap_of(
         n_resamples, level, seed: as in `bootstrap_mean`.
 
     Returns:
-        `Estimate`: n rows, the statistic of all rows, std of the resampled values, and the interval (NaN with fewer than
-        two groups).
+        `Estimate`: n rows, the statistic of all rows, std of the resampled values, and the interval (NaN with fewer
+        than two groups).
 
     >>> bootstrap_of(lambda s: s[:, 0] / s[:, 1], [[2.0, 1.0], [4.0, 2.0], [6.0, 3.0]]).mean
     2.0
@@ -103,8 +103,8 @@ def correlation(
 ) -> Estimate:
     """Pearson's or Spearman's correlation of the pairs with two finite values, with its interval over groups.
 
-    Spearman's is Pearson's of the ranks in the whole sample; the ranks stay those in the resamples.  NaN where one of the
-    two does not vary, or with fewer than three pairs.
+    Spearman's is Pearson's of the ranks in the whole sample; the ranks stay those in the resamples.  NaN where one of
+    the two does not vary, or with fewer than three pairs.
 
     Raises:
         ShapeError: x, y and groups are not of one length.
@@ -148,7 +148,8 @@ def _labels(first: Array, second: Array, groups: ArrayLike | None) -> NDArray[An
 
 
 def paired_difference(first: ArrayLike, second: ArrayLike, groups: ArrayLike | None = None) -> Comparison:
-    """Mean of second - first over pairs with two finite values; Wilcoxon's signed-rank test on the groups' mean differences.
+    """Mean of second - first over pairs with two finite values; Wilcoxon's signed-rank test on the groups' mean
+    differences.
 
     `effect` is the matched rank-biserial correlation: +1 where every difference is positive.
 

@@ -24,8 +24,8 @@ def kde_heatmap(attribution_map: Tensor) -> Tensor:
         attribution_map: (H, W) >= 0, any scale.
 
     Returns:
-        (H, W) density per square pixel; NaN everywhere where the map has no finite positive sum, or its mass lies in one
-        pixel or on one line, so that the covariance has no inverse (scipy raises there).
+        (H, W) density per square pixel; NaN everywhere where the map has no finite positive sum, or its mass lies in
+        one pixel or on one line, so that the covariance has no inverse (scipy raises there).
 
     Raises:
         ShapeError: not two-dimensional.

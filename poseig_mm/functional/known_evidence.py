@@ -1,7 +1,7 @@
 """How well maps find evidence whose pixels are known: three scores, each against what chance gives.
 
-Maps are (..., H, W) and >= 0, evidence (..., H, W) bool; leading dimensions broadcast.  A map that is all zero or holds a
-value that is not finite has NaN scores, and so has a map whose evidence is empty or the whole image.
+Maps are (..., H, W) and >= 0, evidence (..., H, W) bool; leading dimensions broadcast.  A map that is all zero or holds
+a value that is not finite has NaN scores, and so has a map whose evidence is empty or the whole image.
 """
 
 from __future__ import annotations

@@ -95,8 +95,8 @@ def limb_shares(
 ) -> tuple[LimbShares, LimbShares]:
     """Mass of a signed map in the limb of joint `there`, and in that of joint `here`.
 
-    A limb is what lies within `radius` of its bones (`limb_segments`).  Pixels of both limbs (an elbow's and a wrist's share
-    the forearm) belong to that of the nearer joint, so that the two limbs are disjoint.
+    A limb is what lies within `radius` of its bones (`limb_segments`).  Pixels of both limbs (an elbow's and a wrist's
+    share the forearm) belong to that of the nearer joint, so that the two limbs are disjoint.
 
     Args:
         values: (H, W) signed; only relative size matters.

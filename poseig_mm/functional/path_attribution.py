@@ -1,7 +1,8 @@
-"""Joint-wise path attribution: IG_k = sum_n grad_x T_k(gamma(t_n)) * [gamma(b_n) - gamma(a_n)] (method sections 3 and 4).
+"""Joint-wise path attribution: IG_k = sum_n grad_x T_k(gamma(t_n)) * [gamma(b_n) - gamma(a_n)] (method sections 3 and
+4).
 
-The forward pass is shared by all joints of a chunk of nodes; each backward pass serves one joint of every image, and only
-joints that are asked for.  The path is streamed: memory does not grow with the number of cells.
+The forward pass is shared by all joints of a chunk of nodes; each backward pass serves one joint of every image, and
+only joints that are asked for.  The path is streamed: memory does not grow with the number of cells.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ def path_attribution(
     """Attribute each joint's likelihood to the pixels of the image, along a path from a baseline.
 
     Args:
-        coords_fn: differentiable function from images (B', C, H, W) to coordinates (B', K, D); its parameters should not
-            require gradients (they never get any, but they would cost time).
+        coords_fn: differentiable function from images (B', C, H, W) to coordinates (B', K, D); its parameters should
+            not require gradients (they never get any, but they would cost time).
         images: (B, C, H, W) normalised network input.
         keypoints: (B, K, D) reference points of the likelihood, in the unit of `coords_fn`.
         path: 'blur', 'linear' or a `Path`; `path_settings` go to the named one.
@@ -73,16 +74,17 @@ def path_attribution(
         joints: (B, K) bool, which joints to compute (default: those with finite keypoints).  Others are NaN with reason
             'not_asked' ('not_visible' where the keypoint is not finite).
         contrast: (B, K, D) second reference m; the target becomes T(keypoints) - T(contrast): why here and not there.
-        power: exponent of the channel-wise integrand, sign kept; other than 1 there is no completeness, and the residual
-            is NaN.
-        noise_std, noise_draws: Gaussian noise added to the points where gradients are taken, image units, averaged draws.
+        power: exponent of the channel-wise integrand, sign kept; other than 1 there is no completeness, and the
+            residual is NaN.
+        noise_std, noise_draws: Gaussian noise added to the points where gradients are taken, image units, averaged
+            draws.
         signed: keep the signed maps too.
         chunk: images in one forward pass; results do not depend on it beyond rounding.
         stack: joints in one backward pass; results do not depend on it beyond rounding.  Default: what `backward` says;
             `FastBackward` takes 1 on a CPU, and as many as fit into a GPU's memory.
         backward: how gradients are taken, e.g. `fast_backward.FastBackward()`; default: plain autograd.
-        cuda_graph: on a GPU with a `FastBackward`: forward and backward passes are recorded, by shape, and replayed.  For a
-            `coords_fn` that is the same object in every call.
+        cuda_graph: on a GPU with a `FastBackward`: forward and backward passes are recorded, by shape, and replayed.
+            For a `coords_fn` that is the same object in every call.
 
     Returns:
         `Attribution`, see there.  A joint whose gradient is not finite, or whose map is all zero, is NaN with a reason.
@@ -90,8 +92,8 @@ def path_attribution(
     Raises:
         ShapeError, ConfigError: inputs that do not fit; AttributionError: `coords_fn` cuts the graph.
 
-    Source: PoseIG (CVPR 2023), eq. of the blurred-image integrated gradients; maps as published: absolute value of the sum
-    over channels, divided by the maximum.
+    Source: PoseIG (CVPR 2023), eq. of the blurred-image integrated gradients; maps as published: absolute value of the
+    sum over channels, divided by the maximum.
 
     >>> weight = torch.rand(2, 1, 8, 8, dtype=torch.float64)
     >>> linear = lambda x: torch.einsum('bchw,dchw->bd', x, weight)[:, None]  # one joint, (B, 1, 2)
@@ -194,7 +196,9 @@ def _run_pass(p: _Problem, cells: Cells, asked: Tensor) -> _Sums:
 
 
 def _run_chunk(p: _Problem, cells: Cells, slots: list[Slot], start: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What some cells, the first being number `start`, add to the three sums: one forward pass, and each slot's backward."""
+    """What some cells, the first being number `start`, add to the three sums: one forward pass, and each slot's
+    backward.
+    """
     batch, m = cells.nodes.shape
     rows = torch.arange(batch, device=p.images.device)
     points = p.path(p.images, cells.nodes)  # (B, m, C, H, W)

@@ -1,7 +1,7 @@
 """Paths from a baseline to the image: gamma(0) is the baseline, gamma(1) the image.
 
-A path is a callable `path(images, t)`: images (B, C, H, W), t (B, n) or (n,) in [0, 1], result (B, n, C, H, W).  Increments
-are differences of path points, so they are exact whatever the quadrature.
+A path is a callable `path(images, t)`: images (B, C, H, W), t (B, n) or (n,) in [0, 1], result (B, n, C, H, W).
+Increments are differences of path points, so they are exact whatever the quadrature.
 """
 
 from __future__ import annotations

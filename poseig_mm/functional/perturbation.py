@@ -1,4 +1,6 @@
-"""Perturbation of an image by a map (PoseIG, Eq. 1-2; method section 7): what the map marks is replaced by a mask image."""
+"""Perturbation of an image by a map (PoseIG, Eq. 1-2; method section 7): what the map marks is replaced by a mask
+image.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,9 @@ def mask_image(
     """M, what the image is blended with.
 
     Args:
-        kind: 'mean' (M_m, the image's own mean colour), 'shuffle' (M_ro, the image's own pixels in random order, channels
-            together), 'uniform' (M_ru, uniform between `low` and `high`), or 'normal' (M_rn, Gaussian with the image's own
-            mean and standard deviation a channel, not clipped).  Random ones differ from pixel to pixel.
+        kind: 'mean' (M_m, the image's own mean colour), 'shuffle' (M_ro, the image's own pixels in random order,
+            channels together), 'uniform' (M_ru, uniform between `low` and `high`), or 'normal' (M_rn, Gaussian with the
+            image's own mean and standard deviation a channel, not clipped).  Random ones differ from pixel to pixel.
         image: (C, H, W) normalised network input.
         low, high: black and white in the normalised input, one value a channel.
         generator: of the random masks, on the CPU.
@@ -39,8 +41,8 @@ def mask_image(
     """
     if image.ndim != 3 or len(low) != len(image) or len(high) != len(image):
         raise ShapeError(
-            f"image has shape {tuple(image.shape)}, low {len(low)} and high {len(high)} values; expected (C, H, W), and one "
-            "value a channel"
+            f"image has shape {tuple(image.shape)}, low {len(low)} and high {len(high)} values; expected (C, H, W), "
+            "and one value a channel"
         )
     mean = image.mean((1, 2), keepdim=True)
     if kind == "mean":
@@ -96,8 +98,8 @@ def error_change(error: Tensor | float, perturbed: Tensor) -> Tensor:
     """How far a perturbation moves the error: the mean over draws of |E_perturbed - E_orig|.
 
     The absolute value comes first.  A map is perturbed with once, so that its change is one absolute value; the mean of
-    the control's absolute values is what one random map does on average, whatever their number.  The absolute value of a
-    mean would let draws cancel, and the control would look weaker the more maps are drawn.
+    the control's absolute values is what one random map does on average, whatever their number.  The absolute value of
+    a mean would let draws cancel, and the control would look weaker the more maps are drawn.
 
     Args:
         error: EPE of the joint on the image itself.

@@ -1,7 +1,7 @@
 """Where along a path gradients are taken: every rule is a list of cells that tile [0, 1], each with one node.
 
-IG = sum_n gradient(node_n) * [gamma(upper_n) - gamma(lower_n)].  Because increments are exact, a rule with the right cells
-is complete for a linear function whatever its nodes.
+IG = sum_n gradient(node_n) * [gamma(upper_n) - gamma(lower_n)].  Because increments are exact, a rule with the right
+cells is complete for a linear function whatever its nodes.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Cells:
 def fixed_cells(rule: str, n: int) -> Cells:
     """The cells of a fixed rule in float64.
 
-    `riemann_left` (the published one, n = 50) and `midpoint`: n equal cells.  `trapezoid`: nodes 0, 1/(n-1), ..., 1 with
-    half cells at the ends.  `gauss_legendre`: n Legendre nodes; the cells' widths are the weights (each node lies inside
-    its cell by the Chebyshev-Markov-Stieltjes inequalities).
+    `riemann_left` (the published one, n = 50) and `midpoint`: n equal cells.  `trapezoid`: nodes 0, 1/(n-1), ..., 1
+    with half cells at the ends.  `gauss_legendre`: n Legendre nodes; the cells' widths are the weights (each node lies
+    inside its cell by the Chebyshev-Markov-Stieltjes inequalities).
 
     Raises:
         ConfigError: unknown rule, or n too small (1; 2 for the trapezoid).
@@ -66,10 +66,10 @@ def fixed_cells(rule: str, n: int) -> Cells:
 def refinement_positions(n: int, level: int) -> tuple[Tensor, Tensor]:
     """Nodes and cell edges, in the measure's own coordinate u in [0, 1], of one pass of a nested refinement.
 
-    Level 0: n cells, nodes at their middles.  Level 1: the n + 1 edges of those cells as nodes.  Level l >= 2: the middles
-    between all earlier nodes.  The mean of the passes' results weighs all nodes alike: level 0 and 1 together are a rule
-    of spacing 1 / (2 n), then each level halves it, and the newest pass and the mean of the older ones are the two
-    interleaved half-rules of the finer rule.
+    Level 0: n cells, nodes at their middles.  Level 1: the n + 1 edges of those cells as nodes.  Level l >= 2: the
+    middles between all earlier nodes.  The mean of the passes' results weighs all nodes alike: level 0 and 1 together
+    are a rule of spacing 1 / (2 n), then each level halves it, and the newest pass and the mean of the older ones are
+    the two interleaved half-rules of the finer rule.
 
     Returns:
         nodes (m,) and edges (m + 1,), float64.

@@ -24,8 +24,9 @@ def share(hits: ArrayLike, totals: ArrayLike, *, seed: int = 0) -> Estimate:
         seed: of the bootstrap.
 
     Returns:
-        `Estimate` with n = sum of totals, mean and interval in [0, 1].  The interval is a bootstrap over groups; where all
-        or nothing is a hit, resampling shows no spread, and it is Wilson's, as if each of the n were drawn by itself.
+        `Estimate` with n = sum of totals, mean and interval in [0, 1].  The interval is a bootstrap over groups; where
+        all or nothing is a hit, resampling shows no spread, and it is Wilson's, as if each of the n were drawn by
+        itself.
 
     Raises:
         ShapeError: hits and totals of different lengths.

@@ -1,8 +1,8 @@
 """Soft-argmax: the expected position under softmax(beta * scores), differentiable, in the units of the grid's cells.
 
-As beta grows it goes to the argmax (between cells where two neighbours tie); as it falls, to the centre of the grid.  On a
-64 x 48 heatmap with a Gaussian of peak 1 the published beta = 10 is off by up to a pixel, and by many on weak peaks: see
-`CoordinateAdapter.calibrate`.
+As beta grows it goes to the argmax (between cells where two neighbours tie); as it falls, to the centre of the grid.
+On a 64 x 48 heatmap with a Gaussian of peak 1 the published beta = 10 is off by up to a pixel, and by many on weak
+peaks: see `CoordinateAdapter.calibrate`.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def soft_argmax(heatmaps: Tensor, beta: float | Tensor) -> Tensor:
 
     Args:
         heatmaps: (B, K, h, w) scores of any scale.
-        beta: sharpness (it multiplies, as in the published implementation), in units of 1 / score; a number, or a tensor
-            that broadcasts to (B, K, 1, 1).
+        beta: sharpness (it multiplies, as in the published implementation), in units of 1 / score; a number, or a
+            tensor that broadcasts to (B, K, 1, 1).
 
     Returns:
         (B, K, 2): (x, y) in heatmap px, pixel centres at integers, x in [0, w - 1], y in [0, h - 1].

@@ -79,7 +79,9 @@ def bootstrap_mean(
 def _resampled_ratios(
     sums: NDArray[np.float64], counts: NDArray[np.float64], n_resamples: int, seed: int
 ) -> NDArray[np.float64]:
-    """Sum of sums over sum of counts of as many groups, drawn with replacement, (n_resamples,); chunks draw the same."""
+    """Sum of sums over sum of counts of as many groups, drawn with replacement, (n_resamples,); chunks draw the
+    same.
+    """
     rng, m = np.random.default_rng(seed), len(sums)
     ratios, step = [], max(1, _CHUNK // m)
     for start in range(0, n_resamples, step):

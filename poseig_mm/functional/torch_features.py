@@ -39,8 +39,8 @@ OutOfMemoryError: type[RuntimeError] = getattr(torch, "OutOfMemoryError", torch.
 def bfloat16_supported(device: str | torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware.
 
-    torch < 2.6 does not say it of a CPU: Linux does then, and elsewhere the answer is no.  Of a GPU newer ones say that it
-    computes in bfloat16, by way of float32 if it must, so the card's generation is asked.
+    torch < 2.6 does not say it of a CPU: Linux does then, and elsewhere the answer is no.  Of a GPU newer ones say that
+    it computes in bfloat16, by way of float32 if it must, so the card's generation is asked.
     """
     kind = torch.device(device).type
     if kind == "cuda" and torch.version.hip is None:
@@ -104,8 +104,8 @@ def output_types(
 ) -> list[OutputTypes]:
     """Shapes and types of each node's outputs.
 
-    torch < 2.5 does not show them: one backward pass is watched there, and what it shows holds for every graph of the same
-    nodes and sizes.
+    torch < 2.5 does not show them: one backward pass is watched there, and what it shows holds for every graph of the
+    same nodes and sizes.
 
     Args:
         order: autograd's nodes; the leaf of `inputs` first, the node of `outputs` last.
@@ -150,8 +150,8 @@ def _watched(order: Sequence[Any], outputs: Tensor, inputs: Tensor) -> list[Outp
 def prepared_convolution() -> tuple[Callable[..., Tensor], Callable[..., Tensor]] | None:
     """oneDNN's own ways to lay out a weight once, and to convolve with it; None where torch does not have them.
 
-    Called as (weight, padding, stride, dilation, groups, input_shape) and (x, weight, padding, stride, dilation, groups).
-    What is not there, or does not compute what `conv2d` does on a small example, is not used.
+    Called as (weight, padding, stride, dilation, groups, input_shape) and (x, weight, padding, stride, dilation,
+    groups). What is not there, or does not compute what `conv2d` does on a small example, is not used.
     """
     try:
         arrange, convolve = torch.ops.mkldnn._reorder_convolution_weight, torch.ops.mkldnn._convolution_pointwise

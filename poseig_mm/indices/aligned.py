@@ -16,7 +16,8 @@ FEWEST = 3  # points that a similarity needs
 class AlignedError(Index):
     """PA-EPE: EPE after the best similarity of all visible joints (Procrustes), in the unit of the coordinates.
 
-    Beside the raw EPE it tells a wrong shape from a wrong direction of view or a wrong size.  It is no number about the map.
+    Beside the raw EPE it tells a wrong shape from a wrong direction of view or a wrong size.  It is no number about the
+    map.
 
     >>> truth = torch.tensor([[[0.0, 0, 0], [10, 0, 0], [0, 10, 0], [0, 0, 10]]])
     >>> turned = 2 * truth[..., [1, 2, 0]] + 5

@@ -34,9 +34,9 @@ class Index(Protocol):
     A plugin's index may derive from this class (it gives `unit`, `range`, `requires` and `kind`) or just look like it.
 
     `requires` names what the index cannot do without; where that is missing its value is NaN with a reason: 'mask' (no
-    mask, or none of its pixels inside the input), 'heatmaps' (the joint's own is NaN or zero: its reference lies outside,
-    or in no place that is known), 'visible' (the joint is not annotated, even if it has a map; for a relation, the other
-    joint).
+    mask, or none of its pixels inside the input), 'heatmaps' (the joint's own is NaN or zero: its reference lies
+    outside, or in no place that is known), 'visible' (the joint is not annotated, even if it has a map; for a relation,
+    the other joint).
     """
 
     name: str  # column of the table `joints` or `relations`

@@ -43,10 +43,10 @@ class PoseIGHook(Hook):  # type: ignore[misc]  # MMEngine has no types
     """Diagnoses the model on a fixed subset after a validation (or test) and logs the numbers beside AP.
 
     Scalars are `poseig/di`, `poseig/fi/leaf`, ... (see `index_means`), in the metrics that other hooks get (so that
-    `save_best="poseig/fi"` works), in the message hub and so in every visualizer back-end; there the first persons' maps
-    are images.  Each diagnosis is a whole run of poseig-diagnose in `<work_dir>/poseig/epoch_<n>` (or `iter_<n>`), which
-    poseig-compare takes.  The training itself is left as it is: weights, statistics, modes, random numbers.  Whatever
-    fails is a warning, and the training goes on.
+    `save_best="poseig/fi"` works), in the message hub and so in every visualizer back-end; there the first persons'
+    maps are images.  Each diagnosis is a whole run of poseig-diagnose in `<work_dir>/poseig/epoch_<n>` (or `iter_<n>`),
+    which poseig-compare takes.  The training itself is left as it is: weights, statistics, modes, random numbers.
+    Whatever fails is a warning, and the training goes on.
 
     It comes before EMAHook gives the training its own weights back: what is diagnosed is what was evaluated.
 
@@ -56,8 +56,8 @@ class PoseIGHook(Hook):  # type: ignore[misc]  # MMEngine has no types
         seed: of the choice.
         time_limit: seconds a diagnosis may take; what is not done by then is not logged, with a warning.
         images: how many persons' maps are logged as pictures.
-        diagnosis: as the config variable `diagnosis`, which it stands in the place of; None: the config's own.  Where there
-            is neither, no report is made and maps are kept pooled.
+        diagnosis: as the config variable `diagnosis`, which it stands in the place of; None: the config's own.  Where
+            there is neither, no report is made and maps are kept pooled.
 
     Raises:
         ConfigError: a number that is out of range; a misspelt key of `diagnosis`.
@@ -192,10 +192,11 @@ class PoseIGHook(Hook):  # type: ignore[misc]  # MMEngine has no types
 
 @METRICS.register_module()
 class PoseIGMetric(BaseMetric):  # type: ignore[misc]
-    """The same numbers as one of an evaluator's metrics, for what reads an evaluation's result (`tools/test.py --out`, ...).
+    """The same numbers as one of an evaluator's metrics, for what reads an evaluation's result (`tools/test.py --out`,
+    ...).
 
-    `val_evaluator = [dict(type="CocoMetric", ...), dict(type="PoseIGMetric")]`, beside PoseIGHook, which has the model (an
-    evaluator is given predictions only) and all settings.
+    `val_evaluator = [dict(type="CocoMetric", ...), dict(type="PoseIGMetric")]`, beside PoseIGHook, which has the model
+    (an evaluator is given predictions only) and all settings.
     """
 
     def __init__(self, collect_device: str = "cpu", prefix: str | None = None) -> None:

@@ -1,4 +1,6 @@
-"""Means or differences with their intervals: one panel a measure, one line a group, one mark a series (run, or kind)."""
+"""Means or differences with their intervals: one panel a measure, one line a group, one mark a series (run, or
+kind).
+"""
 
 from __future__ import annotations
 

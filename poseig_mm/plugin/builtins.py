@@ -1,4 +1,6 @@
-"""The plugins that come with the package, in load order; each is found by a dotted name and imported when a host loads."""
+"""The plugins that come with the package, in load order; each is found by a dotted name and imported when a host
+loads.
+"""
 
 from __future__ import annotations
 

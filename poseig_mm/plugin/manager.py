@@ -167,8 +167,8 @@ class PluginHost:
                 answer = call(**arguments)
             except Exception as error:
                 raise PluginError(
-                    f"{hook} of plugin {self._owner(name)} failed ({type(error).__name__}: {error}); its answer decides, "
-                    f"so the run cannot go on. Switch it off with --no-plugin {name}"
+                    f"{hook} of plugin {self._owner(name)} failed ({type(error).__name__}: {error}); its answer "
+                    f"decides, so the run cannot go on. Switch it off with --no-plugin {name}"
                 ) from error
             if hook == SELECT and not (answer is None or answer in arguments["adapters"]):
                 raise PluginError(

@@ -1,7 +1,7 @@
 """Every hook a plugin can implement: when it is called, how often, with what, and what a failure does.
 
-Collected hooks return a list; the results of all plugins are joined.  A name given by two plugins is an error that names
-both.  Implementations may leave out parameters they don't need, but may not give a parameter a default value:
+Collected hooks return a list; the results of all plugins are joined.  A name given by two plugins is an error that
+names both.  Implementations may leave out parameters they don't need, but may not give a parameter a default value:
 pluggy before 1.7 never passes it (the host rejects such a plugin when it loads).
 """
 
@@ -55,7 +55,9 @@ def poseig_attribution_methods() -> Mapping[str, Any]:  # type: ignore[empty-bod
 
 @hookspec
 def poseig_likelihoods() -> Mapping[str, Any]:  # type: ignore[empty-body]
-    """Likelihoods by name: `likelihood(coords (B, K, D), reference (B, K, D), **settings) -> (B, K)`; collected, once."""
+    """Likelihoods by name: `likelihood(coords (B, K, D), reference (B, K, D), **settings) -> (B, K)`; collected,
+    once.
+    """
 
 
 @hookspec

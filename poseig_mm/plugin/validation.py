@@ -30,9 +30,9 @@ def hooks_of(plugin: object, known: Mapping[str, tuple[str, ...]], manager: Plug
     """The hooks that `plugin` (a module or an object) implements, in the order of `known`.
 
     Raises:
-        PluginError: an unknown hook; a hook without `@hookimpl`; a parameter the hook hasn't, or one with a default, which
-            pluggy before 1.7 does not pass; a wrapper, generator or coroutine, which would do nothing when it is called
-            alone; a plugin that cannot be hashed.
+        PluginError: an unknown hook; a hook without `@hookimpl`; a parameter the hook hasn't, or one with a default,
+            which pluggy before 1.7 does not pass; a wrapper, generator or coroutine, which would do nothing when it is
+            called alone; a plugin that cannot be hashed.
     """
     _check_hashable(plugin)
     found = set()
@@ -74,8 +74,8 @@ def _check_unmarked(plugin: object, attribute: str, known: Mapping[str, tuple[st
 def _check_implementation(hook: str, function: Callable[..., Any], expected: tuple[str, ...]) -> None:
     if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
         raise PluginError(
-            f"{hook} is a wrapper, generator or coroutine; expected a plain function: plugins are called one by one, so "
-            "it would wrap nothing, and nobody would run its body. Use return in the place of yield"
+            f"{hook} is a wrapper, generator or coroutine; expected a plain function: plugins are called one by one, "
+            "so it would wrap nothing, and nobody would run its body. Use return in the place of yield"
         )
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind not in _KINDS_PASSED:

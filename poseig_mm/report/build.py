@@ -38,10 +38,10 @@ def build_report(
 
     Args:
         store: the run; its name, date and failures stand on the page.
-        sections: in any order; anything in it that is not a good `Section` becomes a line among the failures, and so does
-            every table or picture that cannot be made.  The others are shown.
-        out: directory of index.html and assets/; default 'report' in the work dir.  Figures for papers go to 'figures' in
-            the work dir, or inside an `out` that lies elsewhere.
+        sections: in any order; anything in it that is not a good `Section` becomes a line among the failures, and so
+            does every table or picture that cannot be made.  The others are shown.
+        out: directory of index.html and assets/; default 'report' in the work dir.  Figures for papers go to 'figures'
+            in the work dir, or inside an `out` that lies elsewhere.
         failures: what went wrong before this, e.g. plugins that raised instead of returning sections.
         title, about: heading, and the facts below it, of a page on more than this run; None: this run's.
 

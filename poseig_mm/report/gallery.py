@@ -1,4 +1,6 @@
-"""Persons to look at: the worst, the middle and the best, each joint's map and its density on the input and the original."""
+"""Persons to look at: the worst, the middle and the best, each joint's map and its density on the input and the
+original.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["choose", "gallery_section"]
 
 LEGEND = (
-    "Ring: annotated joint, cross: prediction, line between them: the error. Maps glow where a change of the pixel moves "
-    "the joint's score; the density of a map is drawn with the areas that hold 50 % and 80 % of it."
+    "Ring: annotated joint, cross: prediction, line between them: the error. Maps glow where a change of the pixel "
+    "moves the joint's score; the density of a map is drawn with the areas that hold 50 % and 80 % of it."
 )
 
 SEQUENCE_LEGEND = (
-    "Each picture is of the output joint that is ringed: the larger an input joint's share of its map, over all frames, "
-    "the brighter the joint. Beside it, where there are several frames, the map: one row a frame, one column a joint."
+    "Each picture is of the output joint that is ringed: the larger an input joint's share of its map, over all "
+    "frames, the brighter the joint. Beside it, where there are several frames, the map: one row a frame, one column a "
+    "joint."
 )
 
 
@@ -56,7 +59,9 @@ def gallery_section(store: Store, limit: int = 12) -> GuardedSection:
 
 
 def choose(samples: pl.DataFrame, limit: int) -> list[tuple[str, dict[str, Any]]]:
-    """('worst' | 'median' | 'best', row) of at most `limit` samples, by MEPE; those with maps and visible joints first."""
+    """('worst' | 'median' | 'best', row) of at most `limit` samples, by MEPE; those with maps and visible joints
+    first.
+    """
     with_maps = samples.filter(pl.col("maps_file").is_not_null())
     usable = (with_maps if len(with_maps) else samples).filter(pl.col("mepe").is_finite())
     rows = usable.sort("mepe", "sample_id", descending=[True, False]).to_dicts()

@@ -65,8 +65,8 @@ def indices_section(store: Store) -> Section:
     names, matrix = relation_means(store, order)
     if len(names) > 1:
         text = (
-            "Relation index: how much more of a joint's map (row) falls around another joint (column) than an even map's "
-            "would. The diagonal is LI."
+            "Relation index: how much more of a joint's map (row) falls around another joint (column) than an even "
+            "map's would. The diagonal is LI."
         )
         blocks.append(Picture("relations", text, relation_matrix(matrix, names)))
     missing = _missing(joints)

@@ -1,4 +1,6 @@
-"""Pictures of a sample whose input is a sequence of 2D poses: the pose, joints coloured by attribution; and the frames."""
+"""Pictures of a sample whose input is a sequence of 2D poses: the pose, joints coloured by attribution; and the
+frames.
+"""
 
 from __future__ import annotations
 

@@ -78,9 +78,9 @@ def scale_on(
         device, dtype: of the model.
 
     Returns:
-        `median`: of the distance between the differentiable coordinates and the truth over visible joints, in `unit`; over
-        so many `joints` of so many `persons`; `settings`: what the likelihood gets of it.  Empty for px, whose likelihoods
-        have a default, and without samples.
+        `median`: of the distance between the differentiable coordinates and the truth over visible joints, in `unit`;
+        over so many `joints` of so many `persons`; `settings`: what the likelihood gets of it.  Empty for px, whose
+        likelihoods have a default, and without samples.
 
     Raises:
         ConfigError: no joint of theirs is visible, or half of them are exact, while the likelihood needs a scale.

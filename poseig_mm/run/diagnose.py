@@ -122,14 +122,16 @@ class BatchDiagnosis:
         result: object = call_method(self._method, fast.adapter, images, reference, **arguments, backward=fast.backward)
         if not isinstance(result, Attribution):
             raise AttributionError(
-                f"attribution method {self._settings.attribution.method!r} returned a {type(result).__name__}; expected "
-                "poseig_mm.Attribution"
+                f"attribution method {self._settings.attribution.method!r} returned a {type(result).__name__}; "
+                "expected poseig_mm.Attribution"
             )
         return result
 
 
 def places_of(samples: Sequence[Sample]) -> Tensor:
-    """Where the joints of samples appear in the input: (B, K, 2) px, NaN where unknown or where the input is no image."""
+    """Where the joints of samples appear in the input: (B, K, 2) px, NaN where unknown or where the input is no
+    image.
+    """
     none = (torch.full((len(s.keypoints), 2), torch.nan) for s in samples)
     return torch.stack([n if s.pixels is None else s.pixels for s, n in zip(samples, none, strict=True)])
 
@@ -197,8 +199,8 @@ def index_frame(asked: str | None, whole_image: bool) -> str:
     """
     if asked == "instance" and not whole_image:
         raise ConfigError(
-            "diagnosis.attribution.frame is 'instance', but the pipeline crops a person: its input is that frame already. "
-            "Leave `frame` out"
+            "diagnosis.attribution.frame is 'instance', but the pipeline crops a person: its input is that frame "
+            "already. Leave `frame` out"
         )
     return asked or ("instance" if whole_image else "input")
 

@@ -31,11 +31,12 @@ class Target:
         catalog: where paths and likelihoods are found by name.
         adapter: gives the stride, and what black, white and a baseline file are for the model.
         source: the persons: their joints' names and dimensions.
-        scale: the distance that the likelihood is made for, in the model's unit; None: the likelihood's own default, in px.
+        scale: the distance that the likelihood is made for, in the model's unit; None: the likelihood's own default, in
+            px.
 
     Raises:
-        ConfigError: model and annotations differ in their number of joints; there is no such path, likelihood or joint; or
-            its settings do not fit.
+        ConfigError: model and annotations differ in their number of joints; there is no such path, likelihood or joint;
+            or its settings do not fit.
     """
 
     def __init__(
@@ -50,14 +51,15 @@ class Target:
         predicted, annotated = len(adapter.keypoint_names), len(self._names)
         if predicted != annotated:
             raise ConfigError(
-                f"the model predicts {predicted} joints, the annotations of {source.dataset_name} have {annotated}; give "
-                "the data set that the model was made for, or select joints with model.test_cfg.output_keypoint_indices"
+                f"the model predicts {predicted} joints, the annotations of {source.dataset_name} have {annotated}; "
+                "give the data set that the model was made for, or select joints with "
+                "model.test_cfg.output_keypoint_indices"
             )
         self._at_once = adapter.most_at_once
         if settings.path == "blur" and not adapter.takes_images:
             raise ConfigError(
-                "path 'blur' blurs images, but the model's input is a sequence of 2D poses; leave `path` out (linear from "
-                "the mean pose), or give path='linear' with a baseline"
+                "path 'blur' blurs images, but the model's input is a sequence of 2D poses; leave `path` out (linear "
+                "from the mean pose), or give path='linear' with a baseline"
             )
         nowhere = torch.zeros(1, annotated, source.dimensions)
         path = _made(

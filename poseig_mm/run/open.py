@@ -44,8 +44,8 @@ def load_adapter(
     """An MMPose model as a differentiable function from images to coordinates.
 
     Args:
-        config_or_model: path of an MMPose config, a `Config`, or a model that is already built.  Of a distiller, the model
-            that its training gives is taken (see `adapters.distillation`).
+        config_or_model: path of an MMPose config, a `Config`, or a model that is already built.  Of a distiller, the
+            model that its training gives is taken (see `adapters.distillation`).
         checkpoint: weights; None leaves a built model as it is, and a config's model with random weights.
         device: 'cpu', 'cuda', 'cuda:1', ...
         beta: sharpness of the soft-argmax; None: the head's default (see `CoordinateAdapter.calibrate`).

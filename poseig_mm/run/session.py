@@ -57,10 +57,10 @@ class Session:
             `entry_points` are its own affair.
         on_progress: called after each batch.
         rank, world_size: this process' share of the samples.  Where a process group is up (`--launcher`), rank 0 waits
-            for the others before it makes the report.  Without one (jobs of another scheduler, all with `resume`), rank 0
-            makes it of what is there; a last call without a rank makes it of all.
-        model: a model that is built already, as it is now (a training's), and is given back unchanged; `checkpoint` then
-            only says in words where its weights are from.
+            for the others before it makes the report.  Without one (jobs of another scheduler, all with `resume`), rank
+            0 makes it of what is there; a last call without a rank makes it of all.
+        model: a model that is built already, as it is now (a training's), and is given back unchanged; `checkpoint`
+            then only says in words where its weights are from.
         time_limit: seconds after which no further person is begun; such a run is left 'interrupted', without studies
             of the whole and report, and `resume` goes on with it.
     """
@@ -268,8 +268,9 @@ class Session:
             return given or (1 if self.device == "cpu" else 8)
         if given not in (None, 1):
             raise ConfigError(
-                f"diagnosis.samples.batch_size is {given}, but adapter {adapter.name!r} finds several persons in an image "
-                "and is bound to one of them: samples go one by one. Leave batch_size out (`chunk` makes passes larger)"
+                f"diagnosis.samples.batch_size is {given}, but adapter {adapter.name!r} finds several persons in an "
+                "image and is bound to one of them: samples go one by one. Leave batch_size out (`chunk` makes passes "
+                "larger)"
             )
         return 1
 
@@ -351,8 +352,9 @@ class Session:
     def _share(self, ids: Sequence[str], done: Collection[str]) -> list[int]:
         """Positions of the persons that are this process' to do.
 
-        Ranks of a launcher have all looked at what is done before anybody writes, and share what is left.  Without a process
-        group (a job of another scheduler, tried again as often as it fails) a rank's persons are always the same.
+        Ranks of a launcher have all looked at what is done before anybody writes, and share what is left.  Without a
+        process group (a job of another scheduler, tried again as often as it fails) a rank's persons are always the
+        same.
         """
         if self._grouped():
             return [i for i, name in enumerate(ids) if name not in done][self.rank :: self.world_size]

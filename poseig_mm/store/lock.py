@@ -24,8 +24,8 @@ __all__ = ["WriterLock"]
 class WriterLock:
     """Exclusive right to write one rank's parts in a work dir; released by `release` or by the process's death.
 
-    The kernel holds the lock (`flock`), the file's content only says who has it.  Where the file system has no locks the
-    content decides: a holder on this host that is no longer alive is taken over, one on another host is believed.
+    The kernel holds the lock (`flock`), the file's content only says who has it.  Where the file system has no locks
+    the content decides: a holder on this host that is no longer alive is taken over, one on another host is believed.
 
     Raises:
         StoreError: another writer has it after `patience` seconds (a killed process needs a moment to be gone), or the

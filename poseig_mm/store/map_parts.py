@@ -2,13 +2,14 @@
 
 `all`     one safetensors file a batch, key = sample id, float16 (or float32), (K, H, W); NaN for joints not computed.
 `pooled`  the same with each 4 x 4 block of pixels replaced by its mean: a sixteenth of the space.  Not renormalised, so
-          that sums over regions stay comparable; an index does not depend on a map's scale, a drawing divides by the max.
+          that sums over regions stay comparable; an index does not depend on a map's scale, a drawing divides by the
+          max.
 `worst`   one file a sample, only for the N samples of largest mean error that this rank has seen so far; a sample that
           falls out has its file deleted after the batch that displaced it is committed.  Its picture goes with it.
 `none`    no maps; pictures are still kept where a record has them.
 
-Signed maps, where a record has them, are kept with the maps, in `signed/` and in float32: their sums are differences of the
-target, which may be far below what float16 resolves.
+Signed maps, where a record has them, are kept with the maps, in `signed/` and in float32: their sums are differences of
+the target, which may be far below what float16 resolves.
 """
 
 from __future__ import annotations

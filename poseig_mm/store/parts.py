@@ -1,13 +1,14 @@
 """Which parts of a work dir count: the one place that decides it, for the reader and for a resuming writer alike.
 
 A batch is one part: files of the same stem `part-r<rank>-<number>` in `joints/`, `relations/`, `maps/`, `displays/`,
-`signed/` and `samples/`, and in `studies/<name>/` for studies that go sample by sample.  The samples file is written last
-and carries, in its Parquet metadata, the size of every other file of the part and the checksum of every table: it is the
-commit marker.  A part counts when its samples file can be read and the files that it names are whole.  Files without it are
-left-overs of a batch that was cut off.  Maps, displays and studies may be absent (deleted by hand to save space, or no
-longer among the worst), but not damaged.
+`signed/` and `samples/`, and in `studies/<name>/` for studies that go sample by sample.  The samples file is written
+last and carries, in its Parquet metadata, the size of every other file of the part and the checksum of every table: it
+is the commit marker.  A part counts when its samples file can be read and the files that it names are whole.  Files
+without it are left-overs of a batch that was cut off.  Maps, displays and studies may be absent (deleted by hand to
+save space, or no longer among the worst), but not damaged.
 
-A study made from the finished tables is one file a rank, `studies/<name>/part-r<rank>-all.parquet`, and counts by itself.
+A study made from the finished tables is one file a rank, `studies/<name>/part-r<rank>-all.parquet`, and counts by
+itself.
 """
 
 from __future__ import annotations

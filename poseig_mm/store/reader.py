@@ -1,4 +1,6 @@
-"""The store's reader: committed rows and maps of all ranks, without a model and without loading what is not asked for."""
+"""The store's reader: committed rows and maps of all ranks, without a model and without loading what is not asked
+for.
+"""
 
 from __future__ import annotations
 

@@ -62,7 +62,8 @@ _NULLABLE = frozenset({"maps_file"})
 def joints_schema(dimensions: int = 2, extra_indices: Sequence[str] = (), places: bool = False) -> Schema:
     """Columns of `joints` in their fixed order, with z columns in 3D runs and plugin indices after `li`.
 
-    With `places`, where gt and pred are no pixels of the input, `place_x` and `place_y` say where the joint appears in it.
+    With `places`, where gt and pred are no pixels of the input, `place_x` and `place_y` say where the joint appears in
+    it.
 
     >>> list(joints_schema(3, ['my_index']))[7:22]  # doctest: +NORMALIZE_WHITESPACE
     ['gt_x', 'gt_y', 'gt_z', 'pred_x', 'pred_y', 'pred_z', 'epe', 'epe_soft', 'unit', 'di', 'fi', 'li', 'my_index',

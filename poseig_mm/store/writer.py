@@ -35,15 +35,16 @@ _OWN_KEYS = frozenset({"identity", "store", "failures", "failure_counts", "start
 class StoreWriter:
     """Append-only writer of one rank's share of a run.
 
-    A batch handed to `write` is one part: its files are written under other names, flushed and renamed, the samples file
-    last; then it counts.  Writing goes on in one thread behind the computation, with at most `queue_size` batches in
-    memory; an error in it comes up at the next `write`, `flush` or `close`, and nothing is written after it.  A run that
-    was killed at any moment is taken up with `resume=True`.
+    A batch handed to `write` is one part: its files are written under other names, flushed and renamed, the samples
+    file last; then it counts.  Writing goes on in one thread behind the computation, with at most `queue_size` batches
+    in memory; an error in it comes up at the next `write`, `flush` or `close`, and nothing is written after it.  A run
+    that was killed at any moment is taken up with `resume=True`.
 
     Args:
         work_dir: created where absent.
         rank: of this process; every rank writes parts of its own.
-        identity: what makes runs comparable (hashes of config, model, data, settings); a resumed run must have the same.
+        identity: what makes runs comparable (hashes of config, model, data, settings); a resumed run must have the
+            same.
         resume: go on with what is there, if anything.
         maps: 'all', 'worst' (of each rank, the `worst` samples of largest mean error), 'pooled' (by 4) or 'none'.
         maps_dtype: 'float16' or 'float32'.
@@ -57,8 +58,8 @@ class StoreWriter:
         done: ids committed by all ranks when this opened (none without `resume`); they need not be computed again.
 
     Raises:
-        StoreError: the work dir cannot be written, is in use, holds results already (without `resume`), or holds another
-            run (with it): the differing keys are named.
+        StoreError: the work dir cannot be written, is in use, holds results already (without `resume`), or holds
+            another run (with it): the differing keys are named.
         ConfigError: unknown `maps` or `maps_dtype`.
 
     >>> import tempfile
@@ -216,8 +217,8 @@ class StoreWriter:
     def update_run(self, **info: Any) -> None:
         """Merge `info` into run.json at the top level and write it (JSON-safe: NaN is null, arrays are lists).
 
-        Of `counts`, persons, joints (visible ones), skipped (persons without one) and failed (samples with a failure and
-        no rows) are the store's: what is committed, over all sessions of the run.
+        Of `counts`, persons, joints (visible ones), skipped (persons without one) and failed (samples with a failure
+        and no rows) are the store's: what is committed, over all sessions of the run.
 
         Raises:
             StoreError: a key that is the store's own, an unknown status, or the file cannot be written.

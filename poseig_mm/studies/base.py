@@ -41,7 +41,9 @@ class StudyContext(Protocol):
 
     @property
     def alpha(self) -> float:
-        """Of exp_l2 per unit of the coordinates, for this model's errors: 0.075 a px, else 1 / the run's median error."""
+        """Of exp_l2 per unit of the coordinates, for this model's errors: 0.075 a px, else 1 / the run's median
+        error.
+        """
         ...
 
     @property
@@ -87,8 +89,8 @@ class Study(ABC):
     """Base of all studies; override one of the first two methods, and `section` for a part of the report.
 
     A study with settings is a frozen dataclass whose fields have defaults: `dict(type='<name>', field=value)` in
-    `diagnosis.studies` changes them.  Rows are flat mappings (str, int, float, bool); they land in `studies/<name>/` of the
-    work dir.  What cannot be computed is NaN with a `reason` column, or is left out and counted in the section.
+    `diagnosis.studies` changes them.  Rows are flat mappings (str, int, float, bool); they land in `studies/<name>/` of
+    the work dir.  What cannot be computed is NaN with a `reason` column, or is left out and counted in the section.
     """
 
     name: ClassVar[str]

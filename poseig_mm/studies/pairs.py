@@ -27,9 +27,9 @@ def by_name(groups: JointGroups) -> bool:
 def pair_kinds(groups: JointGroups, preset: str = "corrected") -> tuple[tuple[str, ...], ...]:
     """(K, K) of `PAIR_KINDS`: what it is called when joint a (row) is predicted at joint b (column); '' where a = b.
 
-    Bodies by their joints' names, left_ or right_ and shoulder, elbow, wrist, hip, knee, ankle: symmetric is left for right
-    of the same part; child and parent are on the same side.  Everything else, hands for one: symmetric are the flip pairs,
-    the parent is the next joint of the chain.
+    Bodies by their joints' names, left_ or right_ and shoulder, elbow, wrist, hip, knee, ankle: symmetric is left for
+    right of the same part; child and parent are on the same side.  Everything else, hands for one: symmetric are the
+    flip pairs, the parent is the next joint of the chain.
 
     Args:
         groups: of the data set.

@@ -177,7 +177,9 @@ def plural(n: int, noun: str) -> str:
 
 
 def scale_in_words(store: Store) -> str:
-    """What the run's likelihood is made for, where coordinates are in another unit than px: '' for px, or where given."""
+    """What the run's likelihood is made for, where coordinates are in another unit than px: '' for px, or where
+    given.
+    """
     scale = run_value(store, "likelihood_scale")
     if not scale or not scale["settings"]:
         return ""

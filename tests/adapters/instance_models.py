@@ -1,4 +1,6 @@
-"""Every family of heads that finds several persons in an image, on a backbone of a few thousand weights, random weights."""
+"""Every family of heads that finds several persons in an image, on a backbone of a few thousand weights, random
+weights.
+"""
 
 from __future__ import annotations
 

@@ -123,7 +123,9 @@ def test_joints_without_a_peak_do_not_count() -> None:
 
 
 def test_no_joint_at_all_leaves_beta_alone() -> None:
-    """With nothing to compare the share is undefined (NaN, None in the record), not 0, and beta stays at its default."""
+    """With nothing to compare the share is undefined (NaN, None in the record), not 0, and beta stays at its
+    default.
+    """
     adapter = tiny_adapter("heatmap-msra")
     inject(adapter, torch.zeros(4, K, MAP[1], MAP[0]))
     agreement = adapter.calibrate(IMAGES)

@@ -250,7 +250,9 @@ def test_a_checkpoint_from_an_address(model: Any, tmp_path: Path, monkeypatch: p
 
 
 def test_relative_position_weights_of_rtmcc_count_joints(tmp_path: Path) -> None:
-    """RTMCC with relative positions has a weight of 2 K - 1: recognised as a joint count too (checked with SimCCLabel)."""
+    """RTMCC with relative positions has a weight of 2 K - 1: recognised as a joint count too (checked with
+    SimCCLabel).
+    """
     head = {**FAMILIES["rtmcc"]["head"], "out_channels": 9, "decoder": SIMCC}
     state = tiny_model("rtmcc", head=head).state_dict()
     assert any(v.shape == (17,) for v in state.values())

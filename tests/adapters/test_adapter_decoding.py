@@ -96,7 +96,9 @@ def peaked(heatmap: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("family", HEATMAPS)
 def test_the_way_to_input_pixels_is_the_codecs(family: str) -> None:
-    """One symmetric peak a map (and offsets, where combined): decoding and a very sharp soft-argmax are the same point."""
+    """One symmetric peak a map (and offsets, where combined): decoding and a very sharp soft-argmax are the same
+    point.
+    """
     adapter = tiny_adapter(family, beta=1e7)
     width, height = map_size(adapter)
     maps = peaked(torch.zeros(2, K, height, width))
@@ -123,7 +125,9 @@ def test_grid_of_each_codec() -> None:
 
 
 def test_combined_offsets_are_votes_of_all_pixels() -> None:
-    """Offsets that all point to one place: the coordinates are that place, even with a flat class map (no argmax is)."""
+    """Offsets that all point to one place: the coordinates are that place, even with a flat class map (no argmax
+    is).
+    """
     adapter = tiny_adapter("heatmap-combined", beta=1e-9)
     (width, height), radius = MAP, 0.0546875 * max(MAP)
     place = torch.tensor([6.3, 9.8], dtype=D)

@@ -86,7 +86,9 @@ def test_an_attribution_leaves_the_model_alone() -> None:
 
 
 def test_a_batch_norm_takes_gradients_of_any_memory_order() -> None:
-    """The same gradient, laid out as a transformer's tokens are, gives the same result; torch 2.13 alone gives another."""
+    """The same gradient, laid out as a transformer's tokens are, gives the same result; torch 2.13 alone gives
+    another.
+    """
     norm = torch.nn.BatchNorm2d(8)
     x = torch.randn(1, 8, 5, 6, requires_grad=True)
     given = torch.randn(1, 8, 5, 6)

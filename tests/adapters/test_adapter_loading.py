@@ -202,7 +202,9 @@ def test_black_and_white_are_those_of_the_preprocessor() -> None:
 
 
 def test_a_baseline_file_goes_through_the_preprocessor(tmp_path: Path) -> None:
-    """A red picture of another size: (1, 3, H, W) of the input's size, red normalised in the channel that is red (RGB)."""
+    """A red picture of another size: (1, 3, H, W) of the input's size, red normalised in the channel that is red
+    (RGB).
+    """
     import cv2
     import numpy as np
 

@@ -1,4 +1,6 @@
-"""Whose part of a heatmap is whose: a model whose heatmaps and tags are the image's own channels, four pixels to one."""
+"""Whose part of a heatmap is whose: a model whose heatmaps and tags are the image's own channels, four pixels to
+one.
+"""
 
 from __future__ import annotations
 

@@ -70,7 +70,9 @@ def save(folder: Path, state: dict[str, Any]) -> Path:
 
 @pytest.mark.parametrize("two_dis", [False, True], ids=["first stage", "second stage"])
 def test_the_distiller_s_own_prediction_is_diagnosed(tmp_path: Path, two_dis: bool) -> None:
-    """From its checkpoint, and from the model as training has it: the predictions of MMPose's class, its preprocessor."""
+    """From its checkpoint, and from the model as training has it: the predictions of MMPose's class, its
+    preprocessor.
+    """
     cfg = parts(tmp_path, two_dis=two_dis)
     model, images = distiller(cfg), random_images()
     expected = own_prediction(model, images)

@@ -1,4 +1,6 @@
-"""Folding batch norms: the same function, fewer layers, the original left alone, and refused where it would change it."""
+"""Folding batch norms: the same function, fewer layers, the original left alone, and refused where it would change
+it.
+"""
 
 from __future__ import annotations
 

@@ -104,7 +104,9 @@ def test_gradients_are_those_of_finite_differences(family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_nobody_near_is_nan_and_said(family: str) -> None:
-    """An annotation far from everybody: NaN coordinates and prediction, `matched` False, and nothing to calibrate on."""
+    """An annotation far from everybody: NaN coordinates and prediction, `matched` False, and nothing to calibrate
+    on.
+    """
     bound = adapter(family).bind(IMAGE, torch.full((1, K, 2), 1e5))
     assert not bound.matched
     assert bool(bound(IMAGE).coords.isnan().all())

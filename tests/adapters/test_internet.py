@@ -1,4 +1,6 @@
-"""InterNet: two hands' volumes against the codec's own decoding, and what a depth of so many millimetres is in pixels."""
+"""InterNet: two hands' volumes against the codec's own decoding, and what a depth of so many millimetres is in
+pixels.
+"""
 
 from __future__ import annotations
 

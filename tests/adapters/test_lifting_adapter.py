@@ -1,4 +1,6 @@
-"""Lifting models as functions: against MMPose's own way from raw 2D poses, finite differences, a model known by heart."""
+"""Lifting models as functions: against MMPose's own way from raw 2D poses, finite differences, a model known by
+heart.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,9 @@ def test_truth_is_that_of_the_frame(kind: str, tmp_path: Path) -> None:
 
 
 def test_the_input_is_laid_out_by_frame_and_joint(tmp_path: Path) -> None:
-    """MMPose's two layouts become the same picture: x and y of each joint in each frame, relative to the image's middle."""
+    """MMPose's two layouts become the same picture: x and y of each joint in each frame, relative to the image's
+    middle.
+    """
     _, seen = poses()
     wanted = (seen - [WIDTH / 2, 501]) / (WIDTH / 2)
     video = source("linear", tmp_path, LiftingAdapter(build("linear"))).load(4).image
@@ -123,7 +127,9 @@ def test_gradients_are_finite_differences(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_default_path_is_complete(kind: str) -> None:
-    """From the mean pose: the maps' signed sum is the likelihood's change, and its start is the mean pose's likelihood."""
+    """From the mean pose: the maps' signed sum is the likelihood's change, and its start is the mean pose's
+    likelihood.
+    """
     adapter = LiftingAdapter(build(kind).double())
     x = examples(adapter, 3).double()
     x[:, 2:] = 1

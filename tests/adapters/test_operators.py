@@ -1,4 +1,6 @@
-"""Operators that mmcv has in C++ alone: what is there in plain torch works, what is not there says so when it is called."""
+"""Operators that mmcv has in C++ alone: what is there in plain torch works, what is not there says so when it is
+called.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def test_a_complete_mmcv_s_operators_are_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("groups", [1, 2])
 def test_deformable_convolution_is_mmcv_s(groups: int) -> None:
-    """Values and gradients of ours and of the compiled operator, in double precision, with offsets that leave the input."""
+    """Values and gradients of ours and of the compiled operator, in double precision, with offsets that leave the
+    input.
+    """
     if EXTENSION in prepare_environment():
         pytest.skip("mmcv-lite has no operators")
     operator = importlib.import_module("mmcv.ops.deform_conv").deform_conv2d

@@ -1,4 +1,6 @@
-"""Whole runs over persons in whole images: a model that is right by construction, and every family with random weights."""
+"""Whole runs over persons in whole images: a model that is right by construction, and every family with random
+weights.
+"""
 
 from __future__ import annotations
 
@@ -150,7 +152,9 @@ def test_a_person_without_a_match_is_a_reasoned_nan(run: Store) -> None:
 
 
 def test_studies_ask_the_same_person(run: Store) -> None:
-    """What they predict is read off the cells of the clean image; the person without a match has no number, and a reason."""
+    """What they predict is read off the cells of the clean image; the person without a match has no number, and a
+    reason.
+    """
     found = run.study("perturbation")
     drawn_ones, missing = (found.filter((found["sample_id"] == "1-3") == nobody) for nobody in (False, True))
     assert len(drawn_ones) == 4

@@ -95,7 +95,9 @@ def test_where_bfloat16_is_too_coarse_the_walk_is_in_float32(monkeypatch: pytest
 
 @pytest.mark.parametrize("pays", [True, False])
 def test_autograd_gets_the_layout_it_is_quick_in(monkeypatch: pytest.MonkeyPatch, pays: bool) -> None:
-    """Where the walk is taken, channels last; where autograd is, what pays on this torch; the user's model is left alone."""
+    """Where the walk is taken, channels last; where autograd is, what pays on this torch; the user's model is left
+    alone.
+    """
     monkeypatch.setattr(acceleration, "channels_last_pays", lambda model, device: pays)
     adapter: Any = TinyAdapter()
     walked = accelerate(adapter, IMAGES)

@@ -1,4 +1,6 @@
-"""The benchmark for a GPU: that it runs to its end on a CPU in small, and says what failed, what was left out, and why."""
+"""The benchmark for a GPU: that it runs to its end on a CPU in small, and says what failed, what was left out, and
+why.
+"""
 
 from __future__ import annotations
 
@@ -219,7 +221,9 @@ def test_calls_that_wait_are_counted() -> None:
 
 @pytest.mark.parametrize("name", list(nets.NETS))
 def test_networks_are_the_same_everywhere(name: str) -> None:
-    """The same weights and images each time; (B, 17, 2) near the keypoints; the folded one gives the same coordinates."""
+    """The same weights and images each time; (B, 17, 2) near the keypoints; the folded one gives the same
+    coordinates.
+    """
     one, two = (nets.build(name, 2, CPU, small=True) for _ in range(2))
     assert torch.equal(one.images, two.images)
     with torch.no_grad():

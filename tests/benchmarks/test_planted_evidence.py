@@ -47,7 +47,9 @@ def case(options: argparse.Namespace) -> figures.Case:
 
 
 def test_the_evidence_lies_where_the_mark_was_put(case: figures.Case) -> None:
-    """In the input's frame: its middle at the wrist plus the planted offset, its sides the mark's and 2 px on either."""
+    """In the input's frame: its middle at the wrist plus the planted offset, its sides the mark's and 2 px on
+    either.
+    """
     for sample, pixels in zip(case.samples, case.evidence, strict=True):
         y, x = np.nonzero(pixels)
         middle = np.array([x.min() + x.max(), y.min() + y.max()]) / 2

@@ -139,7 +139,8 @@ def test_one_that_does_not_end_is_a_row(made: tiny, tmp_path: Path, monkeypatch:
 def test_batch_norms_settle_on_what_the_trial_looks_at(made: tiny) -> None:
     """The first one's mean is that of what reaches it, over the noise and its blurs; all are back in evaluation mode.
 
-    Statistics of the noise alone make a deep model's heatmaps of the blurs so high that their soft-argmax has no gradient.
+    Statistics of the noise alone make a deep model's heatmaps of the blurs so high that their soft-argmax has no
+    gradient.
     """
     adapter = load_adapter(load_config(made.config))
     norms = [m for m in adapter.model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
@@ -224,7 +225,9 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_representative_of_each_family(family: str, mmpose_ready: None) -> None:
-    """Built, adapted, attributed; where there is a decoding of its own, within a heatmap pixel of it (method section 1)."""
+    """Built, adapted, attributed; where there is a decoding of its own, within a heatmap pixel of it (method section
+    1).
+    """
     trial = try_config(FAMILIES[family], configs()[FAMILIES[family]])
     assert trial is not None
     assert trial.reason == ""

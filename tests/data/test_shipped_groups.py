@@ -117,7 +117,9 @@ def test_parents_are_nearer_to_the_trunk(name: str, joint: str, expected: str) -
 
 
 def test_other_faces_are_not_guessed() -> None:
-    """68 joints with numbers for names, but other mirror partners: nothing is made up; in a whole body they are a face."""
+    """68 joints with numbers for names, but other mirror partners: nothing is made up; in a whole body they are a
+    face.
+    """
     names = {i: f"kpt-{i}" for i in range(68)}
     found = joint_groups({"keypoint_id2name": names, "skeleton_links": [], "flip_pairs": [(0, 67), (1, 66)]})
     assert set(found.group_of) == {""}

@@ -120,7 +120,9 @@ def test_shapes_are_checked() -> None:
 
 
 def test_the_densest_spot_is_the_middle_of_a_mark() -> None:
-    """A 7 x 7 mark at (+9, -9) px of the wrist wins over a faint disc at the wrist, and that over a single bright pixel."""
+    """A 7 x 7 mark at (+9, -9) px of the wrist wins over a faint disc at the wrist, and that over a single bright
+    pixel.
+    """
     values = 0.3 * disc(20, 40)
     values[28:35, 26:33] = 1.0
     values[5, 70] = 4.0
@@ -139,7 +141,9 @@ def test_no_map_no_spots(value: float) -> None:
 
 
 def test_offsets_agree_with_others_not_with_themselves() -> None:
-    """Seven have their first or second spot at one offset; three far from everything and an unknown one agree with none."""
+    """Seven have their first or second spot at one offset; three far from everything and an unknown one agree with
+    none.
+    """
     offsets = np.full((11, 2, 2), math.nan)
     offsets[:7, 0] = (9.0, -9.0)
     offsets[5] = [(30.0, 30.0), (9.0, -8.5)]
@@ -155,7 +159,9 @@ def test_two_spots_of_one_person_do_not_agree() -> None:
 
 
 def test_two_pairs_are_no_fixed_offset() -> None:
-    """Without itself each is one of a pair against another pair; nor is one in the middle of a ring that alone joins it."""
+    """Without itself each is one of a pair against another pair; nor is one in the middle of a ring that alone joins
+    it.
+    """
     assert (fixed_offset(np.array([[[0.0, 0.0]], [[0.5, 0.0]], [[50.0, 0.0]], [[50.5, 0.0]]]), 1.0) == -1).all()
     ring = [(0.9 * np.cos(t), 0.9 * np.sin(t)) for t in np.arange(6) * np.pi / 3]
     offsets = np.array([(0.0, 0.0), *ring, *[(50.0, 0.0)] * 4])[:, None]
@@ -175,7 +181,9 @@ def test_many_offsets_are_tried_in_part() -> None:
 
 
 def test_the_size_of_a_person() -> None:
-    """Root of the box's area in input px; without a box, of what the points span; NaN where there is nothing to span."""
+    """Root of the box's area in input px; without a box, of what the points span; NaN where there is nothing to
+    span.
+    """
     warp = np.array([[0.5, 0.0, 3.0], [0.0, 0.5, 7.0]])  # an original px is 2 input px
     assert person_size(POINTS, (0, 0, 10, 40), warp) == pytest.approx(40.0)
     assert person_size(POINTS, None, warp) == pytest.approx(math.sqrt(40 * 25))

@@ -51,7 +51,9 @@ def conv(*args: Any, **kwargs: Any) -> nn.Module:
 
 
 def layers() -> dict[str, nn.Module]:
-    """Small modules from (N, 6, 12, 10), one for every kind of node that is treated by itself, and some that are not."""
+    """Small modules from (N, 6, 12, 10), one for every kind of node that is treated by itself, and some that are
+    not.
+    """
     torch.manual_seed(0)
     norm = nn.BatchNorm2d(6)
     norm.running_var.uniform_(0.5, 2)

@@ -13,7 +13,9 @@ F64 = torch.float64
 
 
 def test_the_value_of_a_plane_is_exact() -> None:
-    """Bilinear interpolation reproduces 2 x - 3 y + x y at any point between pixel centres, for every image and joint."""
+    """Bilinear interpolation reproduces 2 x - 3 y + x y at any point between pixel centres, for every image and
+    joint.
+    """
     y, x = torch.meshgrid(torch.arange(5, dtype=F64), torch.arange(4, dtype=F64), indexing="ij")
     plane = 2 * x - 3 * y + x * y
     heatmaps = torch.stack([plane, plane + 1, plane + 2, 5 * plane]).reshape(2, 2, 5, 4)

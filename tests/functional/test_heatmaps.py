@@ -54,7 +54,9 @@ def test_values_lie_in_0_1(x: float, y: float) -> None:
 
 
 def test_the_published_heatmap_is_the_resized_small_one() -> None:
-    """Between the grid's points it is linear: with align_corners=False, input px i is heatmap px (i + 0.5) / 4 - 0.5."""
+    """Between the grid's points it is linear: with align_corners=False, input px i is heatmap px (i + 0.5) / 4 -
+    0.5.
+    """
     point = torch.tensor([[[22.0, 18.0]]], dtype=D)
     found = published_heatmaps(point, (48, 64))[0, 0]
     small = gaussian_heatmaps(point / 4, (12, 16), 2.0)[0, 0]

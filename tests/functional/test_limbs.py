@@ -42,7 +42,9 @@ def test_mass_area_and_sign_by_hand() -> None:
 
 
 def test_shared_pixels_go_to_the_nearer_joint() -> None:
-    """Wrist for elbow: the forearm's outer half is the wrist's, its inner half the elbow's, and none is counted twice."""
+    """Wrist for elbow: the forearm's outer half is the wrist's, its inner half the elbow's, and none is counted
+    twice.
+    """
     values = np.zeros((40, 100))
     values[20, 44], values[20, 66] = 1.0, 1.0  # both on the forearm; the first is within 5 px of the upper arm too
     wrong, right = limb_shares(values, here=2, there=1, points=ARM, parents=PARENTS, radius=5.0)

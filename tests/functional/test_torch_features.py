@@ -1,4 +1,6 @@
-"""What hangs on torch's version: the oldest supported one, when its graph shows its shapes, which hardware has bfloat16."""
+"""What hangs on torch's version: the oldest supported one, when its graph shows its shapes, which hardware has
+bfloat16.
+"""
 
 from __future__ import annotations
 

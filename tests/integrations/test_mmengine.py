@@ -76,7 +76,9 @@ def trained(made: tiny, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 
 
 def test_indices_are_logged_beside_the_evaluation(trained: tuple[Path, Any]) -> None:
-    """Each epoch's line in the scalars holds EPE of the evaluator and indices by group; the run's own mean is the number."""
+    """Each epoch's line in the scalars holds EPE of the evaluator and indices by group; the run's own mean is the
+    number.
+    """
     from poseig_mm.store import Store
 
     work_dir, _ = trained

@@ -21,6 +21,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="session")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole report of such persons, in a work dir of its own: tests that build another report take nothing from it."""
+    """The whole report of such persons, in a work dir of its own: tests that build another report take nothing from
+    it.
+    """
     store = make_store(tmp_path_factory.mktemp("page"), [record(i) for i in range(6)])
     return build_report(store, poseig_report_sections(store, {"diagnosis": {"report": {"gallery": 3}}}))

@@ -1,4 +1,6 @@
-"""A store of made-up persons: crops of matplotlib's public-domain photograph, Gaussian maps with speckle around joints."""
+"""A store of made-up persons: crops of matplotlib's public-domain photograph, Gaussian maps with speckle around
+joints.
+"""
 
 from __future__ import annotations
 

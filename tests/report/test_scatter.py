@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from poseig_mm.report import scatter as module
+from poseig_mm.report import scatter_section as module
 from poseig_mm.report.blocks import LinkedScatter
 from poseig_mm.report.build import build_report
 from poseig_mm.report.failures import failures_section

@@ -21,8 +21,10 @@ HERE = Path(__file__).parent
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize(("mode", "first", "step"), [("worst", 0, 4), ("all", 1, 7)])  # 0, 1 is every one
 def test_killed_at_every_file_operation(tmp_path: Path, mode: str, first: int, step: int) -> None:
-    """SIGKILL before any file operation (a write: in its middle), also while a resumed run cleans up: flushed batches are
-    there, no half batch counts, and the resumed run's tables, maps, counts and files equal an uninterrupted run's."""
+    """SIGKILL before any file operation (a write: in its middle), also while a resumed run cleans up: flushed batches
+    are there, no half batch counts, and the resumed run's tables, maps, counts and files equal an uninterrupted run's.
+
+    """
     command = [sys.executable, str(HERE / "kill_driver.py"), str(tmp_path), mode, str(first), str(step)]
     environment = os.environ | {"POLARS_MAX_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False, env=environment)

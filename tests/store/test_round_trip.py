@@ -172,7 +172,9 @@ def test_arrays_of_another_kind(tmp_path: Path, change: dict[str, Any], named: s
 
 
 def test_accuracy_of_float16_maps(tmp_path: Path) -> None:
-    """Half precision keeps a map in [0, 1] to 2^-11 of each value (2^-25 below 6e-5), and NaN is NaN; float32 is exact."""
+    """Half precision keeps a map in [0, 1] to 2^-11 of each value (2^-25 below 6e-5), and NaN is NaN; float32 is
+    exact.
+    """
     values = np.concatenate([np.geomspace(1e-9, 1, 59), [0.0]]).astype(np.float32).reshape(1, 6, 10)
     maps = np.concatenate([values, np.full_like(values, NAN)])
     for dtype in ("float16", "float32"):
@@ -274,8 +276,8 @@ def test_a_directory_that_is_no_store(tmp_path: Path) -> None:
 
 
 def test_studies(tmp_path: Path) -> None:
-    """Rows of samples go with their batch, in one file; rows of a sample that was not written are dropped; a whole study
-    is replaced by its next version; types widen over parts."""
+    """Rows of samples go with their batch, in one file; rows of a sample that was not written are dropped; a whole
+    study is replaced by its next version; types widen over parts."""
     with StoreWriter(tmp_path, identity=IDENTITY) as writer:
         writer.write_study("s", [{"sample_id": "a", "x": np.int64(1)}])
         writer.write_study("s", [{"sample_id": "failed", "x": 5}])
@@ -307,7 +309,9 @@ def test_studies(tmp_path: Path) -> None:
 
 
 def test_run_json(tmp_path: Path) -> None:
-    """Defaults are all there; later values win at the top level; what JSON lacks is converted; the store keeps its keys."""
+    """Defaults are all there; later values win at the top level; what JSON lacks is converted; the store keeps its
+    keys.
+    """
     with StoreWriter(tmp_path, identity=IDENTITY) as writer:
         early = Store(tmp_path).run
         assert early["status"] == "running"

@@ -43,8 +43,8 @@ def fail(monkeypatch: pytest.MonkeyPatch, name: str, when: str) -> None:
 @pytest.mark.parametrize("operation", ["write", "fsync", "replace", "open"])
 @pytest.mark.parametrize("table", ["maps", "joints", "samples"])
 def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str, table: str) -> None:
-    """Wherever the disk fills up: one error with path, cause, free space and the way on; the batch before it is safe, of
-    its own no file stays, and the resumed run is whole."""
+    """Wherever the disk fills up: one error with path, cause, free space and the way on; the batch before it is safe,
+    of its own no file stays, and the resumed run is whole."""
     writer = StoreWriter(tmp_path, identity=IDENTITY)
     writer.write([make_record("a")])
     writer.flush()

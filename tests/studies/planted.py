@@ -95,7 +95,9 @@ TWO = JointGroups(("left_wrist", "right_wrist"), ("leaf", "leaf"), (-1, -1), ((0
 
 
 def two_patches(image: torch.Tensor) -> torch.Tensor:
-    """(B, 1, 32, 48) -> (B, 2, 2): the patch at THERE draws joint 0 along x by 30 px, the one at HERE holds it by 10 px."""
+    """(B, 1, 32, 48) -> (B, 2, 2): the patch at THERE draws joint 0 along x by 30 px, the one at HERE holds it by 10
+    px.
+    """
     near, far = image[:, 0, 14:19, 6:11].mean((1, 2)), image[:, 0, 14:19, 36:41].mean((1, 2))
     x = HERE[0] + 30 * far - 10 * near
     y = torch.full_like(x, HERE[1])

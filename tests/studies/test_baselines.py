@@ -71,7 +71,9 @@ def rows_of(study: Baselines, found: Finding) -> dict[tuple[str, str], dict[str,
 
 
 def test_the_shares_of_a_linear_model() -> None:
-    """|x - x'| is 2 and 3 outside (black, white baseline), on the painted quarter 0 or 5: shares 0 and 5 / (5 + 3 * 2)."""
+    """|x - x'| is 2 and 3 outside (black, white baseline), on the painted quarter 0 or 5: shares 0 and 5 / (5 + 3 *
+    2).
+    """
     rows = rows_of(Baselines(pictures=0), finding(left_quarter()))
     assert rows.keys() == {(p, b) for p in PAINTINGS for b in BASELINES}
     for baseline, outside in (("black", 2), ("white", 3)):
@@ -85,7 +87,9 @@ def test_the_shares_of_a_linear_model() -> None:
 
 
 def test_a_blur_sees_only_edges_of_paint() -> None:
-    """A flat image has no blurry map at all: the three rows have no number, and say so; painted ones lie round the edge."""
+    """A flat image has no blurry map at all: the three rows have no number, and say so; painted ones lie round the
+    edge.
+    """
     rows = rows_of(Baselines(pictures=0), finding(left_quarter()))
     for painting in PAINTINGS:
         assert (rows[painting, "blurry"]["n"], rows[painting, "blurry"]["reason"]) == (0, "no_map")

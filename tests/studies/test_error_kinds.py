@@ -52,7 +52,9 @@ def test_hand_placed_joints_have_their_kinds(tmp_path: Path) -> None:
 
 
 def test_swaps_are_found_in_the_original_image(tmp_path: Path) -> None:
-    """Two crops of one image: b lies 300 px to the right of a there, and a's crop is halved; another image never counts."""
+    """Two crops of one image: b lies 300 px to the right of a there, and a's crop is halved; another image never
+    counts.
+    """
     wide = [[2, 0, 0], [0, 2, 0]]  # input px -> original px
     truth = PLACES / 2
     prediction = truth.copy()
@@ -68,7 +70,9 @@ def test_swaps_are_found_in_the_original_image(tmp_path: Path) -> None:
 
 
 def test_symmetric_confuses_partners_alone(tmp_path: Path) -> None:
-    """A wrist at the hip beside it is an inversion with any joint, a miss with partners; at the other wrist it is both."""
+    """A wrist at the hip beside it is an inversion with any joint, a miss with partners; at the other wrist it is
+    both.
+    """
     people = [record("a", PLACES, moved(joint_9=(80, 0))), record("b", PLACES, moved(joint_9=(40, 0)))]
     areas = [area_row("a"), area_row("b")]
     found = {c: kinds(ErrorKinds(confusable=c), tmp_path / c, people, areas) for c in ("any", "symmetric")}
@@ -96,7 +100,9 @@ def test_area_is_the_annotations_or_from_the_box(
 
 
 def test_gain_in_ap_by_hand(tmp_path: Path) -> None:
-    """Two joints a person: a has a miss (ks 0) and a good one, OKS 0.5, AP 0.1; b is perfect. Without the miss AP is 1."""
+    """Two joints a person: a has a miss (ks 0) and a good one, OKS 0.5, AP 0.1; b is perfect. Without the miss AP is
+    1.
+    """
     shown = [k in (WRIST, KNEE) for k in range(17)]
     people = [
         record("a", PLACES, moved(joint_13=(0, 1000)), visible=shown),

@@ -75,7 +75,9 @@ def test_a_map_that_marks_all_but_the_patch_finds_it_last(context: ToyContext) -
 
 
 def test_a_random_order_moves_it_by_the_fraction_on_average(context: ToyContext) -> None:
-    """The patch loses its share of what goes: E = f * 18.75 px, area half of it, within 5 standard errors of 300 orders."""
+    """The patch loses its share of what goes: E = f * 18.75 px, area half of it, within 5 standard errors of 300
+    orders.
+    """
     row = rows_of(context, context.patches, n_random=300)["deletion"]
     spread = MOVED * (0.25 / 16) ** 0.5  # of one order's E at most, at f = 1/2, were the pixels drawn with replacement
     for found, fraction in zip(curve(row, "random_error"), FRACTIONS, strict=True):
@@ -159,7 +161,9 @@ def test_no_rows_no_section() -> None:
 
 
 def test_a_run_has_its_rows_and_its_section(tiny_files: tiny, tmp_path: Path) -> None:
-    """Three persons with ten visible joints, both kinds; both curves end where the other begins, and the page shows them."""
+    """Three persons with ten visible joints, both kinds; both curves end where the other begins, and the page shows
+    them.
+    """
     study = {"type": "insertion_deletion", "fractions": [0, 0.1, 1], "n_random": 1}
     made = session(tiny_files, tmp_path, {"studies": [study]})
     store = made.run()

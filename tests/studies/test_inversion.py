@@ -191,7 +191,9 @@ def test_as_many_not_inverted_as_asked_for(tmp_path: Path) -> None:
 
 
 def test_the_matched_difference_is_of_the_same_pair_of_joints(tmp_path: Path) -> None:
-    """Pairs of joints of different usual RI: inverted values equal their pair's usual one, so that nothing is different."""
+    """Pairs of joints of different usual RI: inverted values equal their pair's usual one, so that nothing is
+    different.
+    """
     near, far = {(9, 10): 8.0, (7, 8): 1.0}, {(9, 10): 8.0, (7, 8): 1.0}
     people = [record(f"y{i}", PLACES, predicted(joint_9=10), ri=near) for i in range(3)]
     people += [record("z", PLACES, predicted(joint_7=8), ri=far)]
@@ -208,7 +210,9 @@ def contrast_row(name: str, wrong: float, right: float, **changes: Any) -> dict[
 
 
 def test_contrast_shares_by_hand(tmp_path: Path) -> None:
-    """Mass over area in the limbs: 4 and 2, then 2 and 1: means 3 and 1.5, difference 1.5; what has no map is counted."""
+    """Mass over area in the limbs: 4 and 2, then 2 and 1: means 3 and 1.5, difference 1.5; what has no map is
+    counted.
+    """
     people = [record(n, PLACES, predicted(joint_9=10)) for n in "abc"]
     nothing = {"area_wrong": math.nan, "positive_wrong": math.nan, "positive_right": math.nan, "reason": "zero_map"}
     made = [contrast_row("a", 0.4, 0.2), contrast_row("b", 0.2, 0.1), contrast_row("c", math.nan, math.nan, **nothing)]

@@ -48,7 +48,9 @@ def test_the_printed_preset_has_hip_for_wrist() -> None:
 
 
 def test_unknown_names_follow_chain_and_partners() -> None:
-    """A hand's joints: the next towards the wrist is the parent; flip pairs are symmetric, even where one is the parent."""
+    """A hand's joints: the next towards the wrist is the parent; flip pairs are symmetric, even where one is the
+    parent.
+    """
     groups = JointGroups(("root", "a1", "a2", "b1"), ("",) * 4, (-1, 0, 1, 0), ((1, 3),), ())
     kinds = pair_kinds(groups)
     assert kinds[2] == ("other", "child-as-parent", "", "other")

@@ -65,7 +65,9 @@ def test_a_map_beside_the_patch_moves_it_by_nothing(context: ToyContext) -> None
 
 
 def test_permuted_maps_move_it_by_a_known_expectation(context: ToyContext) -> None:
-    """16 marked pixels of 256 fall on a patch of 16 once on average: a sixteenth of the change, within 5 standard errors."""
+    """16 marked pixels of 256 fall on a patch of 16 once on average: a sixteenth of the change, within 5 standard
+    errors.
+    """
     draws = 400
     row = rows_of(context, context.patches, masks=["mean"], n_random=draws)[0]
     hits = row["change_random"] / MOVED * 16
@@ -224,7 +226,9 @@ def test_importing_the_studies_loads_no_torch() -> None:
 
 
 def test_a_run_has_its_rows_and_its_section(tiny_files: tiny, tmp_path: Path) -> None:
-    """Three persons with ten visible joints, two masks; errors are those of the joints' table, and the page shows them."""
+    """Three persons with ten visible joints, two masks; errors are those of the joints' table, and the page shows
+    them.
+    """
     study = {"type": "perturbation", "n_random": 2, "masks": ["mean", "normal"]}
     made = session(tiny_files, tmp_path, {"studies": [study]})
     store = made.run()

@@ -114,7 +114,9 @@ def test_the_model_survives_the_study(
 
 
 def test_samples_take_part_by_their_id_alone() -> None:
-    """crc32('a') is odd, crc32('b') too, crc32('c') even ...: every second takes part, the same whatever came before."""
+    """crc32('a') is odd, crc32('b') too, crc32('c') even ...: every second takes part, the same whatever came
+    before.
+    """
     import zlib
 
     for sample_id in ("a", "b", "c", "7-1", "12-3"):
@@ -247,7 +249,9 @@ def test_published_figures_stand_beside_the_papers_model_alone() -> None:
 
 
 def test_a_whole_run_with_the_study(tiny_files: Any, tmp_path: Path) -> None:
-    """Rows of every sample and visible joint; the run's own numbers are those of a run without it; a section with strips."""
+    """Rows of every sample and visible joint; the run's own numbers are those of a run without it; a section with
+    strips.
+    """
     from tiny import run, tables
 
     plain = run(tiny_files, tmp_path / "plain")

@@ -106,7 +106,9 @@ def test_all_of_attention_is_drawn_anew() -> None:
 
 
 def test_simple_baseline_r50_has_54_layers(mmpose_ready: None) -> None:
-    """MMPose's own SB-R50: 53 convolutions of the backbone, then the final layer; the three transposed ones do not count."""
+    """MMPose's own SB-R50: 53 convolutions of the backbone, then the final layer; the three transposed ones do not
+    count.
+    """
     from mmengine.config import Config
 
     from poseig_mm.api import load_adapter

@@ -77,7 +77,9 @@ def person(
     noise: float = 0.5,
     visible: Sequence[int] = ARMS,
 ) -> Finding:
-    """One made-up person: honest but for the left wrist; `noise` of each map is uniform, `flip` swaps left and right."""
+    """One made-up person: honest but for the left wrist; `noise` of each map is uniform, `flip` swaps left and
+    right.
+    """
     random = np.random.default_rng(number)
     points = BASE + random.uniform(-2, 2, BASE.shape)
     points[WRIST] = points[ELBOW] + 16 * np.array([np.cos(t := random.uniform(-0.5, 1.5)), np.sin(t)])
@@ -262,7 +264,9 @@ def test_settings_are_checked(settings: dict[str, Any]) -> None:
 
 
 def test_the_section_accuses_the_joint(tmp_path: Path) -> None:
-    """The lead names joint, cause and numbers; the tables have a line a joint; without kept maps there is no mean map."""
+    """The lead names joint, cause and numbers; the tables have a line a joint; without kept maps there is no mean
+    map.
+    """
     findings = [person(i, VARIANTS["mark"]) for i in range(10)]
     rows = [r for f in findings for r in Shortcuts().sample_rows(f, CONTEXT)]
     records = [record(f.sample.sample_id, f.sample.keypoints.numpy(), f.prediction.numpy()) for f in findings]
@@ -277,7 +281,9 @@ def test_the_section_accuses_the_joint(tmp_path: Path) -> None:
 
 
 def test_a_whole_run(tiny_files: tiny, tmp_path: Path) -> None:
-    """Rows of every visible joint, committed with their person; too few persons to name a cause, and the section says so."""
+    """Rows of every visible joint, committed with their person; too few persons to name a cause, and the section says
+    so.
+    """
     store = run(tiny_files, tmp_path, {"studies": [{"type": "shortcuts", "pictures": 2}]})
     assert not store.failures
     rows = store.study("shortcuts")

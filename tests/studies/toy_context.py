@@ -24,7 +24,8 @@ def toy_groups(names: Sequence[str], groups: Sequence[str] | None = None) -> Joi
 
 @dataclass
 class ToyContext:
-    """A `StudyContext`: joint k lies at truth_k + (offset + gain_k * c, 0), c the mean change of its patch from `image`.
+    """A `StudyContext`: joint k lies at truth_k + (offset + gain_k * c, 0), c the mean change of its patch from
+    `image`.
 
     The mean is over the pixels of the patch and over channels; `offset` is the EPE on the image itself (0 by default).
     It counts the images that it is asked about (`seen`), and refuses to make maps.
@@ -78,7 +79,9 @@ def toy_sample(image: Tensor, truth: Tensor, sample_id: str = "1-1", visible: Se
 
 
 def toy_finding(context: ToyContext, maps: Tensor, sample_id: str = "1-1", **options: Any) -> Finding:
-    """What a run would hand to a study: the context's own prediction, maps (K, H, W) as given; NaN ones have 'zero_map'."""
+    """What a run would hand to a study: the context's own prediction, maps (K, H, W) as given; NaN ones have
+    'zero_map'.
+    """
     k = len(maps)
     sample = toy_sample(context.image, context.truth, sample_id, **options)
     none = torch.full((1, k), torch.nan, dtype=torch.float64)

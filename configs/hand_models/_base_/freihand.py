@@ -1,6 +1,6 @@
 # FreiHAND v2, its evaluation pictures, one right hand each, with joints in space.  POSEIG_DATA: the folder that holds
-# freihand_v2/, where FreiHAND_pub_v2.zip (training) and FreiHAND_pub_v2_eval.zip (the truth of the evaluation) are unpacked.
-# Another crop: in a config on top of this, write `pipeline` anew; boxes of other models are in `GetHandBox`.
+# freihand_v2/, where FreiHAND_pub_v2.zip (training) and FreiHAND_pub_v2_eval.zip (the truth of the evaluation) are
+# unpacked. Another crop: in a config on top of this, write `pipeline` anew; boxes of other models are in `GetHandBox`.
 default_scope = "mmpose"
 custom_imports = dict(
     imports=["poseig_hand_models.freihand", "poseig_hand_models.hand_crops", "poseig_hand_models.hand_metrics"],

@@ -1,6 +1,6 @@
-# The 4 InterHand2.6M pictures of MMPose's own test data: both hands' 42 joints in the picture, without masks.  Their joints
-# in space (world_coord, mm) are in the same files; MMPose's InterHand3DDataset gives them as `keypoints_cam` (42, 3).
-# POSEIG_DATA: the folder that holds interhand2.6m/, as MMPose's test data lay it out.
+# The 4 InterHand2.6M pictures of MMPose's own test data: both hands' 42 joints in the picture, without masks.  Their
+# joints in space (world_coord, mm) are in the same files; MMPose's InterHand3DDataset gives them as `keypoints_cam`
+# (42, 3). POSEIG_DATA: the folder that holds interhand2.6m/, as MMPose's test data lay it out.
 default_scope = "mmpose"
 data_root = "{{$POSEIG_DATA:data}}/interhand2.6m/"
 test_dataloader = dict(

@@ -1,5 +1,5 @@
-# Synthetic figures: data, schedule and the small network that all models share.  `length` of the training data bounds how
-# many different figures are seen; no augmentation, since every figure is new.
+# Synthetic figures: data, schedule and the small network that all models share.  `length` of the training data bounds
+# how many different figures are seen; no augmentation, since every figure is new.
 default_scope = "mmpose"
 custom_imports = dict(
     imports=["poseig_synthetic_figures.datasets", "poseig_synthetic_figures.training"], allow_failed_imports=False

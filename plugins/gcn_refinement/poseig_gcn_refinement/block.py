@@ -1,9 +1,9 @@
 """The refinement block: graph convolutions whose nodes are joints and whose node features are the joints' heatmaps.
 
-The paper names its block only by a reference without public code (Zheng et al., BMVC 2021).  These are the nearest public
-relatives: Chebyshev convolution as in Pose2Mesh (Choi et al., ECCV 2020), heatmaps as node features and a learnable
-adjacency as in SAR (Zheng et al., ISMAR 2021), and a residual whose last layer starts at zero, so that training starts at
-the frozen model's accuracy.
+The paper names its block only by a reference without public code (Zheng et al., BMVC 2021).  These are the nearest
+public relatives: Chebyshev convolution as in Pose2Mesh (Choi et al., ECCV 2020), heatmaps as node features and a
+learnable adjacency as in SAR (Zheng et al., ISMAR 2021), and a residual whose last layer starts at zero, so that
+training starts at the frozen model's accuracy.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def graph_of(kind: str, num_joints: int, edges: Sequence[tuple[int, int]], seed:
 class ChebConv(nn.Module):
     """y = Linear([M_0 x, ..., M_(order-1) x]), the same Linear at every node.
 
-    The M are Chebyshev polynomials of the graph's scaled Laplacian; with a learnable adjacency A they are the powers A^1 ...
-    A^order of its rows over the sum of their absolute values (order 1 is SAR's layer).
+    The M are Chebyshev polynomials of the graph's scaled Laplacian; with a learnable adjacency A they are the powers
+    A^1 ... A^order of its rows over the sum of their absolute values (order 1 is SAR's layer).
 
     Args:
         graph: (K, K) adjacency.
@@ -119,15 +119,16 @@ class GCNRefiner(nn.Module):
     """Heatmaps (B, K, h, w) -> heatmaps (B, K, h, w), by a few graph convolutions over the joints.
 
     With `residual` the block adds to the heatmaps, and its last layer starts at zero: before training the output is the
-    input.  Heatmaps are divided by `peak` first and the output is multiplied by it, so that a learning rate means the same
-    for every codec; no other scaling is needed, as the batch norm behind the first layer takes out the features' size.
+    input.  Heatmaps are divided by `peak` first and the output is multiplied by it, so that a learning rate means the
+    same for every codec; no other scaling is needed, as the batch norm behind the first layer takes out the features'
+    size.
 
     Args:
         num_joints: K.
         heatmap_size: (w, h), heatmap px.
         edges: the bones, pairs of joints.
-        graph: 'skeleton'; or what it is to be compared with: 'identity' (no exchange between joints) or 'random' (as many
-            edges).
+        graph: 'skeleton'; or what it is to be compared with: 'identity' (no exchange between joints) or 'random' (as
+            many edges).
         order: Chebyshev terms a layer: joints up to order - 1 bones away reach a joint in one layer.
         hidden: features of a node between layers.
         depth: layers.
@@ -190,7 +191,8 @@ class GCNRefiner(nn.Module):
         width, height = self.heatmap_size
         if heatmaps.shape[1:] != (self.num_joints, height, width):
             raise ShapeError(
-                f"heatmaps have shape {tuple(heatmaps.shape)}; this block takes (B, {self.num_joints}, {height}, {width})"
+                f"heatmaps have shape {tuple(heatmaps.shape)}; this block takes (B, {self.num_joints}, {height}, "
+                f"{width})"
             )
         nodes = heatmaps.flatten(2) / self.peak  # (B, K, h w)
         for convolution, norm in zip(self.convolutions, self.norms, strict=False):  # all but the last one

@@ -1,8 +1,9 @@
 """The frozen model's heatmaps of the training data, computed once: float16 in memory-mapped files.
 
-The frozen model never changes while the block is trained, so its heatmaps of the same images need not be computed again in
-each epoch.  A cache lies in a folder named by its key, the hash of the frozen weights and of the data: other weights or data
-have another folder, so that a stale cache is never read.  It appears whole or not at all (written aside, then renamed).
+The frozen model never changes while the block is trained, so its heatmaps of the same images need not be computed again
+in each epoch.  A cache lies in a folder named by its key, the hash of the frozen weights and of the data: other weights
+or data have another folder, so that a stale cache is never read.  It appears whole or not at all (written aside, then
+renamed).
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ def cache_heatmaps(
         on_progress: gets persons done, and their number.
 
     Returns:
-        The cache's folder: heatmaps.npy (N, K, h, w) float16, keypoints.npy (N, K, 2) float32 (x, y) in input px, NaN where
-        not annotated, cache.json.
+        The cache's folder: heatmaps.npy (N, K, h, w) float16, keypoints.npy (N, K, 2) float32 (x, y) in input px, NaN
+        where not annotated, cache.json.
 
     Raises:
         DataError: no person could be loaded.

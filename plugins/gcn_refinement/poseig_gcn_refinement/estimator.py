@@ -72,8 +72,8 @@ class RefinedHeatmapHead(HeatmapHead):  # type: ignore[misc]  # mmpose is untype
             )
         if getattr(codec, "heatmap_type", "gaussian") != "gaussian":
             raise ConfigError(
-                f"RefinedPoseEstimator: the codec's heatmap_type is {codec.heatmap_type!r}, with offset maps beside the "
-                "heatmaps; expected 'gaussian'"
+                f"RefinedPoseEstimator: the codec's heatmap_type is {codec.heatmap_type!r}, with offset maps beside "
+                "the heatmaps; expected 'gaussian'"
             )
         joints = int(head.out_channels)
         super().__init__(
@@ -127,8 +127,8 @@ class RefinedPoseEstimator(TopdownPoseEstimator):  # type: ignore[misc]  # mmpos
     """Any top-down heatmap estimator, frozen, with a block that refines its heatmaps; the block's output is the output.
 
     Take the estimator's config, change `type`, add `refiner`, `skeleton` and `frozen_checkpoint`.  Only the block is
-    trained: everything else has no parameter gradients and stays in evaluation mode, so that its batch norms' statistics
-    stay as they are.  It is frozen, not detached: gradients reach the image through it.
+    trained: everything else has no parameter gradients and stays in evaluation mode, so that its batch norms'
+    statistics stay as they are.  It is frozen, not detached: gradients reach the image through it.
 
     Args:
         backbone, neck, head, ...: the frozen model's.
@@ -155,8 +155,8 @@ class RefinedPoseEstimator(TopdownPoseEstimator):  # type: ignore[misc]  # mmpos
     ) -> None:
         if not isinstance(refiner, Mapping) or head is None:
             raise ConfigError(
-                "RefinedPoseEstimator needs a head and a refiner; add refiner=dict(type='GCNRefiner') to the model of a "
-                "heatmap config"
+                "RefinedPoseEstimator needs a head and a refiner; add refiner=dict(type='GCNRefiner') to the model of "
+                "a heatmap config"
             )
         neck, head = check_and_update_config(neck, head)  # configs of older MMPose, before the head is wrapped
         wrapped = dict(type="RefinedHeatmapHead", frozen=head, refiner=refiner, skeleton=skeleton)

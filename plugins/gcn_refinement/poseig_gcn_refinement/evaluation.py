@@ -34,8 +34,8 @@ def evaluate(
 ) -> None:
     """Write one row a person and joint to a parquet file, whole or not at all.
 
-    Columns: sample_id, joint, joint_name, visible; truth_x, truth_y, x, y (input px, the model's own decoding without flip
-    test); epe (input px, NaN where the joint is not visible); box (longer side of the person's box, input px).
+    Columns: sample_id, joint, joint_name, visible; truth_x, truth_y, x, y (input px, the model's own decoding without
+    flip test); epe (input px, NaN where the joint is not visible); box (longer side of the person's box, input px).
 
     Raises:
         DataError: no person could be loaded.

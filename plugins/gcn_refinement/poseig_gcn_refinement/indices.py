@@ -50,8 +50,8 @@ def indices_section(stores: Mapping[str, Store], record: Mapping[str, Any]) -> S
     persons = joints["sample_id"].n_unique()
     caption = (
         f"The same joints of {persons} persons before and after [95 % interval, persons resampled]; p: Wilcoxon's "
-        "signed-rank test over persons, corrected by Holm for these lines; effect: rank-biserial correlation. DI 0: one "
-        "pixel, 100: everywhere; FI, LI, RI 1: no preference for the person, the joint, the other joint."
+        "signed-rank test over persons, corrected by Holm for these lines; effect: rank-biserial correlation. DI 0: "
+        "one pixel, 100: everywhere; FI, LI, RI 1: no preference for the person, the joint, the other joint."
     )
     columns = ("index", "frozen", "refined", "refined minus frozen", "p", "effect", "values")
     return Section(

@@ -1,4 +1,6 @@
-"""The study's page: accuracy and inversions of all models, indices before and after.  Made of tables alone, no model."""
+"""The study's page: accuracy and inversions of all models, indices before and after.  Made of tables alone, no
+model.
+"""
 
 from __future__ import annotations
 
@@ -74,8 +76,8 @@ def accuracy_section(place: Path, record: Mapping[str, Any]) -> Section:
         ),
         Picture(
             "refinement-inversions",
-            f"Difference of inversions by pair of symmetric joints (within {epsilon:g} px of the partner's place, and not "
-            f"of the own) {HOW}",
+            f"Difference of inversions by pair of symmetric joints (within {epsilon:g} px of the partner's place, and "
+            f"not of the own) {HOW}",
             _picture("inversions a person", tables, graphs, names, lambda name: swaps[name]),
         ),
         _joint_table(tables, graphs, joints),
@@ -116,9 +118,9 @@ def _models_table(tables: Mapping[str, pl.DataFrame], swaps: Mapping[str, Any]) 
     first = tables["frozen"]
     caption = (
         f"All {first['sample_id'].n_unique()} held-out persons, {int(first['visible'].sum())} visible joints [95 % "
-        f"interval, persons resampled]. PCK: within {PCK:g} of the longer side of the box; the model's own decoding, no "
-        "flip test. No edges and random edges (as many as the skeleton has) are the controls: the same block, trained alike "
-        "from the same start."
+        f"interval, persons resampled]. PCK: within {PCK:g} of the longer side of the box; the model's own decoding, "
+        "no flip test. No edges and random edges (as many as the skeleton has) are the controls: the same block, "
+        "trained alike from the same start."
     )
     columns = ("model", "EPE (px)", "PCK (%)", "inversions a person", "inversions")
     return Table(caption, columns, tuple(lines), 2)
@@ -127,7 +129,9 @@ def _models_table(tables: Mapping[str, pl.DataFrame], swaps: Mapping[str, Any]) 
 def _differences(
     tables: Mapping[str, pl.DataFrame], swaps: Mapping[str, Any], graphs: Sequence[str]
 ) -> list[Difference]:
-    """(model, than, measure -> paired difference, relative change of inversions): each to frozen, the first to controls."""
+    """(model, than, measure -> paired difference, relative change of inversions): each to frozen, the first to
+    controls.
+    """
     wanted = [(g, "frozen") for g in graphs] + [(graphs[0], g) for g in graphs[1:]]
     persons, found = _persons(tables["frozen"]), []
     for name, other in wanted:
@@ -160,8 +164,8 @@ def _differences_table(differences: Sequence[Difference]) -> Table:
         lines.append((*models, "inversions (%)", change, math.nan, math.nan))
     caption = (
         "Model minus the one it is compared with, on the same joints or persons [95 % interval, persons resampled]; p: "
-        f"Wilcoxon's signed-rank test over persons, corrected by Holm for all tests here, not made below {FEWEST} persons; "
-        "effect: rank-biserial correlation."
+        f"Wilcoxon's signed-rank test over persons, corrected by Holm for all tests here, not made below {FEWEST} "
+        "persons; effect: rank-biserial correlation."
     )
     return Table(caption, ("model", "compared with", "measure", "difference", "p", "effect"), tuple(lines), 3)
 
@@ -223,8 +227,8 @@ def _pair_table(swaps: Mapping[str, Any], graphs: Sequence[str], names: Sequence
         persons = int(np.isfinite(swaps["frozen"][:, j]).sum())
         lines.append((name, persons, *counts, _difference(swaps["frozen"], swaps[graphs[0]], j)))
     caption = (
-        "Inversions by pair of symmetric joints, each joint of a pair counted; the difference is a person's [95 % interval, "
-        "persons resampled]."
+        "Inversions by pair of symmetric joints, each joint of a pair counted; the difference is a person's [95 % "
+        "interval, persons resampled]."
     )
     columns = ("pair", "persons", *(NAMES.get(name, name) for name in swaps), "refined minus frozen")
     return Table(caption, columns, tuple(lines), 3)
@@ -237,9 +241,9 @@ def _training_table(record: Mapping[str, Any]) -> Table:
         for g, about in record["trained"].items()
     )
     caption = (
-        f"Training: {s['depth']} layers, order {s['order']}, width {s['hidden']}; Adam {s['lr']:g}, {s['epochs']} epochs of "
-        f"cached frozen heatmaps, batches of {s['batch_size']}, seed {s['seed']}. The frozen model's bytes were compared "
-        "before and after: unchanged."
+        f"Training: {s['depth']} layers, order {s['order']}, width {s['hidden']}; Adam {s['lr']:g}, {s['epochs']} "
+        f"epochs of cached frozen heatmaps, batches of {s['batch_size']}, seed {s['seed']}. The frozen model's bytes "
+        "were compared before and after: unchanged."
     )
     return Table(caption, ("block", "parameters", "training persons", "steps", "seconds"), lines, 0)
 

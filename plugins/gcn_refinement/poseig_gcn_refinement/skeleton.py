@@ -29,8 +29,8 @@ def edges_of(skeleton: Any, num_joints: int) -> Edges:
     """
     if skeleton is None:
         raise ConfigError(
-            "the refined model has no skeleton; give model.skeleton the name of a data set, e.g. 'CocoDataset', metainfo "
-            "such as dict(from_file='configs/_base_/datasets/coco.py'), or a list of pairs of joints"
+            "the refined model has no skeleton; give model.skeleton the name of a data set, e.g. 'CocoDataset', "
+            "metainfo such as dict(from_file='configs/_base_/datasets/coco.py'), or a list of pairs of joints"
         )
     if isinstance(skeleton, str):
         metainfo, source = _registered(skeleton), skeleton
@@ -46,8 +46,8 @@ def edges_of(skeleton: Any, num_joints: int) -> Edges:
     count = int(parsed.get("num_keypoints") or len(parsed.get("keypoint_id2name") or ())) or num_joints
     if count != num_joints:
         raise ConfigError(
-            f"the skeleton of {source} has {count} joints, the model predicts {num_joints}; give model.skeleton the data "
-            "set that the model was trained for"
+            f"the skeleton of {source} has {count} joints, the model predicts {num_joints}; give model.skeleton the "
+            "data set that the model was trained for"
         )
     return _checked([(int(a), int(b)) for a, b in parsed["skeleton_links"]], num_joints, source)
 

@@ -2,10 +2,10 @@
 
     python -m poseig_gcn_refinement.study CONFIG CHECKPOINT --work-dir DIR
 
-CONFIG is a top-down heatmap config with `train_dataloader` and `test_dataloader`.  In the work dir: `frozen/` and `refined/`
-are runs of poseig-diagnose, `cache/` holds the frozen heatmaps, `training/` a work dir for each graph, `weights/` the
-checkpoints, `evaluation/` what each model predicts for every held-out person, `report/` the page.  Called again, it goes on
-where it stopped.
+CONFIG is a top-down heatmap config with `train_dataloader` and `test_dataloader`.  In the work dir: `frozen/` and
+`refined/` are runs of poseig-diagnose, `cache/` holds the frozen heatmaps, `training/` a work dir for each graph,
+`weights/` the checkpoints, `evaluation/` what each model predicts for every held-out person, `report/` the page.
+Called again, it goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class Settings:
                 raise ConfigError(f"study 'gcn_refinement': {name} is {getattr(self, name)}; expected at least 1")
         if self.graphs[:1] != (REFINED,) or len(set(self.graphs)) != len(self.graphs):
             raise ConfigError(
-                f"study 'gcn_refinement': graphs are {', '.join(self.graphs)}; expected {REFINED!r}, then its controls, "
-                "e.g. skeleton identity random"
+                f"study 'gcn_refinement': graphs are {', '.join(self.graphs)}; expected {REFINED!r}, then its "
+                "controls, e.g. skeleton identity random"
             )
 
     def refiner(self, graph: str) -> dict[str, Any]:

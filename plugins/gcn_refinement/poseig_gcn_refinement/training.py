@@ -106,7 +106,9 @@ def train(cfg: Any, work_dir: str | Path, *, launcher: str = "none") -> Any:
 
 
 def save_weights(model: Any, path: str | Path) -> None:
-    """All weights and nothing else: a checkpoint that every torch reads, unlike MMEngine's, without running its pickle."""
+    """All weights and nothing else: a checkpoint that every torch reads, unlike MMEngine's, without running its
+    pickle.
+    """
     import io
 
     import torch
@@ -119,7 +121,9 @@ def save_weights(model: Any, path: str | Path) -> None:
 
 @contextmanager
 def _own_checkpoints() -> Iterator[None]:
-    """torch 2.6 and later refuse MMEngine's checkpoints, which hold a log's history; this training's own may be read."""
+    """torch 2.6 and later refuse MMEngine's checkpoints, which hold a log's history; this training's own may be
+    read.
+    """
     name = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)
     os.environ[name] = "1"

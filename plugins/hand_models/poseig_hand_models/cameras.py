@@ -1,7 +1,7 @@
 """From places in a crop and depths behind the wrist to places in space.
 
-Networks that predict a mesh in the image's frame leave the camera to the evaluation.  An image alone does not tell it, and
-an attribution has only the image: so one nominal camera stands for all crops.
+Networks that predict a mesh in the image's frame leave the camera to the evaluation.  An image alone does not tell it,
+and an attribution has only the image: so one nominal camera stands for all crops.
 """
 
 from __future__ import annotations

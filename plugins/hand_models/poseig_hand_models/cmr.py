@@ -1,7 +1,8 @@
-"""CMR as an MMPose backbone; the names of its parts are those of the official weights (github.com/SeanChenxy/HandMesh, MIT).
+"""CMR as an MMPose backbone; the names of its parts are those of the official weights (github.com/SeanChenxy/HandMesh,
+MIT).
 
-Source: Chen et al., *Camera-Space Hand Mesh Recovery via Semantic Aggregation and Adaptive 2D-1D Registration*, CVPR 2021.
-The registration to the camera is an optimisation after the network, and not here.
+Source: Chen et al., *Camera-Space Hand Mesh Recovery via Semantic Aggregation and Adaptive 2D-1D Registration*, CVPR
+2021. The registration to the camera is an optimisation after the network, and not here.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ class ParallelStep(nn.Module):
 
 @MODELS.register_module()
 class CMR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
-    """`vertices` (B, V, 3) in units of 0.2 m, relative to the wrist; `uv` (B, 21, 2), fractions of the input's (w, h), by a
-    soft-argmax of the last heatmaps, and `uv_decided`, by their argmax, as published (it has no gradient).
+    """`vertices` (B, V, 3) in units of 0.2 m, relative to the wrist; `uv` (B, 21, 2), fractions of the input's (w, h),
+    by a soft-argmax of the last heatmaps, and `uv_decided`, by their argmax, as published (it has no gradient).
 
     Input: RGB, (x / 255 - 0.5) / 0.5, 224 x 224; right hands.
 

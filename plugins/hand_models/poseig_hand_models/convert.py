@@ -26,8 +26,8 @@ SHOWN = 8  # names of each kind in a message
 def read_official(path: str | Path) -> dict[str, Tensor]:
     """The weights of an official file by official name, without a leading 'module.'; nothing in the file is run.
 
-    Either weights by name, the whole file or under 'model_state_dict', 'network', 'state_dict' or 'model'; or a dict of such
-    dicts, a part of the model each, whose names then stand in front.
+    Either weights by name, the whole file or under 'model_state_dict', 'network', 'state_dict' or 'model'; or a dict of
+    such dicts, a part of the model each, whose names then stand in front.
 
     Raises:
         CheckpointError: there is no such file, it is damaged, or it holds no weights.
@@ -90,8 +90,8 @@ def place(
         source, advice: for the message.
 
     Raises:
-        CheckpointError: lists what the model does not know, what the file lacks (by the model's names), and what has another
-            shape.
+        CheckpointError: lists what the model does not know, what the file lacks (by the model's names), and what has
+            another shape.
     """
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     found: dict[str, str] = {}

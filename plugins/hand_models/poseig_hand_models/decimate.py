@@ -72,7 +72,8 @@ def collapse(vertices: Floats, faces: Faces, count: int) -> tuple[NDArray[np.int
 
 
 def upsampling_matrix(fine: Floats, coarse: Floats, faces: Faces) -> Floats:
-    """(V, W): each fine vertex as a mean of the corners of the nearest coarse face, three non-zeros a row, rows sum to 1.
+    """(V, W): each fine vertex as a mean of the corners of the nearest coarse face, three non-zeros a row, rows sum to
+    1.
 
     Args:
         fine: (V, 3).
@@ -90,7 +91,9 @@ def upsampling_matrix(fine: Floats, coarse: Floats, faces: Faces) -> Floats:
 
 
 def _barycentric(point: Floats, a: Floats, b: Floats, c: Floats) -> Floats:
-    """Weights (F, 3) of the point of each triangle nearest to `point`; negative ones are cut off, which errs at corners."""
+    """Weights (F, 3) of the point of each triangle nearest to `point`; negative ones are cut off, which errs at
+    corners.
+    """
     u, v, w = b - a, c - a, point - a
     uu, uv, vv, wu, wv = ((p * q).sum(1) for p, q in ((u, u), (u, v), (v, v), (w, u), (w, v)))
     det = np.maximum(uu * vv - uv * uv, 1e-18)

@@ -75,8 +75,8 @@ class Stack(nn.Module):
     Args:
         channels: of the input; the innermost map has 8 times as many.
         outputs: channels of the output.
-        first: the first of the two stacks: its output is as large as its input, and three of its parts (`senet3`, `dense4`,
-            `dense5`) have weights in the official files, but no use.
+        first: the first of the two stacks: its output is as large as its input, and three of its parts (`senet3`,
+            `dense4`, `dense5`) have weights in the official files, but no use.
     """
 
     def __init__(self, channels: int, outputs: int, first: bool) -> None:
@@ -95,7 +95,9 @@ class Stack(nn.Module):
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, c, n, n) -> (B, outputs, n / 2, n / 2), of the first stack (B, outputs, n, n); and (B, 8 c, n / 8, n / 8)."""
+        """(B, c, n, n) -> (B, outputs, n / 2, n / 2), of the first stack (B, outputs, n, n); and (B, 8 c, n / 8, n /
+        8).
+        """
         half = F.avg_pool2d(self.senet1(self.dense1(x)), 2)
         quarter = F.avg_pool2d(self.senet2(self.dense2(half)), 2)
         inner = self.dense3(quarter)
@@ -145,7 +147,9 @@ class DenseStackEncoder(nn.Module):
         self.uv_reg = nn.Sequential(*layers[:-1], layers[-1][:1])  # the last is linear
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, n, n) -> features (B, latent, n / 32, n / 32), and uv (B, K, 2), fractions of the input's (w, h)."""
+        """Images (B, 3, n, n) -> features (B, latent, n / 32, n / 32), and uv (B, K, 2), fractions of the input's (w,
+        h).
+        """
         x = self.thrink(F.pixel_unshuffle(self.pre_layer(images), 2))
         first = self.stack1_remap(self.dense_stack1(x)[0])
         maps, inner = self.dense_stack2(self.thrink2(torch.cat([first, x], 1)))

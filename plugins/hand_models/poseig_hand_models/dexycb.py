@@ -34,8 +34,8 @@ Members = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 def members(setup: str, split: str) -> Members:
     """What belongs to a split, by position: subjects (of `SUBJECTS`), sorted sequences of each, cameras (of `SERIALS`).
 
-    s0: every fifth sequence is held out, subjects 1 and 2 for validation; s1: subjects; s2: cameras; s3: grasped objects,
-    of which each has five sequences in a row.  As Chao et al. (CVPR 2021) define them.
+    s0: every fifth sequence is held out, subjects 1 and 2 for validation; s1: subjects; s2: cameras; s3: grasped
+    objects, of which each has five sequences in a row.  As Chao et al. (CVPR 2021) define them.
 
     Raises:
         ConfigError: an unknown setup or split.
@@ -66,10 +66,11 @@ def members(setup: str, split: str) -> Members:
 class DexYCBDataset(HandDataset):
     """DexYCB (Chao et al., CVPR 2021): hands that grasp objects, 640 x 480; entries: see `HandDataset`.
 
-    Files read, with S the camera: `SUBJECT/SEQUENCE/meta.yml`; `SUBJECT/SEQUENCE/S/color_%06d.jpg` and `labels_%06d.npz`
-    (`joint_3d`, `joint_2d`; masks: `seg` == 255); `calibration/intrinsics/S_640x480.yml`.  Frames without a hand are left
-    out.  Left hands stay left hands: `MirrorLeftHands` of the pipeline makes right ones of them.  Opening it reads the
-    joints of every frame, which takes minutes for a whole split; `stride` and `subjects` make it less.
+    Files read, with S the camera: `SUBJECT/SEQUENCE/meta.yml`; `SUBJECT/SEQUENCE/S/color_%06d.jpg` and
+    `labels_%06d.npz` (`joint_3d`, `joint_2d`; masks: `seg` == 255); `calibration/intrinsics/S_640x480.yml`.  Frames
+    without a hand are left out.  Left hands stay left hands: `MirrorLeftHands` of the pipeline makes right ones of
+    them.  Opening it reads the joints of every frame, which takes minutes for a whole split; `stride` and `subjects`
+    make it less.
 
     Args:
         data_root: with the folders above.
@@ -124,8 +125,8 @@ class DexYCBDataset(HandDataset):
         found = sorted(path for path in folder.iterdir() if path.is_dir())
         if len(found) != SEQUENCES:
             raise DataError(
-                f"{self.NAME}: {folder} holds {len(found)} sequences; expected {SEQUENCES}: splits count them, and would be "
-                f"others. Unpack {subject} anew, or leave it out with `subjects`. {self.SOURCE}"
+                f"{self.NAME}: {folder} holds {len(found)} sequences; expected {SEQUENCES}: splits count them, and "
+                f"would be others. Unpack {subject} anew, or leave it out with `subjects`. {self.SOURCE}"
             )
         return [found[i] for i in self.sequences]
 

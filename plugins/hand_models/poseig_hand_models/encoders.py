@@ -105,7 +105,9 @@ class Encoder(nn.Module):
         self.fc = nn.Linear(channels, latent) if latent is not None else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Maps]:
-        """(B, C, n, n) -> the stem's map (n / 2 for an image, else n), and those of the four stages, the coarsest first."""
+        """(B, C, n, n) -> the stem's map (n / 2 for an image, else n), and those of the four stages, the coarsest
+        first.
+        """
         stem = F.relu(self.bn1(self.conv1(x))) if self.image else self.reduce(x)
         x, found = F.max_pool2d(stem, 3, 2, 1), list[Tensor]()
         for i in range(4):

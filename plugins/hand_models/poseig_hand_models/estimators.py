@@ -22,7 +22,8 @@ class HandMeshEstimator(TopdownPoseEstimator):  # type: ignore[misc]  # mmpose i
         """Predictions of a batch into its data samples.
 
         `pred_instances.keypoints` (1, 21, 3), mm relative to the wrist, as the head gave them, and `keypoints_2d`
-        (1, 21, 2), px of the image file, where the model has them; of a 2D model `keypoints` (1, 21, 2), px of the file.
+        (1, 21, 2), px of the image file, where the model has them; of a 2D model `keypoints` (1, 21, 2), px of the
+        file.
         """
         kept = []
         for found in batch_pred_instances:

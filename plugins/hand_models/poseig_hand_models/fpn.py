@@ -31,7 +31,8 @@ class SpatialGate(nn.Module):
 
 
 class FPN(nn.Module):
-    """A ResNet with LeakyReLU, its maps summed from the coarsest to that of a quarter of the image, then halved and gated.
+    """A ResNet with LeakyReLU, its maps summed from the coarsest to that of a quarter of the image, then halved and
+    gated.
 
     Args:
         blocks, width: of the ResNet.

@@ -1,4 +1,6 @@
-"""FreiHAND v2 as MMPose data sets read it, with joints in space, camera and masks (MMPose's own has 2D joints alone)."""
+"""FreiHAND v2 as MMPose data sets read it, with joints in space, camera and masks (MMPose's own has 2D joints
+alone).
+"""
 
 from __future__ import annotations
 
@@ -50,14 +52,15 @@ def annotation_of(image: int, annotated: int = ANNOTATED) -> int:
 class FreiHAND3DDataset(HandDataset):
     """FreiHAND v2 (Zimmermann et al., ICCV 2019): right hands, 224 x 224; entries: see `HandDataset`.
 
-    Files read, with S the split: `S_K.json`, `S_xyz.json`, `S_scale.json`; `S/rgb/%08d.jpg`; masks `training/mask/%08d.jpg`
-    (32,560, for all versions) or `evaluation/segmap/%08d.png` (above 0); with `vertices`, `S_verts.json`.  `hand_scale` (1,)
-    is `S_scale.json` in mm: the length of the middle finger's first bone.
+    Files read, with S the split: `S_K.json`, `S_xyz.json`, `S_scale.json`; `S/rgb/%08d.jpg`; masks
+    `training/mask/%08d.jpg` (32,560, for all versions) or `evaluation/segmap/%08d.png` (above 0); with `vertices`,
+    `S_verts.json`.  `hand_scale` (1,) is `S_scale.json` in mm: the length of the middle finger's first bone.
 
     Args:
         data_root: with the files above.
         split: 'training' (130,240 pictures: 4 versions of 32,560) or 'evaluation' (3,960).
-        versions: of `VERSIONS`, training only; None: all.  Those after 'gs' count on from the last number of the one before.
+        versions: of `VERSIONS`, training only; None: all.  Those after 'gs' count on from the last number of the one
+            before.
         masks: read the masks.
         vertices: `vertices_3d` (1, 778, 3), mm from the wrist, beside the joints.
         others: see `HandDataset`.

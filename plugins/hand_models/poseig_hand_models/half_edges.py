@@ -1,8 +1,8 @@
 """The neighbours of each vertex of a triangle mesh, in the order in which one walks around it.
 
-The order decides which weight of a trained spiral convolution meets which neighbour, so it must be that of OpenMesh, with
-which the published models were trained: its half-edge structure, faces inserted one by one, each vertex's neighbours visited
-clockwise from its outgoing half-edge (a boundary one where there is one).
+The order decides which weight of a trained spiral convolution meets which neighbour, so it must be that of OpenMesh,
+with which the published models were trained: its half-edge structure, faces inserted one by one, each vertex's
+neighbours visited clockwise from its outgoing half-edge (a boundary one where there is one).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Joints of a hand before a pinhole camera: projection, the mirrored hand, the turned hand.
 
-Frame: the camera at the origin, x to the right, y down, z away; lengths in mm.  K is (3, 3), px, pixel centres at integers.
+Frame: the camera at the origin, x to the right, y down, z away; lengths in mm.  K is (3, 3), px, pixel centres at
+    integers.
 """
 
 from __future__ import annotations

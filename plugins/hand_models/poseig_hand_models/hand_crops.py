@@ -33,13 +33,14 @@ TOLERANCE = 2.0  # px of the image between a keypoint and its joint's projection
 class GetHandBox(BaseTransform):  # type: ignore[misc]  # mmcv is untyped
     """A square around the hand as the models' authors lay it; in place of `GetBBoxCenterScale`.
 
-    * 'centre': `size` x `padding` px about the middle of the image (MobRecon and CMR at FreiHAND's evaluation: 100 x 1.3),
+    * 'centre': `size` x `padding` px about the middle of the image (MobRecon and CMR at FreiHAND's evaluation: 100 x
+    1.3),
     * 'mask': upright box of the mask's largest piece, its longer side x `padding` (the same in training: 1.3),
     * 'joints': the joints' box x `padding`, cut at the image, then its longer side (HandOccNet: 1.5),
     * 'box': the annotated `bbox`, cut at the image, its longer side x `padding` (I2L-MeshNet, HandAR: 1.25).
 
-    The cut of the last two is the authors': the upper left corner moves into the image and the box *keeps* its width and
-    height less 1 px, then right and lower sides end at the image; where nothing is left, it is the whole image.
+    The cut of the last two is the authors': the upper left corner moves into the image and the box *keeps* its width
+    and height less 1 px, then right and lower sides end at the image; where nothing is left, it is the whole image.
 
     Args:
         source: one of the above.
@@ -115,7 +116,8 @@ def _largest_piece(results: dict[str, Any], width: int, height: int) -> tuple[in
 
 @TRANSFORMS.register_module()
 class MirrorLeftHands(BaseTransform):  # type: ignore[misc]  # mmcv is untyped
-    """Make a right hand of a left one, as models of right hands take it: image, box and joints, in the picture and in space.
+    """Make a right hand of a left one, as models of right hands take it: image, box and joints, in the picture and in
+    space.
 
     `flip` and `flip_direction` say so, as MMPose's flips do, so that a diagnosis finds its way back to the image.
     `hand_side` stays what the hand is; predicted joints of a left hand are the mirrored hand's.
@@ -151,16 +153,16 @@ class MirrorLeftHands(BaseTransform):  # type: ignore[misc]  # mmcv is untyped
 class HandAffine(TopdownAffine):  # type: ignore[misc]  # mmpose is untyped
     """MMPose's crop, which also turns the joints in space as it turns the picture (`RandomBBoxTransform`).
 
-    Afterwards `keypoints_3d`, `root_3d` and `vertices_3d` are in the turned frame; `camera` projects them to `keypoints`
-    (px of the image), and `input_camera` (1, 3, 3) to `transformed_keypoints` (px of the input).
+    Afterwards `keypoints_3d`, `root_3d` and `vertices_3d` are in the turned frame; `camera` projects them to
+    `keypoints` (px of the image), and `input_camera` (1, 3, 3) to `transformed_keypoints` (px of the input).
 
     Args:
         input_size: (w, h) of the network's input, px.
         use_udp: as `TopdownAffine` has it.
 
     Raises:
-        DataError: (at a sample) there are no joints in space, or their projections are not the keypoints: an earlier step
-            (`RandomFlip`) moved the ones and not the others.
+        DataError: (at a sample) there are no joints in space, or their projections are not the keypoints: an earlier
+            step (`RandomFlip`) moved the ones and not the others.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -183,8 +185,8 @@ class HandAffine(TopdownAffine):  # type: ignore[misc]  # mmpose is untyped
         missing = [name for name in ("keypoints_3d", "root_3d", "camera") if name not in results]
         if missing:
             raise DataError(
-                f"HandAffine needs {missing[0]}, which a FreiHAND3DDataset or DexYCBDataset gives; take TopdownAffine for "
-                "data without joints in space"
+                f"HandAffine needs {missing[0]}, which a FreiHAND3DDataset or DexYCBDataset gives; take TopdownAffine "
+                "for data without joints in space"
             )
         found = project(results["keypoints_3d"], results["camera"], results["root_3d"])
         distance = np.linalg.norm(found - results["keypoints"], axis=-1)

@@ -33,9 +33,9 @@ class HandDataset(BaseCocoStyleDataset):  # type: ignore[misc]  # mmpose is unty
       `hand_camera.project(keypoints_3d, camera, root_3d)` are the keypoints,
     * `hand_side` 'right' or 'left', and `segmentation`, COCO run lengths of the hand's mask.
 
-    `PackPoseInputs` puts what is in space into `gt_instances` (NumPy, for metrics) and `gt_instance_labels` (tensors, for
-    losses); `hand_crops` has the transforms that keep it true.  A `GenerateTarget` in the pipeline replaces the table of
-    labels by its codec's: give the codec's what you need.
+    `PackPoseInputs` puts what is in space into `gt_instances` (NumPy, for metrics) and `gt_instance_labels` (tensors,
+    for losses); `hand_crops` has the transforms that keep it true.  A `GenerateTarget` in the pipeline replaces the
+    table of labels by its codec's: give the codec's what you need.
 
     Args:
         data_root: the data set's folder.

@@ -26,7 +26,9 @@ ROUNDING = 1e-6  # mm: an error of 1e-14 is none at the threshold 0
 
 
 def align(found: Array, truth: Array) -> Array:
-    """Each of `found` (N, K, 3) turned, scaled and moved onto `truth`, least squares; no reflection (MMPose's function)."""
+    """Each of `found` (N, K, 3) turned, scaled and moved onto `truth`, least squares; no reflection (MMPose's
+    function).
+    """
     return np.stack([compute_similarity_transform(f, t) for f, t in zip(found, truth, strict=True)])
 
 
@@ -78,7 +80,8 @@ class HandPose3DMetric(BaseMetric):  # type: ignore[misc]  # mmengine is untyped
 
     * `MPJPE`: in the camera's frame; only where predictions have `root_3d` (1, 3), mm,
     * `RR-MPJPE`: from each hand's own wrist,
-    * `PA-MPJPE`: aligned by rotation, scale and shift, see `align` (FreiHAND's own evaluation allows a reflection as well),
+    * `PA-MPJPE`: aligned by rotation, scale and shift, see `align` (FreiHAND's own evaluation allows a reflection as
+    well),
     * `AUC`, `PA-AUC`: of the PCK from 0 to 50 mm, of the distances of RR-MPJPE and PA-MPJPE,
     * `RR-MPVPE`, `PA-MPVPE`: the same of vertices, where predictions and truth have `vertices_3d` (1, V, 3),
     * `F@5`, `F@15`, `PA-F@5`, `PA-F@15` (mm) with `_vertices` where there are any, as FreiHAND publishes them, else

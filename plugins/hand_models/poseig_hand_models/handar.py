@@ -1,8 +1,8 @@
 """HandAR's network as an MMPose backbone: a rough mesh from lixels, refined on its graph by features from where it is.
 
-Source: Tang, Wang, Fu, *Towards Accurate Alignment in Real-time 3D Hand-Mesh Reconstruction*, ICCV 2021.  The released code
-(github.com/wbstx/handAR) has no licence: this is written from what is known of the architecture alone.  `OPEN` lists what
-that leaves open; an official file that differs there is refused, or must be told (`pose2feat`).
+Source: Tang, Wang, Fu, *Towards Accurate Alignment in Real-time 3D Hand-Mesh Reconstruction*, ICCV 2021.  The released
+code (github.com/wbstx/handAR) has no licence: this is written from what is known of the architecture alone.  `OPEN`
+lists what that leaves open; an official file that differs there is refused, or must be told (`pose2feat`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ __all__ = ["OPEN", "HandAR"]
 
 OPEN = (
     "kernel, batch norm and ReLU of the convolution behind `posenet`'s transposed ones (here: 3 x 3, both)",
-    "whether `pose2feat` takes part (here: no, the joints' feature is added to the stem's; 'concat': as in I2L-MeshNet)",
+    "whether `pose2feat` takes part (here: no, the joints' feature is added to the stem's; 'concat': as in "
+    "I2L-MeshNet)",
     "batch norm and ReLU behind `global_img_feat` (here: neither)",
     "hidden channels of the residual graph convolutions (here: 64)",
 )
@@ -68,13 +69,14 @@ class BothFeatures(nn.Module):
 class HandAR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
     """Rough mesh as in I2L-MeshNet, plus an offset of each vertex from a graph network.
 
-    A vertex's features: its rough place (cells, 3), and what lies there in the image (3), the first convolution's map, the
-    stem's map, the second network's first stage; and the second network's last map as one vector for all.  The rough place
-    gets its gradient also through where is looked.  There are no joints but the mesh's: the head needs a regressor.
+    A vertex's features: its rough place (cells, 3), and what lies there in the image (3), the first convolution's map,
+    the stem's map, the second network's first stage; and the second network's last map as one vector for all.  The
+    rough place gets its gradient also through where is looked.  There are no joints but the mesh's: the head needs a
+    regressor.
 
     Args:
-        pose2feat: how the joints' feature meets the stem's: 'sum' adds them, 'concat' is a convolution of both; 'unknown' is
-            'sum', but a file that has the part `pose2feat` is refused.
+        pose2feat: how the joints' feature meets the stem's: 'sum' adds them, 'concat' is a convolution of both;
+            'unknown' is 'sum', but a file that has the part `pose2feat` is refused.
         faces: F; the triangles themselves (`faces`, a buffer) come from a converted checkpoint or `set_faces`.
         vertices: V.
         size: n, cells of the grid along each direction; the input has 4 n pixels.
@@ -133,8 +135,8 @@ class HandAR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Images (B, 3, 4 n, 4 n), RGB / 255 -> a dictionary.
 
-        `mesh_image` (B, V, 3): fractions of the crop's (w, h), and mm behind the wrist; `rough_image`, the same before the
-        refinement.
+        `mesh_image` (B, V, 3): fractions of the crop's (w, h), and mm behind the wrist; `rough_image`, the same before
+        the refinement.
 
         Raises:
             CheckpointError: the mesh has no triangles yet.

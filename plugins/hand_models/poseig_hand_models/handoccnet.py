@@ -1,8 +1,8 @@
 """HandOccNet as an MMPose backbone; the names of its parts are those of the official checkpoints.
 
-Source: Park, Oh, Moon, Choi, Lee, CVPR 2022.  The released code (github.com/namepllet/HandOccNet) has no licence: this is
-written from what is known of the architecture alone.  `OPEN` lists what that leaves open: an official file whose names or
-shapes differ is refused; what no name and no shape tells is marked.
+Source: Park, Oh, Moon, Choi, Lee, CVPR 2022.  The released code (github.com/namepllet/HandOccNet) has no licence: this
+is written from what is known of the architecture alone.  `OPEN` lists what that leaves open: an official file whose
+names or shapes differ is refused; what no name and no shape tells is marked.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ OPEN = (
     "names inside: the gate (spatial.conv, spatial.bn), the transformers' `layers`, `norm2`, `mlp.fc1`, `mlp.fc2`, the "
     "hourglass's, `hand_Encoder`'s, `mano_base_layer`",
     "a layer norm before each MLP (here: yes), a projection behind the attention (here: none)",
-    "silent: upsampling of the pyramid (here: bilinear); order of key and result before FIT's convolutions (key first); "
-    "keys of SET's second block (`set_keys`); rows or columns of the 6D rotations (columns)",
+    "silent: upsampling of the pyramid (here: bilinear); order of key and result before FIT's convolutions (key "
+    "first); keys of SET's second block (`set_keys`); rows or columns of the 6D rotations (columns)",
 )
 SET_KEYS = ("current", "first")
 
@@ -63,8 +63,8 @@ class HandOccNet(BaseModule):  # type: ignore[misc]  # mmengine is untyped
     """A gated feature pyramid, two transformers, and a regressor of MANO's parameters.
 
     Args:
-        mano: where MANO's arrays come from: 'checkpoint' (the official files have them), a MANO file, 'synthetic' (a hand of
-            our own, to try things), or None: no mesh, only the joints in the image.
+        mano: where MANO's arrays come from: 'checkpoint' (the official files have them), a MANO file, 'synthetic' (a
+            hand of our own, to try things), or None: no mesh, only the joints in the image.
         set_keys: what SET's blocks attend to: their own input ('current') or SET's ('first').
         num_joints: K of the heatmaps.
         faces: triangles of the mesh that 'checkpoint' brings.
@@ -111,9 +111,9 @@ class HandOccNet(BaseModule):  # type: ignore[misc]  # mmengine is untyped
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Images (B, 3, 8 n, 8 n), RGB / 255 -> a dictionary.
 
-        `uv` (B, K, 2), fractions of the crop's (w, h); `heatmaps` (B, K, n, n); `pose` (B, 48), axis-angle without the mean
-        pose; `shape` (B, 10); with MANO's arrays `vertices` (B, 778, 3) and `joints` (B, 21, 3), FreiHAND's order, m, where
-        MANO places them.
+        `uv` (B, K, 2), fractions of the crop's (w, h); `heatmaps` (B, K, n, n); `pose` (B, 48), axis-angle without the
+        mean pose; `shape` (B, 10); with MANO's arrays `vertices` (B, 778, 3) and `joints` (B, 21, 3), FreiHAND's order,
+        m, where MANO places them.
         """
         primary, secondary = self.backbone(images)
         feature = self.FIT(secondary, primary)

@@ -37,18 +37,19 @@ NO_MESH = (
 class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
     """21 joints in FreiHAND's order; nothing in it is learned.
 
-    The backbone gives a dict: `joints` (B, 21, 3) in FreiHAND's order, or `vertices` (B, V, 3), from which the regressor
-    makes them; and perhaps `uv` (B, 21, 2), where the joints appear, as fractions of the input's (w, h), with `uv_decided`,
-    the same by the model's own decoding, where that has no gradient.
+    The backbone gives a dict: `joints` (B, 21, 3) in FreiHAND's order, or `vertices` (B, V, 3), from which the
+    regressor makes them; and perhaps `uv` (B, 21, 2), where the joints appear, as fractions of the input's (w, h), with
+    `uv_decided`, the same by the model's own decoding, where that has no gradient.
 
     Args:
         input_size: (w, h) of the network input, px.
         scale: mm a unit of the backbone's vertices and joints (1000: metres; MobRecon and CMR: 200).
         regressor: see `MeshJointRegressor`: a file, 'synthetic', or None, where the checkpoint brings it.
         tips: `joints.TIPS`.
-        output: '3d': mm relative to the wrist; '2d': input px; 'auto': '3d' where the joints or a regressor are there, else
-            '2d', with a warning.
-        topology: a `transform.pkl` or 'synthetic' (`topology.mesh_levels`), for the losses on faces; None: without them.
+        output: '3d': mm relative to the wrist; '2d': input px; 'auto': '3d' where the joints or a regressor are there,
+            else '2d', with a warning.
+        topology: a `transform.pkl` or 'synthetic' (`topology.mesh_levels`), for the losses on faces; None: without
+            them.
         loss_weights: of `vertices`, `joints`, `uv` (L1), `normal` and `edge`; MobRecon's are the defaults.
 
     Raises:
@@ -85,7 +86,9 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         self._warned = False
 
     def in_space(self, joints_given: bool = False) -> bool:
-        """Whether the output is 3D, for a backbone that gives a mesh, or (`joints_given`) joints, without a regressor."""
+        """Whether the output is 3D, for a backbone that gives a mesh, or (`joints_given`) joints, without a
+        regressor.
+        """
         return self.output == "3d" or (self.output == "auto" and (joints_given or self.regressor.loaded))
 
     def _in_space(self, feats: Predictions) -> bool:
@@ -96,7 +99,8 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         """(B, 21, 3) mm relative to the wrist; or (B, 21, 2) input px, where only 2D can be given.
 
         Raises:
-            CheckpointError: 3D was asked for, or is all there is, and the regressor is absent: which file, and from where.
+            CheckpointError: 3D was asked for, or is all there is, and the regressor is absent: which file, and from
+                where.
         """
         if not self._in_space(feats):
             uv = feats.get("uv")
@@ -121,7 +125,8 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         return joints * self.scale
 
     def predict(self, feats: Any, batch_data_samples: Any, test_cfg: Any = None) -> list[Any]:
-        """`InstanceData` an image: keypoints (1, 21, 3) mm or (1, 21, 2) px, keypoint_scores (1, 21), all 1 (none is known).
+        """`InstanceData` an image: keypoints (1, 21, 3) mm or (1, 21, 2) px, keypoint_scores (1, 21), all 1 (none is
+        known).
 
         Beside 3D joints, `keypoints_2d` (1, 21, 2), input px, where the model has them.
 
@@ -144,9 +149,10 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         return instances
 
     def loss(self, feats: Predictions, batch_data_samples: Any, train_cfg: Any = None) -> dict[str, Tensor]:
-        """L1 in the backbone's unit: of vertices where the data have them (`gt_instances.vertices_3d`, (1, V, 3) mm relative
-        to the wrist), with the loss of normals and edges; else of joints (`keypoints_3d`, (1, 21, 3) mm, likewise).  Of uv
-        where there are `gt_instance_labels.keypoint_labels`, (1, 21, 2) fractions of the input, with their weights.
+        """L1 in the backbone's unit: of vertices where the data have them (`gt_instances.vertices_3d`, (1, V, 3) mm
+        relative to the wrist), with the loss of normals and edges; else of joints (`keypoints_3d`, (1, 21, 3) mm,
+        likewise).  Of uv where there are `gt_instance_labels.keypoint_labels`, (1, 21, 2) fractions of the input, with
+        their weights.
 
         Raises:
             DataError: the data have none of these.
@@ -172,8 +178,8 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
             losses["loss_uv"] = (error if weights is None else error * weights.to(uv)[..., None]).mean()
         if not losses:
             raise DataError(
-                "nothing to train with: expected gt_instances.vertices_3d or keypoints_3d (mm relative to the wrist), or "
-                "gt_instance_labels.keypoint_labels, in the data samples"
+                "nothing to train with: expected gt_instances.vertices_3d or keypoints_3d (mm relative to the wrist), "
+                "or gt_instance_labels.keypoint_labels, in the data samples"
             )
         return {name: self.loss_weights[name.removeprefix("loss_")] * value for name, value in losses.items()}
 

@@ -13,7 +13,9 @@ __all__ = ["HeatmapJoints", "Hourglass", "PreActivation", "Residual"]
 
 
 class PreActivation(nn.Module):
-    """x + 1 x 1, 3 x 3 and 1 x 1 convolution, each behind its own batch norm and LeakyReLU; half the channels inside."""
+    """x + 1 x 1, 3 x 3 and 1 x 1 convolution, each behind its own batch norm and LeakyReLU; half the channels
+    inside.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -51,7 +53,8 @@ class Residual(nn.Module):
 class Hourglass(nn.Module):
     """Down by halves and up again, each level's own branch added on the way up.
 
-    `hg[n]` is the level n + 1 above the coarsest: its branch, the way down, the way up, and in `hg[0]` the turning point.
+    `hg[n]` is the level n + 1 above the coarsest: its branch, the way down, the way up, and in `hg[0]` the turning
+    point.
 
     Args:
         channels: throughout.

@@ -31,11 +31,12 @@ JOINTS = ("mesh", "pose_net")
 
 @MODELS.register_module()
 class I2LMeshNet(BaseModule):  # type: ignore[misc]  # mmengine is untyped
-    """A first ResNet places the joints; their Gaussians and the first stem's feature go through a second one to the mesh.
+    """A first ResNet places the joints; their Gaussians and the first stem's feature go through a second one to the
+    mesh.
 
-    The original cuts the gradient between the two: Gaussians are made without one.  So what the gradient sees of an image
-    passes `pose_backbone`'s stem alone, though the mesh also depends on the image by way of the joints, and an attribution
-    is not complete (its residual says by how much).  `detach=False` is the whole derivative.
+    The original cuts the gradient between the two: Gaussians are made without one.  So what the gradient sees of an
+    image passes `pose_backbone`'s stem alone, though the mesh also depends on the image by way of the joints, and an
+    attribution is not complete (its residual says by how much).  `detach=False` is the whole derivative.
 
     Args:
         joints: what stands for the hand's joints: 'mesh' (a regressor on the mesh, for which the head needs one), or
@@ -79,9 +80,9 @@ class I2LMeshNet(BaseModule):  # type: ignore[misc]  # mmengine is untyped
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Images (B, 3, 4 n, 4 n), RGB / 255 -> a dictionary.
 
-        `mesh_image` (B, V, 3): fractions of the crop's (w, h), and mm behind the wrist; `pose_image` (B, K, 3), the first
-        network's joints, likewise, FreiHAND's order.  With `joints='pose_net'` these are also `joints_image`, and in
-        evaluation mode the mesh, which then has no use, is left out.
+        `mesh_image` (B, V, 3): fractions of the crop's (w, h), and mm behind the wrist; `pose_image` (B, K, 3), the
+        first network's joints, likewise, FreiHAND's order.  With `joints='pose_net'` these are also `joints_image`, and
+        in evaluation mode the mesh, which then has no use, is left out.
         """
         stem = self.pose_backbone.pool(self.pose_backbone.early(images))
         joints = self.pose_net(self.pose_backbone.stages(stem)[-1])

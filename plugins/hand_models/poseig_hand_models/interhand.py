@@ -27,8 +27,8 @@ SIDES = ("right", "left")  # joints 0 to 20, and 21 to 41
 class InterHandSingle3DDataset(InterHand3DDataset):  # type: ignore[misc]  # mmpose is untyped
     """Every annotated hand of an image is an entry of its own; files and arguments are those of MMPose's dataset.
 
-    An entry has `keypoints` (1, 21, 2) px of the image, `keypoints_visible` (1, 21), `keypoints_3d` (1, 21, 3) mm in the
-    camera's axes relative to the wrist, `bbox` (1, 4) around the joints, `hand_side` 'right' or 'left', and `id`
+    An entry has `keypoints` (1, 21, 2) px of the image, `keypoints_visible` (1, 21), `keypoints_3d` (1, 21, 3) mm in
+    the camera's axes relative to the wrist, `bbox` (1, 4) around the joints, `hand_side` 'right' or 'left', and `id`
     '<annotation>-<side>'.  There are no masks.
 
     Args:

@@ -1,8 +1,8 @@
 """The 21 joints of a hand in the orders that are in use, and which vertices of MANO's mesh stand for the fingertips.
 
-FreiHAND's order (also DexYCB's and MMPose's): wrist, then thumb, index, middle, ring, little, four each from base to tip.
-MANO's order: wrist, index 1-3, middle 1-3, little 1-3, ring 1-3, thumb 1-3.  MANO has no fingertips: each code base appends
-five vertices of the mesh, in an order of its own.
+FreiHAND's order (also DexYCB's and MMPose's): wrist, then thumb, index, middle, ring, little, four each from base to
+tip. MANO's order: wrist, index 1-3, middle 1-3, little 1-3, ring 1-3, thumb 1-3.  MANO has no fingertips: each code
+base appends five vertices of the mesh, in an order of its own.
 """
 
 from __future__ import annotations

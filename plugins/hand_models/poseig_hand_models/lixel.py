@@ -1,7 +1,7 @@
 """Lixels: a point's place from three one-dimensional heatmaps, along x, y and depth, and what is built around them.
 
-Source: Moon and Lee, *I2L-MeshNet: Image-to-Lixel Prediction Network for Accurate 3D Human Pose and Mesh Estimation from a
-Single RGB Image*, ECCV 2020.  All coordinates here are in grid cells: (x, y, z), cell centres at 0 .. n - 1.
+Source: Moon and Lee, *I2L-MeshNet: Image-to-Lixel Prediction Network for Accurate 3D Human Pose and Mesh Estimation
+from a Single RGB Image*, ECCV 2020.  All coordinates here are in grid cells: (x, y, z), cell centres at 0 .. n - 1.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def deconvolutions(inputs: int, channels: int, count: int = 3) -> nn.Sequential:
 class LixelNet(nn.Module):
     """Places of many points from one feature map: `pose_net` (joints) and `mesh_net` (vertices) of I2L-MeshNet.
 
-    The map, made eight times as large, is averaged over y for the lixels along x, and over x for those along y; the average
-    of the map as it came is unfolded into a feature a cell of depth.
+    The map, made eight times as large, is averaged over y for the lixels along x, and over x for those along y; the
+    average of the map as it came is unfolded into a feature a cell of depth.
 
     Args:
         points: K.

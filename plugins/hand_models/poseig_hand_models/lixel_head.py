@@ -28,9 +28,9 @@ WEIGHTS = {"mesh": 1.0, "joints": 1.0, "pose": 1.0, "normal": 0.1, "edge": 1.0}
 class LixelMeshHead(HandMeshHead):
     """21 joints of what `I2LMeshNet` and `HandAR` give: of the mesh by the regressor, or the backbone's own.
 
-    Without a camera joints are in input px: (x, y) of where they appear.  With one they are in mm relative to the wrist, by
-    back-projection of each vertex at the camera's depth of the wrist plus the vertex's own; the camera of a photograph is
-    not in the photograph, so sizes are those of the nominal one.
+    Without a camera joints are in input px: (x, y) of where they appear.  With one they are in mm relative to the
+    wrist, by back-projection of each vertex at the camera's depth of the wrist plus the vertex's own; the camera of a
+    photograph is not in the photograph, so sizes are those of the nominal one.
 
     Args:
         input_size: (w, h) of the network input, px.
@@ -104,9 +104,9 @@ class LixelMeshHead(HandMeshHead):
         return super().predict(feats, batch_data_samples, test_cfg)
 
     def loss(self, feats: Predictions, batch_data_samples: Any, train_cfg: Any = None) -> dict[str, Tensor]:
-        """L1 in grid cells, of what the data have: of the mesh (and the joints the regressor makes of it, normals, edges)
-        against `gt_instance_labels.mesh_image` (1, V, 3), of the first network's joints against `joints_image` (1, 21, 3),
-        both as `lixel_output.in_the_crop` has them; NaN where unknown.
+        """L1 in grid cells, of what the data have: of the mesh (and the joints the regressor makes of it, normals,
+        edges) against `gt_instance_labels.mesh_image` (1, V, 3), of the first network's joints against `joints_image`
+        (1, 21, 3), both as `lixel_output.in_the_crop` has them; NaN where unknown.
 
         Raises:
             DataError: the data have neither.
@@ -127,8 +127,8 @@ class LixelMeshHead(HandMeshHead):
             losses["loss_pose"] = _l1(found, in_cells(joints.to(found), self.size))
         if not losses:
             raise DataError(
-                "nothing to train with: expected gt_instance_labels.mesh_image (1, V, 3) or joints_image (1, 21, 3) in the "
-                "data samples: fractions of the crop, and mm behind the wrist"
+                "nothing to train with: expected gt_instance_labels.mesh_image (1, V, 3) or joints_image (1, 21, 3) in "
+                "the data samples: fractions of the crop, and mm behind the wrist"
             )
         return {name: self.loss_weights[name.removeprefix("loss_")] * value for name, value in losses.items()}
 

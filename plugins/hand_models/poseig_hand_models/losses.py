@@ -1,4 +1,6 @@
-"""Losses on a mesh's faces (Pixel2Mesh's normals, Pose2Mesh's edges), as MobRecon, CMR and I2L-MeshNet are trained with."""
+"""Losses on a mesh's faces (Pixel2Mesh's normals, Pose2Mesh's edges), as MobRecon, CMR and I2L-MeshNet are trained
+with.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reading the pickles of this field (MANO_RIGHT.pkl, HandMesh's transform.pkl) without running what is in them.
 
-A pickle can run code.  The unpickler here knows NumPy arrays; classes of scipy.sparse and of chumpy (which today's NumPy
-cannot even import) become inert records whose arrays are read out.  Anything else in the file is refused by name.
+A pickle can run code.  The unpickler here knows NumPy arrays; classes of scipy.sparse and of chumpy (which today's
+NumPy cannot even import) become inert records whose arrays are read out.  Anything else in the file is refused by name.
 MANO's files are under MANO's own licence (registration, non-commercial research): they are read from the user's path.
 """
 
@@ -222,8 +222,8 @@ class _Unpickler(pickle.Unpickler):
         if module == "chumpy" or module.startswith("chumpy."):
             return _Chumpy
         raise CheckpointError(
-            f"it asks for {module}.{name}, and only arrays (NumPy, scipy.sparse, chumpy) are read; a file from a source "
-            "you trust does not hold it"
+            f"it asks for {module}.{name}, and only arrays (NumPy, scipy.sparse, chumpy) are read; a file from a "
+            "source you trust does not hold it"
         )
 
 

@@ -19,8 +19,8 @@ __all__ = ["ManoMeshHead"]
 logger = logging.getLogger(__name__)
 WEIGHTS = {"vertices": 1e4, "joints": 1e4, "pose": 10.0, "shape": 0.1, "uv": 100.0}
 PLANAR = (
-    "2D joints in input px, from the heatmaps, instead of 3D ones in mm: the backbone has no MANO layer (`mano=None`). Set "
-    "its `mano` to 'checkpoint', where the weights hold one (official files should), or to your MANO_RIGHT.pkl"
+    "2D joints in input px, from the heatmaps, instead of 3D ones in mm: the backbone has no MANO layer (`mano=None`). "
+    "Set its `mano` to 'checkpoint', where the weights hold one (official files should), or to your MANO_RIGHT.pkl"
 )
 
 

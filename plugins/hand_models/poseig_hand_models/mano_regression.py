@@ -45,8 +45,8 @@ class HeatmapEncoder(nn.Module):
 class ManoRegression(nn.Module):
     """`mano_regHead`: a vector to 16 rotations and a shape, and with MANO's arrays to a mesh.
 
-    The fingers' mean pose is added to their axis-angle vectors, as MANO has it; the wrist's rotation, which has none, goes
-    into the mesh as it is.
+    The fingers' mean pose is added to their axis-angle vectors, as MANO has it; the wrist's rotation, which has none,
+    goes into the mesh as it is.
 
     Args:
         inputs: channels of the vector.
@@ -65,7 +65,9 @@ class ManoRegression(nn.Module):
         self.mano_layer = layer
 
     def forward(self, vector: Tensor) -> dict[str, Tensor]:
-        """(B, inputs) -> `pose` (B, 48) axis-angle without the mean, `shape` (B, 10); `vertices`, `joints`, m, with MANO."""
+        """(B, inputs) -> `pose` (B, 48) axis-angle without the mean, `shape` (B, 10); `vertices`, `joints`, m, with
+        MANO.
+        """
         x = self.mano_base_layer(vector)
         rotations = rotations_from_6d(self.pose_reg(x).unflatten(-1, (ROTATIONS, 6)))
         pose, shape = axis_angles(rotations), self.shape_reg(x)

@@ -1,7 +1,7 @@
 """Layers on a mesh: spiral convolutions, plain and depth-wise, and the step to a finer level.
 
-The topology (which vertices a spiral visits, the matrices between levels) is no part of the published weights: it comes from
-a file, so its buffers are not saved with the model.
+The topology (which vertices a spiral visits, the matrices between levels) is no part of the published weights: it comes
+from a file, so its buffers are not saved with the model.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""MobRecon (Chen et al., *MobRecon: Mobile-Friendly Hand Mesh Reconstruction from Monocular Image*, CVPR 2022) as an MMPose
-backbone; the names of its parts are those of the official weights (github.com/SeanChenxy/HandMesh, MIT)."""
+"""MobRecon (Chen et al., *MobRecon: Mobile-Friendly Hand Mesh Reconstruction from Monocular Image*, CVPR 2022) as an
+MMPose backbone; the names of its parts are those of the official weights (github.com/SeanChenxy/HandMesh, MIT)."""
 
 from __future__ import annotations
 
@@ -109,13 +109,14 @@ class MeshDecoder(nn.Module):
 
 @MODELS.register_module()
 class MobRecon(BaseModule):  # type: ignore[misc]  # mmengine is untyped
-    """`vertices` (B, V, 3) in units of 0.2 m, relative to the wrist, and `uv` (B, 21, 2), fractions of the input's (w, h).
+    """`vertices` (B, V, 3) in units of 0.2 m, relative to the wrist, and `uv` (B, 21, 2), fractions of the input's (w,
+    h).
 
     Input: RGB, (x / 255 - 0.5) / 0.5; right hands.
 
     Args:
-        topology: HandMesh's `transform.pkl`, or 'synthetic' (`topology.mesh_levels`); None: `uv` alone, and the head falls
-            back to 2D.
+        topology: HandMesh's `transform.pkl`, or 'synthetic' (`topology.mesh_levels`); None: `uv` alone, and the head
+            falls back to 2D.
         size: of the square input, px.
         channels: of the encoder.
         latent: channels of its feature map.

@@ -1,7 +1,8 @@
-"""Official weights as MMPose checkpoints: python -m poseig_hand_models.official MODEL FILE OUT.pth --config C [--mano M].
+"""Official weights as MMPose checkpoints: python -m poseig_hand_models.official MODEL FILE OUT.pth --config C [--mano
+M].
 
-The names of a backbone's parts are the official ones, so little is to be done: parts that have no place here are left out,
-MANO's buffers become the head's regressor or the backbone's MANO layer, and everything else must fit exactly.
+The names of a backbone's parts are the official ones, so little is to be done: parts that have no place here are left
+out, MANO's buffers become the head's regressor or the backbone's MANO layer, and everything else must fit exactly.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def i2l_meshnet_weights(official: Weights, model: Any, mano: ManoData | None = N
         mano: the regressor's source instead of the file.
 
     Raises:
-        CheckpointError: see `convert.place`; or neither the file nor `mano` has a regressor, and the joints are the mesh's.
+        CheckpointError: see `convert.place`; or neither the file nor `mano` has a regressor, and the joints are the
+            mesh's.
     """
 
     def rename(name: str) -> str | None:
@@ -54,8 +56,8 @@ def handar_weights(official: Weights, model: Any, mano: ManoData | None = None) 
     """HandAR's file: dicts of weights by part.  It has neither triangles nor a regressor: both are the MANO file's.
 
     The inner names of the parts `posenet`, `pose2feat`, `global_img_feat` and `gcn` are not known for sure.  Where they
-    differ from ours, weights are matched by their order among those of the same last name and shape, and this is logged.
-    `segmentation_net` is left out.
+    differ from ours, weights are matched by their order among those of the same last name and shape, and this is
+    logged. `segmentation_net` is left out.
 
     Args:
         official: weights by part and official name, e.g. 'gcn.tail.conv.nn.0.weight'.
@@ -69,9 +71,9 @@ def handar_weights(official: Weights, model: Any, mano: ManoData | None = None) 
     given = [k for k in official if k.startswith("pose2feat.")]
     if given and backbone.joining == "unknown":
         raise CheckpointError(
-            f"{UNPLACED}; the file's first weight of it has shape {tuple(official[given[0]].shape)}. Set the backbone's "
-            "`pose2feat` to 'concat', if it joins the stem's and the joints' features (twice 64 channels go in); to 'sum', "
-            "if you know that they are added and the part has no use"
+            f"{UNPLACED}; the file's first weight of it has shape {tuple(official[given[0]].shape)}. Set the "
+            "backbone's `pose2feat` to 'concat', if it joins the stem's and the joints' features (twice 64 channels go "
+            "in); to 'sum', if you know that they are added and the part has no use"
         )
     names: dict[str, str] = {}
     for part in ("posenet", "pose2feat", "global_img_feat", "gcn"):
@@ -140,7 +142,8 @@ def _with_regressor(found: dict[str, Tensor], model: Any, matrix: Tensor | None)
 def _in_order(official: Weights, own: Weights, part: str) -> dict[str, str]:
     """Official name -> ours, of a part whose inner names are not known: by last name and shape, in order.
 
-    Nothing where the names are ours, or where the two sides do not have the same number of each kind: `place` then says so.
+    Nothing where the names are ours, or where the two sides do not have the same number of each kind: `place` then says
+    so.
     """
 
     def kinds(state: Weights) -> dict[tuple[Any, ...], list[str]]:

@@ -55,7 +55,8 @@ def joint_matrix(matrix: Any, tips: str | Mapping[str, int] = "handmesh") -> Ten
 
 
 def read_regressor(source: str | Path, tips: str | Mapping[str, int] = "handmesh") -> Tensor:
-    """(21, V) float64 in FreiHAND's order, from a file: `.npy` (16 or 21 rows), or a MANO `.pkl`; 'synthetic': our own mesh.
+    """(21, V) float64 in FreiHAND's order, from a file: `.npy` (16 or 21 rows), or a MANO `.pkl`; 'synthetic': our own
+    mesh.
 
     Raises:
         CheckpointError: no such file, or it is not one of these.

@@ -1,4 +1,6 @@
-"""Rotations as six numbers, as matrices, and as axis-angle vectors: gradients are finite everywhere but at a half turn."""
+"""Rotations as six numbers, as matrices, and as axis-angle vectors: gradients are finite everywhere but at a half
+turn.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ def rotations_from_6d(sixes: Tensor) -> Tensor:
 
 
 def rotations_from_axis_angles(vectors: Tensor) -> Tensor:
-    """Rodrigues' formula: R = 1 + sin(t)/t K + (1 - cos t)/t^2 K^2; t is the vector's length, K its cross product matrix.
+    """Rodrigues' formula: R = 1 + sin(t)/t K + (1 - cos t)/t^2 K^2; t is the vector's length, K its cross product
+    matrix.
 
     Args:
         vectors: (..., 3), axis times angle, radians.

@@ -1,7 +1,9 @@
 """A hand's mesh from joint rotations and a shape: linear blend skinning, by a layer that a checkpoint fills.
 
-Model: Romero, Tzionas, Black, *Embodied Hands: Modeling and Capturing Hands and Bodies Together*, SIGGRAPH Asia 2017 (MANO).
-The numbers of MANO are under its own licence and not in this package: they come from the user's checkpoint or MANO file.
+Model: Romero, Tzionas, Black, *Embodied Hands: Modeling and Capturing Hands and Bodies Together*, SIGGRAPH Asia 2017
+    (MANO).
+The numbers of MANO are under its own licence and not in this package: they come from the user's checkpoint or MANO
+file.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ def blend_skinning(
 
     Args:
         template: (B, V, 3) the shaped mesh at rest.
-        posedirs: (V, 3, 9 (J - 1)) what each entry of R - 1 of the joints but the root adds to the vertices, row by row.
+        posedirs: (V, 3, 9 (J - 1)) what each entry of R - 1 of the joints but the root adds to the vertices, row by
+            row.
         weights: (V, J) how much of each joint's motion a vertex follows; rows sum to 1.
         rest: (B, J, 3) joints at rest.
         rotations: (B, J, 3, 3) of each joint within its parent's frame; the root's about its own place.
@@ -52,8 +55,9 @@ def blend_skinning(
 class ManoLayer(nn.Module):
     """MANO's arrays under the names that checkpoints with such a layer have, and the mesh they make.
 
-    Until a state dict (`load_state_dict`) or a MANO file's arrays (`fill`) give numbers, the arrays are NaN and `forward`
-    raises.  `th_betas` and `th_selected_comps`, which such checkpoints also hold, have no part in the mesh and are not here.
+    Until a state dict (`load_state_dict`) or a MANO file's arrays (`fill`) give numbers, the arrays are NaN and
+    `forward` raises.  `th_betas` and `th_selected_comps`, which such checkpoints also hold, have no part in the mesh
+    and are not here.
 
     Args:
         vertices: V, 778 in MANO.
@@ -118,7 +122,8 @@ class ManoLayer(nn.Module):
         """The mesh and the joints of a pose.
 
         Args:
-            rotations: (B, 16, 3, 3), MANO's order; those of the fingers with `th_hands_mean` (axis-angle) already added.
+            rotations: (B, 16, 3, 3), MANO's order; those of the fingers with `th_hands_mean` (axis-angle) already
+                added.
             shape: (B, S).
 
         Returns:

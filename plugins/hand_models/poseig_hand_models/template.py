@@ -1,5 +1,7 @@
-"""A hand of our own making with MANO's numbers (778 vertices, 16 joints): for tests and demonstrations, no published weights
-fit it.  Its surface is two sheets over a silhouette drawn on a grid, joined at the rim and open at the wrist."""
+"""A hand of our own making with MANO's numbers (778 vertices, 16 joints): for tests and demonstrations, no published
+weights fit it.  Its surface is two sheets over a silhouette drawn on a grid, joined at the rim and open at the wrist.
+
+"""
 
 from __future__ import annotations
 

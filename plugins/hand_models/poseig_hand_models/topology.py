@@ -91,10 +91,10 @@ def read_transform(path: str | Path) -> MeshLevels:
 def spiral_indices(faces: ArrayLike, length: int, vertices: ArrayLike | None = None) -> Tensor:
     """The first `length` vertices of the spiral around each vertex, (V, length) int64 (SpiralNet++, Gong et al. 2019).
 
-    A spiral is the vertex, its neighbours in the walk's order (`half_edges`), then ring after ring: for each vertex of the
-    last ring its new neighbours, the walk begun behind one that lies in the last ring.  Where the mesh ends before the
-    spiral is long enough, it is the nearest vertices instead; a mesh with fewer vertices than `length` is padded by the
-    vertex itself.
+    A spiral is the vertex, its neighbours in the walk's order (`half_edges`), then ring after ring: for each vertex of
+    the last ring its new neighbours, the walk begun behind one that lies in the last ring.  Where the mesh ends before
+    the spiral is long enough, it is the nearest vertices instead; a mesh with fewer vertices than `length` is padded by
+    the vertex itself.
 
     Args:
         faces: (F, 3), see `half_edges.vertex_neighbours`.

@@ -17,8 +17,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, gate: tuple[Te
     Args:
         query, key, value: (B, N, C), a head's channels together.
         heads: C is divided by.
-        gate: a second query and key, (B, N, C): the sigmoid of the sum over keys of their scaled products multiplies what
-            the query collects; None: 1.
+        gate: a second query and key, (B, N, C): the sigmoid of the sum over keys of their scaled products multiplies
+            what the query collects; None: 1.
 
     Returns:
         (B, N, C).

@@ -1,7 +1,7 @@
 """MobRecon and CMR as the official code lays them out: names and shapes, random weights, and a plain forward pass.
 
-Written from the facts in the plugin's README (github.com/SeanChenxy/HandMesh, MIT); only torch's functions are used, and
-where there are two ways to write a thing, another one than the plugin's.
+Written from the facts in the plugin's README (github.com/SeanChenxy/HandMesh, MIT); only torch's functions are used,
+and where there are two ways to write a thing, another one than the plugin's.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def forward(
     return run(model, w, images, spirals, up)
 
 
-# ---- names and shapes -------------------------------------------------------------------------------------------------
+# ---- names and shapes ------------------------------------------------------------------------------------------------
 
 
 def _norm_shapes(at: str, n: int) -> Iterator[Item]:
@@ -235,7 +235,7 @@ def _cmr_shapes(m: Layout) -> Iterator[Item]:
         yield f"heads.{i}.layer.bias", (3,)
 
 
-# ---- what is computed --------------------------------------------------------------------------------------------------
+# ---- what is computed ------------------------------------------------------------------------------------------------
 
 
 def _norm(w: Weights, at: str, x: Tensor) -> Tensor:

@@ -1,4 +1,6 @@
-"""Official layouts and their forward passes, written once more from the facts, by weights' names and torch's functions."""
+"""Official layouts and their forward passes, written once more from the facts, by weights' names and torch's
+functions.
+"""
 
 from __future__ import annotations
 

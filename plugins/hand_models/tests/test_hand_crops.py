@@ -22,7 +22,9 @@ def _mmpose_scope() -> None:
 
 
 def entry(side: str = "right", depth: float = 0.0) -> dict[str, Any]:
-    """A hand of random joints 600 mm away, in a 640 x 480 picture; `depth`: how far joints leave the wrist's plane, mm."""
+    """A hand of random joints 600 mm away, in a 640 x 480 picture; `depth`: how far joints leave the wrist's plane,
+    mm.
+    """
     rng = np.random.default_rng(3)
     joints = rng.uniform(-80, 80, (1, 21, 3)) * [1, 1, 0] + rng.uniform(-depth, depth, (1, 21, 1)) * [0, 0, 1]
     joints -= joints[:, :1]
@@ -69,7 +71,9 @@ def test_the_joints_box_is_padded_then_cut() -> None:
 
 
 def test_a_box_that_leaves_the_picture_is_moved_in_on_the_left_and_shortened_on_the_right() -> None:
-    """As HandOccNet does it: x -15 to 135 becomes 0 to 149; x 575 to 725 becomes 575 to 639, so that the height leads."""
+    """As HandOccNet does it: x -15 to 135 becomes 0 to 149; x 575 to 725 becomes 575 to 639, so that the height
+    leads.
+    """
     assert boxed("joints", 1.5, **spanned(10, 50, 110, 90)) == ([74.5, 69.5], 149)
     assert boxed("joints", 1.5, **spanned(600, 50, 700, 130)) == ([607, 89.5], 119)
 

@@ -200,7 +200,9 @@ def test_the_config_reads_them_as_samples(little: Path, position: int) -> None:
 
 
 def test_left_hands_are_packed_as_right_ones(little: Path) -> None:
-    """The left hand here is the mirrored right one of the other sequence: equal joints from the wrist; the side is kept."""
+    """The left hand here is the mirrored right one of the other sequence: equal joints from the wrist; the side is
+    kept.
+    """
     from mmpose.registry import DATASETS
 
     config = Config.fromfile(CONFIG)

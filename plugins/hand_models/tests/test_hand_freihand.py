@@ -81,7 +81,9 @@ def test_joints_are_millimetres_from_the_wrist_and_project_to_the_keypoints(tmp_
 
 
 def test_masks_are_the_hand(tmp_path: Path) -> None:
-    """Within 1 % of the drawn pixels in training (JPEG), each pixel in evaluation, whose parts 1 and 2 are hand alike."""
+    """Within 1 % of the drawn pixels in training (JPEG), each pixel in evaluation, whose parts 1 and 2 are hand
+    alike.
+    """
     truth = write_freihand(tmp_path)
     for split in ("training", "evaluation"):
         data = FreiHAND3DDataset(str(tmp_path), split=split)
@@ -188,7 +190,9 @@ def test_wrong_settings_are_errors_that_help(root: Path, settings: dict[str, Any
 
 
 def test_the_config_reads_them_as_samples(root: Path) -> None:
-    """Through our base config and `SampleSource`: the fingertip is where its colour is, mask and joints warped alike."""
+    """Through our base config and `SampleSource`: the fingertip is where its colour is, mask and joints warped
+    alike.
+    """
     config = Config.fromfile(CONFIG)
     dataset = config.test_dataloader.dataset
     dataset.data_root = str(root)

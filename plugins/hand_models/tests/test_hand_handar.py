@@ -45,7 +45,9 @@ def images() -> Tensor:
 
 
 def test_the_layout_is_the_backbones() -> None:
-    """Full size: parts, names and shapes; 902 numbers a vertex; its triangles are the one thing no official file has."""
+    """Full size: parts, names and shapes; 902 numbers a vertex; its triangles are the one thing no official file
+    has.
+    """
     with torch.device("meta"):
         own = {k: tuple(v.shape) for k, v in HandAR().state_dict().items()}
     official = shapes(64, (3, 4, 6, 3), 64, 256, 778, 512, 64, 256)
@@ -99,7 +101,9 @@ def test_edges_are_those_of_triangles_and_no_others() -> None:
 
 
 def test_the_refinement_sees_six_rings_of_neighbours_and_two_more() -> None:
-    """Eight graph convolutions: on a strip of triangles, a change reaches what is eight edges away and nothing beyond."""
+    """Eight graph convolutions: on a strip of triangles, a change reaches what is eight edges away and nothing
+    beyond.
+    """
     torch.manual_seed(0)
     count = 40
     strip = torch.tensor([[i, i + 1, i + 2] for i in range(count - 2)])  # an edge leads two vertices on
@@ -142,7 +146,9 @@ def parts(weights: Weights) -> dict[str, Any]:
 
 
 def test_a_file_of_parts_becomes_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Triangles and regressor by the MANO file; the segmentation is left out; other inner names are matched in order."""
+    """Triangles and regressor by the MANO file; the segmentation is left out; other inner names are matched in
+    order.
+    """
     weights = random_weights(shapes(**{**SMALL, "vertices": 778}), dtype=torch.float32)
     other = {}
     for name, value in weights.items():

@@ -1,4 +1,6 @@
-"""MobRecon and CMR compute what their official layout says: proven by a forward pass that knows nothing of the plugin."""
+"""MobRecon and CMR compute what their official layout says: proven by a forward pass that knows nothing of the
+plugin.
+"""
 
 from __future__ import annotations
 

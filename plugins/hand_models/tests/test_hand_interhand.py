@@ -41,7 +41,9 @@ def test_joints_are_in_freihands_order(dataset: InterHandSingle3DDataset) -> Non
 
 
 def test_joints_in_space_project_onto_those_in_the_picture(dataset: InterHandSingle3DDataset) -> None:
-    """Weak perspective around the wrist: the same similarity for all joints, to the perspective of a hand at a metre."""
+    """Weak perspective around the wrist: the same similarity for all joints, to the perspective of a hand at a
+    metre.
+    """
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)
         flat, space = info["keypoints"][0] - info["keypoints"][0, 0], info["keypoints_3d"][0, :, :2]

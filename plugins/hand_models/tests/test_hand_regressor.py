@@ -1,4 +1,6 @@
-"""Joints of a mesh: orders and fingertips of each source, where the matrix may come from, and what its absence means."""
+"""Joints of a mesh: orders and fingertips of each source, where the matrix may come from, and what its absence
+means.
+"""
 
 from __future__ import annotations
 

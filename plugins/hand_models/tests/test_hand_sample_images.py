@@ -49,7 +49,9 @@ def test_eight_pictures_of_freihand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @needs_data
 def test_four_pictures_of_interhand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """42 joints; two pictures with both hands, one with the left alone, one with the right; hands' groups on both sides."""
+    """42 joints; two pictures with both hands, one with the left alone, one with the right; hands' groups on both
+    sides.
+    """
     samples = source(dataset("interhand2d", monkeypatch))
     assert len(samples) == 4
     assert not samples.groups.derived

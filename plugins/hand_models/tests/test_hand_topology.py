@@ -51,8 +51,8 @@ def test_the_walk_is_clockwise_and_begins_at_the_rim() -> None:
 def test_the_beginning_is_the_last_face_that_closed_the_fan() -> None:
     """OpenMesh's bookkeeping by hand: around vertex 0 of a closed fan, faces (0, i, i + 1) inserted in order.
 
-    The first face makes 0 -> 2 its outgoing half-edge (on the rim); each further one the next rim edge, 0 -> 3, 0 -> 4; the
-    last one, which finds both edges there, leaves no rim, and so 0 -> 4 remains.
+    The first face makes 0 -> 2 its outgoing half-edge (on the rim); each further one the next rim edge, 0 -> 3, 0 -> 4;
+    the last one, which finds both edges there, leaves no rim, and so 0 -> 4 remains.
     """
     assert vertex_neighbours([[0, 1, 2]])[0] == [2, 1]
     assert vertex_neighbours([[0, 1, 2], [0, 2, 3]])[0] == [3, 2, 1]
@@ -79,7 +79,9 @@ def test_what_is_no_manifold_is_refused() -> None:
 
 
 def test_spirals_go_ring_by_ring() -> None:
-    """Breadth-first distances never fall along a spiral, each ring is whole before the next begins, none is met twice."""
+    """Breadth-first distances never fall along a spiral, each ring is whole before the next begins, none is met
+    twice.
+    """
     _, faces = grid(7, 7)
     near = vertex_neighbours(faces)
     middle = 24

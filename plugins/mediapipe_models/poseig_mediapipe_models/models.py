@@ -104,10 +104,10 @@ class BlazeHandBackbone(_TFLiteBackbone):
 class BlazePoseHeatmapHead(HeatmapHead):  # type: ignore[misc]  # mmpose is untyped
     """Joints as heatmaps; no layers of its own.
 
-    `forward` gives logits, -80 to about 3: their soft-argmax stays sharp where the network is unsure, which that of their
-    sigmoid does not.  `decode`, and so `predict`, takes the sigmoid first, since MMPose's codecs regard a peak that is not
-    positive as no peak; scores are then probabilities.  Decode with MSRAHeatmap, input 256 x 256, heatmaps 64 x 64: cell i
-    lies at input pixel 4 i, as in MediaPipe's own refinement, and no half cell further.
+    `forward` gives logits, -80 to about 3: their soft-argmax stays sharp where the network is unsure, which that of
+    their sigmoid does not.  `decode`, and so `predict`, takes the sigmoid first, since MMPose's codecs regard a peak
+    that is not positive as no peak; scores are then probabilities.  Decode with MSRAHeatmap, input 256 x 256, heatmaps
+    64 x 64: cell i lies at input pixel 4 i, as in MediaPipe's own refinement, and no half cell further.
 
     Args:
         joints: which of the 39 landmarks, in the data set's order.
@@ -214,8 +214,8 @@ class BlazePoseEstimator(_BlazeEstimator):
     def predict_mask(self, images: Tensor) -> Tensor:
         """Which pixels the network's own segmentation takes for the person.
 
-        It always comes from the weights in the backbone's file, whatever happened to the model's since: it stands in for
-        an annotation, so it must not move when a model is randomised or trained.  Loaded at the first call.
+        It always comes from the weights in the backbone's file, whatever happened to the model's since: it stands in
+        for an annotation, so it must not move when a model is randomised or trained.  Loaded at the first call.
 
         Args:
             images: (B, 3, 256, 256) as the data preprocessor gives them: RGB in [0, 1].

@@ -24,8 +24,8 @@ OUTPUTS: Mapping[str, Mapping[str, int]] = {  # network -> name -> position amon
 class TFLiteGraph(nn.Module):
     """Runs a graph's operators in order on (B, C, H, W) images.
 
-    `layers` holds one module an operator, in execution order, named '<number>_<kind>'; the weights are those of ordinary
-    `nn.Conv2d` and `nn.Linear` modules, float32, with gradients.
+    `layers` holds one module an operator, in execution order, named '<number>_<kind>'; the weights are those of
+    ordinary `nn.Conv2d` and `nn.Linear` modules, float32, with gradients.
 
     Args:
         graph: what `read_tflite` gives, pruned or not.

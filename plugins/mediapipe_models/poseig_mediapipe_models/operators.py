@@ -1,8 +1,8 @@
 """Each TensorFlow Lite operator as a torch module.
 
-Images are (B, C, H, W) here although the file says (N, H, W, C); what depends on the order of memory (reshape, dense on an
-image) goes through (N, H, W, C).  Learned weights lie in ordinary `nn.Conv2d` and `nn.Linear` modules, activations are
-modules of their own, nothing is changed in place, and dtype and device follow the module.
+Images are (B, C, H, W) here although the file says (N, H, W, C); what depends on the order of memory (reshape, dense on
+an image) goes through (N, H, W, C).  Learned weights lie in ordinary `nn.Conv2d` and `nn.Linear` modules, activations
+are modules of their own, nothing is changed in place, and dtype and device follow the module.
 """
 
 from __future__ import annotations

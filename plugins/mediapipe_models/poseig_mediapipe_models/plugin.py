@@ -1,7 +1,8 @@
-"""What this distribution gives to poseig_mm: the adapter of the hand in space, and a record of which weights a run used.
+"""What this distribution gives to poseig_mm: the adapter of the hand in space, and a record of which weights a run
+used.
 
-The models themselves reach MMPose by the config's `custom_imports`; built-in adapters fit their heads, but for the hand in
-space, whose adapter is here.  And a run
+The models themselves reach MMPose by the config's `custom_imports`; built-in adapters fit their heads, but for the hand
+in space, whose adapter is here.  And a run
 without a checkpoint file has nothing that says where its weights came from: that is written beside the run and shown.
 """
 

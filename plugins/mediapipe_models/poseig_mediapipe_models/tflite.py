@@ -1,7 +1,7 @@
 """A `.tflite` file as plain data: operators, shapes and constants.  No torch here.
 
-Shapes and constants stay as the file has them: images are (N, H, W, C), convolution weights (out, kh, kw, in), depth-wise
-weights (1, kh, kw, channels).  Weights stored as float16 behind a DEQUANTIZE come out as float32 constants.
+Shapes and constants stay as the file has them: images are (N, H, W, C), convolution weights (out, kh, kw, in),
+depth-wise weights (1, kh, kw, channels).  Weights stored as float16 behind a DEQUANTIZE come out as float32 constants.
 """
 
 from __future__ import annotations

@@ -23,9 +23,9 @@ WRIST, MIDDLE_BASE = 0, 9  # of the hand's 21 joints
 class ExtendBBox(BaseTransform):  # type: ignore[misc]  # mmcv is untyped
     """Let a box reach beyond the picture, to where the rest of the person would be.
 
-    MediaPipe's body network was trained on squares around the *whole* body with the hips in the middle.  Shown a portrait
-    that fills its input, it squeezes a body into the head and shoulders.  MMPose's data sets clip boxes to the picture, so
-    this comes before `GetBBoxCenterScale`; the crop is black outside.
+    MediaPipe's body network was trained on squares around the *whole* body with the hips in the middle.  Shown a
+    portrait that fills its input, it squeezes a body into the head and shoulders.  MMPose's data sets clip boxes to the
+    picture, so this comes before `GetBBoxCenterScale`; the crop is black outside.
 
     Args:
         left, top, right, bottom: how far, as fractions of the box's own width (left, right) and height (top, bottom);
@@ -74,7 +74,9 @@ class UprightHand(BaseTransform):  # type: ignore[misc]  # mmcv is untyped
         self.scale, self.shift = scale, shift
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Set `bbox_center`, `bbox_scale` (1, 2) px and `bbox_rotation` (1,) degrees; turn `keypoints_3d`, where given."""
+        """Set `bbox_center`, `bbox_scale` (1, 2) px and `bbox_rotation` (1,) degrees; turn `keypoints_3d`, where
+        given.
+        """
         points = np.asarray(results["keypoints"], dtype=np.float64)[0, :, :2]  # px of the image
         visible = np.asarray(results["keypoints_visible"])[0]
         known = (visible if visible.ndim == 1 else visible[:, 0]) > 0

@@ -27,8 +27,8 @@ MM = 1000.0  # a metre
 class BlazeHandWorldHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
     """The network's world coordinates: (B, 21, 3) mm relative to the wrist, x right, y down, z away from the camera.
 
-    The axes are those of the crop, which `UprightHand` turns with the hand; the size is the network's own guess, since a
-    picture does not tell it.  There is nothing to train.
+    The axes are those of the crop, which `UprightHand` turns with the hand; the size is the network's own guess, since
+    a picture does not tell it.  There is nothing to train.
     """
 
     num_joints = JOINTS
@@ -46,7 +46,9 @@ class BlazeHandWorldHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         return (joints - joints[:, :1]) * MM
 
     def predict(self, feats: tuple[Tensor, ...], batch_data_samples: Any, test_cfg: Any = None) -> list[Any]:
-        """`InstanceData` an image: keypoints (1, 21, 3), mm, and keypoint_scores (1, 21), all 1: the network gives none."""
+        """`InstanceData` an image: keypoints (1, 21, 3), mm, and keypoint_scores (1, 21), all 1: the network gives
+        none.
+        """
         found = self.forward(feats).detach().cpu().numpy()
         scores = found[:, :, 0] * 0 + 1
         return [InstanceData(keypoints=found[i : i + 1], keypoint_scores=scores[i : i + 1]) for i in range(len(found))]

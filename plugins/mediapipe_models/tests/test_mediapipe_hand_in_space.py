@@ -40,7 +40,9 @@ def _hand(angle: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize("angle", [0, 30, 90, -120, 180])
 def test_however_a_hand_lies_its_crop_is_the_same(angle: float) -> None:
-    """Wrist below the middle finger, joints over half the crop, a tenth of that below its middle; joints in space too."""
+    """Wrist below the middle finger, joints over half the crop, a tenth of that below its middle; joints in space
+    too.
+    """
     results = TopdownAffine(input_size=(224, 224))(UprightHand().transform(_hand(angle)))
     points = results["transformed_keypoints"][0]
     assert points[9, 0] == pytest.approx(points[0, 0], abs=1e-2)
@@ -86,7 +88,9 @@ def config(wheel: Path, configs: Path, shared: Path) -> Config:
 
 
 def test_real_hands_are_found(config: Config) -> None:
-    """Six hands of four pictures: on average within 45 mm of the truth, and within 20 mm once turned and scaled onto it."""
+    """Six hands of four pictures: on average within 45 mm of the truth, and within 20 mm once turned and scaled onto
+    it.
+    """
     from mmpose.evaluation.functional import keypoint_mpjpe
 
     adapter = BlazeHandWorldAdapter(MODELS.build(config.model).eval())

@@ -57,7 +57,9 @@ def test_persons_of_a_batch_do_not_mix(complete: tuple[str, TFLiteGraph]) -> Non
 
 
 def test_weights_are_ordinary_parameters_in_network_order(complete: tuple[str, TFLiteGraph]) -> None:
-    """Each convolution and dense operator of the file is one nn.Conv2d or nn.Linear, in order, holding all parameters."""
+    """Each convolution and dense operator of the file is one nn.Conv2d or nn.Linear, in order, holding all
+    parameters.
+    """
     name, network = complete
     kinds = {"CONV_2D": nn.Conv2d, "DEPTHWISE_CONV_2D": nn.Conv2d, "FULLY_CONNECTED": nn.Linear}
     expected = [kinds[op.kind] for op in read_tflite(network_file(name)).operators if op.kind in kinds]

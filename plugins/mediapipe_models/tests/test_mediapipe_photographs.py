@@ -46,7 +46,8 @@ def predict(config: Config) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("kind", ["heatmap", "regression"])
 def test_the_demo_finds_the_seven_joints(wheel: Path, configs: Path, kind: str) -> None:
-    """On the demo's photograph the mean error is below 6 input px: 38 px of the picture, a tenth of the shoulders' width.
+    """On the demo's photograph the mean error is below 6 input px: 38 px of the picture, a tenth of the shoulders'
+    width.
 
     The annotation itself is good to about 1 input px at the face and 3 at the shoulders, which lie under the uniform.
     """
@@ -72,7 +73,9 @@ def test_the_predicted_mask_is_the_person(wheel: Path, configs: Path) -> None:
 
 
 def test_the_demo_annotation_is_sound(configs: Path) -> None:
-    """COCO's names in COCO's order, joints inside the outline, box around it, area its own, picture where matplotlib is."""
+    """COCO's names in COCO's order, joints inside the outline, box around it, area its own, picture where matplotlib
+    is.
+    """
     import matplotlib.pyplot as plt
     from pycocotools import mask as coco_mask
 

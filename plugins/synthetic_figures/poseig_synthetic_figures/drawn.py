@@ -1,4 +1,6 @@
-"""What the data sets of figures and of hands share: pictures that are drawn when they are asked for, in the COCO form."""
+"""What the data sets of figures and of hands share: pictures that are drawn when they are asked for, in the COCO
+form.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ SPLITS = ("train", "val", "test")  # each its own seeds: no picture is in two of
 class DrawnDataset(BaseCocoStyleDataset):  # type: ignore[misc]  # mmpose is untyped
     """Pictures from seeds, one annotated instance each; a subclass says what picture `index` is.
 
-    With `test_mode` the annotations of all pictures are made at once (2 to 4 ms each), as tools expect that look at them
-    without loading pictures; without, a picture and its annotation are made together.
+    With `test_mode` the annotations of all pictures are made at once (2 to 4 ms each), as tools expect that look at
+    them without loading pictures; without, a picture and its annotation are made together.
     """
 
     NAME: ClassVar[str]  # MMPose's `dataset_name`

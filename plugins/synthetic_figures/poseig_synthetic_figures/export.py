@@ -1,11 +1,13 @@
-"""Write figures to disk in the COCO form: python -m poseig_synthetic_figures.export OUT_DIR --variant marker --length 500
+"""Write figures to disk in the COCO form: python -m poseig_synthetic_figures.export OUT_DIR --variant marker --length
+500
 
 OUT_DIR/images/*.png and OUT_DIR/annotations.json, which MMPose's stock `CocoDataset` reads back:
 
     dataset=dict(type="CocoDataset", data_root="OUT_DIR/", ann_file="annotations.json", data_prefix=dict(img="images/"))
 
-Each annotation also has `evidence`, the pixels that carry the planted evidence, as run lengths (null where nothing does),
-`variant`, and `back`.  Every file is written under another name first; a run that was stopped goes on where it was.
+Each annotation also has `evidence`, the pixels that carry the planted evidence, as run lengths (null where nothing
+does), `variant`, and `back`.  Every file is written under another name first; a run that was stopped goes on where it
+was.
 """
 
 from __future__ import annotations

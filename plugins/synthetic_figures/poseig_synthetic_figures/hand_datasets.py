@@ -20,10 +20,11 @@ _IN_SPACE = ("lifting_target", "lifting_target_visible")  # MMPose's names
 class SyntheticHandsDataset(DrawnDataset):
     """Right hands, drawn when they are asked for: FreiHAND's 21 joints, one hand a picture.
 
-    2D configs take `keypoints`, px.  `lifting_target` (1, 21, 3) are the joints in space, mm from the wrist (x to the right,
-    y down, z away from the camera): without a 2D codec, `PackPoseInputs` puts them into `gt_instances` (NumPy, for
-    metrics) and `gt_instance_labels` (tensors, for losses).  `joints_3d` (1, 21, 3), mm in the camera's frame, and `camera`
-    (3, 3) are there for whoever packs them.  A pipeline must not flip or turn the picture: the joints would not follow.
+    2D configs take `keypoints`, px.  `lifting_target` (1, 21, 3) are the joints in space, mm from the wrist (x to the
+    right, y down, z away from the camera): without a 2D codec, `PackPoseInputs` puts them into `gt_instances` (NumPy,
+    for metrics) and `gt_instance_labels` (tensors, for losses).  `joints_3d` (1, 21, 3), mm in the camera's frame, and
+    `camera` (3, 3) are there for whoever packs them.  A pipeline must not flip or turn the picture: the joints would
+    not follow.
 
     Args:
         split: 'train', 'val' or 'test'.

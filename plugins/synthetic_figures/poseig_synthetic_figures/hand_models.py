@@ -26,8 +26,8 @@ ROOT = 0  # joint: the wrist
 class HandRegression3DHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
     """Joints in mm from the wrist.  Every cell of a feature map votes for every joint, and is heard as it deserves.
 
-    A joint's place is sum_p w(p) v(p): w = softmax over the map's cells of one channel, v (3 channels) = a learnt vote, to
-    which x and y add the cell's own place times a learnt scale.  The wrist's place is then taken off all: it is 0 by
+    A joint's place is sum_p w(p) v(p): w = softmax over the map's cells of one channel, v (3 channels) = a learnt vote,
+    to which x and y add the cell's own place times a learnt scale.  The wrist's place is then taken off all: it is 0 by
     construction, and has no gradient.
 
     Args:

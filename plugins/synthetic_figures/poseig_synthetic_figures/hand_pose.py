@@ -1,7 +1,7 @@
 """A right hand's 21 joints in 3D: a kinematic chain with drawn bone lengths and angles, before a pinhole camera.
 
-Frame: mm, the camera at the origin, x to the right, y down, z away.  Joints are FreiHAND's 21 in its order, with MMPose's
-names.  The palm faces the camera, tilted by up to 60 degrees, turned in the picture by up to 90 either way.
+Frame: mm, the camera at the origin, x to the right, y down, z away.  Joints are FreiHAND's 21 in its order, with
+MMPose's names.  The palm faces the camera, tilted by up to 60 degrees, turned in the picture by up to 90 either way.
 """
 
 from __future__ import annotations

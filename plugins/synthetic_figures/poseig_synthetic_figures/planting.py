@@ -1,7 +1,7 @@
 """Shortcuts: scenes in which the left wrist can be told from one thing only, and the pixels which carry it.
 
-In all but 'honest' and 'swap' the left forearm and hand are not drawn.  Distances are input px: the frame that the network
-sees, 96 x 128, which the figure's box fixes.
+In all but 'honest' and 'swap' the left forearm and hand are not drawn.  Distances are input px: the frame that the
+network sees, 96 x 128, which the figure's box fixes.
 """
 
 from __future__ import annotations

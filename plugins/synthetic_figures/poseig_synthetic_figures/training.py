@@ -17,7 +17,8 @@ __all__ = ["Bfloat16OptimWrapper"]
 class Bfloat16OptimWrapper(OptimWrapper):  # type: ignore[misc]  # mmengine is untyped
     """Forward and backward passes in bfloat16 where torch deems it safe; weights and their updates stay float32.
 
-    bfloat16 has float32's range, so that no loss scaling is needed.  About twice as quick on a CPU with bfloat16 kernels.
+    bfloat16 has float32's range, so that no loss scaling is needed.  About twice as quick on a CPU with bfloat16
+    kernels.
     """
 
     @contextmanager

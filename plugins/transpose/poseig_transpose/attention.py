@@ -99,7 +99,8 @@ def dependency_maps(matrix: Tensor, cells: Tensor, grid: tuple[int, int]) -> Ten
 
 
 def pooled(maps: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Maps (K, H, W) of the input as shares of their mass on each cell, (K, h, w), each sums to 1 (NaN where it has none).
+    """Maps (K, H, W) of the input as shares of their mass on each cell, (K, h, w), each sums to 1 (NaN where it has
+    none).
 
     >>> pooled(torch.tensor([[[1.0, 1.0, 0.0, 2.0]]]), (2, 1)).tolist()
     [[[0.5, 0.5]]]

@@ -1,7 +1,9 @@
-"""Official TransPose weights as an MMPose checkpoint: python -m poseig_transpose.convert OFFICIAL.pth OUT.pth --model r-a4.
+"""Official TransPose weights as an MMPose checkpoint: python -m poseig_transpose.convert OFFICIAL.pth OUT.pth --model
+r-a4.
 
-Official files (github.com/yangsenius/TransPose, releases) are a plain state dict; those of a training run hold one under
-'state_dict', its names beginning with 'module.'.  Names are the same but for the part of the model they belong to.
+Official files (github.com/yangsenius/TransPose, releases) are a plain state dict; those of a training run hold one
+under 'state_dict', its names beginning with 'module.'.  Names are the same but for the part of the model they belong
+to.
 """
 
 from __future__ import annotations

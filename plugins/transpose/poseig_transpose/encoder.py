@@ -36,7 +36,9 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        """Tokens (L, B, C) and their positions (L, 1, C) -> tokens; positions are in queries and keys, not in values."""
+        """Tokens (L, B, C) and their positions (L, 1, C) -> tokens; positions are in queries and keys, not in
+        values.
+        """
         asking = tokens + positions
         attended, _ = self.self_attn(asking, asking, tokens, need_weights=False)
         tokens = self.norm1(tokens + self.dropout(attended))
@@ -109,8 +111,8 @@ class TransPoseEncoder(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         if (width, height) != self.in_featuremap_size:
             raise ShapeError(
                 f"the feature map is {width} x {height} cells, but the position embedding is for "
-                f"{self.in_featuremap_size[0]} x {self.in_featuremap_size[1]}; give images of the model's input size, or "
-                "set in_featuremap_size in the config's neck"
+                f"{self.in_featuremap_size[0]} x {self.in_featuremap_size[1]}; give images of the model's input size, "
+                "or set in_featuremap_size in the config's neck"
             )
         tokens = self.global_encoder(x.flatten(2).permute(2, 0, 1), self.pos_embedding)  # (h * w, B, channels)
         return (tokens.permute(1, 2, 0).reshape(x.shape),)

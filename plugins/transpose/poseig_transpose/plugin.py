@@ -1,6 +1,7 @@
 """What this distribution gives to poseig_mm: the study of attention.
 
-The model reaches MMPose by the config's `custom_imports`; its head is MMPose's `HeatmapHead`, whose built-in adapter fits.
+The model reaches MMPose by the config's `custom_imports`; its head is MMPose's `HeatmapHead`, whose built-in adapter
+fits.
 """
 
 from __future__ import annotations

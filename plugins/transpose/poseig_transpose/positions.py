@@ -15,8 +15,8 @@ TEMPERATURE = 10_000.0
 def sine_positions(size: tuple[int, int], channels: int) -> Tensor:
     """DETR's two-dimensional sine embedding, as TransPose's official code computes it.
 
-    The first half of the channels tells the row, the second the column: channel i of a half is a sine (i even) or cosine (i
-    odd) of `2 pi n / (N + 1e-6)`, n = 1 .. N, over `10000 ** (2 (i // 2) / (channels / 2))`.
+    The first half of the channels tells the row, the second the column: channel i of a half is a sine (i even) or
+    cosine (i odd) of `2 pi n / (N + 1e-6)`, n = 1 .. N, over `10000 ** (2 (i // 2) / (channels / 2))`.
 
     Args:
         size: (w, h) of the grid of tokens.

@@ -44,9 +44,9 @@ def attention_section(study: Attention, store: Store) -> Section | None:
     layer = "the last layer" if study.layer == -1 else f"layer {study.layer}"
     blocks: list[Table | Picture | Gallery] = [
         Table(
-            f"Attention of {layer} at the predicted place against the attribution map, left and right together: mean [95 % "
-            "interval, persons resampled]. Rank: Spearman's correlation of the cells; shared: mass in common; others: with "
-            "the attention of the person's other joints; gain: own minus others.",
+            f"Attention of {layer} at the predicted place against the attribution map, left and right together: mean "
+            "[95 % interval, persons resampled]. Rank: Spearman's correlation of the cells; shared: mass in common; "
+            "others: with the attention of the person's other joints; gain: own minus others.",
             ("joint", "n", "rank", "rank, others", "rank gain", "shared", "shared, others", "shared gain"),
             tuple((kind, e["rank"].n, *(e[c] for c in COLUMNS)) for kind, (_, e) in found.items()),
         ),
@@ -72,8 +72,8 @@ def attention_section(study: Attention, store: Store) -> Section | None:
 
 
 _GALLERY = (
-    "Above: what the cell of the joint's prediction (cross) attends to, interpolated from the cells; below: the joint's "
-    "attribution map; ring: the annotated place. Each panel has its own colour scale."
+    "Above: what the cell of the joint's prediction (cross) attends to, interpolated from the cells; below: the "
+    "joint's attribution map; ring: the annotated place. Each panel has its own colour scale."
 )
 
 
@@ -85,10 +85,10 @@ def _lead(overall: dict[str, Estimate], persons: int, layer: str) -> str:
     """How alike the two are, whether attention is the joint's own, and how sure that is."""
     rank, other, gain = (overall[c] for c in ("rank", "rank_other", "rank_gain"))
     text = (
-        f"Where the cell of a joint's prediction attends to in {layer}, and what the prediction depends on, have a rank "
-        f"correlation of {said(rank)} over the cells ({plural(persons, 'person')}, {plural(rank.n, 'joint')}), and share "
-        f"{said(overall['shared'])} of their mass. With the attention of the person's other joints the correlation is "
-        f"{said(other)}: "
+        f"Where the cell of a joint's prediction attends to in {layer}, and what the prediction depends on, have a "
+        f"rank correlation of {said(rank)} over the cells ({plural(persons, 'person')}, {plural(rank.n, 'joint')}), "
+        f"and share {said(overall['shared'])} of their mass. With the attention of the person's other joints the "
+        f"correlation is {said(other)}: "
     )
     if persons < FEWEST:
         return text + f"{plural(persons, 'person')} are too few to say whether the difference is one."

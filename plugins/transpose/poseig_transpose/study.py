@@ -28,16 +28,16 @@ MEASURES = ("rank", "shared")
 class Attention(Study):
     """The paper's dependency area of each joint beside its attribution map, and how alike they are.
 
-    The dependency area is the row of a layer's attention matrix (mean over heads) that belongs to the cell of the joint's
-    predicted position.  Both maps are compared on the cells of the feature map, the attribution as the share of its mass in
-    each.  Any two maps of one person are somewhat alike, so the same is measured with the attention rows of the person's
-    other joints (those whose predictions lie in other cells).
+    The dependency area is the row of a layer's attention matrix (mean over heads) that belongs to the cell of the
+    joint's predicted position.  Both maps are compared on the cells of the feature map, the attribution as the share of
+    its mass in each.  Any two maps of one person are somewhat alike, so the same is measured with the attention rows of
+    the person's other joints (those whose predictions lie in other cells).
 
     Rows, a joint that was asked for: `column`, `row` of the cell; `rank`, Spearman's correlation of the cells, -1 to 1;
-    `shared`, the mass both maps have in common, 0 to 1; `rank_other`, `shared_other`, their means over the other joints;
-    `rank_gain`, `shared_gain`, own minus others.  `reason`: 'not_pixels', 'no_prediction' (no peak), 'single_cell' (no
-    other joint to compare with; `rank` and `shared` are there), or why there is no map.  A model without a TransPose
-    encoder has no rows.
+    `shared`, the mass both maps have in common, 0 to 1; `rank_other`, `shared_other`, their means over the other
+    joints; `rank_gain`, `shared_gain`, own minus others.  `reason`: 'not_pixels', 'no_prediction' (no peak),
+    'single_cell' (no other joint to compare with; `rank` and `shared` are there), or why there is no map.  A model
+    without a TransPose encoder has no rows.
     """
 
     name: ClassVar[str] = "attention"
@@ -106,7 +106,8 @@ class Attention(Study):
 
 
 def _placed(points: Tensor, input_size: tuple[int, int]) -> Tensor:
-    """(K,) bool: points (K, 2) in the input, or not farther than MMPose's quarter step (1 px at stride 4) from its edge.
+    """(K,) bool: points (K, 2) in the input, or not farther than MMPose's quarter step (1 px at stride 4) from its
+    edge.
 
     MMPose puts a joint without a peak a whole heatmap pixel outside.
     """

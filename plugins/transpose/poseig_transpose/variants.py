@@ -1,4 +1,6 @@
-"""The five published models: their parts as MMPose configs, without data and training (configs/transpose/ has those)."""
+"""The five published models: their parts as MMPose configs, without data and training (configs/transpose/ has
+those).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""TransPose as the official code lays it out, without MMPose: names and shapes, random weights, and a plain forward pass.
+"""TransPose as the official code lays it out, without MMPose: names and shapes, random weights, and a plain forward
+pass.
 
 Written from the facts in the plugin's README (github.com/yangsenius/TransPose, MIT); only torch's functions are used.
 """

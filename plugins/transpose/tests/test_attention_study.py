@@ -31,7 +31,9 @@ def done(tiny: ModuleType, made: Any, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_the_numbers_are_those_of_the_definition(done: Any, made: Any) -> None:
-    """Last layer, mean over heads, the row of the predicted cell; scipy's rank correlation with the pooled stored map."""
+    """Last layer, mean over heads, the row of the predicted cell; scipy's rank correlation with the pooled stored
+    map.
+    """
     from mmengine.config import Config
 
     from poseig_mm.data.samples import SampleSource
@@ -138,7 +140,9 @@ def section_of(rows: list[dict[str, Any]]) -> Any:
 
 
 def test_the_lead_says_whether_attention_is_the_joints_own() -> None:
-    """Nearer, farther, or not to be told, by the interval of the difference; left and right are one line of the table."""
+    """Nearer, farther, or not to be told, by the interval of the difference; left and right are one line of the
+    table.
+    """
     nearer = section_of(rows_of([0.5, 0.6], [0.2, 0.2], 10))
     assert "nearer to its attribution, by 0.40 [" in nearer.lead
     assert "(10 persons, 20 joints)" in nearer.lead

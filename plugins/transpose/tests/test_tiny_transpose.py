@@ -14,7 +14,9 @@ WEIGHTS = Path(poseig_transpose.__file__).parent / "checkpoints" / "transpose_ti
 
 
 def test_it_finds_the_joints_of_unseen_figures() -> None:
-    """48 test figures: mean error as the README says, give or take the figures; the differentiable one is near to it."""
+    """48 test figures: mean error as the README says, give or take the figures; the differentiable one is near to
+    it.
+    """
     if not CONFIG.is_file() or find_spec("poseig_synthetic_figures") is None:
         pytest.skip("needs the repository's configs and plugins/synthetic_figures")
     from mmengine.config import Config

@@ -51,8 +51,8 @@ def make_section(store: Store, name: str) -> Section | None:
 
 
 _CAPTION = (
-    "Share of the map's mass on the person's pixels (mean, 95 % interval, persons resampled); what is kept of it when the "
-    "person is painted (dashed: 1, as much as in the original image); diffusion."
+    "Share of the map's mass on the person's pixels (mean, 95 % interval, persons resampled); what is kept of it when "
+    "the person is painted (dashed: 1, as much as in the original image); diffusion."
 )
 _GALLERY = (
     "Rows: the person as it is, painted black, painted white. Columns: the input, then the maps of the ringed joints, "
@@ -80,8 +80,8 @@ def _table(rows: pl.DataFrame, kept: Mapping[Cell, Estimate]) -> Table:
             found.append((painting, baseline, len(cell), *numbers))
             errors.append(estimate(cell, "map_error").mean)
     caption = (
-        "n persons painted in one colour, maps with each baseline: mean [95 % interval], persons resampled. Share: of the "
-        "map's mass on the person; kept: over the share in the original image, a ratio of means. Mean map error "
+        "n persons painted in one colour, maps with each baseline: mean [95 % interval], persons resampled. Share: of "
+        "the map's mass on the person; kept: over the share in the original image, a ratio of means. Mean map error "
         f"{np.nanmin(errors):.2f} to {np.nanmax(errors):.2f}."
     )
     return Table(caption, ("person", "baseline", "n", "share", "kept", "DI"), tuple(found))
@@ -107,10 +107,10 @@ def _lead(kept: Mapping[Cell, Estimate], rows: pl.DataFrame) -> str:
         for baseline in BASELINES
     ]
     text = (
-        "What is kept of the map's share on the person, when the person's pixels are painted in one colour, by baseline: "
-        f"{'; '.join(parts)} ({plural(persons, 'person')}, {plural(int(joints), 'joint')}). A pixel of the baseline's "
-        "own colour gets exactly 0, so black on black and white on white are 0 by construction: a baseline of one colour "
-        "cannot see what has that colour, whatever the model does with it."
+        "What is kept of the map's share on the person, when the person's pixels are painted in one colour, by "
+        f"baseline: {'; '.join(parts)} ({plural(persons, 'person')}, {plural(int(joints), 'joint')}). A pixel of the "
+        "baseline's own colour gets exactly 0, so black on black and white on white are 0 by construction: a baseline "
+        "of one colour cannot see what has that colour, whatever the model does with it."
     )
     if persons < FEWEST:
         text += f" {plural(persons, 'person')} are too few to generalise from."

@@ -1,4 +1,6 @@
-"""What a baseline hides (Fig. A): the person painted black and white, explained with black, white and blurry baselines."""
+"""What a baseline hides (Fig. A): the person painted black and white, explained with black, white and blurry
+baselines.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +39,15 @@ _FIXED: dict[str, Any] = {
 class Baselines(Study):
     """How much of a map falls on the person when the person is painted in one colour, for each baseline.
 
-    The pixels of the person's mask (not dilated) become black or white; the rest, and what is explained, stays.  A straight
-    path gives a pixel (x - x') times a mean gradient, so what has the baseline's colour gets exactly 0: the share of the
-    map on a person painted black is 0 with the black baseline, by construction, and that is its bias.  A blurry baseline
-    is blind to what blurring leaves as it is: the inside of a painted area that is wider than its kernel.
+    The pixels of the person's mask (not dilated) become black or white; the rest, and what is explained, stays.  A
+    straight path gives a pixel (x - x') times a mean gradient, so what has the baseline's colour gets exactly 0: the
+    share of the map on a person painted black is 0 with the black baseline, by construction, and that is its bias.  A
+    blurry baseline is blind to what blurring leaves as it is: the inside of a painted area that is wider than its
+    kernel.
 
-    Rows, a sample x painting x baseline: `n` joints (those that have a map in all three paintings), their mean `share` of
-    the map's mass on the mask, `share_original` (the same joints in the original image), mean `di` and `map_error`; `area`
-    is the mask's share of the input.  `reason`: 'no_mask', 'empty_mask', 'not_visible', 'no_map'.
+    Rows, a sample x painting x baseline: `n` joints (those that have a map in all three paintings), their mean `share`
+    of the map's mass on the mask, `share_original` (the same joints in the original image), mean `di` and `map_error`;
+    `area` is the mask's share of the input.  `reason`: 'no_mask', 'empty_mask', 'not_visible', 'no_map'.
     """
 
     name: ClassVar[str] = "baselines"

@@ -34,7 +34,8 @@ def easy_hard_section(study: EasyHard, store: Store) -> Section | None:
     if not any(math.isfinite(rows[m.name, "all"]["difference"]) for m in found):
         counts = rows[found[0].name, "all"]
         lead = (
-            f"{split}: {plural(counts['persons_easy'], 'easy person')} and {plural(counts['persons_hard'], 'hard person')}, "
+            f"{split}: {plural(counts['persons_easy'], 'easy person')} and "
+            f"{plural(counts['persons_hard'], 'hard person')}, "
             "so there is no difference to show."
         )
         return Section(study.name, "Easy and hard persons", lead, (), 320)
@@ -86,9 +87,9 @@ def _table(found: Sequence[Measure], groups: Sequence[str], rows: Found, model: 
     if published:
         columns.append(f"published for {model}, another training")
     caption = (
-        "Hard minus easy (Table D; EPE: supplement C.3): means over visible joints with 95 % intervals, persons resampled "
-        "(who is easy stays as it is); Mann-Whitney U over the persons' means, p corrected by Holm for all lines, a dash "
-        "with fewer than 8 persons a side; effect: Cliff's delta."
+        "Hard minus easy (Table D; EPE: supplement C.3): means over visible joints with 95 % intervals, persons "
+        "resampled (who is easy stays as it is); Mann-Whitney U over the persons' means, p corrected by Holm for all "
+        "lines, a dash with fewer than 8 persons a side; effect: Cliff's delta."
     )
     return Table(caption, tuple(columns), tuple(lines))
 

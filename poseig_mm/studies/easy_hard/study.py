@@ -43,16 +43,16 @@ class EasyHard(Study):
         shares = (self.easy_share, self.hard_share)
         if not all(_number(s) and 0 < s < 1 for s in shares) or sum(shares) > 1 + 1e-9:
             raise ConfigError(
-                f"easy_share is {shares[0]!r} and hard_share {shares[1]!r}; expected shares of the persons between 0 and 1 "
-                "that add up to 1 at most, e.g. 0.33 and 0.33"
+                f"easy_share is {shares[0]!r} and hard_share {shares[1]!r}; expected shares of the persons between 0 "
+                "and 1 that add up to 1 at most, e.g. 0.33 and 0.33"
             )
         limits = (self.easy_below, self.hard_above)
         if limits == (None, None):
             return
         if not all(_number(v) for v in limits) or not 0 <= limits[0] < limits[1]:  # type: ignore[operator]
             raise ConfigError(
-                f"easy_below is {limits[0]!r} and hard_above {limits[1]!r}; expected both, in the unit of the error, the "
-                "first smaller than the second, e.g. 3 and 8"
+                f"easy_below is {limits[0]!r} and hard_above {limits[1]!r}; expected both, in the unit of the error, "
+                "the first smaller than the second, e.g. 3 and 8"
             )
 
     def store_rows(self, store: Store) -> Sequence[Row]:

@@ -47,9 +47,9 @@ def classify(
 ) -> tuple[NDArray[np.int_], Floats]:
     """Kind of error of each joint of the persons of one image.
 
-    good: ks >= 0.85 to its own truth; jitter: from 0.5 on.  Below, the largest ks to any other joint decides where it is at
-    least 0.5: inversion for one of the same person, swap for one of another person; equal ks are an inversion.  Else miss.
-    ks to a joint takes that joint's sigma and its person's area.
+    good: ks >= 0.85 to its own truth; jitter: from 0.5 on.  Below, the largest ks to any other joint decides where it
+    is at least 0.5: inversion for one of the same person, swap for one of another person; equal ks are an inversion.
+    Else miss. ks to a joint takes that joint's sigma and its person's area.
 
     Args:
         truth, prediction: (P, K, 2) px of the image.
@@ -73,8 +73,8 @@ def classify(
     persons, joints = visible.shape
     if truth.shape != prediction.shape or truth.shape[:2] != visible.shape or areas.shape != (persons,):
         raise ShapeError(
-            f"truth {truth.shape}, prediction {prediction.shape}, visible {visible.shape}, areas {areas.shape}; expected "
-            "(P, K, 2), (P, K, 2), (P, K), (P,)"
+            f"truth {truth.shape}, prediction {prediction.shape}, visible {visible.shape}, areas {areas.shape}; "
+            "expected (P, K, 2), (P, K, 2), (P, K), (P,)"
         )
     kinds, own = np.full((persons, joints), -1), np.full((persons, joints), np.nan)
     same_joint = np.eye(joints, dtype=bool)

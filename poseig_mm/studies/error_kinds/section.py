@@ -115,9 +115,9 @@ def _kinds_table(known: pl.DataFrame, study: ErrorKinds) -> Table:
     }
     rows = tuple((kind, n, _share(known, kind), meaning[kind]) for kind, n in zip(KINDS, _counts(known), strict=True))
     caption = (
-        "Visible joints by kind; similarity: exp(-d² / (2 s² k²)), s² the person's area, k twice the joint's sigma. Where a "
-        "joint is near others of both, the larger similarity decides. Other persons are those of this run. Share [95 % "
-        "interval, persons resampled]."
+        "Visible joints by kind; similarity: exp(-d² / (2 s² k²)), s² the person's area, k twice the joint's sigma. "
+        "Where a joint is near others of both, the larger similarity decides. Other persons are those of this run. "
+        "Share [95 % interval, persons resampled]."
     )
     return Table(caption, ("kind", "joints", "share (%)", "meaning"), rows, 1)
 
@@ -161,9 +161,10 @@ def _gains(known: pl.DataFrame) -> tuple[Table, Estimate]:
         corrected = object_similarity(np.where(errors, 1.0, ks))
         rows.append((f"{kind} corrected", bootstrap_mean(corrected), *_gain(ap, average_precision(corrected))))
     caption = (
-        "OKS, and AP@[.5:.95] of annotated boxes: the mean over COCO's ten thresholds of the share of persons whose OKS "
-        "reaches it, each person matched with its own prediction; no detector, no false positives, so it is not COCO's AP. "
-        "Corrected: the joints of that kind put on their annotations. Intervals: persons resampled; gain: paired."
+        "OKS, and AP@[.5:.95] of annotated boxes: the mean over COCO's ten thresholds of the share of persons whose "
+        "OKS reaches it, each person matched with its own prediction; no detector, no false positives, so it is not "
+        "COCO's AP. Corrected: the joints of that kind put on their annotations. Intervals: persons resampled; gain: "
+        "paired."
     )
     return Table(caption, ("joints", "OKS", "AP", "gain in AP"), tuple(rows), 3), before
 

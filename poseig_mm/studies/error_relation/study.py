@@ -1,4 +1,6 @@
-"""Do an index and the error go together (Fig. E)?  Correlations per joint, per group, over all joints and over persons."""
+"""Do an index and the error go together (Fig. E)?  Correlations per joint, per group, over all joints and over
+persons.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +51,8 @@ def correlation_table(joints: pl.DataFrame, names: Sequence[str]) -> list[Row]:
 
     Returns:
         A row a measure and `level`: 'all' (all visible joints), 'person' (persons' means against their MEPE), 'group',
-        'joint'; `of` names the group or joint.  Intervals over persons; NaN where either does not vary or where there are
-        fewer than three pairs, with a `reason`.
+        'joint'; `of` names the group or joint.  Intervals over persons; NaN where either does not vary or where there
+        are fewer than three pairs, with a `reason`.
     """
     from ...functional.inference import correlation
 

@@ -37,8 +37,8 @@ def insertion_deletion_section(store: Store, rows: pl.DataFrame) -> Section:
     blocks: tuple[Table | Picture | Gallery, ...] = (
         Picture(
             "insertion_deletion",
-            "Mean over joints, band: 95 % interval (persons resampled). Blue: pixels in the order of the map; grey, dashed: "
-            "in random order. Above: likelihood of the reference point; below: distance from it.",
+            "Mean over joints, band: 95 % interval (persons resampled). Blue: pixels in the order of the map; grey, "
+            "dashed: in random order. Above: likelihood of the reference point; below: distance from it.",
             _figure(known),
         ),
         _areas(known, groups, ""),
@@ -72,8 +72,8 @@ def _lead(known: pl.DataFrame, whole: dict[str, Comparison]) -> str:
         parts.append(f"{kind} {d.mean:+.3f} [{d.low:+.3f}, {d.high:+.3f}], {word}")
     text = (
         f"In the order of the map instead of a random one, the area below the likelihood changes: {'; '.join(parts)} "
-        f"({plural(persons, 'person')}, {plural(len(known) // len(KINDS), 'joint')}). A good map lowers it in deletion and "
-        "raises it in insertion."
+        f"({plural(persons, 'person')}, {plural(len(known) // len(KINDS), 'joint')}). A good map lowers it in deletion "
+        "and raises it in insertion."
     ).replace("-", "\u2212")
     if persons < FEWEST:
         text += f" With only {plural(persons, 'person')} the intervals are too narrow to rely on; nothing is tested."
@@ -98,9 +98,10 @@ def _areas(known: pl.DataFrame, groups: list[str], suffix: str) -> Table:
     unit = f", {known['unit'][0]}" if suffix else ""
     wanted = "a good map has less of it in deletion" if not suffix else "a good map has more of it in deletion"
     return Table(
-        f"Mean area below the {_MEASURES[suffix]}{unit}, and its difference [95 % interval, persons resampled]; {wanted}, "
-        "and the reverse in insertion. Effect: matched rank-biserial; p: Wilcoxon on the persons' means, Holm-corrected, "
-        "from 8 persons on.",
+        f"Mean area below the {_MEASURES[suffix]}{unit}, and its difference [95 % interval, persons resampled]; "
+        f"{wanted}, "
+        "and the reverse in insertion. Effect: matched rank-biserial; p: Wilcoxon on the persons' means, "
+        "Holm-corrected, from 8 persons on.",
         ("group", "kind", "joints", "map", "random", "difference", "effect", "p"),
         lines,
         2 if suffix else 3,

@@ -28,11 +28,12 @@ BASELINES = ("blur", "mean")
 class InsertionDeletion(Study):
     """Deletion replaces the first fraction of the pixels by a baseline, insertion starts there and reveals them.
 
-    One row a sample, joint and kind.  Measured on the differentiable coordinates: the likelihood exp(-alpha d) and d itself,
-    the distance from the point that the run's target refers to (`Finding.reference`; the truth by default, so that d is the
-    EPE of these coordinates).  `value_i` and `error_i` are their curves over the fractions, `random_i` and `random_error_i`
-    those of random orders (mean over draws, the same draws for all joints of a person), `area...` the areas below, and
-    `difference...` the map's area minus the random one: a good map has less likelihood left in deletion, more in insertion.
+    One row a sample, joint and kind.  Measured on the differentiable coordinates: the likelihood exp(-alpha d) and d
+    itself, the distance from the point that the run's target refers to (`Finding.reference`; the truth by default, so
+    that d is the EPE of these coordinates).  `value_i` and `error_i` are their curves over the fractions, `random_i`
+    and `random_error_i` those of random orders (mean over draws, the same draws for all joints of a person), `area...`
+    the areas below, and `difference...` the map's area minus the random one: a good map has less likelihood left in
+    deletion, more in insertion.
     """
 
     name: ClassVar[str] = "insertion_deletion"

@@ -51,8 +51,8 @@ def inverted_pairs(truth: Floats, prediction: Floats, visible: Bools, epsilon: f
         epsilon: in that unit, input px as published.
 
     Returns:
-        True only for eligible pairs.  Where [a, b] and [b, a] are True, the two are swapped.  One prediction may be within
-        epsilon of several joints: then each counts.
+        True only for eligible pairs.  Where [a, b] and [b, a] are True, the two are swapped.  One prediction may be
+        within epsilon of several joints: then each counts.
 
     >>> truth = np.array([[0.0, 0.0], [50.0, 0.0]])
     >>> inverted_pairs(truth, truth[[1, 1]], np.ones(2, bool), 10.0).tolist()  # both are predicted at the second

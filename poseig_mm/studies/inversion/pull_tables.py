@@ -57,10 +57,10 @@ def relation_table(study: Inversion, store: Store, found: pl.DataFrame) -> Table
     note = "" if len(values) else " RI was not computed in this run (diagnosis.indices): no comparison."
     drawn = f", {study.not_inverted} drawn with a seed" if study.not_inverted is not None else ""
     caption = (
-        "RI(a → b), how much of the map of a lies around b (1 = no preference): where a was predicted at b, and where the "
-        f"same ordered pairs of visible joints were not inverted{drawn}. Matched: each inverted value minus the mean of its "
-        "own pair elsewhere. Intervals: persons resampled. p: Mann-Whitney U over values as if independent, Holm over "
-        f"kinds; not tested below {FEWEST} values.{note}"
+        "RI(a → b), how much of the map of a lies around b (1 = no preference): where a was predicted at b, and where "
+        f"the same ordered pairs of visible joints were not inverted{drawn}. Matched: each inverted value minus the "
+        "mean of its own pair elsewhere. Intervals: persons resampled. p: Mann-Whitney U over values as if "
+        f"independent, Holm over kinds; not tested below {FEWEST} values.{note}"
     )
     return Table(caption, columns, table, 2)
 
@@ -98,10 +98,11 @@ def contrast_table(rows: pl.DataFrame, study: Inversion) -> Table:
     missing = [f"{n} {reason}" for reason, n in rows.filter(pl.col("reason") != "").group_by("reason").len().rows()]
     left = f" Without a map: {', '.join(sorted(missing))}." if missing else ""
     caption = (
-        "The map of why there and not here, T(a|b) minus T(a|a): its mass in the limb of the wrong joint b and in that of "
-        f"the right joint a (up to {study.limb_radius:g} px from the bone to the parent; shared pixels: the nearer's), "
-        "over the limb's share of the area: 1 = no preference. Difference: wrong minus right. p: Wilcoxon's signed-rank "
-        f"test over persons, not made below {FEWEST} persons. Pulls: share of the limb's mass that speaks for b.{left}"
+        "The map of why there and not here, T(a|b) minus T(a|a): its mass in the limb of the wrong joint b and in that "
+        f"of the right joint a (up to {study.limb_radius:g} px from the bone to the parent; shared pixels: the "
+        "nearer's), over the limb's share of the area: 1 = no preference. Difference: wrong minus right. p: Wilcoxon's "
+        f"signed-rank test over persons, not made below {FEWEST} persons. Pulls: share of the limb's mass that speaks "
+        f"for b.{left}"
     )
     columns = ("kind", "n", "wrong limb", "right limb", "difference", "p", "pulls, wrong", "pulls, right")
     return Table(caption, columns, tuple(table), 2)

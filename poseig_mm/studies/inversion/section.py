@@ -93,9 +93,10 @@ def _kinds_table(counts: _Counts, study: Inversion) -> Table:
         rate = share(hits, totals)
         rows.append((kind, len(found), int(found["swap"].sum()), found["sample_id"].n_unique(), rate.n, percent(rate)))
     caption = (
-        f"Inversions by kind: predictions at most {study.epsilon:g} px from another visible joint of the same person and "
-        "farther than that from their own. In swaps: the other joint is predicted at this one too. Rate: of eligible "
-        "ordered pairs, both visible [95 % interval, persons resampled; where there is none, Wilson's, of single pairs]."
+        f"Inversions by kind: predictions at most {study.epsilon:g} px from another visible joint of the same person "
+        "and farther than that from their own. In swaps: the other joint is predicted at this one too. Rate: of "
+        "eligible ordered pairs, both visible [95 % interval, persons resampled; where there is none, Wilson's, of "
+        "single pairs]."
     )
     return Table(caption, ("kind", "inversions", "in swaps", "persons", "eligible pairs", "rate (%)"), tuple(rows), 2)
 
@@ -142,8 +143,8 @@ def _gallery(store: Store, rows: pl.DataFrame, study: Inversion) -> list[Gallery
         return []
     of = f" {len(images)} of {len(about)}, a random choice." if len(images) < len(about) else ""
     caption = (
-        "Blue ring and bone: the joint itself; orange: the joint at whose place it was predicted; cross: the prediction. In "
-        "the last panel, smoothed by 3 px, orange speaks for that place, blue for its own." + of
+        "Blue ring and bone: the joint itself; orange: the joint at whose place it was predicted; cross: the "
+        "prediction. In the last panel, smoothed by 3 px, orange speaks for that place, blue for its own." + of
     )
     return [Gallery(caption, images)]
 
@@ -163,11 +164,13 @@ def _lead(study: Inversion, store: Store, counts: _Counts) -> str:
     if not len(found):
         return (
             f"None of {rate.n} eligible ordered pairs of joints of {plural(persons, 'person')} is inverted at "
-            f"{study.epsilon:g} px; the 95 % interval of the rate, as if pairs were independent, ends at {rate.high:.2f} %."
+            f"{study.epsilon:g} px; the 95 % interval of the rate, as if pairs were independent, ends at "
+            f"{rate.high:.2f} %."
         )
     parts = [f"{len(found.filter(pl.col('kind') == k))} {k}" for k in PAIR_KINDS]
     text = (
-        f"{plural(len(found), 'inversion')} among {rate.n} eligible ordered pairs of joints of {plural(persons, 'person')}: "
+        f"{plural(len(found), 'inversion')} among {rate.n} eligible ordered pairs of joints of "
+        f"{plural(persons, 'person')}: "
         f"{rate.mean:.2f} % [{rate.low:.2f}, {rate.high:.2f}]; {', '.join(parts)}; "
         f"{int(found['swap'].sum()) // 2} swapped both ways."
     )

@@ -1,4 +1,6 @@
-"""Inversions: a joint predicted at another joint's place; how often, whether its map looked there, and what pulled it."""
+"""Inversions: a joint predicted at another joint's place; how often, whether its map looked there, and what pulled
+it.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,9 @@ __all__ = ["Inversion"]
 class Inversion(Study):
     """Rows: one an inversion, with its contrastive map T_{a|b} - T_{a|a}: why at b and not at a.
 
-    The map is made as the run's maps are, of joint a alone.  Its shares are of the absolute signed map; `positive` is what
-    pulls to b.  Counts are not taken from these rows but from the table of joints, so that none is lost where a map failed.
+    The map is made as the run's maps are, of joint a alone.  Its shares are of the absolute signed map; `positive` is
+    what pulls to b.  Counts are not taken from these rows but from the table of joints, so that none is lost where a
+    map failed.
     """
 
     name: ClassVar[str] = "inversion"
@@ -52,8 +55,8 @@ class Inversion(Study):
                 raise ConfigError(f"study 'inversion': {setting} is {value!r}; expected a number of px above 0")
         if self.pictures < 0 or (self.not_inverted is not None and self.not_inverted < 1):
             raise ConfigError(
-                f"study 'inversion': pictures is {self.pictures}, not_inverted {self.not_inverted}; expected at least 0, "
-                "and at least 1 or None"
+                f"study 'inversion': pictures is {self.pictures}, not_inverted {self.not_inverted}; expected at least "
+                "0, and at least 1 or None"
             )
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:

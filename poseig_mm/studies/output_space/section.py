@@ -88,9 +88,9 @@ def _table(rows: pl.DataFrame, values: Mapping[Target, Estimates]) -> Table:
     )  # fmt: skip
     columns = ("target", "n", "DI", "FI", "LI", "residual", "map error")
     caption = (
-        "Indices by target, a likelihood of the coordinates (with its factor per heatmap px) or a scalar of the heatmap: "
-        "mean [95 % interval], persons resampled; n joints with a map. Residual (relative, of completeness) and map error "
-        "are medians."
+        "Indices by target, a likelihood of the coordinates (with its factor per heatmap px) or a scalar of the "
+        "heatmap: mean [95 % interval], persons resampled; n joints with a map. Residual (relative, of completeness) "
+        "and map error are medians."
     )
     return Table(caption, columns, found)
 

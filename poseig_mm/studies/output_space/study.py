@@ -65,12 +65,13 @@ def targets_of(factors: Sequence[float]) -> tuple[Target, ...]:
 class OutputSpace(Study):
     """DI, FI and LI of one joint's map, explained in the space of coordinates or of heatmaps.
 
-    Coordinates: exp(-factor * distance in heatmap px), minus the distance, minus its square.  Heatmap: the joint's heatmap
-    at the annotated point (bilinear), and minus its mean squared error against a Gaussian of 2 heatmap px there.  Only
-    models with heatmaps have these, and only those trained towards Gaussians the last.
+    Coordinates: exp(-factor * distance in heatmap px), minus the distance, minus its square.  Heatmap: the joint's
+    heatmap at the annotated point (bilinear), and minus its mean squared error against a Gaussian of 2 heatmap px
+    there.  Only models with heatmaps have these, and only those trained towards Gaussians the last.
 
     Rows, a sample x joint x target: `space`, `function`, `factor` (NaN where it has none), `di`, `fi`, `li`,
-    `residual_rel` (completeness), `map_error`.  `reason`: 'no_heatmaps', 'no_gaussian_target', or why there is no map or FI.
+    `residual_rel` (completeness), `map_error`.  `reason`: 'no_heatmaps', 'no_gaussian_target', or why there is no map
+    or FI.
     """
 
     name: ClassVar[str] = "output_space"
@@ -177,7 +178,8 @@ class OutputSpace(Study):
 
 
 def heatmap_points(points: Tensor, adapter: CoordinateAdapter, size: tuple[int, int]) -> Tensor:
-    """Points (B, K, D) in input px -> (B, K, 2) in heatmap px, by the codec's own grid; by proportion where it has none.
+    """Points (B, K, D) in input px -> (B, K, 2) in heatmap px, by the codec's own grid; by proportion where it has
+    none.
 
     Args:
         points: x and y first.
@@ -191,7 +193,9 @@ def heatmap_points(points: Tensor, adapter: CoordinateAdapter, size: tuple[int, 
 
 
 def _trained_on_gaussians(adapter: CoordinateAdapter) -> bool:
-    """Whether the heatmaps have peak-1 Gaussians for targets; not an integral head's, Megvii's or UDP's combined ones."""
+    """Whether the heatmaps have peak-1 Gaussians for targets; not an integral head's, Megvii's or UDP's combined
+    ones.
+    """
     return (
         adapter.name == "heatmap"
         and not getattr(adapter, "combined", False)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["error_ratio", "perturbation_section"]
 
 MOST_LINES = 40  # of the figure
-# Table A of the paper, by joint type in this order; shown beside a run of such a model on such data, never as its result
+# Table A of the paper, by joint type in this order; shown beside a run of such a model on such data, never as its
+# result
 _JOINTS = ("nose", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 _PUBLISHED = {
     "mean": (1.68, 1.62, 1.68, 1.57, 1.68, 1.76, 1.70),
@@ -38,8 +39,8 @@ Types = dict[str, dict[str, "Estimate"]]
 def error_ratio(rows: pl.DataFrame) -> Estimate:
     """R_E: mean |E_attr - E_orig| over mean |E_rand - E_orig|, with its 95 % interval over persons (seed 0).
 
-    n is the number of joints; 1 says that the map's places matter no more than any others.  Infinite, or its upper end is,
-    where no permuted map moved a joint of these persons, or of many resamples; NaN where nothing moved any.
+    n is the number of joints; 1 says that the map's places matter no more than any others.  Infinite, or its upper end
+    is, where no permuted map moved a joint of these persons, or of many resamples; NaN where nothing moved any.
     """
     from ...functional.inference import bootstrap_of
     from ...functional.statistics import Estimate
@@ -67,8 +68,8 @@ def perturbation_section(store: Store, rows: pl.DataFrame) -> Section:
     persons = known["sample_id"].n_unique()
     blocks: tuple[Table | Picture | Gallery, ...] = (
         Table(
-            "R_E per joint, left and right together: mean change of the error by the map over that by its permuted pixels "
-            f"[95 % interval, persons resampled]. Blended with: {'; '.join(f'{m}, {MASKS[m]}' for m in masks)}.",
+            "R_E per joint, left and right together: mean change of the error by the map over that by its permuted "
+            f"pixels [95 % interval, persons resampled]. Blended with: {'; '.join(f'{m}, {MASKS[m]}' for m in masks)}.",
             ("joint", "group", "joints", *masks),
             tuple((t, g, found[t][masks[0]].n, *(found[t][m] for m in masks)) for t, g in types),
         ),
@@ -103,8 +104,8 @@ def _lead(found: Types, masks: Sequence[str], persons: int, joints: int) -> str:
 
 def _caption(types: Sequence[tuple[str, str]]) -> str:
     text = (
-        "R_E and its 95 % interval on a logarithmic scale; dashed, 1: no more than permuted pixels do. What lies beyond the "
-        "axis is drawn at its edge."
+        "R_E and its 95 % interval on a logarithmic scale; dashed, 1: no more than permuted pixels do. What lies "
+        "beyond the axis is drawn at its edge."
     )
     left = len(types) - MOST_LINES
     return text + (f" The first {MOST_LINES} joints; {left} more are in the table." if left > 0 else "")
@@ -146,8 +147,9 @@ def _groups(known: pl.DataFrame, masks: Sequence[str], rank: dict[str, int]) -> 
             ))  # fmt: skip
     unit = known["unit"][0]
     return Table(
-        "Per group: mean change of the error by the map and by its permuted pixels, their ratio R_E [95 % interval, persons "
-        "resampled], and the median of single joints' ratios, which are undefined where no permuted map moved the joint.",
+        "Per group: mean change of the error by the map and by its permuted pixels, their ratio R_E [95 % interval, "
+        "persons resampled], and the median of single joints' ratios, which are undefined where no permuted map moved "
+        "the joint.",
         ("group", "mask", "joints", f"map ({unit})", f"permuted ({unit})", "R_E", "median", "undefined (%)"),
         tuple(lines),
     )

@@ -27,7 +27,8 @@ def layers_in_order(model: nn.Module, run: Callable[[], Any], kinds: tuple[type[
     Args:
         model: left as it is.
         run: makes one forward pass of it; layers that the pass does not reach are not listed.
-        kinds: classes of layers.  A layer inside one that is listed (the projections of attention) is not listed itself.
+        kinds: classes of layers.  A layer inside one that is listed (the projections of attention) is not listed
+            itself.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.ConvTranspose2d(4, 4, 1), nn.Conv2d(4, 1, 1))
     >>> layers_in_order(model, lambda: model(torch.zeros(1, 3, 2, 2)), KINDS['conv'])
@@ -51,7 +52,8 @@ def layers_in_order(model: nn.Module, run: Callable[[], Any], kinds: tuple[type[
 
 @contextmanager
 def preserved(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
-    """Within the context these layers may be given other weights; afterwards, also after an error, they hold the old bytes.
+    """Within the context these layers may be given other weights; afterwards, also after an error, they hold the old
+    bytes.
 
     Parameters stay the same objects with the same `requires_grad`; their buffers are kept too.
     """
@@ -69,8 +71,9 @@ def preserved(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
 def reinitialise(model: nn.Module, name: str, seed: int = 0) -> None:
     """Give a layer new weights in place, by its own `reset_parameters()`.
 
-    They depend on the seed, the layer's name and shape, and the device's kind alone: the same for every sample and order.
-    The state of all random generators is left as it was.  Batch norms around the layer keep their trained statistics.
+    They depend on the seed, the layer's name and shape, and the device's kind alone: the same for every sample and
+    order. The state of all random generators is left as it was.  Batch norms around the layer keep their trained
+    statistics.
     """
     layer = model.get_submodule(name)
     cuda = sorted({p.device.index for p in layer.parameters() if p.device.type == "cuda"})

@@ -59,8 +59,8 @@ def randomization_section(store: Store, rows: pl.DataFrame, name: str) -> Sectio
     ids = sorted(rows["sample_id"].unique().to_list(), key=lambda i: (zlib.crc32(i.encode()), i))
     if strips := find_strips(store.pictures(name), ids)[:STRIPS]:
         text = (
-            "Maps of one joint (the one of median error; ring: its annotation), from the original model to the last stage. "
-            "Each map is scaled to its own maximum."
+            "Maps of one joint (the one of median error; ring: its annotation), from the original model to the last "
+            "stage. Each map is scaled to its own maximum."
         )
         blocks.append(Gallery(text, tuple(strips)))
     return Section(name, "Model randomisation", lead, tuple(blocks), order=310)
@@ -87,7 +87,8 @@ def _lead(found: dict[int, dict[str, Estimate]], tests: dict[str, tuple[Comparis
     for m, title in MEASURES[:2]:
         comparison, p = tests[m]
         parts.append(
-            f"{title} goes from {said(first[m])} to {said(last[m])} (difference {said(comparison.difference)}, {p_text(p)})"
+            f"{title} goes from {said(first[m])} to {said(last[m])} (difference {said(comparison.difference)}, "
+            f"{p_text(p)})"
         )
     text = (
         f"With all {total} layers re-initialised, {' and '.join(parts)}; {plural(n, 'person')}. {_direction(tests, n)} "
@@ -131,8 +132,8 @@ def _change(rank: Estimate) -> str:
         return "So the maps change with the weights, as maps that explain the model must."
     if math.isfinite(rank.low) and rank.low > ALIKE:
         return (
-            "So the maps stay much alike although the model has forgotten everything: such maps say little about what the "
-            "model learnt."
+            "So the maps stay much alike although the model has forgotten everything: such maps say little about what "
+            "the model learnt."
         )
     return f"Whether that is above or below {ALIKE}, where maps stay much alike, these persons do not decide."
 
@@ -144,9 +145,9 @@ def _lead_alone(by_stage: dict[int, pl.DataFrame], found: dict[int, dict[str, Es
     low, high = min(known, key=lambda s: known[s].mean), max(known, key=lambda s: known[s].mean)
     persons = by_stage[low]["sample_id"].n_unique()
     return (
-        f"Each group of layers re-initialised alone ({plural(persons, 'person')}): layers {_span(by_stage[low])} change the "
-        f"maps most (rank correlation with the original {said(known[low])}), layers {_span(by_stage[high])} least "
-        f"({said(known[high])})."
+        f"Each group of layers re-initialised alone ({plural(persons, 'person')}): layers {_span(by_stage[low])} "
+        f"change the maps most (rank correlation with the original {said(known[low])}), layers {_span(by_stage[high])} "
+        f"least ({said(known[high])})."
     )
 
 
@@ -183,11 +184,12 @@ def _table_b(by_stage: dict[int, pl.DataFrame], found: dict[int, dict[str, Estim
         beside = tuple(PUBLISHED[m][i - 1] if i else None for m in PUBLISHED) if published else ()
         rows.append((_span(by_stage[s]), e["di"].n, *values, *beside))
     caption = (
-        "Indices of the maps after re-initialisation, and how alike the maps are to the originals: mean [95 % interval], "
-        "persons resampled. 'none' is the model as it is, with this study's quadrature; its rank correlation and SSIM are "
-        "those against the run's own maps, i.e. what the quadrature alone changes. SSIM by chance: with the map's pixels "
-        "scattered. EPE: of the differentiable prediction, to see what the model still knows. Response: |T(x) - T(x')|, "
-        "how much the likelihood still depends on the image at all; where next to nothing, maps show how the model is built."
+        "Indices of the maps after re-initialisation, and how alike the maps are to the originals: mean [95 % "
+        "interval], persons resampled. 'none' is the model as it is, with this study's quadrature; its rank "
+        "correlation and SSIM are those against the run's own maps, i.e. what the quadrature alone changes. SSIM by "
+        "chance: with the map's pixels scattered. EPE: of the differentiable prediction, to see what the model still "
+        "knows. Response: |T(x) - T(x')|, how much the likelihood still depends on the image at all; where next to "
+        "nothing, maps show how the model is built."
     )
     if published:
         columns += ["DI, published", "FI, published"]
@@ -204,8 +206,8 @@ def _table_of_tests(tests: dict[str, tuple[Comparison, float]], total: int) -> T
     rows = tuple((titles[m], c.difference.n, c.difference, c.effect, p) for m, (c, p) in tests.items())
     caption = (
         f"All {total} layers re-initialised minus original, same joints: mean difference [95 % interval]; Wilcoxon's "
-        f"signed-rank test on the persons' means, Holm-corrected for three indices (none below {FEWEST} persons); effect: "
-        "matched rank-biserial, +1 where every person's rises."
+        f"signed-rank test on the persons' means, Holm-corrected for three indices (none below {FEWEST} persons); "
+        "effect: matched rank-biserial, +1 where every person's rises."
     )
     return Table(caption, ("index", "joints", "difference", "effect", "p (Holm)"), rows, 3)
 
@@ -221,11 +223,11 @@ def _caption(rows: pl.DataFrame, persons: int) -> str:
     way = "from the output to the input" if rows["order"][0] == "output" else "from the input to the output"
     how = "each group alone" if rows["independent"][0] else "one group after the other"
     return (
-        f"Against the number of re-initialised layers ({kind} {way}, {how}; {plural(persons, 'person')}): mean and 95 % "
-        "interval, persons resampled. Grey, dashed: what the quadrature alone changes (rank correlation, SSIM); dotted: "
-        "SSIM of the maps with their pixels scattered. Transposed convolutions and batch norms, with their statistics, keep "
-        "their weights; new weights are drawn as torch does for a new layer, the same for every person. The paper does not "
-        "state the direction."
+        f"Against the number of re-initialised layers ({kind} {way}, {how}; {plural(persons, 'person')}): mean and 95 "
+        "% interval, persons resampled. Grey, dashed: what the quadrature alone changes (rank correlation, SSIM); "
+        "dotted: SSIM of the maps with their pixels scattered. Transposed convolutions and batch norms, with their "
+        "statistics, keep their weights; new weights are drawn as torch does for a new layer, the same for every "
+        "person. The paper does not state the direction."
     )
 
 

@@ -32,9 +32,9 @@ class Randomization(Study):
     """The convolutions are re-initialised one group after the other, and maps are made again at every stage.
 
     Layers: every Conv2d that a forward pass reaches, in that order (SB-R50: 53 in the backbone and the final layer).
-    Transposed convolutions and batch norms, with their statistics, stay as they are.  Stage 0 is the model as it is, with
-    this study's own quadrature; later stages are compared with it.  Stage 0's own `rank_correlation` and `ssim` are those
-    against the run's map: what the quadrature alone changes.
+    Transposed convolutions and batch norms, with their statistics, stay as they are.  Stage 0 is the model as it is,
+    with this study's own quadrature; later stages are compared with it.  Stage 0's own `rank_correlation` and `ssim`
+    are those against the run's map: what the quadrature alone changes.
     """
 
     name: ClassVar[str] = "randomization"
@@ -56,7 +56,8 @@ class Randomization(Study):
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ConfigError(
-                    f"study 'randomization': {name} is {getattr(self, name)!r}; expected {' or '.join(map(repr, known))}"
+                    f"study 'randomization': {name} is {getattr(self, name)!r}; expected "
+                    f"{' or '.join(map(repr, known))}"
                 )
         for name, least in (("step", 1), ("nodes", 1), ("every", 1), ("strips", 0)):
             value = getattr(self, name)

@@ -167,10 +167,10 @@ def _methods(store: Store, rows: pl.DataFrame) -> Table:
         frame = rows.filter(pl.col("method") == method)
         table.append((title, estimate(frame, "deletion"), estimate(frame, "gain"), _ratio(frame)))
     caption = (
-        "Deletion area: likelihood left, 0 to 1, while the pixels that a map ranks first are replaced by the blurred image; "
-        "less is better. Gain: how much farther the joint's error moves when the map's places are greyed than when as many "
-        "random places are; more is better. R_E: the same as a ratio (1: no better than chance). Mean [95 % interval], "
-        "persons resampled."
+        "Deletion area: likelihood left, 0 to 1, while the pixels that a map ranks first are replaced by the blurred "
+        "image; less is better. Gain: how much farther the joint's error moves when the map's places are greyed than "
+        "when as many random places are; more is better. R_E: the same as a ratio (1: no better than chance). Mean [95 "
+        "% interval], persons resampled."
     )
     return Table(caption, ("map", "deletion area", f"gain ({unit})", "R_E"), tuple(table), 3)
 
@@ -184,10 +184,12 @@ def _comparisons(verdict: Verdict, unit: str) -> Table:
             line += [comparison.difference, p]
         table.append(tuple(line))
     caption = (
-        "This run's maps minus the others', the same persons and joints. p: Wilcoxon's signed-rank test on the persons' "
-        "mean differences, Holm-corrected over all six. The rule: the maps may be trusted if they beat random maps in both "
-        f"measures (p < {LEVEL}); they may not if they lose in one; otherwise, or with fewer than {FEWEST} persons, there "
-        "is no verdict. Gradient and linear IG do not change it, they say whether a simpler method would do."
+        "This run's maps minus the others', the same persons and joints. p: Wilcoxon's signed-rank test on the "
+        "persons' mean differences, Holm-corrected over all six. The rule: the maps may be trusted if they beat random "
+        f"maps in both measures (p < {LEVEL}); they may not if they lose in one; otherwise, or with fewer than "
+        f"{FEWEST} "
+        "persons, there is no verdict. Gradient and linear IG do not change it, they say whether a simpler method "
+        "would do."
     )
     return Table(caption, ("against", "deletion area", "p", f"gain ({unit})", "p of the gain"), tuple(table), 3)
 
@@ -206,8 +208,8 @@ def _joints(order: Sequence[tuple[int, str]], by_joint: Mapping[int, Verdict], u
         rows.append((title.replace("_", " "), v.persons, deletion.difference, gain.difference, p, v.word))
     caption = (
         "Joint by joint, the run's maps minus random ones. p: the larger of the two measures' (both must hold), "
-        "Holm-corrected over the joints; below 0.05 with both differences on the good side (deletion area less, gain more) "
-        "the joint's maps may be trusted, with both on the bad side they may not, otherwise there is no verdict."
+        "Holm-corrected over the joints; below 0.05 with both differences on the good side (deletion area less, gain "
+        "more) the joint's maps may be trusted, with both on the bad side they may not, otherwise there is no verdict."
     )
     columns = ("joint", "persons", "deletion area", f"gain ({unit})", "p (Holm)", "verdict")
     return Table(caption, columns, tuple(rows), 3)

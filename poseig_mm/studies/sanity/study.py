@@ -1,4 +1,6 @@
-"""Whether the run's maps may be trusted: do they name the pixels that matter better than chance and simpler methods do?"""
+"""Whether the run's maps may be trusted: do they name the pixels that matter better than chance and simpler methods
+do?
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,11 @@ _NOTHING = dict.fromkeys(("deletion", "change", "change_permuted", "gain"), math
 class Sanity(Study):
     """Four maps of every joint are put to the same two tests; one row a sample, joint and method.
 
-    `deletion`: the likelihood exp(-alpha d) of the differentiable coordinates, d from `Finding.reference`, while the pixels
-    of largest map value are replaced by the blurred image; its mean height over fractions from 0 to the last one.  Less is
-    better.  `gain`: `change` - `change_permuted`, how far the EPE moves when the map's places are blended into the image's
-    mean colour, beyond what the same map with its pixels permuted does (so that a map does not win by covering more).
-    More is better; the permuted maps are the control of the paper's R_E.
+    `deletion`: the likelihood exp(-alpha d) of the differentiable coordinates, d from `Finding.reference`, while the
+    pixels of largest map value are replaced by the blurred image; its mean height over fractions from 0 to the last
+    one.  Less is better.  `gain`: `change` - `change_permuted`, how far the EPE moves when the map's places are blended
+    into the image's mean colour, beyond what the same map with its pixels permuted does (so that a map does not win by
+    covering more). More is better; the permuted maps are the control of the paper's R_E.
     """
 
     name: ClassVar[str] = "sanity"

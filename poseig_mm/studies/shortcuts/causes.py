@@ -1,4 +1,6 @@
-"""What a joint is most likely read from, decided from a few estimates by a list of rules that can be read.  No torch."""
+"""What a joint is most likely read from, decided from a few estimates by a list of rules that can be read.  No
+torch.
+"""
 
 from __future__ import annotations
 
@@ -57,9 +59,9 @@ def likely_cause(measures: Mapping[str, Estimate], thresholds: Thresholds | None
     """The first rule that holds.
 
     1. fewer than `fewest` persons: undecided.
-    2. mark, parent, partner: the density there is more than `margin` times the joint's own and above a uniform map's; of
-       several such places the densest one, if its interval lies above the others'.  A mark must be there in more than
-       `fixed` of the persons.
+    2. mark, parent, partner: the density there is more than `margin` times the joint's own and above a uniform map's;
+       of several such places the densest one, if its interval lies above the others'.  A mark must be there in more
+       than `fixed` of the persons.
     3. context: more than `background` times as dense on the background as the same persons' other joints, and less than
        `weak` times as dense around itself as they are around themselves; and no mark that may be denser than that.
     4. left_right: more than `flipped` of the persons have most of their joints on the wrong side.
@@ -71,10 +73,10 @@ def likely_cause(measures: Mapping[str, Estimate], thresholds: Thresholds | None
 
     Args:
         measures: 'own', 'parent', 'partner', 'mark', 'background': densities over a uniform map's, 1 = no preference;
-            'parent_over_own', 'partner_over_own', 'mark_over_own': that place's density over the joint's own in the same
-            persons; 'background_over_others', 'own_over_others': the density over that in the maps of the same persons'
-            other joints; 'fixed': share of persons with the mark; 'flipped': share of persons, most of whose joints are on
-            the wrong side.
+            'parent_over_own', 'partner_over_own', 'mark_over_own': that place's density over the joint's own in the
+            same persons; 'background_over_others', 'own_over_others': the density over that in the maps of the same
+            persons' other joints; 'fixed': share of persons with the mark; 'flipped': share of persons, most of whose
+            joints are on the wrong side.
             What is missing or NaN (no such joint, no mask) cannot decide anything; only 'own' is needed.
         thresholds: None: the documented ones.
 

@@ -24,8 +24,8 @@ __all__ = [
     "place_shares",
 ]
 
-# In the order of precedence: a pixel of two places belongs to the first.  'person' and 'background' need a mask; without
-# one, what is left is 'unknown'.
+# In the order of precedence: a pixel of two places belongs to the first.  'person' and 'background' need a mask;
+# without one, what is left is 'unknown'.
 PLACES = ("own", "parent", "partner", "other", "limb", "person", "background", "unknown")
 
 Floats = NDArray[np.floating[Any]]
@@ -43,10 +43,11 @@ def place_maps(
 ) -> Codes:
     """For each joint, which place every pixel belongs to.
 
-    own: within `radius` of the joint.  parent, partner, other: within `radius` of the kinematic parent, of the left-right
-    partner, of any other joint.  limb: within half the radius of the joint's own bones (`limb_segments`).  Then, still
-    nowhere: the parent's and the partner's own bones count as parent and partner.  person, background: the rest, on and off
-    the mask.  Joints nearer to each other than the radius cannot be told apart: what lies around both is 'own'.
+    own: within `radius` of the joint.  parent, partner, other: within `radius` of the kinematic parent, of the
+    left-right partner, of any other joint.  limb: within half the radius of the joint's own bones (`limb_segments`).
+    Then, still nowhere: the parent's and the partner's own bones count as parent and partner.  person, background: the
+    rest, on and off the mask.  Joints nearer to each other than the radius cannot be told apart: what lies around both
+    is 'own'.
 
     Args:
         points: (K, 2) px (x, y), NaN where unknown.
@@ -143,7 +144,8 @@ class Spot:
 def densest_spots(values: Floats, radius: float, count: int) -> list[Spot]:
     """The densest spots of a map, one after the other: each is sought in what the spots before it have left.
 
-    A spot's middle is where a Gaussian window of standard deviation radius / 2 holds most; the map counts as zero outside.
+    A spot's middle is where a Gaussian window of standard deviation radius / 2 holds most; the map counts as zero
+    outside.
 
     Args:
         values: (H, W) >= 0, any scale.
@@ -208,7 +210,8 @@ def person_size(points: Floats, box: Sequence[float] | None, inverse_warp: Float
 
     Args:
         points: (K, 2) input px, NaN where unknown.
-        box: x0, y0, x1, y1 of the original image; None: what the points span, the shorter side at least half the longer.
+        box: x0, y0, x1, y1 of the original image; None: what the points span, the shorter side at least half the
+            longer.
         inverse_warp: (2, 3) input px -> original px.
 
     Returns:

@@ -59,7 +59,9 @@ def evidence_of_joints(rows: pl.DataFrame, thresholds: Thresholds | None = None)
 
 
 def flipped_persons(rows: pl.DataFrame) -> Estimate:
-    """Share of persons with at least half of their joints at the partner's place, of those with four or more that could."""
+    """Share of persons with at least half of their joints at the partner's place, of those with four or more that
+    could.
+    """
     persons = rows.group_by("sample_id").agg(pl.col("invertible").sum(), pl.col("inverted").sum()).sort("sample_id")
     persons = persons.filter(pl.col("invertible") >= FEWEST_JOINTS)
     hits = persons["inverted"].to_numpy() >= MOST * persons["invertible"].to_numpy()
@@ -123,7 +125,9 @@ def _with_mark(rows: pl.DataFrame) -> tuple[pl.DataFrame, tuple[float, float]]:
 
 
 def _density(rows: pl.DataFrame, place: str, over: str = "") -> Estimate:
-    """Sum of a place's shares over the sum of its areas: density over a uniform map's; or over another place's density."""
+    """Sum of a place's shares over the sum of its areas: density over a uniform map's; or over another place's
+    density.
+    """
     columns = [f"share_{place}", f"area_{place}", *((f"share_{over}", f"area_{over}") if over else ())]
 
     def density(sums: NDArray[np.float64]) -> NDArray[np.float64]:

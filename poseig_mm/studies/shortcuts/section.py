@@ -1,4 +1,6 @@
-"""The section on shortcuts: which joints are not read from themselves, what speaks for it, and mean maps around them."""
+"""The section on shortcuts: which joints are not read from themselves, what speaks for it, and mean maps around
+them.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,13 @@ COLUMNS = {
     "background_over_others": "backgr./others",
 }  # fmt: skip
 _BARS = (
-    "Where each joint's map lies: mean share of its mass, by places that exclude one another. Below each bar, thin: the "
-    "share that a uniform map would have there. Joints are discs, parent and partner with their own bones. {mask}"
+    "Where each joint's map lies: mean share of its mass, by places that exclude one another. Below each bar, thin: "
+    "the share that a uniform map would have there. Joints are discs, parent and partner with their own bones. {mask}"
 )
 _MAPS = (
-    "Mean map around the joint (at the cross), all persons in the same size, each map with mass 1; rings: the disc that "
-    "counts as the joint itself. A spot beside the ring is evidence at a fixed offset; joints that are not read from "
-    "themselves come first. One colour scale for all."
+    "Mean map around the joint (at the cross), all persons in the same size, each map with mass 1; rings: the disc "
+    "that counts as the joint itself. A spot beside the ring is evidence at a fixed offset; joints that are not read "
+    "from themselves come first. One colour scale for all."
 )
 
 
@@ -75,11 +77,11 @@ def _decisions(joints: Sequence[JointEvidence], study: Shortcuts) -> Table:
         (j.name, j.cause.words, j.persons, *(j.measures[m] for m in COLUMNS), _offset(j), j.cause.code) for j in joints
     )
     caption = (
-        f"Density in discs of {study.radius:g} of the person's size around the joint, its parent, its partner (where their "
-        "discs are apart) and a mark: the spot that lies at the same offset (x right, y down, input px) as in most other "
-        "persons. 1: a uniform map; [95 % interval], persons resampled. A place is named above "
-        f"{study.margin:g} times own; the background above {study.background:g} and own below {study.weak:g} times the same "
-        "persons' other joints."
+        f"Density in discs of {study.radius:g} of the person's size around the joint, its parent, its partner (where "
+        "their discs are apart) and a mark: the spot that lies at the same offset (x right, y down, input px) as in "
+        "most other persons. 1: a uniform map; [95 % interval], persons resampled. A place is named above "
+        f"{study.margin:g} times own; the background above {study.background:g} and own below {study.weak:g} times the "
+        "same persons' other joints."
     )
     return Table(caption, ("joint", "read from", "n", *COLUMNS.values(), "offset", "code"), rows, 1)
 

@@ -92,7 +92,9 @@ def mean_maps(store: Store, rows: pl.DataFrame, joints: Sequence[JointEvidence])
 
 
 def _mean_maps(store: Store, rows: pl.DataFrame, joints: set[int]) -> dict[int, tuple[Array, int]]:
-    """joint -> mean density (CELLS, CELLS) around it over a uniform map's, of pixels inside the input; how many maps."""
+    """joint -> mean density (CELLS, CELLS) around it over a uniform map's, of pixels inside the input; how many
+    maps.
+    """
     table = store.joints()
     x, y = place_columns(table)
     places = table.select("sample_id", "joint", pl.col(x).alias("x"), pl.col(y).alias("y"))

@@ -1,4 +1,6 @@
-"""Shortcuts: is a joint read from itself, or from its parent, its partner, a mark, the background?  Where its map lies."""
+"""Shortcuts: is a joint read from itself, or from its parent, its partner, a mark, the background?  Where its map
+lies.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,15 @@ SPOTS = 3  # densest spots a map that are kept; a mark need not be the very dens
 class Shortcuts(Study):
     """Where the evidence of each joint lies, and what the joint is therefore likely read from.
 
-    Rows, one a joint that has a map: `size` of the person and `radius` (input px); `error` of the prediction (px); for each
-    place of `functional.evidence` the map's `share_*` and the place's `area_*` (each set sums to 1; share over area is the
-    density, 1 = no preference); `parent_apart`, `partner_apart`: whether that joint is visible and its disc does not overlap
-    the joint's own.  Of the densest spots, discs of the same radius, the first being the densest: offset from the joint
-    (`spot1_x`, `spot1_y`, input px), `spot1_share`, `spot1_area`, and the place of its middle (`spot1_place`).
-    `invertible`, `inverted`: whether joint and partner are both visible and apart, and whether the prediction is within a
-    radius of the partner and not of the joint.  `reason`: 'no_mask' or 'empty_mask' where person and background are not
-    told apart (they are 'unknown'); a row without numbers has 'no_place', 'no_size', or why it has no map.
+    Rows, one a joint that has a map: `size` of the person and `radius` (input px); `error` of the prediction (px); for
+    each place of `functional.evidence` the map's `share_*` and the place's `area_*` (each set sums to 1; share over
+    area is the density, 1 = no preference); `parent_apart`, `partner_apart`: whether that joint is visible and its disc
+    does not overlap the joint's own.  Of the densest spots, discs of the same radius, the first being the densest:
+    offset from the joint (`spot1_x`, `spot1_y`, input px), `spot1_share`, `spot1_area`, and the place of its middle
+    (`spot1_place`). `invertible`, `inverted`: whether joint and partner are both visible and apart, and whether the
+    prediction is within a radius of the partner and not of the joint.  `reason`: 'no_mask' or 'empty_mask' where person
+    and background are not told apart (they are 'unknown'); a row without numbers has 'no_place', 'no_size', or why it
+    has no map.
     """
 
     name: ClassVar[str] = "shortcuts"
