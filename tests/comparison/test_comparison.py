@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from report.synthetic import make_store, record
+from synthetic_store import make_store, record
 
 from poseig_mm.comparison import comparison_sections
 from poseig_mm.comparison.command import main

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report.synthetic import make_store, record
 from scipy import stats
+from synthetic_store import make_store, record
 
 from poseig_mm.comparison.runs import Runs, match
 from poseig_mm.comparison.side_by_side import map_correlations, maps_section

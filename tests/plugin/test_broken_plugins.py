@@ -9,14 +9,13 @@ from typing import Any
 
 import pluggy
 import pytest
+from fakes import FakeIndex, host_of, install, messages, plugin_with, write_module
 
 from poseig_mm import hookimpl
 from poseig_mm.errors import PluginError
 from poseig_mm.plugin import specs
 from poseig_mm.plugin.manager import PluginHost
 from poseig_mm.plugin.markers import PROJECT
-
-from .fakes import FakeIndex, host_of, install, messages, plugin_with, write_module
 
 BROKEN = {
     "raises": "raise ImportError('no such library')",

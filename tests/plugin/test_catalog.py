@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import FakeAdapter, FakeDataset, FakeIndex, FakeStudy, host_of, install, messages, plugin_with, write_module
 
 from poseig_mm.errors import ConfigError, PluginError
 from poseig_mm.plugin.catalog import Catalog
 from poseig_mm.plugin.manager import PluginHost
 from poseig_mm.plugin.results import KINDS, LABELS
-
-from .fakes import FakeAdapter, FakeDataset, FakeIndex, FakeStudy, host_of, install, messages, plugin_with, write_module
 
 
 def test_everything_registered_is_found_by_name_with_its_owner() -> None:

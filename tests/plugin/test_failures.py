@@ -7,10 +7,9 @@ import weakref
 from typing import Any
 
 import pytest
+from fakes import host_of, messages, plugin_with
 
 from poseig_mm.plugin.failure_log import KEPT, KEPT_OWN, FailureLog
-
-from .fakes import host_of, messages, plugin_with
 
 
 def test_an_observer_that_always_raises_does_not_fill_the_memory(caplog: pytest.LogCaptureFixture) -> None:

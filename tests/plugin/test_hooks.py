@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import FakeAdapter, FakeDataset, FakeIndex, FakeStudy, host_of, install, plugin_with, write_module
 
 from poseig_mm import PoseIGError, Section
 from poseig_mm.errors import PluginError
@@ -17,8 +18,6 @@ from poseig_mm.plugin import specs
 from poseig_mm.plugin.manager import COLLECTED, ON_ERROR, SELECT, PluginHost
 from poseig_mm.plugin.registry import HOOKS
 from poseig_mm.plugin.results import KINDS
-
-from .fakes import FakeAdapter, FakeDataset, FakeIndex, FakeStudy, host_of, install, plugin_with, write_module
 
 SECTION = Section("mine", "Mine")
 ARGUMENTS: dict[str, dict[str, Any]] = {

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fakes import FakeIndex, host_of, install, messages, plugin_with, write_module
 
 from poseig_mm import __version__, hookimpl
 from poseig_mm.errors import PluginError
 from poseig_mm.plugin.manager import PluginHost
-
-from .fakes import FakeIndex, host_of, install, messages, plugin_with, write_module
 
 INDEX = """
 @hookimpl

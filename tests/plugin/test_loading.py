@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes import FakeIndex, host_of, plugin_with, write_module
 
 from poseig_mm.errors import PluginError
 from poseig_mm.plugin.loading import resolve
-
-from .fakes import FakeIndex, host_of, plugin_with, write_module
 
 BODY = """
 import dataclasses

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from synthetic_store import make_store, record
 
 from poseig_mm.report.build import build_report
 from poseig_mm.report.plugin import poseig_report_sections
 from poseig_mm.store import Store
-
-from .synthetic import make_store, record
 
 
 @pytest.fixture(scope="session")

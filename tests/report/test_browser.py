@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from synthetic_store import make_store, record
 
 from poseig_mm.functional.statistics import Estimate
 from poseig_mm.report.build import build_report
@@ -19,8 +20,6 @@ from poseig_mm.report.gallery import gallery_section
 from poseig_mm.report.scatter_section import scatter_section
 from poseig_mm.store import Store
 from poseig_mm.types import Section, Table
-
-from .synthetic import make_store, record
 
 selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

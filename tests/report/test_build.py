@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
+from synthetic_store import make_store, record
 
 from poseig_mm.errors import StoreError
 from poseig_mm.report.build import build_report
 from poseig_mm.report.plugin import poseig_report_sections
 from poseig_mm.types import Failure, Gallery, Picture, Section, Table
-
-from .synthetic import make_store, record
 
 
 class Unsaveable(Figure):

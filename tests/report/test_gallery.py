@@ -9,12 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from synthetic_store import make_store, record
 
 from poseig_mm.report.gallery import choose, gallery_section
 from poseig_mm.store import Store
 from poseig_mm.types import Gallery
-
-from .synthetic import make_store, record
 
 
 def frame(mepe: list[float], maps: list[str | None] | None = None) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import polars as pl
 import pytest
+from synthetic_store import RUN, make_store, record
 
 from poseig_mm.report.blocks import Notices
 from poseig_mm.report.build import build_report
@@ -24,8 +25,6 @@ from poseig_mm.report.overview import overview_section
 from poseig_mm.report.plugin import poseig_report_sections
 from poseig_mm.store import Store, StoreWriter
 from poseig_mm.types import Failure, Table
-
-from .synthetic import RUN, make_store, record
 
 SECTIONS = ["overview", "indices", "scatter", "gallery", "failures", "provenance"]
 VOID = {"meta", "link", "img", "br", "input", "hr"}

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 from PIL import Image
+from synthetic_store import make_store, record
 
 from poseig_mm.report import scatter_section as module
 from poseig_mm.report.blocks import LinkedScatter
@@ -23,8 +24,6 @@ from poseig_mm.report.person import main
 from poseig_mm.report.scatter_section import chosen_sheets, scatter_section, thinned
 from poseig_mm.store import SampleRecord, Store
 from poseig_mm.types import Picture
-
-from .synthetic import make_store, record
 
 
 def block_of(store: Store, *arguments: Any) -> LinkedScatter:

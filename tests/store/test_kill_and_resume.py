@@ -15,7 +15,7 @@ from store_samples import IDENTITY, make_record
 
 from poseig_mm.store import Store, StoreWriter
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1] / "helpers"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
-from report.synthetic import make_store, record
+from synthetic_store import make_store, record
 
 from poseig_mm.store import Store, StoreWriter
 from poseig_mm.studies.base import Study

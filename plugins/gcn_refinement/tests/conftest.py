@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="session")
 def tiny() -> ModuleType:
-    """`tests/tiny.py`: a drawn data set of three persons, and a config of a tiny model over it."""
-    path = ROOT / "tests" / "tiny.py"
+    """`tests/helpers/tiny.py`: a drawn data set of three persons, and a config of a tiny model over it."""
+    path = ROOT / "tests" / "helpers" / "tiny.py"
     if not path.is_file():
         pytest.skip(f"no {path}")
     spec = importlib.util.spec_from_file_location("tiny", path)

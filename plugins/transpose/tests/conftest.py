@@ -15,7 +15,7 @@ import torch
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).parents[3]
-# Input 64 x 64 px, 16 x 16 cells; it is appended to the config of `tests/tiny.py`.
+# Input 64 x 64 px, 16 x 16 cells; it is appended to the config of `tests/helpers/tiny.py`.
 NECK = (
     "model['neck'] = dict(type='TransPoseEncoder', in_channels=8, in_featuremap_size=(16, 16), channels=16, hidden=24, "
     "heads=2, layers=2)\nmodel['head']['in_channels'] = 16\n"
@@ -24,8 +24,8 @@ NECK = (
 
 @pytest.fixture(scope="session")
 def tiny() -> ModuleType:
-    """`tests/tiny.py`: a drawn data set of three persons, and a config of a tiny model over it."""
-    path = ROOT / "tests" / "tiny.py"
+    """`tests/helpers/tiny.py`: a drawn data set of three persons, and a config of a tiny model over it."""
+    path = ROOT / "tests" / "helpers" / "tiny.py"
     if not path.is_file():
         pytest.skip(f"no {path}: this distribution is tested alone")
     spec = importlib.util.spec_from_file_location("tiny", path)

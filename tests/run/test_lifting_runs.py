@@ -23,7 +23,7 @@ from poseig_mm.store import Store
 from poseig_mm.summary.measures import measures
 
 FAST = {"quadrature": "midpoint", "nodes": 4, "compute": "exact"}
-SHARED = Path(__file__).parents[2] / "shared" / "data" / "h36m"
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "h36m"
 SHIPPED = "body_3d_keypoint/image_pose_lift/h36m/image-pose-lift_tcn_8xb64-200e_h36m.py"
 
 

@@ -33,7 +33,7 @@ __all__ = [
     "write_run",
 ]
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 IDS = ("1-1", "1-2", "2-3")  # two persons in the first image, one in the second
 HANGS = 900.0  # s, after which a process counts as hung: many times what the slowest takes on a machine that is busy
 SIZE = 64  # the network's input, px

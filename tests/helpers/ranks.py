@@ -1,7 +1,7 @@
 """Several ranks of one run on this machine: forked from one process that has loaded everything, joined by gloo.
 
-`python tests/ranks.py N ARGUMENTS...` runs poseig-diagnose with ARGUMENTS in N processes and prints their exit codes;
-`python tests/ranks.py N --train CONFIG` trains a config by MMEngine's runner.  What torch.distributed.run does, without
+`python ranks.py N ARGUMENTS...` runs poseig-diagnose with ARGUMENTS in N processes and prints their exit codes;
+`python ranks.py N --train CONFIG` trains a config by MMEngine's runner.  What torch.distributed.run does, without
 loading torch and MMPose N times.
 """
 
