@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from ..adapters.base import CoordinateAdapter
 from ..data.samples import SampleSource
-from ..indices.base import Index
+from ..indices.base import Index, describe_index
 from ..plugin.records import PluginRecord
 from ..settings import Settings
 from ..types import JointGroups
@@ -85,7 +85,7 @@ def describe_run(
         "acceleration": acceleration,
         "frame": frame,
         "notes": source.notes,
-        "indices": [{"name": i.name, "title": i.title, "unit": i.unit, "kind": i.kind} for i in indices],
+        "indices": [describe_index(index) for index in indices],
     }
 
 

@@ -36,7 +36,7 @@ from .explainer import Target, check_quadrature
 from .journal import Journal
 from .loop import Loop, Progress
 from .open import load_adapter, load_config
-from .rows import check_columns, plugin_columns
+from .rows import check_columns, index_columns
 from .versions import peak_memory
 
 __all__ = ["Progress", "Session"]
@@ -146,8 +146,8 @@ class Session:
             worst=self.settings.store.worst,
             dimensions=source.dimensions,
             places=adapter.unit != "px",
-            extra_indices=plugin_columns(self.indices, "joint"),
-            extra_relations=plugin_columns(self.indices, "relation"),
+            indices=index_columns(self.indices, "joint"),
+            relations=index_columns(self.indices, "relation"),
         )
         status = "failed"
         try:
