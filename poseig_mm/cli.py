@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import ConfigError, PoseIGError
+from .run.shard import Shard
 
 if TYPE_CHECKING:
     from .plugin.manager import PluginHost
-    from .run.session import Progress
+    from .run.loop import Progress
 
 __all__ = ["main"]
 
@@ -105,25 +106,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _wait_briefly() -> None:
-    """Threads that wait for one another spin for some 20 us, then sleep; before torch is loaded, and unless the user
-    says.
-
-    OpenMP's default spins for milliseconds, which beside another busy process has made a run 40 times slower; sleeping
-    at once (OMP_WAIT_POLICY=PASSIVE) costs small models a third of their speed.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-
-
 def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
     """One run with its progress on the terminal."""
-    _wait_briefly()
+    from .run.process import keep_freed_memory, wait_briefly
+
+    wait_briefly()
     from .compat import prepare_environment
 
     prepare_environment()
-    from .run.heap import keep_freed_memory
-    from .run.open import load_config
+    from .run.open import Plugins, load_config
     from .run.session import Session
 
     keep_freed_memory()
@@ -132,26 +123,25 @@ def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
     config.merge_from_dict(_overrides(options))
     if added := _plugins_options(options):
         config.cli_options = added
+    plugins = Plugins(load=tuple(options.plugin), host=host)
     if options.dry_run:
         from .run.dry_run import dry_run
 
-        print(dry_run(config, options.checkpoint, device=options.device, plugins=tuple(options.plugin), host=host))
+        print(dry_run(config, options.checkpoint, device=options.device, plugins=plugins))
         return 0
-    with _processes(options.launcher) as (rank, world_size), _progress_bar(visible=rank == 0) as show:
+    with _processes(options.launcher) as shard, _progress_bar(visible=shard.first) as show:
         session = Session(
             config,
             options.checkpoint,
             work_dir=options.work_dir,
             device=options.device,
             resume=options.resume,
-            plugins=tuple(options.plugin),
-            host=host,
+            plugins=plugins,
+            shard=shard,
             on_progress=show,
-            rank=rank,
-            world_size=world_size,
         )
         store = session.run()
-    if rank == 0:
+    if shard.first:
         _print_summary(store, Path(session.work_dir))
     return 0
 
@@ -199,10 +189,10 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
 
 
 @contextmanager
-def _processes(launcher: str) -> Iterator[tuple[int, int]]:
-    """Rank and number of processes, by mmengine's launchers; they only wait for one another, so gloo does."""
+def _processes(launcher: str) -> Iterator[Shard]:
+    """This process' share, by mmengine's launchers; processes only wait for one another, so gloo does."""
     if launcher == "none":
-        yield 0, 1
+        yield Shard()
         return
     import torch
     from mmengine.dist import get_dist_info, init_dist
@@ -215,7 +205,7 @@ def _processes(launcher: str) -> Iterator[tuple[int, int]]:
         init_dist(launcher, backend="gloo", timeout=PATIENCE)
     try:
         rank, world_size = get_dist_info()
-        yield int(rank), int(world_size)
+        yield Shard(int(rank), int(world_size))
     finally:
         torch.distributed.destroy_process_group()
 

@@ -119,7 +119,7 @@ def index_inputs(maps: Tensor | None = None, keypoints: Tensor | None = None, *,
         mask=mask,
         heatmaps=gaussian_heatmaps(keypoints, (h, w)),
         keypoints=keypoints,
-        coords=keypoints + 1,
+        prediction=keypoints + 1,
         pixels=keypoints,
         has_mask=torch.ones(b, dtype=torch.bool),
     )

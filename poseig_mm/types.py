@@ -83,7 +83,7 @@ class Attribution:
     evaluations: Tensor  # (B, K) int, gradient evaluations spent on this joint
     reasons: tuple[tuple[str, ...], ...]  # (B)(K) '' or a code of functional.maps.REASONS
     signed: Tensor | None = None  # (B, K, H, W) sum over channels of IG, neither absolute nor normalised
-    coords: Tensor | None = None  # (B, K, D) the differentiable prediction on the image
+    soft_coords: Tensor | None = None  # (B, K, D) the differentiable prediction on the image, not the model's decoding
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ..api import attribute, load_adapter, load_config
 from ..errors import PoseIGError
 from ..functional.likelihood import scaled_settings
 from ..functional.paths import BlurPath
-from ..run.versions import peak_memory
+from ..run.process import peak_memory
 
 __all__ = ["Trial", "configs", "try_config"]
 

@@ -25,7 +25,7 @@ class IndexInputs:
     mask: Tensor | None = None  # (B, 1, H, W) bool, the instance; all False where an image has none
     has_mask: Tensor | None = None  # (B,) bool; None: every image has the mask that is given
     heatmaps: Tensor | None = None  # (B, K, H, W) Gaussian around each reference point, NaN where that is not known
-    coords: Tensor | None = None  # (B, K, D) the model's own prediction, as `keypoints`
+    prediction: Tensor | None = None  # (B, K, D) the model's own decoding, as `keypoints`
 
 
 class Index(Protocol):

@@ -55,7 +55,7 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
     sample, attribution, reasons = finding.sample, finding.attribution, finding.reasons
     visible = sample.visible.cpu()
     truth, found = sample.keypoints.double().cpu(), finding.prediction.double().cpu()
-    soft = attribution.coords[0].double().cpu() if attribution.coords is not None else found * math.nan
+    soft = attribution.soft_coords[0].double().cpu() if attribution.soft_coords is not None else found * math.nan
     truth = truth.where(visible[:, None], truth.new_tensor(math.nan))
     epe, epe_soft = ((c - truth).norm(dim=-1).tolist() for c in (found, soft))
     per_joint = {name: value.double().cpu().tolist() for name, value in finding.indices.items() if value.ndim == 1}

@@ -51,7 +51,7 @@ def record(dimensions: int = 2, **indices: torch.Tensor) -> SampleRecord:
         reasons=(("", "", "not_visible"),),
     )
     prediction = sample.keypoints.nan_to_num() + torch.cat([torch.tensor([3.0, 4.0]), pad[0]])
-    attribution = replace(attribution, coords=prediction[None] - torch.cat([torch.tensor([3.0, 0.0]), pad[0]]))
+    attribution = replace(attribution, soft_coords=prediction[None] - torch.cat([torch.tensor([3.0, 0.0]), pad[0]]))
     finding = Finding(
         sample=sample,
         attribution=attribution,

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from space_models import JOINTS, PatchAdapter, patch, truth_of
 from tiny import FAST, IDS, VISIBLE, tiny
 
-from poseig_mm import Session
+from poseig_mm import Plugins, Session
 from poseig_mm.data.samples import SampleSource
 from poseig_mm.errors import ConfigError, DataError
 from poseig_mm.report.person import Notes, Person
@@ -44,7 +44,7 @@ def made(folder: Path, diagnosis: dict[str, Any] | None = None, **dataset: Any) 
 
 def run(config: Config, work_dir: Path, **options: Any) -> Store:
     """A finished run."""
-    return Session(config, work_dir=work_dir, device="cpu", entry_points=False, **options).run()
+    return Session(config, work_dir=work_dir, device="cpu", plugins=Plugins(entry_points=False), **options).run()
 
 
 def source(config: Config, **options: Any) -> SampleSource:

@@ -183,9 +183,9 @@ def _scattered(maps: Tensor, seed: str) -> Tensor:
 
 def _errors(finding: Finding, found: Attribution) -> list[float]:
     """Distance of the differentiable prediction from the truth, a joint each, in the run's unit."""
-    if found.coords is None:
+    if found.soft_coords is None:
         return [math.nan] * len(finding.sample.visible)
-    distances = (found.coords[0].cpu().double() - finding.sample.keypoints.double()).norm(dim=-1)
+    distances = (found.soft_coords[0].cpu().double() - finding.sample.keypoints.double()).norm(dim=-1)
     return [float(d) for d in distances]
 
 
