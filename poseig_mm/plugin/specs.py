@@ -46,9 +46,11 @@ def poseig_select_adapter(model: Any, adapters: Mapping[str, type[CoordinateAdap
 
 @hookspec
 def poseig_attribution_methods() -> Mapping[str, Any]:  # type: ignore[empty-body]
-    """Attribution methods by name: `method(adapter, images, keypoints, **settings) -> Attribution`.
+    """Attribution methods by name: `method(adapter, images, keypoints, *, ...) -> Attribution`.
 
-    Called once; collected.  `images` (B, C, H, W) normalised, `keypoints` (B, K, D) in the adapter's unit.
+    Called once; collected.  `images` (B, C, H, W) normalised, `keypoints` (B, K, D) in the adapter's unit.  Of the
+    arguments that follow from `diagnosis.attribution` (`poseig_mm.attribution.methods.METHOD_ARGUMENTS`) a method gets
+    those that it names; every other keyword parameter is a setting of its own, `attribution.method_settings`.
     """
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ..store import Store
 
 __all__ = [
-    "Measure", "estimate", "finite", "group_order", "joint_order", "measures", "missing_reasons", "missing_table",
-    "place_columns", "plural", "reason_text", "run_value", "scale_in_words", "unit_of",
+    "Measure", "estimate", "finite", "group_order", "index_measures", "joint_order", "measures", "missing_reasons",
+    "missing_table", "place_columns", "plural", "reason_text", "run_value", "scale_in_words", "unit_of",
 ]  # fmt: skip
 
 _REASONS = {
@@ -71,13 +71,15 @@ def place_columns(joints: pl.DataFrame) -> tuple[str, str]:
 def measures(store: Store, joints: pl.DataFrame) -> tuple[Measure, ...]:
     """EPE and every index of a joint that this run has, in the order in which they were asked for."""
     epe = Measure("epe", "EPE", unit_of(joints), "distance of the prediction from the annotation")
-    indices = [i for i in store.run["indices"] if i["kind"] == "joint" and i["name"] in joints.columns]
-    return (
-        epe,
-        *(
-            Measure(i["name"], i["title"], "" if i["unit"] == "1" else i["unit"], i["meaning"], i["neutral"])
-            for i in indices
-        ),
+    return (epe, *index_measures(store, joints))
+
+
+def index_measures(store: Store, rows: pl.DataFrame) -> tuple[Measure, ...]:
+    """The run's indices of a joint that are columns of `rows`, in the order in which they were asked for."""
+    return tuple(
+        Measure(i["name"], i["title"], "" if i["unit"] == "1" else i["unit"], i["meaning"], i["neutral"])
+        for i in store.run["indices"]
+        if i["kind"] == "joint" and i["name"] in rows.columns
     )
 
 
