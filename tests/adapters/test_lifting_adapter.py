@@ -5,6 +5,7 @@ heart.
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -185,6 +186,7 @@ def test_relation_is_the_share_of_each_input_joint() -> None:
     from poseig_mm.indices.base import compute_indices
     from poseig_mm.indices.builtin import BUILTIN_INDICES
     from poseig_mm.run.diagnose import index_inputs, places_of
+    from poseig_mm.settings import AttributionSettings
     from poseig_mm.types import Sample
 
     adapter = LiftingAdapter(build("video"))
@@ -193,9 +195,8 @@ def test_relation_is_the_share_of_each_input_joint() -> None:
     sample = Sample("1", "1", "1", "", x[0], np.zeros((9, K, 3), np.uint8), torch.zeros(K, 3),
                     torch.ones(K, dtype=torch.bool), None, "none", np.eye(2, 3))  # fmt: skip
     points = torch.zeros(1, K, 3)
-    inputs = index_inputs(
-        [sample], found, points, points, places=places_of([sample]), adapter=adapter, locality="exact"
-    )
+    explainer: Any = SimpleNamespace(adapter=adapter, settings=AttributionSettings())
+    inputs = index_inputs([sample], found, points, points, places=places_of([sample]), explainer=explainer)
     values, reasons = compute_indices([make() for make in BUILTIN_INDICES], inputs, found.reasons)
     share = found.maps.sum(2) / found.maps.sum((2, 3))[..., None]
     torch.testing.assert_close(values["ri"], K * share, rtol=1e-5, atol=1e-6)
