@@ -256,12 +256,15 @@ def _print_summary(store: Any, work_dir: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from .summary.measures import measures
+
     joints = store.joints()
     table = Table(title=f"{len(store.sample_ids)} persons, {int(joints['visible'].sum())} visible joints")
     table.add_column("group")
-    columns = [c for c in ("epe", "di", "fi", "li", "residual_rel", "map_error") if c in joints.columns]
-    for column in columns:
-        table.add_column(column, justify="right")
+    titles = {m.name: m.label for m in measures(store, joints)} | {"residual_rel": "residual", "map_error": "map error"}
+    columns = list(titles)
+    for title in titles.values():
+        table.add_column(title, justify="right")
     shown = joints.filter(pl.col("visible")).with_columns(pl.col(columns).fill_nan(None))
     groups = shown.filter(pl.col("group") != "").group_by("group", maintain_order=True).agg(pl.col(columns).mean())
     for row in [*groups.iter_rows(named=True), {"group": "all", **shown.select(pl.col(columns).mean()).to_dicts()[0]}]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from ..indices.base import describe_index
 from ..plugin.records import PluginRecord
 from ..settings import Settings
 from ..types import JointGroups
@@ -136,7 +137,7 @@ def describe_run(
         "acceleration": acceleration,
         "frame": frame,
         "notes": source.notes,
-        "indices": [{"name": i.name, "title": i.title, "unit": i.unit, "kind": i.kind} for i in indices],
+        "indices": [describe_index(index) for index in indices],
     }
 
 

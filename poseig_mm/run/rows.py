@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PluginError
+from ..indices.builtin import BUILTIN_INDICES
 from ..store.schema import SampleRecord, joints_schema, relations_schema
 
 if TYPE_CHECKING:
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from ..plugin.catalog import Catalog
     from ..types import Finding, JointGroups, Sample
 
-__all__ = ["check_columns", "plugin_columns", "sample_record"]
+__all__ = ["check_columns", "index_columns", "sample_record"]
 
 _AXES = ("x", "y", "z")
-_OWN = {"joint": ("di", "fi", "li"), "relation": ("ri",)}  # columns of every run, asked for or not
+_ALWAYS = {kind: tuple(i.name for i in BUILTIN_INDICES if i.kind == kind) for kind in ("joint", "relation")}
 
 
 def check_columns(indices: Sequence[Index], catalog: Catalog) -> None:
@@ -30,7 +31,7 @@ def check_columns(indices: Sequence[Index], catalog: Catalog) -> None:
     """
     columns = {"joint": joints_schema(3, places=True).keys(), "relation": relations_schema().keys()}
     for index in indices:
-        if index.name in columns[index.kind] - set(_OWN[index.kind]):
+        if index.name in columns[index.kind]:
             owner = catalog.owner("indices", index.name)
             raise PluginError(
                 f"plugin {owner!r} gives an index {index.name!r}, but that is a column of every run's table; give it "
@@ -38,9 +39,9 @@ def check_columns(indices: Sequence[Index], catalog: Catalog) -> None:
             )
 
 
-def plugin_columns(indices: Sequence[Index], kind: str) -> list[str]:
-    """Names of the columns that indices of this kind ('joint' or 'relation') add to those of every run."""
-    return [index.name for index in indices if index.kind == kind and index.name not in _OWN[kind]]
+def index_columns(indices: Sequence[Index], kind: str) -> list[str]:
+    """Names of the columns of this kind of indices ('joint' or 'relation'): those of every run, then the others."""
+    return list(dict.fromkeys((*_ALWAYS[kind], *(index.name for index in indices if index.kind == kind))))
 
 
 def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRecord:
@@ -80,7 +81,7 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
             "epe": epe[k],
             "epe_soft": epe_soft[k],
             "unit": unit,
-            **dict.fromkeys(_OWN["joint"], math.nan),
+            **dict.fromkeys(_ALWAYS["joint"], math.nan),
             **{name: values[k] for name, values in per_joint.items()},
             "reason": reasons[k],
             **{name: values[k] for name, values in numbers.items()},
@@ -108,7 +109,7 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
             "joint_name": name_a,
             "other": b,
             "other_name": name_b,
-            **dict.fromkeys(_OWN["relation"], math.nan),
+            **dict.fromkeys(_ALWAYS["relation"], math.nan),
             **{name: values[a][b] for name, values in matrices.items()},
         }
         for a, name_a in enumerate(groups.keypoint_names)

@@ -35,7 +35,7 @@ from .journal import Journal
 from .loop import Loop, Progress
 from .open import Plugins, batch_size, load_adapter, load_config, open_samples
 from .process import peak_memory
-from .rows import check_columns, plugin_columns
+from .rows import check_columns, index_columns
 from .shard import Shard
 
 __all__ = ["Session"]
@@ -140,8 +140,8 @@ class Session:
             worst=self.settings.store.worst,
             dimensions=source.dimensions,
             places=adapter.unit != "px",
-            extra_indices=plugin_columns(self.indices, "joint"),
-            extra_relations=plugin_columns(self.indices, "relation"),
+            indices=index_columns(self.indices, "joint"),
+            relations=index_columns(self.indices, "relation"),
         )
         status = "failed"
         try:

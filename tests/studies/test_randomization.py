@@ -15,6 +15,7 @@ from study_toy import ToyContext, net, net_finding
 from poseig_mm.errors import ConfigError
 from poseig_mm.functional.path_attribution import path_attribution
 from poseig_mm.functional.quadrature import RULES
+from poseig_mm.store.older_runs import filled_in
 from poseig_mm.studies.randomization.reinitialise import reinitialise
 from poseig_mm.studies.randomization.section import randomization_section
 from poseig_mm.studies.randomization.similarity import rank_correlation
@@ -166,7 +167,7 @@ class FakeStore:
     """What the section asks of a store."""
 
     def __init__(self, run: dict[str, Any] | None = None) -> None:
-        self.run = run or {}
+        self.run = filled_in(run or {})
 
     def pictures(self, study: str) -> list[Path]:
         return []
