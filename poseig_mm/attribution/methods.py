@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..functional.controls import gradient_attribution, nobody_attribution, random_attribution
 from ..functional.path_attribution import path_attribution
 from ..functional.targets import CoordsFn
 from ..types import Attribution
+from .controls import gradient_attribution, nobody_attribution, random_attribution
 
 if TYPE_CHECKING:
     from ..adapters.base import CoordinateAdapter
