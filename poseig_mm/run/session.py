@@ -167,7 +167,7 @@ class Session:
                 earlier = writer.run.get("agreement") if self.resume else None
                 agreement = calibrate_on(samples, adapter, settings, earlier=earlier, device=device, dtype=dtype)
                 if not adapter.takes_images and samples:
-                    adapter.familiarise(torch.stack([s.image for s in samples]))
+                    adapter.prepare(torch.stack([s.image for s in samples]))
                 earlier = writer.run.get("likelihood_scale") if self.resume else None
                 scale = scale_on(samples, adapter, settings, earlier=earlier, device=device, dtype=dtype)
                 acceleration = accelerate_on(samples, adapter, settings, device=device, dtype=dtype)
