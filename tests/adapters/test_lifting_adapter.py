@@ -134,7 +134,7 @@ def test_the_default_path_is_complete(kind: str) -> None:
     adapter = LiftingAdapter(build(kind).double())
     x = examples(adapter, 3).double()
     x[:, 2:] = 1
-    adapter.familiarise(x)
+    adapter.prepare(x)
     mean = torch.zeros_like(x[:1, :, :1]) if kind.startswith("image") else x.mean((0, 2), keepdim=True)
     with torch.no_grad():
         there, here = adapter(mean.expand_as(x)).coords, adapter(x).coords
@@ -168,7 +168,7 @@ def linear() -> tuple[LiftingAdapter, torch.Tensor]:
 def test_attribution_of_a_linear_model_is_its_weights_times_the_way() -> None:
     adapter, weight = linear()
     x = examples(adapter, 2, seed=7).double()
-    adapter.familiarise(x)
+    adapter.prepare(x)
     way = x - x.mean((0, 2), keepdim=True)
     settings: Any = {"quadrature": "midpoint", "nodes": 2, "compute": "exact", "signed": True}
     for axis in (0, 1):
@@ -217,9 +217,9 @@ def test_the_root_that_is_left_out_has_no_map() -> None:
 def test_the_mean_pose_of_equal_frames_is_no_baseline() -> None:
     """A path from a pose to itself explains nothing: then the middle of the image stays."""
     adapter = LiftingAdapter(build("video"))
-    adapter.familiarise(torch.full((1, 2, 9, K), 0.25))
+    adapter.prepare(torch.full((1, 2, 9, K), 0.25))
     assert float(adapter.baseline.abs().max()) == 0
-    adapter.familiarise(torch.cat([torch.full((1, 2, 9, K), 0.25), torch.full((1, 2, 9, K), 0.75)]))
+    adapter.prepare(torch.cat([torch.full((1, 2, 9, K), 0.25), torch.full((1, 2, 9, K), 0.75)]))
     assert (adapter.baseline == 0.5).all()
 
 
