@@ -180,12 +180,14 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
     try:
-        found = parser.parse_args(["--cfg-options", *options.cfg_options]).cfg_options if options.cfg_options else {}
+        overrides = (
+            parser.parse_args(["--cfg-options", *options.cfg_options]).cfg_options if options.cfg_options else {}
+        )
     except ValueError as error:
         raise ConfigError(f"--cfg-options {options.cfg_options}: {error}; expected KEY=VALUE pairs") from error
     if options.limit is not None:
-        found["diagnosis.samples.limit"] = options.limit
-    return dict(found)
+        overrides["diagnosis.samples.limit"] = options.limit
+    return dict(overrides)
 
 
 @contextmanager

@@ -273,15 +273,15 @@ def _studies(given: Any) -> tuple[tuple[str, dict[str, Any]], ...]:
     """Names and settings of studies, each name once."""
     if not isinstance(given, (list, tuple)):
         raise ConfigError(f"diagnosis.studies is {given!r}; expected a list of names or dict(type=name, ...)")
-    found: dict[str, dict[str, Any]] = {}
+    studies: dict[str, dict[str, Any]] = {}
     for entry in given:
         settings = {"type": entry} if isinstance(entry, str) else entry
         if not isinstance(settings, Mapping) or not isinstance(settings.get("type"), str):
             raise ConfigError(f"diagnosis.studies holds {entry!r}; expected a name or dict(type=name, ...)")
-        if settings["type"] in found:
+        if settings["type"] in studies:
             raise ConfigError(f"diagnosis.studies names {settings['type']!r} twice; give it once, with its settings")
-        found[settings["type"]] = {k: v for k, v in settings.items() if k != "type"}
-    return tuple(found.items())
+        studies[settings["type"]] = {k: v for k, v in settings.items() if k != "type"}
+    return tuple(studies.items())
 
 
 _SCALARS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}

@@ -64,9 +64,8 @@ class Sample:
 class Coordinates:
     """An adapter's differentiable prediction."""
 
-    coords: Tensor  # (B, K, D), input px or what `unit` says
-    unit: str = "px"
-    heatmaps: Tensor | None = None  # (B, K, h, w) raw, where the model has them
+    coords: Tensor  # (B, K, D), in the adapter's `unit`
+    heatmaps: Tensor | None = field(default=None, kw_only=True)  # (B, K, h, w) raw, where the model has them
 
 
 @dataclass(frozen=True)

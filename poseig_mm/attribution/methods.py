@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..functional.controls import gradient_attribution, nobody_attribution, random_attribution
 from ..functional.path_attribution import path_attribution
 from ..types import Attribution
+from .controls import gradient_attribution, nobody_attribution, random_attribution
 
 if TYPE_CHECKING:
     from ..adapters.base import CoordinateAdapter

@@ -232,20 +232,20 @@ def index_means(store: Store) -> dict[str, float]:
     """
     joints = store.joints().filter(pl.col("visible"))
     names = [i["name"] for i in store.run.get("indices", []) if i["kind"] == "joint" and i["name"] in joints.columns]
-    found: dict[str, float] = {}
+    means: dict[str, float] = {}
     for name in ("epe", *names):
         values = joints.select("group", pl.col(name).cast(pl.Float64).alias("value")).filter(
             pl.col("value").is_finite()
         )
         if len(values):
-            found[name] = float(values["value"].mean())  # type: ignore[arg-type]  # there are some
+            means[name] = float(values["value"].mean())  # type: ignore[arg-type]  # there are some
             groups = values.filter(pl.col("group") != "").group_by("group", maintain_order=True).agg(pl.mean("value"))
-            found |= {f"{name}/{group}": float(value) for group, value in groups.rows()}
+            means |= {f"{name}/{group}": float(value) for group, value in groups.rows()}
     for name, column in (("residual", "residual_rel"), ("map_error", "map_error")):
         median = joints[column].drop_nulls().drop_nans().median()
         if median is not None and math.isfinite(float(median)):  # type: ignore[arg-type]
-            found[name] = float(median)  # type: ignore[arg-type]
-    return found
+            means[name] = float(median)  # type: ignore[arg-type]
+    return means
 
 
 def _training(runner: Any) -> bool:

@@ -34,13 +34,13 @@ _PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Python, platform, our own version, and those of what is installed of the packages that matter."""
-    found = {"python": platform.python_version(), "platform": platform.platform(), "poseig-mm": __version__}
+    installed = {"python": platform.python_version(), "platform": platform.platform(), "poseig-mm": __version__}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def processor() -> str:

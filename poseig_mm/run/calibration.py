@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ..adapters.base import CALIBRATION_BATCH, CoordinateAdapter
-from ..adapters.instances import InstanceAdapter
 from ..attribution.acceleration import Acceleration, accelerate
 from ..errors import ConfigError
 from ..functional.likelihood import scaled_settings
@@ -50,14 +49,12 @@ def calibrate_on(
         return {"beta": adapter.beta, "n": 0}
     if settings.beta is not None:
         adapter.beta = settings.beta
-    visible = torch.stack([s.visible for s in samples]).to(device)
-    if isinstance(adapter, InstanceAdapter):  # images of all sizes, a person each
-        each = [s.image[None].to(device, dtype) for s in samples]
-        truth = [None if s.pixels is None else s.pixels[None].to(device, dtype) for s in samples]
-        found = adapter.calibrate_persons(each, truth, visible.split(1), fixed=settings.beta is not None)
-        return found.as_dict()
-    images = torch.stack([s.image for s in samples]).to(device, dtype)
-    return adapter.calibrate(images, joints=visible, fixed=settings.beta is not None).as_dict()
+    return adapter.calibrate(
+        [s.image.to(device, dtype) for s in samples],
+        keypoints=[None if s.pixels is None else s.pixels.to(device, dtype) for s in samples],
+        joints=[s.visible.to(device) for s in samples],
+        fixed=settings.beta is not None,
+    ).as_dict()
 
 
 def scale_on(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..adapters.base import CoordinateAdapter
 from ..attribution.acceleration import Acceleration
-from ..attribution.methods import call_method, own_settings
+from ..attribution.methods import METHOD_ARGUMENTS, call_method, own_settings
 from ..errors import AttributionError, ConfigError, did_you_mean
 from ..functional.fast_backward import FastBackward
 from ..functional.likelihood import ALPHA, scaled_settings
@@ -211,12 +211,11 @@ class Explainer:
             **likelihood_settings,
         )
         return {
+            **{name: value for name, value in vars(s).items() if name in METHOD_ARGUMENTS},
             "path": self._path(),
             "likelihood": likelihood,
             "likelihood_settings": likelihood_settings,
             "chunk": self.chunk,
-            **{name: getattr(s, name) for name in ("quadrature", "nodes", "max_nodes", "tol", "power")},
-            **{name: getattr(s, name) for name in ("noise_std", "noise_draws", "seed", "signed")},
             **s.method_settings,
         }
 

@@ -47,8 +47,8 @@ def wait_briefly() -> None:
 def peak_memory() -> dict[str, int]:
     """Largest memory of this process so far, in bytes: 'cpu' (resident set) and, where CUDA was used, 'cuda'."""
     unit = 1 if sys.platform == "darwin" else 1024
-    found = {"cpu": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    peak = {"cpu": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        found["cuda"] = torch.cuda.max_memory_allocated()
-    return found
+        peak["cuda"] = torch.cuda.max_memory_allocated()
+    return peak

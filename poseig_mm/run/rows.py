@@ -54,10 +54,10 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
     """
     sample, attribution, reasons = finding.sample, finding.attribution, finding.reasons
     visible = sample.visible.cpu()
-    truth, found = sample.keypoints.double().cpu(), finding.prediction.double().cpu()
-    soft = attribution.soft_coords[0].double().cpu() if attribution.soft_coords is not None else found * math.nan
+    truth, prediction = sample.keypoints.double().cpu(), finding.prediction.double().cpu()
+    soft = attribution.soft_coords[0].double().cpu() if attribution.soft_coords is not None else prediction * math.nan
     truth = truth.where(visible[:, None], truth.new_tensor(math.nan))
-    epe, epe_soft = ((c - truth).norm(dim=-1).tolist() for c in (found, soft))
+    epe, epe_soft = ((c - truth).norm(dim=-1).tolist() for c in (prediction, soft))
     per_joint = {name: value.double().cpu().tolist() for name, value in finding.indices.items() if value.ndim == 1}
     numbers = {
         name: getattr(attribution, name)[0].cpu().tolist()
@@ -66,7 +66,7 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
         )
     }  # fmt: skip
     identity = {"sample_id": sample.sample_id, "image_id": sample.image_id, "instance_id": sample.instance_id}
-    axes = _AXES[: found.shape[1]]
+    axes = _AXES[: prediction.shape[1]]
     places = None if unit == "px" else _places(sample).tolist()
     joints = [
         {
@@ -76,7 +76,7 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
             "group": groups.group_of[k],
             "visible": bool(visible[k]),
             **{f"gt_{a}": float(v) for a, v in zip(axes, truth[k], strict=True)},
-            **{f"pred_{a}": float(v) for a, v in zip(axes, found[k], strict=True)},
+            **{f"pred_{a}": float(v) for a, v in zip(axes, prediction[k], strict=True)},
             **({} if places is None else {"place_x": places[k][0], "place_y": places[k][1]}),
             "epe": epe[k],
             "epe_soft": epe_soft[k],

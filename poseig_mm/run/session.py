@@ -243,7 +243,7 @@ class Session:
         before = writer.run if self.resume else {}
         agreement = calibrate_on(samples, adapter, explainer.settings, earlier=before.get("agreement"), **how)
         if not adapter.takes_images and samples:
-            adapter.familiarise(torch.stack([s.image for s in samples]))
+            adapter.prepare(torch.stack([s.image for s in samples]))
         scale = scale_on(samples, adapter, explainer.settings, earlier=before.get("likelihood_scale"), **how)
         acceleration = accelerate_on(samples, adapter, explainer.settings, **how)
         about = {"agreement": agreement, "scale": scale, "acceleration": acceleration.as_dict()}
