@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import pluggy
 
-from .. import __version__
 from ..errors import PluginError, did_you_mean
+from ..version import __version__
 from . import specs
 from .builtins import short_name
 from .loading import plugin_name, resolve
