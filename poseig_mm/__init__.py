@@ -18,6 +18,7 @@ if sys.version_info < (3, 10):  # noqa: UP036 - from a checkout, which pip did n
 
 from .errors import PoseIGError
 from .types import Attribution, Coordinates, Failure, JointGroups, Sample, Section
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .api import attribute, load_adapter
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from .run.session import Session
     from .run.shard import Shard
     from .store import Store
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Attribution",
