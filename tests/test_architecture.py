@@ -70,6 +70,15 @@ def test_each_module_imports_alone() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_no_test_file_is_long() -> None:
+    """A file is about one rule, or a few that go together: 400 lines at most."""
+    files = [path for folder in ("tests", "plugins") for path in (ROOT / folder).rglob("*.py")]
+    tests = [path for path in files if "tests" in path.relative_to(ROOT).parts[:3]]
+    assert len(tests) > 150
+    long = {str(path.relative_to(ROOT)): n for path in tests if (n := len(path.read_text().splitlines())) > 400}
+    assert long == {}
+
+
 def test_importing_the_package_is_cheap() -> None:
     """Plugin authors and `--help` pay for imports: none of the large libraries is loaded."""
     done = python(f"import poseig_mm, poseig_mm.cli, sys; print(*(set({HEAVY}) & set(sys.modules)))")

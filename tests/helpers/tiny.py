@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 if TYPE_CHECKING:
     from poseig_mm import Session
     from poseig_mm.store import Store
@@ -29,6 +31,7 @@ __all__ = [
     "session",
     "tables",
     "tiny",
+    "visible_rows",
     "write_plugin",
     "write_run",
 ]
@@ -190,6 +193,14 @@ def tables(store: Store, names: Sequence[str] = TABLES) -> dict[str, list[tuple[
         keys = [c for c in ("sample_id", "joint", "other") if c in frame.columns]
         found[name] = [tuple(Near(v) if isinstance(v, float) else v for v in row) for row in frame.sort(keys).rows()]
     return found
+
+
+def visible_rows(store: Store, *columns: str, sample_id: str | None = None) -> list[tuple[Any, ...]]:
+    """Some columns of the visible joints, of one sample or all."""
+    rows = store.joints().filter(pl.col("visible"))
+    if sample_id is not None:
+        rows = rows.filter(pl.col("sample_id") == sample_id)
+    return rows.select(columns).rows()
 
 
 def write_plugin(path: Path, body: str) -> Path:
