@@ -33,9 +33,13 @@ prepare_environment()
 import matplotlib.figure, mmengine.runner, mmpose.apis, mmpose.models, polars, pytest, scipy.ndimage, scipy.stats
 for name in [name for name in sys.modules if name.split('.')[0] == 'poseig_mm']:
     del sys.modules[name]
-status = 0
+status, running = 0, 0
 for name in sys.argv[1:]:
+    if running == os.cpu_count():
+        status |= os.wait()[1]
+        running -= 1
     child = os.fork()
+    running += 1
     if child == 0:
         try:
             importlib.import_module(name)
@@ -45,7 +49,8 @@ for name in sys.argv[1:]:
             sys.stderr.flush()
             os._exit(1)
         os._exit(0)
-    status |= os.waitpid(child, 0)[1]
+for _ in range(running):
+    status |= os.wait()[1]
 sys.exit(status != 0)
 """
 
