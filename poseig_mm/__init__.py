@@ -22,7 +22,7 @@ from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .api import attribute, load_adapter
-    from .plugin.markers import hookimpl
+    from .markers import hookimpl
     from .run.open import Plugins
     from .run.session import Session
     from .run.shard import Shard
@@ -51,7 +51,7 @@ _LAZY = {
     "Shard": ".run.shard",
     "Store": ".store",
     "attribute": ".api",
-    "hookimpl": ".plugin.markers",
+    "hookimpl": ".markers",
     "load_adapter": ".api",
 }
 

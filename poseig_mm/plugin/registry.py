@@ -13,11 +13,11 @@ from typing import TypeVar
 import pluggy
 
 from ..errors import PluginError, did_you_mean
+from ..markers import PROJECT
 from ..version import __version__
 from . import specs
 from .builtins import short_name
 from .loading import plugin_name, resolve
-from .markers import PROJECT
 from .records import PluginRecord
 from .validation import hooks_of, spec_parameters
 

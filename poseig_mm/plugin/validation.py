@@ -9,7 +9,7 @@ from typing import Any
 from pluggy import PluginManager
 
 from ..errors import PluginError, did_you_mean
-from .markers import PROJECT
+from ..markers import PROJECT
 
 __all__ = ["PREFIX", "hooks_of", "spec_parameters"]
 

@@ -13,9 +13,9 @@ from fakes import FakeIndex, host_of, install, messages, plugin_with, write_modu
 
 from poseig_mm import hookimpl
 from poseig_mm.errors import PluginError
+from poseig_mm.markers import PROJECT
 from poseig_mm.plugin import specs
 from poseig_mm.plugin.manager import PluginHost
-from poseig_mm.plugin.markers import PROJECT
 
 BROKEN = {
     "raises": "raise ImportError('no such library')",
