@@ -115,7 +115,7 @@ class MeanAdapter(CoordinateAdapter):
     name, head_types = "mean", ("MeanHead",)
 
     def decode(self, output):
-        return Coordinates(output, self.unit)
+        return Coordinates(output)
 
 
 @hookimpl
