@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..plotting.intervals import Panel, interval_panels
-from ..studies.easy_hard.section import split_in_words
-from ..studies.easy_hard.study import EasyHard, easy_and_hard, easy_hard_table
-from ..studies.groups.study import group_table
+from ..studies.easy_hard.rows import EasyHardSettings, easy_and_hard, easy_hard_table, split_in_words
+from ..studies.groups.rows import group_table
 from ..summary.estimates import estimate_of, in_words
 from ..summary.measures import Measure, group_order
 from ..types import Picture, Section, Table
@@ -89,7 +88,7 @@ def easy_hard_runs_section(runs: Runs) -> Section:
         run: {(r["measure"], r["group"]): r for r in easy_hard_table(joints, names)}
         for run, joints in runs.joints.items()
     }
-    split = split_in_words(EasyHard(), runs.unit)
+    split = split_in_words(EasyHardSettings(), runs.unit)
     if runs.persons < 3:
         lead = f"{split}. With fewer than three persons there is no third to compare."
         return Section("comparison-easy-hard", "Easy and hard persons, run by run", lead, (), 56)

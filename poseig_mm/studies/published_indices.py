@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["DI_HARD_MINUS_EASY", "FI_BY_GROUP", "FI_HARD_MINUS_EASY", "VARIANCE_OVER_GROUPS", "published_model"]
+__all__ = [
+    "DI_HARD_MINUS_EASY",
+    "FI_BY_GROUP",
+    "FI_HARD_MINUS_EASY",
+    "VARIANCE_OVER_GROUPS",
+    "published_model",
+    "simple_baseline_on_coco",
+]
 
 # PoseIG (CVPR 2023), Table C and D and supplement C.2; COCO val2017, 256 x 192
 FI_BY_GROUP: dict[str, dict[str, float]] = {
@@ -46,3 +53,14 @@ def published_model(run: Mapping[str, Any]) -> str | None:
         if (model.get("backbone"), model.get("head")) == (backbone, head) and low <= millions <= high:
             return name
     return None
+
+
+def simple_baseline_on_coco(run: Mapping[str, Any]) -> bool:
+    """Whether the model of a run.json is a ResNet with a heatmap head (of any depth), its data COCO.
+
+    >>> simple_baseline_on_coco({'model': {'backbone': 'ResNet', 'adapter': 'heatmap'}, 'dataset': {'name': 'coco'}})
+    True
+    """
+    model, data = run.get("model") or {}, run.get("dataset") or {}
+    resnet = (model.get("adapter"), model.get("backbone")) == ("heatmap", "ResNet")
+    return resnet and str(data.get("name", "")).lower() == "coco"

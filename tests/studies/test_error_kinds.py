@@ -14,7 +14,8 @@ from planted import COCO, PLACES, PatchesContext, patches_finding, record, store
 from poseig_mm.errors import ConfigError
 from poseig_mm.studies.base import configured
 from poseig_mm.studies.error_kinds.classify import KINDS
-from poseig_mm.studies.error_kinds.study import COCO_SIGMAS, ErrorKinds, sigmas_of
+from poseig_mm.studies.error_kinds.rows import COCO_SIGMAS, sigmas_of
+from poseig_mm.studies.error_kinds.study import ErrorKinds
 from poseig_mm.types import Picture, Section, Table
 
 AREA = 60.0**2  # s = 60 px: a wrist (sigma 0.062) is near up to 8.8 px, a hip (0.107) up to 15.1 px

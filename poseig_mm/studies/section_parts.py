@@ -1,0 +1,49 @@
+"""What the sections of several studies have alike: rows part by part, shares in per cent, counts of reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from ..types import Table
+
+if TYPE_CHECKING:
+    from ..functional.statistics import Estimate
+    from ..store.reader import Store
+
+__all__ = ["parts_of", "percent", "reasons_by", "study_rows"]
+
+
+def study_rows(store: Store, name: str) -> pl.DataFrame:
+    """The table of a study, empty where the run has none."""
+    return store.study(name) if name in store.studies else pl.DataFrame()
+
+
+def parts_of(rows: pl.DataFrame, column: str, values: Sequence[str]) -> list[tuple[str, pl.DataFrame]]:
+    """Each value with the rows that have it in a column; 'all' with all rows.
+
+    >>> table = pl.DataFrame({'group': ['leaf', 'trunk', 'leaf']})
+    >>> [(name, len(part)) for name, part in parts_of(table, 'group', ['leaf', 'all'])]
+    [('leaf', 2), ('all', 3)]
+    """
+    return [(v, rows if v == "all" else rows.filter(pl.col(column) == v)) for v in values]
+
+
+def percent(share: Estimate) -> Estimate:
+    """A share as per cent."""
+    return replace(share, **{name: 100 * getattr(share, name) for name in ("mean", "std", "low", "high")})
+
+
+def reasons_by(rows: pl.DataFrame, by: Sequence[str], caption: str, columns: Sequence[str]) -> tuple[Table, ...]:
+    """How many rows lack a number for which reason, by some of their columns; no table where none does.
+
+    Args:
+        rows: of a study, with a column `reason`.
+        by: columns that stand before the reason.
+        caption, columns: of the table; its last column counts rows.
+    """
+    counts = rows.filter(pl.col("reason") != "").group_by(*by, "reason").len().sort(*by, "reason").rows()
+    return (Table(caption, tuple(columns), tuple(counts)),) if counts else ()
