@@ -14,8 +14,8 @@ import numpy as np
 
 from poseig_mm.comparison import comparison_sections
 from poseig_mm.errors import DataError
-from poseig_mm.functional.inference import FEWEST, Comparison, bootstrap_of, holm, paired_difference
-from poseig_mm.functional.statistics import Estimate, bootstrap_mean
+from poseig_mm.functional.inference import FEWEST, Comparison, holm, paired_difference
+from poseig_mm.functional.statistics import Estimate, bootstrap_mean, bootstrap_of
 from poseig_mm.plotting.intervals import Panel, interval_panels
 from poseig_mm.report.build import build_report
 from poseig_mm.store import Store

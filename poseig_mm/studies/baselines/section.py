@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from ...functional.inference import FEWEST, bootstrap_of
-from ...functional.statistics import Estimate
+from ...functional.inference import FEWEST
+from ...functional.statistics import Estimate, bootstrap_of
 from ...plotting.charts import JointEstimates, dot_plot
 from ...summary.measures import Measure, estimate, plural, reason_text
 from ...summary.words import said

@@ -128,7 +128,8 @@ def hard_minus_easy(easy: pl.DataFrame, hard: pl.DataFrame, measure: str) -> Com
     """
     from dataclasses import replace
 
-    from ...functional.inference import bootstrap_of, compare_groups
+    from ...functional.inference import compare_groups
+    from ...functional.statistics import bootstrap_of
 
     rows = pl.concat([easy, hard]).filter(pl.col(measure).is_finite())
     is_hard = rows["sample_id"].is_in(hard["sample_id"].unique().to_list()).to_numpy().astype(np.float64)

@@ -42,8 +42,7 @@ def error_ratio(rows: pl.DataFrame) -> Estimate:
     n is the number of joints; 1 says that the map's places matter no more than any others.  Infinite, or its upper end
     is, where no permuted map moved a joint of these persons, or of many resamples; NaN where nothing moved any.
     """
-    from ...functional.inference import bootstrap_of
-    from ...functional.statistics import Estimate
+    from ...functional.statistics import Estimate, bootstrap_of
 
     columns = rows.select("change_attr", "change_random").to_numpy()
     # a / (a + r) is finite where a / r is not, and quantiles go with it

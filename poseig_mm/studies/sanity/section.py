@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ...functional.inference import FEWEST, Comparison, bootstrap_of, holm, paired_difference
+from ...functional.inference import FEWEST, Comparison, holm, paired_difference
+from ...functional.statistics import bootstrap_of
 from ...summary.measures import estimate, joint_order, plural, run_value
 from ...summary.words import p_text, said
 from ...types import Section, Table
