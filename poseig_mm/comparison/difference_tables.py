@@ -10,8 +10,9 @@ from ..plotting.intervals import Panel, interval_panels
 from ..studies.easy_hard.section import split_in_words
 from ..studies.easy_hard.study import EasyHard, easy_and_hard, easy_hard_table
 from ..studies.groups.study import group_table
-from ..summary.estimates import estimate_of, in_words
+from ..summary.estimates import estimate_of
 from ..summary.measures import Measure, group_order
+from ..summary.sentences import format_estimate
 from ..types import Picture, Section, Table
 from .runs import Runs
 
@@ -126,7 +127,7 @@ def easy_hard_runs_section(runs: Runs) -> Section:
     parts = []
     for run, rows in tables.items():
         said = [
-            f"{m.title} {in_words(estimate_of(rows[m.name, 'all'], 'difference'), sign=True)}"
+            f"{m.title} {format_estimate(estimate_of(rows[m.name, 'all'], 'difference'), sign=True)}"
             for m in runs.measures
             if m.name != "epe" and math.isfinite(rows[m.name, "all"]["difference"])
         ]

@@ -11,8 +11,9 @@ import polars as pl
 
 from ..functional.inference import FEWEST, paired_difference
 from ..plotting.intervals import Panel, interval_panels
-from ..summary.estimates import comparison_columns, corrected, estimate_of, in_words, person_means
-from ..summary.measures import group_order, plural
+from ..summary.estimates import comparison_columns, corrected, estimate_of, person_means
+from ..summary.measures import group_order
+from ..summary.sentences import format_estimate, format_p, plural
 from ..types import Picture, Section, Table
 from .runs import Runs
 
@@ -94,8 +95,8 @@ def _lead(runs: Runs, rows: Sequence[Row]) -> str:
             row = _of(rows, name, m.name)[0]
             e = estimate_of(row, "difference")
             if math.isfinite(e.mean):
-                p = f", p = {row['p_holm']:.2g}" if math.isfinite(row["p_holm"]) else ""
-                said.append(f"{m.label} {in_words(e, sign=True)}{p}")
+                p = f", {format_p(row['p_holm'])}" if math.isfinite(row["p_holm"]) else ""
+                said.append(f"{m.label} {format_estimate(e, sign=True)}{p}")
         parts.append(f"{name} minus {runs.names[0]}: {'; '.join(said)}.")
     if runs.persons < FEWEST:
         parts.append(

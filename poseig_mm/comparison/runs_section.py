@@ -12,7 +12,8 @@ from ..report.blocks import Notices
 from ..report.provenance import flatten
 from ..report.tables import NOTHING
 from ..store import Store
-from ..summary.measures import estimate, finite, plural, run_value, scale_in_words
+from ..summary.measures import estimate, finite, run_value
+from ..summary.sentences import plural, scale_in_words
 from ..types import Picture, Section, Table
 from .runs import Runs
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 from ..plotting.drawing import Canvas, overlay, row_of_panels, to_input_size
 from ..store import Store
-from ..summary.estimates import in_words
-from ..summary.measures import estimate, group_order, place_columns, plural, run_value
+from ..summary.measures import estimate, group_order, place_columns, run_value
+from ..summary.sentences import format_estimate, plural
 from ..types import Gallery, Picture, Section, Table
 from .runs import Runs
 
@@ -41,7 +41,7 @@ def maps_section(runs: Runs, folder: Path) -> Section:
                 mine = found.filter((pl.col("run") == run) & ((pl.col("group") == group) | (group == "all")))
                 if len(mine):
                     rows.append((run, group, *(estimate(mine, kind) for kind in KINDS), mine["sample_id"].n_unique()))
-        said = "; ".join(f"{row[0]} {in_words(row[3])}" for row in rows if row[1] == "all")
+        said = "; ".join(f"{row[0]} {format_estimate(row[3])}" for row in rows if row[1] == "all")
         lead = f"Rank correlation of a joint's map with that of {first}, over pixels: {said}. {lead}".strip()
         caption = f"Correlation over all pixels of the input with the map of {first}, mean over joints [95 % interval]."
         blocks.append(Table(caption, ("run", "group", "Pearson", "Spearman", "persons"), tuple(rows)))

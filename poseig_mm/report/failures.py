@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from ..summary.measures import missing_reasons, plural, reason_text
+from ..summary.reasons import missing_reasons, reason_text
+from ..summary.sentences import plural
 from ..types import Failure, Gallery, Picture, Section, Table
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ..summary.measures import measures, plural, run_value
+from ..summary.measures import measures, run_value
+from ..summary.sentences import plural
 from .blocks import GuardedSection, failure_of
 from .person import Notes
 from .sequence import person_of

@@ -8,17 +8,9 @@ import numpy as np
 import polars as pl
 
 from ..plotting.charts import JointEstimates, dot_plot, group_distributions, relation_matrix
-from ..summary.measures import (
-    Measure,
-    estimate,
-    finite,
-    group_order,
-    joint_order,
-    measures,
-    missing_reasons,
-    plural,
-    reason_text,
-)
+from ..summary.measures import Measure, estimate, finite, group_order, joint_order, measures
+from ..summary.reasons import reasons_table
+from ..summary.sentences import plural
 from ..types import Gallery, Picture, Section, Table
 from .tables import NOTHING
 
@@ -69,9 +61,8 @@ def indices_section(store: Store) -> Section:
             "map's would. The diagonal is LI."
         )
         blocks.append(Picture("relations", text, relation_matrix(matrix, names)))
-    missing = _missing(joints)
-    if missing.rows:
-        blocks.append(missing)
+    caption = f"Why a number is missing (shown as {NOTHING}), of {plural(len(joints), 'joint')}."
+    blocks += reasons_table(joints, caption, "joints")
     return Section("indices", "Indices", _lead(by_group, found), tuple(blocks), 100)
 
 
@@ -129,10 +120,3 @@ def _lead(by_group: dict[str, Estimates], found: tuple[Measure, ...]) -> str:
             parts.append(f"{measure.title} from {means[low]:.2f} ({low}) to {means[high]:.2f} ({high})")
     text = "; ".join(parts)
     return f"Between the joint groups, the means go: {text}. The intervals say whether that is more than chance."
-
-
-def _missing(joints: pl.DataFrame) -> Table:
-    counts = missing_reasons(joints)
-    rows = tuple((code, n, 100 * n / len(joints), reason_text(code)) for code, n in counts.most_common())
-    caption = f"Why a number is missing (shown as {NOTHING}), of {plural(len(joints), 'joint')}."
-    return Table(caption, ("reason", "joints", "share (%)", "meaning"), rows, 1)

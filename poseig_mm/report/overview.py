@@ -8,17 +8,9 @@ import numpy as np
 import polars as pl
 
 from ..plotting.charts import trust_plot
-from ..summary.measures import (
-    Measure,
-    estimate,
-    finite,
-    measures,
-    missing_reasons,
-    plural,
-    run_value,
-    scale_in_words,
-    unit_of,
-)
+from ..summary.measures import Measure, estimate, finite, measures, run_value, unit_of
+from ..summary.reasons import missing_reasons
+from ..summary.sentences import plural, scale_in_words
 from ..types import Picture, Section, Table
 from .blocks import Cards, Notices
 from .tables import NOTHING, show

@@ -18,7 +18,8 @@ from PIL import Image
 
 from ..plotting import drawing
 from ..plotting.drawing import Canvas
-from ..summary.measures import Measure, measures, place_columns, plural
+from ..summary.measures import Measure, measures, place_columns
+from ..summary.sentences import plural
 from ..types import Failure, Gallery
 from .tables import NOTHING, show
 

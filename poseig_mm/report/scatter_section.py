@@ -13,7 +13,8 @@ import polars as pl
 
 from ..plotting.figures import group_styles
 from ..plotting.scatter import index_against_error
-from ..summary.measures import Measure, group_order, measures, plural, unit_of
+from ..summary.measures import Measure, group_order, measures, unit_of
+from ..summary.sentences import plural
 from ..types import Picture
 from .blocks import GuardedSection, LinkedScatter, SamplePictures, failure_of
 from .gallery import choose

@@ -19,7 +19,8 @@ from poseig_mm.data.samples import SampleSource
 from poseig_mm.errors import ConfigError, DataError
 from poseig_mm.report.person import Notes, Person
 from poseig_mm.store import Store
-from poseig_mm.summary.measures import measures, scale_in_words
+from poseig_mm.summary.measures import measures
+from poseig_mm.summary.sentences import scale_in_words
 
 STUDIES = ["shortcuts", "sanity", "insertion_deletion", "output_space", "error_kinds", "perturbation", "inversion"]
 

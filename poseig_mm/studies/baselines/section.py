@@ -11,8 +11,9 @@ import polars as pl
 from ...functional.inference import FEWEST
 from ...functional.statistics import Estimate, bootstrap_of
 from ...plotting.charts import JointEstimates, dot_plot
-from ...summary.measures import Measure, estimate, plural, reason_text
-from ...summary.words import said
+from ...summary.measures import Measure, estimate
+from ...summary.reasons import reason_text
+from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
 from ..choice import kept_pictures
 from .study import BASELINES, PAINTINGS
@@ -103,7 +104,8 @@ def _lead(kept: Mapping[Cell, Estimate], rows: pl.DataFrame) -> str:
     """How much of the share each baseline keeps, and how sure that is."""
     persons, joints = rows["sample_id"].n_unique(), _cell(rows, "original", "black")["n"].sum()
     parts = [
-        f"{baseline}: {said(kept['black', baseline])} on black, {said(kept['white', baseline])} on white"
+        f"{baseline}: {format_estimate(kept['black', baseline])} on black, "
+        f"{format_estimate(kept['white', baseline])} on white"
         for baseline in BASELINES
     ]
     text = (

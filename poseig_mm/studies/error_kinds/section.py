@@ -13,8 +13,9 @@ from ...functional.shares import share
 from ...functional.statistics import Estimate, bootstrap_mean
 from ...plotting.counts import stacked_shares
 from ...plotting.drawing import to_original
-from ...summary.measures import Measure, estimate, group_order, joint_order, measures, plural
+from ...summary.measures import Measure, estimate, group_order, joint_order, measures
 from ...summary.persons import in_pixels, persons_of
+from ...summary.sentences import plural
 from ...types import Picture, Section, Table
 from .classify import KINDS, average_precision, classify, object_similarity
 from .study import sigmas_of

@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
-from ...summary.measures import estimate, group_order, missing_table, plural
+from ...summary.measures import estimate, group_order
+from ...summary.reasons import missing_table
+from ...summary.sentences import plural
 from ...types import Gallery, Picture, Section, Table
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import polars as pl
 from ...functional.inference import FEWEST
 from ...functional.statistics import Estimate
 from ...plotting.charts import JointEstimates, dot_plot
-from ...summary.measures import Measure, estimate, finite, plural
-from ...summary.words import said
+from ...summary.measures import Measure, estimate, finite
+from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
 from ..choice import kept_pictures
 from .study import INDICES, Target
@@ -146,5 +146,5 @@ def _largest(targets: Sequence[Target], changes: Mapping[Target, Estimates]) -> 
     for index in INDICES:
         known = [changes[t][index] for t in targets if math.isfinite(changes[t][index].mean)]
         if known:
-            found.append(f"{index.upper()} {said(max(known, key=lambda e: e.mean))}")
+            found.append(f"{index.upper()} {format_estimate(max(known, key=lambda e: e.mean))}")
     return ", ".join(found)

@@ -11,7 +11,9 @@ import numpy as np
 import polars as pl
 
 from ...plotting.charts import JointEstimates, dot_plot
-from ...summary.measures import Measure, group_order, missing_table, plural, run_value
+from ...summary.measures import Measure, group_order, run_value
+from ...summary.reasons import missing_table
+from ...summary.sentences import plural
 from ...types import Gallery, Picture, Section, Table
 from .study import MASKS
 

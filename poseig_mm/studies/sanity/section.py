@@ -11,8 +11,8 @@ import polars as pl
 
 from ...functional.inference import FEWEST, Comparison, holm, paired_difference
 from ...functional.statistics import bootstrap_of
-from ...summary.measures import estimate, joint_order, plural, run_value
-from ...summary.words import p_text, said
+from ...summary.measures import estimate, joint_order, run_value
+from ...summary.sentences import format_estimate, format_p, plural
 from ...types import Section, Table
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _lead(verdict: Verdict, by_joint: Mapping[str, Verdict]) -> str:
             "run more to know whether the maps may be trusted."
         )
     numbers = "; ".join(
-        f"{title} {said(c.difference, digits)}, {p_text(p)}"
+        f"{title} {format_estimate(c.difference, digits)}, {format_p(p)}"
         for title, digits, (c, p) in (
             ("deletion area", 3, verdict.tests["random", "deletion"]), ("gain", 2, verdict.tests["random", "gain"])
         )

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...summary.estimates import in_words
-from ...summary.measures import missing_table, plural
+from ...summary.reasons import missing_table
+from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
 from ..inversion.pull_tables import percent
 from .causes import CAUSES
@@ -110,7 +110,7 @@ def _lead(joints: Sequence[JointEvidence], study: Shortcuts) -> str:
     flipped = joints[0].measures["flipped"]
     if flipped.n:
         words = f"{plural(flipped.n, 'person')} with enough joints in pairs"
-        share = in_words(percent(flipped), 1)
+        share = format_estimate(percent(flipped), 1)
         text += f" Most joints are on the wrong side in {share} % of {words}"
         text += ": there is no left-right cue that the model can read." if counts["left_right"] else "."
     if counts["own"]:
