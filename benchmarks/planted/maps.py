@@ -15,10 +15,9 @@ from torch import Tensor
 
 from poseig_mm.api import attribute
 from poseig_mm.attribution.methods import METHODS as BUILT_IN
-from poseig_mm.functional.inference import bootstrap_of
 from poseig_mm.functional.known_evidence import area_share, auroc, mass_share, peak_share
 from poseig_mm.functional.shares import share
-from poseig_mm.functional.statistics import Estimate, bootstrap_mean
+from poseig_mm.functional.statistics import Estimate, bootstrap_mean, bootstrap_of
 from poseig_mm.settings import Settings
 from poseig_mm.types import Attribution
 

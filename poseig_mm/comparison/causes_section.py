@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import polars as pl
 
+from ..report.blocks import GuardedSection, Heading
 from ..studies.shortcuts.measures import JointEvidence, evidence_of_joints
 from ..studies.shortcuts.study import Shortcuts
-from ..types import Section, Table
+from ..types import Table
 from .runs import Runs
 
-__all__ = ["causes_section", "have_causes"]
+__all__ = ["HEADING", "causes_section", "have_causes"]
 
+HEADING = Heading("comparison-causes", "What each joint is read from, run by run", 51)
 READ = ("own", "undecided")  # no cause that makes a joint suspicious
 
 
@@ -21,7 +23,7 @@ def have_causes(runs: Runs) -> bool:
     return all(Shortcuts.name in store.studies for store in runs.stores.values())
 
 
-def causes_section(runs: Runs) -> Section:
+def causes_section(runs: Runs) -> GuardedSection:
     """A line a joint that is suspicious in a run, with its error in all; of all persons of each run."""
     found = {
         name: {e.name: e for e in evidence_of_joints(store.study(Shortcuts.name))}
@@ -40,7 +42,7 @@ def causes_section(runs: Runs) -> Section:
         f"Joints that a run reads from something else (else: all); EPE ({runs.unit}): mean over the compared persons."
     )
     table = Table(caption, ("joint", "run", "EPE", "read from", "times a uniform map's density [95 % interval]"), lines)
-    return Section("comparison-causes", "What each joint is read from, run by run", lead, (table,), 51)
+    return HEADING.section(lead, (table,))
 
 
 def _sentence(run: str, there: dict[str, JointEvidence], suspicious: list[str]) -> str:

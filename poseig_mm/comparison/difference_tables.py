@@ -7,19 +7,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..plotting.intervals import Panel, interval_panels
+from ..report.blocks import GuardedSection, Heading
 from ..studies.easy_hard.rows import EasyHardSettings, easy_and_hard, easy_hard_table, split_in_words
 from ..studies.groups.rows import group_table
-from ..summary.estimates import estimate_of, in_words
+from ..summary.estimates import estimate_of
 from ..summary.measures import Measure, group_order
-from ..types import Picture, Section, Table
+from ..summary.sentences import format_estimate
+from ..types import Picture, Table
 from .runs import Runs
 
-__all__ = ["easy_hard_runs_section", "groups_runs_section"]
+__all__ = ["EASY_HARD", "GROUPS", "easy_hard_runs_section", "groups_runs_section"]
 
+GROUPS = Heading("comparison-groups", "Joint groups, run by run", 54)
+EASY_HARD = Heading("comparison-easy-hard", "Easy and hard persons, run by run", 56)
 Rows = Mapping[tuple[str, str], Mapping[str, Any]]  # (measure, group) -> row
 
 
-def groups_runs_section(runs: Runs) -> Section:
+def groups_runs_section(runs: Runs) -> GuardedSection:
     """Means by group and their variance over the groups, a column a run."""
     names = [m.name for m in runs.measures]
     tables = {run: group_table(joints, names) for run, joints in runs.joints.items()}
@@ -64,7 +68,7 @@ def groups_runs_section(runs: Runs) -> Section:
     if len(groups) > 2:
         parts = [_most_and_least(m, groups[:-1], runs, means) for m in runs.measures if m.name != "epe"]
         lead = f"{lead} {' '.join(filter(None, parts))}"
-    return Section("comparison-groups", "Joint groups, run by run", lead, tuple(blocks), 54)
+    return GROUPS.section(lead, blocks)
 
 
 def _most_and_least(measure: Measure, groups: Sequence[str], runs: Runs, means: Mapping[str, Rows]) -> str:
@@ -81,7 +85,7 @@ def _most_and_least(measure: Measure, groups: Sequence[str], runs: Runs, means: 
     return f"{measure.title} is largest in {said}." if said else ""
 
 
-def easy_hard_runs_section(runs: Runs) -> Section:
+def easy_hard_runs_section(runs: Runs) -> GuardedSection:
     """Hard minus easy of each run, by its own errors."""
     names = [m.name for m in runs.measures]
     tables: dict[str, Rows] = {
@@ -91,7 +95,7 @@ def easy_hard_runs_section(runs: Runs) -> Section:
     split = split_in_words(EasyHardSettings(), runs.unit)
     if runs.persons < 3:
         lead = f"{split}. With fewer than three persons there is no third to compare."
-        return Section("comparison-easy-hard", "Easy and hard persons, run by run", lead, (), 56)
+        return EASY_HARD.section(lead)
     groups = ["all", *group_order(runs.first)]
     lines = tuple(
         (m.label, g, *(estimate_of(tables[run][m.name, g], "difference") for run in runs.names))
@@ -125,7 +129,7 @@ def easy_hard_runs_section(runs: Runs) -> Section:
     parts = []
     for run, rows in tables.items():
         said = [
-            f"{m.title} {in_words(estimate_of(rows[m.name, 'all'], 'difference'), sign=True)}"
+            f"{m.title} {format_estimate(estimate_of(rows[m.name, 'all'], 'difference'), sign=True)}"
             for m in runs.measures
             if m.name != "epe" and math.isfinite(rows[m.name, "all"]["difference"])
         ]
@@ -133,7 +137,7 @@ def easy_hard_runs_section(runs: Runs) -> Section:
     lead += f" Hard minus easy: {'; '.join(parts)}."
     if runs.persons < 24:
         lead += " With fewer than 8 persons a third the intervals say little."
-    return Section("comparison-easy-hard", "Easy and hard persons, run by run", lead, blocks, 56)
+    return EASY_HARD.section(lead, blocks)
 
 
 def _by_group(rows: Sequence[Mapping[str, Any]], kind: str) -> Rows:

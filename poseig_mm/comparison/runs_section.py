@@ -8,21 +8,24 @@ from typing import Any
 import polars as pl
 
 from ..plotting.charts import group_distributions
-from ..report.blocks import Notices
+from ..report.blocks import GuardedSection, Heading, Notices
 from ..report.provenance import flatten
 from ..report.tables import NOTHING
 from ..store import Store
-from ..summary.measures import estimate, finite, plural, run_value, scale_in_words
-from ..types import Picture, Section, Table
+from ..summary.measures import estimate, finite, measures, run_value
+from ..summary.sentences import plural, scale_in_words
+from ..types import Picture, Table
 from .runs import Runs
 
-__all__ = ["different_settings", "overview_section", "warnings"]
+__all__ = ["HEADING", "different_settings", "overview_section", "warnings"]
+
+HEADING = Heading("comparison", "Comparison", 50)
 
 # Of `diagnosis.attribution`: what changes no number, or stands in other settings
 _SAME_NUMBERS = ("preset", "chunk", "residual_threshold", "signed")
 
 
-def overview_section(runs: Runs) -> Section:
+def overview_section(runs: Runs) -> GuardedSection:
     """The runs' facts, remarks, what was left out, and means over the shared joints."""
     notices = [("warning", text) for text in warnings(runs)] + [("note", text) for text in _notes(runs)]
     facts = tuple(
@@ -51,7 +54,7 @@ def overview_section(runs: Runs) -> Section:
             group_distributions(values, runs.measures),
         ),
     )
-    return Section("comparison", "Comparison", _lead(runs), blocks, 50)
+    return HEADING.section(_lead(runs), blocks)
 
 
 def _settings_table(runs: Runs) -> tuple[Table, ...]:
@@ -106,18 +109,12 @@ def _notes(runs: Runs) -> list[str]:
     missing = {
         m.label
         for name, store in runs.stores.items()
-        for m in _own_measures(store)
+        for m in measures(store, store.joints())
         if m.name not in {known.name for known in runs.measures}
     }
     if missing:
         found.append(f"Not in all runs, so left out: {', '.join(sorted(missing))}.")
     return found
-
-
-def _own_measures(store: Store) -> Any:
-    from ..summary.measures import measures
-
-    return measures(store, store.joints())
 
 
 def different_settings(runs: Runs) -> dict[str, dict[str, str]]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..types import Gallery, Picture, Section, Table
+from ..types import Table
+from .blocks import GuardedSection, Heading
 
 if TYPE_CHECKING:
     from ..store import Store
 
-__all__ = ["flatten", "provenance_section"]
+__all__ = ["HEADING", "flatten", "provenance_section"]
+
+HEADING = Heading("provenance", "Provenance", 950)
 
 
-def provenance_section(store: Store) -> Section:
+def provenance_section(store: Store) -> GuardedSection:
     """Everything run.json holds on where the numbers come from."""
     run = store.run
     about = {
@@ -29,7 +32,7 @@ def provenance_section(store: Store) -> Section:
     memory = run.get("peak_memory") or {}
     memory = memory if isinstance(memory, Mapping) else {"cpu": memory}
     plugins = run.get("plugins") or []
-    blocks: list[Table | Picture | Gallery] = []
+    blocks = []
     for caption, columns, rows in (
         ("The run.", ("", "value"), flatten(about)),
         ("Versions.", ("package", "version"), flatten(run.get("versions") or {})),
@@ -48,7 +51,7 @@ def provenance_section(store: Store) -> Section:
         if rows:
             blocks.append(Table(caption, columns, tuple(rows)))
     lead = "What it takes to make these numbers again; the resolved configuration is config.py in the work dir."
-    return Section("provenance", "Provenance", lead, tuple(blocks), 950)
+    return HEADING.section(lead, blocks)
 
 
 def _plugin_table(plugins: list[Any]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from ...functional.inference import FEWEST, bootstrap_of
-from ...functional.statistics import Estimate
+from ...functional.inference import FEWEST
+from ...functional.statistics import Estimate, bootstrap_of
 from ...plotting.charts import JointEstimates, dot_plot
-from ...summary.measures import Measure, estimate, plural, reason_text
-from ...summary.words import said
+from ...summary.measures import Measure, estimate
+from ...summary.reasons import reason_text
+from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
 from ..choice import kept_gallery
 from ..section_parts import study_rows
@@ -96,8 +97,8 @@ def _lead(values: Estimates, rows: pl.DataFrame) -> str:
     """How much of the share each baseline keeps, and how sure that is."""
     persons, joints = rows["sample_id"].n_unique(), rows.filter(painting="original", baseline="black")["n"].sum()
     parts = [
-        f"{baseline}: {said(values['black', baseline]['kept'])} on black, "
-        f"{said(values['white', baseline]['kept'])} on white"
+        f"{baseline}: {format_estimate(values['black', baseline]['kept'])} on black, "
+        f"{format_estimate(values['white', baseline]['kept'])} on white"
         for baseline in BASELINES
     ]
     text = (

@@ -108,7 +108,8 @@ def hard_minus_easy(easy: pl.DataFrame, hard: pl.DataFrame, measure: str) -> Com
 
     No interval with one person on a side.
     """
-    from ...functional.inference import bootstrap_of, compare_groups
+    from ...functional.inference import compare_groups
+    from ...functional.statistics import bootstrap_of
 
     rows = pl.concat([easy, hard]).filter(pl.col(measure).is_finite())
     is_hard = rows["sample_id"].is_in(hard["sample_id"].unique().to_list()).to_numpy().astype(np.float64)
@@ -116,7 +117,6 @@ def hard_minus_easy(easy: pl.DataFrame, hard: pl.DataFrame, measure: str) -> Com
     columns = np.stack([is_hard * value, is_hard, (1 - is_hard) * value, 1 - is_hard], 1)
     difference = bootstrap_of(lambda s: s[:, 0] / s[:, 1] - s[:, 2] / s[:, 3], columns, rows["sample_id"].to_numpy())
     persons = [person_means(part, measure)["value"].to_numpy() for part in (easy, hard)]
-    difference = replace(difference, std=math.nan)  # there is no single value that it is a mean of
     if min(map(len, persons)) < 2:  # one person drawn again and again is no interval
         difference = replace(difference, low=math.nan, high=math.nan)
     return replace(compare_groups(*persons), difference=difference)

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...plotting.intervals import Panel, interval_panels
-from ...summary.estimates import estimate_of, in_words
-from ...summary.measures import Measure, measures, plural, unit_of
+from ...summary.estimates import estimate_of
+from ...summary.measures import Measure, measures, unit_of
+from ...summary.sentences import format_estimate, plural
 from ...types import Picture, Section, Table
 from ..published_indices import DI_HARD_MINUS_EASY, FI_HARD_MINUS_EASY, published_model
 from ..section_parts import study_rows
@@ -87,7 +88,7 @@ def _difference(shown: Sequence[Measure], rows: Rows) -> str:
     for m in shown:
         e = estimate_of(rows[m.name, "all"], "difference")
         if math.isfinite(e.mean) and m.name != "epe":
-            parts.append(f"{m.title} {in_words(e, sign=True)}")
+            parts.append(f"{m.title} {format_estimate(e, sign=True)}")
     counts = rows[shown[0].name, "all"]
     text = f"Hard minus easy: {', '.join(parts) or 'no index has values'}"
     text += f" ({counts['persons_easy']} easy and {counts['persons_hard']} hard persons)."

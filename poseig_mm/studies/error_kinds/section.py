@@ -10,8 +10,9 @@ import polars as pl
 from ...functional.shares import share
 from ...functional.statistics import Estimate, bootstrap_mean
 from ...plotting.counts import stacked_shares
-from ...summary.measures import Measure, estimate, group_order, joint_order, measures, plural
+from ...summary.measures import Measure, estimate, group_order, joint_order, measures
 from ...summary.persons import in_pixels, persons_of
+from ...summary.sentences import plural
 from ...types import Picture, Section, Table
 from ..section_parts import parts_of, percent, study_rows
 from .classify import KINDS, average_precision, object_similarity

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from ...plotting.trend import error_trends
-from ...summary.estimates import estimate_of, in_words, visible_joints
-from ...summary.measures import Measure, measures, plural, unit_of
+from ...summary.estimates import estimate_of, visible_joints
+from ...summary.measures import Measure, measures, unit_of
+from ...summary.sentences import format_estimate, plural
 from ...types import Picture, Section, Table
 from ..section_parts import study_rows
 
@@ -44,8 +45,8 @@ def error_relation_section(store: Store, name: str) -> Section | None:
 
 
 _CAPTION = (
-    "Each index over the error: dots are joints, marks are means over joints of like error with 95 % intervals (persons "
-    "resampled); dashed: no preference."
+    "Each index over the error: dots are joints, marks are means over joints of like error with 95 % intervals "
+    "(persons resampled); dashed: no preference."
 )
 
 
@@ -73,7 +74,7 @@ def _lead(shown: Sequence[Measure], rows: Rows) -> str:
             continue
         sure = math.isfinite(e.low) and (e.low > 0 or e.high < 0)
         word = ("rises" if e.mean > 0 else "falls") if sure else "neither clearly rises nor falls"
-        parts.append(f"{m.title} {word} with the error (Spearman {in_words(e)})")
+        parts.append(f"{m.title} {word} with the error (Spearman {format_estimate(e)})")
     persons = max((r["persons"] for r in rows), default=0)
     text = f"Over all joints of {plural(persons, 'person')}: {'; '.join(parts)}."
     return text if persons >= FEWEST else f"{text} With fewer than {FEWEST} persons the intervals say little."

@@ -61,7 +61,7 @@ def variance_over_groups(visible: pl.DataFrame, measure: str) -> tuple[Estimate,
     The groups are all there are, so the denominator is their number (**choice**; supplement C.2 doesn't say).  Means of
     few joints scatter by themselves: with no difference at all this is above 0, and so is its interval.
     """
-    from ...functional.inference import bootstrap_of
+    from ...functional.statistics import bootstrap_of
 
     rows = visible.filter(pl.col(measure).is_finite() & (pl.col("group") != ""))
     groups = group_order(rows)

@@ -8,8 +8,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ...plotting.intervals import Panel, interval_panels
-from ...summary.estimates import estimate_of, in_words
-from ...summary.measures import Measure, measures, plural
+from ...summary.estimates import estimate_of
+from ...summary.measures import Measure, measures
+from ...summary.sentences import format_estimate, plural
 from ...types import Picture, Section, Table
 from ..published_indices import FI_BY_GROUP, VARIANCE_OVER_GROUPS, published_model
 from ..section_parts import study_rows
@@ -104,7 +105,7 @@ def _figure(
     panels = []
     for m in shown:
         values = {g: estimate_of(means[m.name, g], "value") for g in groups}
-        spread = f"variance over groups\n{in_words(estimate_of(variances[m.name], 'value'), 2, small=True)}"
+        spread = f"variance over groups\n{format_estimate(estimate_of(variances[m.name], 'value'), 2, small=True)}"
         panels.append(Panel(m.label, {"": values}, m.neutral, spread))
     caption = (
         "Means of the groups from the root outwards, with 95 % intervals (persons resampled); dashed, where near: no "

@@ -1,4 +1,4 @@
-"""Do the maps of trunk, branch and leaf joints differ (Table C, C.2, Fig. F-H)?  Means, variances, paired differences."""
+"""Do the maps of trunk, branch and leaf joints differ (Table C, C.2, Fig. F-H)?"""
 
 from __future__ import annotations
 

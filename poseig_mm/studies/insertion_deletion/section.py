@@ -10,7 +10,9 @@ import polars as pl
 
 from ...functional.inference import FEWEST, Comparison, holm, paired_difference
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
-from ...summary.measures import estimate, group_order, missing_table, plural
+from ...summary.measures import estimate, group_order
+from ...summary.reasons import missing_table
+from ...summary.sentences import plural
 from ...types import Gallery, Picture, Section, Table
 from ..section_parts import parts_of, study_rows
 

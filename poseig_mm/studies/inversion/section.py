@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ...functional.inference import FEWEST
 from ...functional.shares import share
 from ...plotting.counts import count_matrix
-from ...summary.measures import plural
 from ...summary.persons import in_pixels, persons_of
+from ...summary.sentences import plural
 from ...types import Gallery, Picture, Section, Table
 from ..pairs import PAIR_KINDS, by_name, pair_kinds
 from ..section_parts import parts_of, percent, study_rows

@@ -1,4 +1,4 @@
-"""Inversions: a joint predicted at another joint's place; how often, whether its map looked there, and what pulled it."""
+"""Inversions: a joint predicted at another joint's place; how often, and what pulled it there."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ import polars as pl
 from ...functional.inference import FEWEST
 from ...functional.statistics import Estimate
 from ...plotting.charts import JointEstimates, dot_plot
-from ...summary.measures import Measure, estimate, finite, plural
-from ...summary.words import said
+from ...summary.measures import Measure, estimate, finite
+from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
 from ..choice import kept_gallery
 from ..section_parts import reasons_by, study_rows
@@ -135,4 +135,6 @@ def _lead(rows: pl.DataFrame, changes: Mapping[Target, Estimates], default: Targ
 def _largest(targets: Sequence[Target], changes: Mapping[Target, Estimates]) -> str:
     """The largest mean absolute difference of each index among some targets."""
     known = {i: [changes[t][i] for t in targets if math.isfinite(changes[t][i].mean)] for i in INDICES}
-    return ", ".join(f"{i.upper()} {said(max(values, key=lambda e: e.mean))}" for i, values in known.items() if values)
+    return ", ".join(
+        f"{i.upper()} {format_estimate(max(values, key=lambda e: e.mean))}" for i, values in known.items() if values
+    )

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from ...functional.inference import FEWEST, bootstrap_of
-from ...functional.statistics import Estimate
+from ...functional.inference import FEWEST
+from ...functional.statistics import Estimate, bootstrap_of
 from ...plotting.charts import JointEstimates, dot_plot
-from ...summary.measures import Measure, group_order, missing_table, plural
+from ...summary.measures import Measure, group_order
+from ...summary.reasons import missing_table
+from ...summary.sentences import plural
 from ...types import Gallery, Picture, Section, Table
 from ..published_indices import simple_baseline_on_coco
 from ..section_parts import parts_of, study_rows

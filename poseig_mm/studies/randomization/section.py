@@ -11,8 +11,8 @@ import polars as pl
 
 from ...functional.inference import FEWEST, Comparison, holm, paired_difference
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
-from ...summary.measures import estimate, finite, plural, run_value
-from ...summary.words import p_text, said
+from ...summary.measures import estimate, finite, run_value
+from ...summary.sentences import format_estimate, format_p, plural
 from ...types import Gallery, Picture, Section, Table
 from ..published_indices import simple_baseline_on_coco
 from ..section_parts import reasons_by, study_rows
@@ -89,16 +89,18 @@ def _lead(
     for m, title in (("di", "DI"), ("fi", "FI")):
         comparison, p = tests[m]
         parts.append(
-            f"{title} goes from {said(first[m])} to {said(last[m])} (difference {said(comparison.difference)}, "
-            f"{p_text(p)})"
+            f"{title} goes from {format_estimate(first[m])} to {format_estimate(last[m])} "
+            f"(difference {format_estimate(comparison.difference)}, "
+            f"{format_p(p)})"
         )
     text = (
         f"With all {total} layers re-initialised, {' and '.join(parts)}; {plural(n, 'person')}. {_direction(tests, n)} "
     )
     rank = last["rank_correlation"]
     text += (
-        f"The last maps' rank correlation with the original ones is {said(rank)}, their SSIM {said(last['ssim'])} "
-        f"(the same maps with their pixels scattered: {said(last['ssim_chance'])}). {_change(rank)}"
+        f"The last maps' rank correlation with the original ones is {format_estimate(rank)}, "
+        f"their SSIM {format_estimate(last['ssim'])} "
+        f"(the same maps with their pixels scattered: {format_estimate(last['ssim_chance'])}). {_change(rank)}"
     )
     if last["response"].mean < GONE * first["response"].mean:
         text += (
@@ -148,8 +150,8 @@ def _lead_alone(by_stage: dict[int, pl.DataFrame], values: dict[int, dict[str, E
     persons = by_stage[low]["sample_id"].n_unique()
     return (
         f"Each group of layers re-initialised alone ({plural(persons, 'person')}): layers {_span(by_stage[low])} "
-        f"change the maps most (rank correlation with the original {said(known[low])}), layers {_span(by_stage[high])} "
-        f"least ({said(known[high])})."
+        f"change the maps most (rank correlation with the original {format_estimate(known[low])}), "
+        f"layers {_span(by_stage[high])} least ({format_estimate(known[high])})."
     )
 
 

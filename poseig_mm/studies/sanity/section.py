@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ...functional.inference import FEWEST, Comparison, bootstrap_of, holm, paired_difference
-from ...summary.measures import estimate, joint_order, plural, run_value
-from ...summary.words import p_text, said
+from ...functional.inference import FEWEST, Comparison, holm, paired_difference
+from ...functional.statistics import bootstrap_of
+from ...summary.measures import estimate, joint_order, run_value
+from ...summary.sentences import format_estimate, format_p, plural
 from ...types import Section, Table
 from ..section_parts import parts_of, reasons_by, study_rows
 
@@ -117,7 +118,7 @@ def _lead(verdict: Verdict, by_joint: Mapping[str, Verdict]) -> str:
             "run more to know whether the maps may be trusted."
         )
     numbers = "; ".join(
-        f"{title} {said(c.difference, digits)}, {p_text(p)}"
+        f"{title} {format_estimate(c.difference, digits)}, {format_p(p)}"
         for title, digits, (c, p) in (
             ("deletion area", 3, verdict.tests["random", "deletion"]), ("gain", 2, verdict.tests["random", "gain"])
         )
@@ -186,8 +187,8 @@ def _comparisons(verdict: Verdict, unit: str) -> Table:
     caption = (
         "This run's maps minus the others', the same persons and joints. p: Wilcoxon's signed-rank test on the "
         "persons' mean differences, Holm-corrected over all six. The rule: the maps may be trusted if they beat random "
-        f"maps in both measures (p < {LEVEL}); they may not if they lose in one; otherwise, or with fewer than {FEWEST} "
-        "persons, there is no verdict. Gradient and linear IG do not change it, they say whether a simpler method "
+        f"maps in both measures (p < {LEVEL}); they may not if they lose in one; otherwise, or with fewer than "
+        f"{FEWEST} persons, there is no verdict. Gradient and linear IG do not change it, they say whether a simpler method "
         "would do."
     )
     return Table(caption, ("against", "deletion area", "p", f"gain ({unit})", "p of the gain"), table, 3)

@@ -1,4 +1,4 @@
-"""What a joint is most likely read from, decided from a few estimates by a list of rules that can be read.  No torch."""
+"""What a joint is most likely read from, decided from a few estimates by a list of rules that can be read."""
 
 from __future__ import annotations
 

@@ -9,9 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ...functional.inference import bootstrap_of
 from ...functional.shares import share
-from ...functional.statistics import Estimate, bootstrap_mean
+from ...functional.statistics import Estimate, bootstrap_mean, bootstrap_of
 from .causes import Cause, Thresholds, likely_cause
 from .evidence import PLACES, fixed_offset
 from .rows import SPOTS

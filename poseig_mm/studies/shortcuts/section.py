@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...summary.estimates import in_words
-from ...summary.measures import missing_table, plural
+from ...summary.reasons import missing_table
+from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
 from ..section_parts import percent, study_rows
 from .causes import CAUSES
@@ -72,8 +72,8 @@ def _decisions(joints: Sequence[JointEvidence], settings: ShortcutsSettings) -> 
         (j.name, j.cause.words, j.persons, *(j.measures[m] for m in COLUMNS), _offset(j), j.cause.code) for j in joints
     )
     caption = (
-        f"Density in discs of {settings.radius:g} of the person's size around the joint, its parent, its partner (where "
-        "their discs are apart) and a mark: the spot that lies at the same offset (x right, y down, input px) as in "
+        f"Density in discs of {settings.radius:g} of the person's size around the joint, its parent, its partner "
+        "(where their discs are apart) and a mark: the spot that lies at the same offset (x right, y down, input px) as in "
         "most other persons. 1: a uniform map; [95 % interval], persons resampled. A place is named above "
         f"{settings.margin:g} times own; the background above {settings.background:g} and own below {settings.weak:g} "
         "times the same persons' other joints."
@@ -105,7 +105,7 @@ def _lead(joints: Sequence[JointEvidence], settings: ShortcutsSettings) -> str:
     flipped = joints[0].measures["flipped"]
     if flipped.n:
         words = f"{plural(flipped.n, 'person')} with enough joints in pairs"
-        share = in_words(percent(flipped), 1)
+        share = format_estimate(percent(flipped), 1)
         text += f" Most joints are on the wrong side in {share} % of {words}"
         text += ": there is no left-right cue that the model can read." if counts["left_right"] else "."
     if counts["own"]:

@@ -1,4 +1,4 @@
-"""Shortcuts: is a joint read from itself, or from its parent, its partner, a mark, the background?  Where its map lies."""
+"""Shortcuts: is a joint read from itself, or from its parent, its partner, a mark, the background?"""
 
 from __future__ import annotations
 
