@@ -6,15 +6,13 @@ import re
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from ..types import Gallery
+from ..store.reader import Store
+from ..types import Finding, Gallery
+from .base import StudyContext
 from .joints import asked_joints
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from ..store.reader import Store
-    from ..types import Finding
-    from .base import StudyContext
 
 __all__ = ["chosen_joints", "keep_picture", "kept_gallery", "takes_part"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..types import Finding
+from .base import StudyContext
+
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from ..types import Finding
-    from .base import StudyContext
 
 __all__ = ["asked_joints", "joint_columns", "visible_places", "visible_truth", "why_missing"]
 

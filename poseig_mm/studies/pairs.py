@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ..types import JointGroups
+from ..types import JointGroups
 
 __all__ = ["PAIR_KINDS", "PRESETS", "by_name", "pair_kinds"]
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from ..store.reader import Store
 from ..types import Table
 
 if TYPE_CHECKING:
     from ..functional.statistics import Estimate
-    from ..store.reader import Store
 
 __all__ = ["parts_of", "percent", "reasons_by", "study_rows"]
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...types import Attribution, Sample
+from ..base import StudyContext
+
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from ...types import Attribution, Sample
-    from ..base import StudyContext
 
 __all__ = ["BASELINES", "PAINTINGS", "PATHS", "empty_row", "painted", "person_rows", "why_not"]
 

@@ -11,6 +11,7 @@ import polars as pl
 from ...functional.inference import FEWEST
 from ...functional.statistics import Estimate, bootstrap_of
 from ...plotting.charts import JointEstimates, dot_plot
+from ...store.reader import Store
 from ...summary.measures import Measure, estimate
 from ...summary.reasons import reason_text
 from ...summary.sentences import format_estimate, plural
@@ -21,8 +22,6 @@ from .rows import BASELINES, PAINTINGS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from ...store.reader import Store
 
 __all__ = ["baselines_section"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...types import Attribution, Sample
+
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from ...types import Attribution, Sample
 
 __all__ = ["draw_sheet"]
 

@@ -6,17 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from ...settings_fields import whole
-from ..base import COMPARED_MAPS, Study
+from ...store.reader import Store
+from ...types import Finding, Section
+from ..base import COMPARED_MAPS, Study, StudyContext
 from ..choice import chosen_joints, keep_picture, takes_part
 from .rows import BASELINES, PAINTINGS, PATHS, empty_row, painted, person_rows, why_not
-
-if TYPE_CHECKING:
-    from ...store.reader import Store
-    from ...types import Finding, Section
-    from ..base import StudyContext
 
 __all__ = ["Baselines"]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...plotting.intervals import Panel, interval_panels
+from ...store.reader import Store
 from ...summary.estimates import estimate_of
 from ...summary.measures import Measure, measures, unit_of
 from ...summary.sentences import format_estimate, plural
@@ -14,9 +15,6 @@ from ...types import Picture, Section, Table
 from ..published_indices import DI_HARD_MINUS_EASY, FI_HARD_MINUS_EASY, published_model
 from ..section_parts import study_rows
 from .rows import EasyHardSettings, split_in_words
-
-if TYPE_CHECKING:
-    from ...store.reader import Store
 
 __all__ = ["easy_hard_section"]
 

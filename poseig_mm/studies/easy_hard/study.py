@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ...store.reader import Store
 from ...summary.measures import measures
+from ...types import Section
 from ..base import Study
 from .rows import EasyHardSettings, easy_hard_table
-
-if TYPE_CHECKING:
-    from ...store.reader import Store
-    from ...types import Section
 
 __all__ = ["EasyHard"]
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from ...settings_fields import number, one_of
+from ...store.reader import Store
 from ...summary.persons import Persons, in_pixels, persons_of
+from ...types import Finding
 from .classify import KINDS, classify
-
-if TYPE_CHECKING:
-    from ...store.reader import Store
-    from ...types import Finding
 
 __all__ = ["ErrorKindsSettings", "area_row", "joint_kinds", "kind_rows", "person_rows", "sigmas_of"]
 

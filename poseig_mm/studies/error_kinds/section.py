@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,6 +10,7 @@ import polars as pl
 from ...functional.shares import share
 from ...functional.statistics import Estimate, bootstrap_mean
 from ...plotting.counts import stacked_shares
+from ...store.reader import Store
 from ...summary.measures import Measure, estimate, group_order, joint_order, measures
 from ...summary.persons import in_pixels, persons_of
 from ...summary.sentences import plural
@@ -17,9 +18,6 @@ from ...types import Picture, Section, Table
 from ..section_parts import parts_of, percent, study_rows
 from .classify import KINDS, average_precision, object_similarity
 from .rows import ErrorKindsSettings, joint_kinds, person_rows, sigmas_of
-
-if TYPE_CHECKING:
-    from ...store.reader import Store
 
 __all__ = ["error_kinds_section"]
 

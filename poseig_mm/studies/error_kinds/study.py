@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ...store.reader import Store
+from ...types import Finding, Section
 from ..base import Study, StudyContext
 from ..section_parts import study_rows
 from .rows import ErrorKindsSettings, area_row, joint_kinds, kind_rows, person_rows
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from ...store.reader import Store
-    from ...types import Finding, Section
 
 __all__ = ["ErrorKinds"]
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from ...plotting.trend import error_trends
+from ...store.reader import Store
 from ...summary.estimates import estimate_of, visible_joints
 from ...summary.measures import Measure, measures, unit_of
 from ...summary.sentences import format_estimate, plural
 from ...types import Picture, Section, Table
 from ..section_parts import study_rows
-
-if TYPE_CHECKING:
-    from ...store.reader import Store
 
 __all__ = ["error_relation_section"]
 

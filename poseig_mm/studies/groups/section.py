@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ...plotting.intervals import Panel, interval_panels
+from ...store.reader import Store
 from ...summary.estimates import estimate_of
 from ...summary.measures import Measure, measures
 from ...summary.sentences import format_estimate, plural
@@ -17,7 +18,6 @@ from ..section_parts import study_rows
 
 if TYPE_CHECKING:
     from ...functional.statistics import Estimate
-    from ...store.reader import Store
 
 __all__ = ["differences_table", "groups_section"]
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from ...functional.inference import FEWEST, Comparison, holm, paired_difference
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
+from ...store.reader import Store
 from ...summary.measures import estimate, group_order
 from ...summary.reasons import missing_table
 from ...summary.sentences import plural
@@ -19,8 +20,6 @@ from ..section_parts import parts_of, study_rows
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from ...store.reader import Store
 
 __all__ = ["insertion_deletion_section"]
 

@@ -9,15 +9,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...settings_fields import checked, number, one_of, whole
-from ..base import Study
+from ...store.reader import Store
+from ...types import Finding, Section
+from ..base import Study, StudyContext
 from ..joints import joint_columns, why_missing
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from ...store.reader import Store
-    from ...types import Finding, Section
-    from ..base import StudyContext
 
 __all__ = ["InsertionDeletion"]
 

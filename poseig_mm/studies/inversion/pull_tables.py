@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from ...functional.inference import FEWEST, compare_groups, holm, paired_difference
 from ...functional.statistics import Estimate, bootstrap_mean
+from ...store.reader import Store
 from ...types import Table
 from ..pairs import PAIR_KINDS
 from ..section_parts import parts_of
-
-if TYPE_CHECKING:
-    from ...store.reader import Store
 
 __all__ = ["contrast_table", "relation_table"]
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...settings_fields import number, one_of, whole
+from ...types import Attribution, Finding
+from ..base import StudyContext
 from ..pairs import PRESETS, pair_kinds
 from .inverted import distances, inverted_pairs
-
-if TYPE_CHECKING:
-    from ...types import Attribution, Finding
-    from ..base import StudyContext
 
 __all__ = ["InversionSettings", "contrast_numbers", "inversion_rows", "row_without_numbers"]
 

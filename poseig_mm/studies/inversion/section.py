@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,21 +15,15 @@ from numpy.typing import NDArray
 from ...functional.inference import FEWEST
 from ...functional.shares import share
 from ...plotting.counts import count_matrix
+from ...store.reader import Store
 from ...summary.persons import in_pixels, persons_of
 from ...summary.sentences import plural
-from ...types import Gallery, Picture, Section, Table
+from ...types import Gallery, JointGroups, Picture, Section, Table
 from ..pairs import PAIR_KINDS, by_name, pair_kinds
 from ..section_parts import parts_of, percent, study_rows
 from .inverted import eligible_pairs, inverted_pairs
 from .pull_tables import contrast_table, relation_table
 from .rows import InversionSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from ...store.reader import Store
-    from ...types import JointGroups
 
 __all__ = ["inversion_section"]
 

@@ -6,14 +6,12 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ...store.reader import Store
+from ...types import Attribution, Finding, Section
 from ..base import Study, StudyContext
 from .rows import InversionSettings, contrast_numbers, inversion_rows, row_without_numbers
-
-if TYPE_CHECKING:
-    from ...store.reader import Store
-    from ...types import Attribution, Finding, Section
 
 __all__ = ["Inversion"]
 

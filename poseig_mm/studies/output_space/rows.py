@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..base import COMPARED_MAPS
+from ...types import Attribution, Finding
+from ..base import COMPARED_MAPS, StudyContext
 from ..joints import joint_columns
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ...adapters.base import CoordinateAdapter
-    from ...types import Attribution, Finding
-    from ..base import StudyContext
 
 __all__ = ["INDICES", "PUBLISHED_FACTOR", "Target", "heatmap_points", "index_rows", "maps_of", "targets_of"]
 

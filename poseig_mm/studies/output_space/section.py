@@ -12,6 +12,7 @@ import polars as pl
 from ...functional.inference import FEWEST
 from ...functional.statistics import Estimate
 from ...plotting.charts import JointEstimates, dot_plot
+from ...store.reader import Store
 from ...summary.measures import Measure, estimate, finite
 from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
@@ -21,8 +22,6 @@ from .rows import INDICES, PUBLISHED_FACTOR, Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from ...store.reader import Store
 
 __all__ = ["output_space_section"]
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...types import Attribution, Sample
+from .rows import Target
+
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from ...types import Attribution, Sample
-    from .rows import Target
 
 __all__ = ["draw_sheet"]
 

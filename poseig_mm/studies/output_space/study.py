@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from ...settings_fields import checked, whole
-from ..base import Study
+from ...store.reader import Store
+from ...types import Finding, Section
+from ..base import Study, StudyContext
 from ..choice import chosen_joints, keep_picture, takes_part
 from .rows import index_rows, maps_of, targets_of
-
-if TYPE_CHECKING:
-    from ...store.reader import Store
-    from ...types import Finding, Section
-    from ..base import StudyContext
 
 __all__ = ["OutputSpace"]
 

@@ -6,13 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...types import Finding
+from ..base import StudyContext
 from ..joints import joint_columns, visible_truth, why_missing
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from ...types import Finding
-    from ..base import StudyContext
 
 __all__ = ["MASKS", "perturbation_rows"]
 

@@ -13,6 +13,7 @@ import polars as pl
 from ...functional.inference import FEWEST
 from ...functional.statistics import Estimate, bootstrap_of
 from ...plotting.charts import JointEstimates, dot_plot
+from ...store.reader import Store
 from ...summary.measures import Measure, group_order
 from ...summary.reasons import missing_table
 from ...summary.sentences import plural
@@ -23,8 +24,6 @@ from .rows import MASKS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from ...store.reader import Store
 
 __all__ = ["error_ratio", "perturbation_section"]
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from ...settings_fields import checked, whole
-from ..base import Study
+from ...store.reader import Store
+from ...types import Finding, Section
+from ..base import Study, StudyContext
 from .rows import MASKS, perturbation_rows
-
-if TYPE_CHECKING:
-    from ...store.reader import Store
-    from ...types import Finding, Section
-    from ..base import StudyContext
 
 __all__ = ["Perturbation"]
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...types import Attribution, Finding
+from ..base import StudyContext
+
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from ...types import Attribution, Finding
-    from ..base import StudyContext
 
 __all__ = ["Stage", "soft_errors", "stage_rows"]
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from ...functional.inference import FEWEST, Comparison, holm, paired_difference
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
+from ...store.reader import Store
 from ...summary.measures import estimate, finite, run_value
 from ...summary.sentences import format_estimate, format_p, plural
 from ...types import Gallery, Picture, Section, Table
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ...functional.statistics import Estimate
-    from ...store import Store
 
 __all__ = ["randomization_section"]
 

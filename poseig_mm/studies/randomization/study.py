@@ -9,18 +9,16 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from ...errors import ConfigError
 from ...settings_fields import one_of, whole
+from ...store.reader import Store
+from ...types import Finding, Section
 from ..base import Study, StudyContext
 from ..choice import takes_part
 from ..joints import asked_joints
 from .rows import Stage, soft_errors, stage_rows
-
-if TYPE_CHECKING:
-    from ...store import Store
-    from ...types import Finding, Section
 
 __all__ = ["Randomization"]
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from ...functional.inference import FEWEST, Comparison, holm, paired_difference
 from ...functional.statistics import bootstrap_of
+from ...store.reader import Store
 from ...summary.measures import estimate, joint_order, run_value
 from ...summary.sentences import format_estimate, format_p, plural
 from ...types import Section, Table
@@ -18,7 +19,6 @@ from ..section_parts import parts_of, reasons_by, study_rows
 
 if TYPE_CHECKING:
     from ...functional.statistics import Estimate
-    from ...store import Store
 
 __all__ = ["Verdict", "joint_verdicts", "overall_verdict", "sanity_section"]
 
@@ -188,8 +188,8 @@ def _comparisons(verdict: Verdict, unit: str) -> Table:
         "This run's maps minus the others', the same persons and joints. p: Wilcoxon's signed-rank test on the "
         "persons' mean differences, Holm-corrected over all six. The rule: the maps may be trusted if they beat random "
         f"maps in both measures (p < {LEVEL}); they may not if they lose in one; otherwise, or with fewer than "
-        f"{FEWEST} persons, there is no verdict. Gradient and linear IG do not change it, they say whether a simpler method "
-        "would do."
+        f"{FEWEST} persons, there is no verdict. Gradient and linear IG do not change it, they say whether a simpler "
+        "method would do."
     )
     return Table(caption, ("against", "deletion area", "p", f"gain ({unit})", "p of the gain"), table, 3)
 

@@ -9,14 +9,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...settings_fields import checked, number, whole
+from ...store.reader import Store
+from ...types import Finding, Section
 from ..base import Study, StudyContext
 from ..joints import asked_joints, joint_columns, visible_truth, why_missing
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from ...store import Store
-    from ...types import Finding, Section
 
 __all__ = ["METHODS", "Sanity"]
 

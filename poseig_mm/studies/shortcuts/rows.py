@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...settings_fields import number, whole
+from ...types import Finding, JointGroups
+from ..base import StudyContext
 from ..joints import asked_joints, joint_columns, visible_places, visible_truth, why_missing
 from .causes import Thresholds
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from ...types import Finding, JointGroups
-    from ..base import StudyContext
 
 __all__ = ["SPOTS", "ShortcutsSettings", "evidence_rows", "partners_of"]
 

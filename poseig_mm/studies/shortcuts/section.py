@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...store.reader import Store
 from ...summary.reasons import missing_table
 from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
@@ -16,9 +16,6 @@ from .causes import CAUSES
 from .measures import JointEvidence, evidence_of_joints
 from .rows import ShortcutsSettings
 from .share_figures import mean_maps, share_bars
-
-if TYPE_CHECKING:
-    from ...store.reader import Store
 
 __all__ = ["shortcuts_section"]
 
@@ -73,8 +70,8 @@ def _decisions(joints: Sequence[JointEvidence], settings: ShortcutsSettings) -> 
     )
     caption = (
         f"Density in discs of {settings.radius:g} of the person's size around the joint, its parent, its partner "
-        "(where their discs are apart) and a mark: the spot that lies at the same offset (x right, y down, input px) as in "
-        "most other persons. 1: a uniform map; [95 % interval], persons resampled. A place is named above "
+        "(where their discs are apart) and a mark: the spot that lies at the same offset (x right, y down, input px) as "
+        "in most other persons. 1: a uniform map; [95 % interval], persons resampled. A place is named above "
         f"{settings.margin:g} times own; the background above {settings.background:g} and own below {settings.weak:g} "
         "times the same persons' other joints."
     )

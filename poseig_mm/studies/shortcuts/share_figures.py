@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from ...plotting.drawing import to_input_size
 from ...plotting.figures import PALETTE, figure_style, new_figure
+from ...store.reader import Store
 from ...summary.measures import place_columns
+from .measures import JointEvidence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from ...store.reader import Store
-    from .measures import JointEvidence
 
 __all__ = ["mean_maps", "share_bars"]
 

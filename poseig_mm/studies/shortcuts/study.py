@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ...store.reader import Store
+from ...types import Finding, Section
 from ..base import Study, StudyContext
 from .rows import ShortcutsSettings, evidence_rows
-
-if TYPE_CHECKING:
-    from ...store.reader import Store
-    from ...types import Finding, Section
 
 __all__ = ["Shortcuts"]
 
