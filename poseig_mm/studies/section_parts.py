@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
@@ -12,9 +13,12 @@ from ..store.reader import Store
 from ..types import Table
 
 if TYPE_CHECKING:
+    from ..functional.inference import Comparison
     from ..functional.statistics import Estimate
 
-__all__ = ["parts_of", "percent", "reasons_by", "study_rows"]
+__all__ = ["parts_of", "percent", "ratio_of_means", "reasons_by", "study_rows", "with_holm"]
+
+K = TypeVar("K")
 
 
 def study_rows(store: Store, name: str) -> pl.DataFrame:
@@ -35,6 +39,22 @@ def parts_of(rows: pl.DataFrame, column: str, values: Sequence[str]) -> list[tup
 def percent(share: Estimate) -> Estimate:
     """A share as per cent."""
     return replace(share, **{name: 100 * getattr(share, name) for name in ("mean", "std", "low", "high")})
+
+
+def ratio_of_means(rows: pl.DataFrame, above: str, below: str) -> Estimate:
+    """Mean of a column over the mean of another, in rows that have both; persons are resampled."""
+    from ..functional.statistics import bootstrap_of
+
+    columns = rows.select(pl.col(above, below).fill_null(math.nan)).to_numpy()
+    return bootstrap_of(lambda sums: sums[:, 0] / sums[:, 1], columns, rows["sample_id"].to_numpy())
+
+
+def with_holm(comparisons: Mapping[K, Comparison]) -> dict[K, tuple[Comparison, float]]:
+    """Each comparison with its p-value after Holm's correction for all of them."""
+    from ..functional.inference import holm
+
+    corrected = holm([c.p for c in comparisons.values()])
+    return {key: (c, float(p)) for (key, c), p in zip(comparisons.items(), corrected, strict=True)}
 
 
 def reasons_by(rows: pl.DataFrame, by: Sequence[str], caption: str, columns: Sequence[str]) -> tuple[Table, ...]:

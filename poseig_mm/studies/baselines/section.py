@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from ...functional.inference import FEWEST
-from ...functional.statistics import Estimate, bootstrap_of
+from ...functional.statistics import Estimate
 from ...plotting.charts import JointEstimates, dot_plot
 from ...store.reader import Store
 from ...summary.measures import Measure, estimate
@@ -17,7 +17,7 @@ from ...summary.reasons import reason_text
 from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
 from ..choice import kept_gallery
-from ..section_parts import study_rows
+from ..section_parts import ratio_of_means, study_rows
 from .rows import BASELINES, PAINTINGS
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def _estimates(rows: pl.DataFrame) -> dict[str, Estimate]:
     """Of one painting and baseline.  Kept: the share on the painted person over that on the same person in the original
     image, a ratio of means.
     """
-    columns = rows.select("share", "share_original").to_numpy()
-    kept = bootstrap_of(lambda s: s[:, 0] / s[:, 1], columns, rows["sample_id"].to_numpy())
+    kept = ratio_of_means(rows, "share", "share_original")
     return {"share": estimate(rows, "share"), "kept": kept, "di": estimate(rows, "di")}
 
 

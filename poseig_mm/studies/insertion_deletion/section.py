@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ...functional.inference import FEWEST, Comparison, holm, paired_difference
+from ...functional.inference import FEWEST, Comparison, paired_difference
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
 from ...store.reader import Store
 from ...summary.measures import estimate, group_order
 from ...summary.reasons import missing_table
 from ...summary.sentences import plural
 from ...types import Gallery, Picture, Section, Table
-from ..section_parts import parts_of, study_rows
+from ..section_parts import parts_of, study_rows, with_holm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,6 @@ __all__ = ["insertion_deletion_section"]
 ORDER = 312
 TITLE = "Insertion and deletion"
 KINDS = ("deletion", "insertion")
-_BETTER = {"deletion": "less", "insertion": "more"}  # of the likelihood under a map that marks what matters
 _MEASURES = {"": "likelihood", "_error": "distance"}
 
 
@@ -84,17 +83,13 @@ def _lead(known: pl.DataFrame) -> str:
 
 def _areas(known: pl.DataFrame, groups: Sequence[str], suffix: str) -> Table:
     """Areas and their paired differences by group and kind; p-values corrected for the lines of this table."""
-    parts = [
-        (group, kind, part)
-        for group, rows in parts_of(known, "group", groups)
-        for kind, part in parts_of(rows, "kind", KINDS)
-    ]
-    compared = [_difference(part, suffix) for _, _, part in parts]
+    parts = {(g, k): part for g, rows in parts_of(known, "group", groups) for k, part in parts_of(rows, "kind", KINDS)}
+    tests = with_holm({key: _difference(part, suffix) for key, part in parts.items()})
+    means = {key: (part[f"area{suffix}"].mean(), part[f"area{suffix}_random"].mean()) for key, part in parts.items()}
     lines = tuple(
-        (g, kind, len(part), part[f"area{suffix}"].mean(), part[f"area{suffix}_random"].mean(), c.difference, c.effect,
-         float(p))
-        for (g, kind, part), c, p in zip(parts, compared, holm([c.p for c in compared]), strict=True)
-    )  # fmt: skip
+        (*key, len(parts[key]), *means[key], comparison.difference, comparison.effect, p)
+        for key, (comparison, p) in tests.items()
+    )
     unit = f", {known['unit'][0]}" if suffix else ""
     wanted = "a good map has less of it in deletion" if not suffix else "a good map has more of it in deletion"
     return Table(

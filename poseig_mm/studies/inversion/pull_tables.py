@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
+import math
 
-from ...functional.inference import FEWEST, compare_groups, holm, paired_difference
-from ...functional.statistics import Estimate, bootstrap_mean
+import polars as pl
+
+from ...functional.inference import FEWEST, compare_groups, paired_difference
 from ...store.reader import Store
+from ...summary.measures import estimate
 from ...types import Table
 from ..pairs import PAIR_KINDS
-from ..section_parts import parts_of
+from ..section_parts import parts_of, with_holm
 
 __all__ = ["contrast_table", "relation_table"]
 
@@ -26,24 +26,18 @@ def relation_table(store: Store, inversions: pl.DataFrame, not_inverted: int | N
     """
     columns = ("kind", "n", "n not", "RI inverted", "RI not", "matched", "Cliff's delta", "p (Holm)")
     values = _relations(store, inversions)
-    tested = []
+    lines, compared = {}, {}
     for kind, rows in parts_of(values, "kind", (*PAIR_KINDS, "all")):
         yes, no = rows.filter("inverted"), rows.filter(~pl.col("inverted"))
         if not_inverted is not None and len(no) > not_inverted:
             no = no.sort("sample_id", "joint", "other").sample(not_inverted, seed=seed)
-        if not len(yes):
-            continue
-        means = no.group_by("joint", "other").agg(pl.col("ri").mean().alias("usual"))
-        matched = yes.join(means, on=["joint", "other"], how="inner")
-        difference = bootstrap_mean(
-            (matched["ri"] - matched["usual"]).to_numpy(), groups=matched["sample_id"].to_numpy()
-        )
-        tested.append((kind, yes, no, difference, compare_groups(no["ri"].to_numpy(), yes["ri"].to_numpy())))
-    p = dict(zip((t[0] for t in tested if t[0] != "all"), holm([t[4].p for t in tested if t[0] != "all"]), strict=True))
-    table = tuple(
-        (kind, len(yes), len(no), _mean_ri(yes), _mean_ri(no), difference, test.effect, float(p.get(kind, test.p)))
-        for kind, yes, no, difference, test in tested
-    )
+        if len(yes):
+            usual = no.group_by("joint", "other").agg(pl.col("ri").mean().alias("usual"))
+            matched = yes.join(usual, on=["joint", "other"], how="inner").with_columns(pl.col("ri") - pl.col("usual"))
+            lines[kind] = (kind, len(yes), len(no), *(estimate(part, "ri") for part in (yes, no, matched)))
+            compared[kind] = compare_groups(no["ri"].to_numpy(), yes["ri"].to_numpy())
+    p = {kind: p for kind, (_, p) in with_holm({k: c for k, c in compared.items() if k != "all"}).items()}
+    table = tuple((*line, compared[kind].effect, p.get(kind, compared[kind].p)) for kind, line in lines.items())
     note = "" if len(values) else " RI was not computed in this run (diagnosis.indices): no comparison."
     drawn = f", {not_inverted} drawn with a seed" if not_inverted is not None else ""
     caption = (
@@ -67,22 +61,17 @@ def _relations(store: Store, inversions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _mean_ri(rows: pl.DataFrame) -> Estimate:
-    return bootstrap_mean(rows["ri"].to_numpy(), groups=rows["sample_id"].to_numpy())
-
-
 def contrast_table(rows: pl.DataFrame, limb_radius: float) -> Table:
     """Where the contrastive maps have their mass, and which way it pulls."""
+    area = {side: pl.when(pl.col(f"area_{side}") > 0).then(f"area_{side}") for side in ("wrong", "right")}
+    density = {side: (pl.col(f"mass_{side}") / area[side]).fill_null(math.nan) for side in area}
+    known = rows.filter(pl.col("mass_wrong").is_finite()).with_columns(**density)
     table = []
-    for kind, some in parts_of(rows.filter(pl.col("mass_wrong").is_finite()), "kind", (*PAIR_KINDS, "all")):
-        if not len(some):
-            continue
-        person = some["sample_id"].to_numpy()
-        wrong, right = (_preference(some, side) for side in ("wrong", "right"))
-        compared = paired_difference(right, wrong, person)
-        pulls = [bootstrap_mean(some[f"positive_{side}"].to_numpy(), groups=person) for side in ("wrong", "right")]
-        table.append((kind, len(some), bootstrap_mean(wrong, groups=person), bootstrap_mean(right, groups=person),
-                      compared.difference, compared.p, *pulls))  # fmt: skip
+    for kind, part in parts_of(known, "kind", (*PAIR_KINDS, "all")):
+        if len(part):
+            compared = paired_difference(*(part[c].to_numpy() for c in ("right", "wrong", "sample_id")))
+            wrong, right, *pulls = (estimate(part, c) for c in ("wrong", "right", "positive_wrong", "positive_right"))
+            table.append((kind, len(part), wrong, right, compared.difference, compared.p, *pulls))
     missing = [f"{n} {reason}" for reason, n in rows.filter(pl.col("reason") != "").group_by("reason").len().rows()]
     left = f" Without a map: {', '.join(sorted(missing))}." if missing else ""
     caption = (
@@ -94,9 +83,3 @@ def contrast_table(rows: pl.DataFrame, limb_radius: float) -> Table:
     )
     columns = ("kind", "n", "wrong limb", "right limb", "difference", "p", "pulls, wrong", "pulls, right")
     return Table(caption, columns, tuple(table), 2)
-
-
-def _preference(rows: pl.DataFrame, side: str) -> NDArray[np.float64]:
-    area = rows[f"area_{side}"].to_numpy()
-    density: NDArray[np.float64] = rows[f"mass_{side}"].to_numpy() / np.where(area > 0, area, np.nan)
-    return density

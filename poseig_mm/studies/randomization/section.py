@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ...functional.inference import FEWEST, Comparison, holm, paired_difference
+from ...functional.inference import FEWEST, Comparison, paired_difference
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
 from ...store.reader import Store
 from ...summary.measures import estimate, finite, run_value
 from ...summary.sentences import format_estimate, format_p, plural
 from ...types import Gallery, Picture, Section, Table
 from ..published_indices import simple_baseline_on_coco
-from ..section_parts import reasons_by, study_rows
+from ..section_parts import reasons_by, study_rows, with_holm
 from .strips import find_strips
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ PUBLISHED = {
     "di": (13.58, 13.93, 16.53, 17.44, 19.91, 21.06),
     "fi": (1.375, 1.342, 1.186, 1.110, 0.967, 0.884),
 }
+Rows = dict[int, pl.DataFrame]  # by stage
+Values = dict[int, dict[str, "Estimate"]]  # stage -> column -> estimate
+Tests = dict[str, tuple[Comparison, float]]  # index -> difference, and p after Holm's correction
 
 
 def randomization_section(store: Store, name: str) -> Section | None:
@@ -50,13 +53,13 @@ def randomization_section(store: Store, name: str) -> Section | None:
     values = {s: {m: estimate(frame, m) for m in COLUMNS} for s, frame in by_stage.items()}
     total, independent = int(rows["total_layers"][0]), bool(rows["independent"][0])
     tests = {} if independent or len(stages) < 2 else _tests(by_stage[stages[0]], by_stage[stages[-1]])
-    persons = rows["sample_id"].n_unique()
+    persons, unit = rows["sample_id"].n_unique(), str(rows["unit"][0])
     lead = _lead_alone(by_stage, values) if independent else _lead(values, tests, total, persons)
     ids = sorted(rows["sample_id"].unique().to_list(), key=lambda i: (zlib.crc32(i.encode()), i))
     strips = tuple(find_strips(store.pictures(name), ids)[:STRIPS])
     blocks: tuple[Table | Picture | Gallery, ...] = (
-        _table_b(by_stage, values, published=not independent and _as_published(store, by_stage)),
-        Picture("randomization", _caption(rows, persons), _figure(by_stage, values, independent)),
+        _table_b(by_stage, values, unit, published=not independent and _as_published(store, by_stage)),
+        Picture("randomization", _caption(rows, persons), _figure(by_stage, values, unit, independent)),
         *([_table_of_tests(tests, total)] if tests else ()),
         *reasons_by(rows, ["layers"], _MISSING, ("layers re-initialised", "reason", "joints")),
         *([Gallery(_GALLERY, strips)] if strips else ()),
@@ -71,28 +74,24 @@ _GALLERY = (
 )
 
 
-def _tests(first: pl.DataFrame, last: pl.DataFrame) -> dict[str, tuple[Comparison, float]]:
+def _tests(first: pl.DataFrame, last: pl.DataFrame) -> Tests:
     """Last stage minus original of the same joints, and p after Holm's correction for the three indices."""
     pairs = first.join(last, on=["sample_id", "joint"], suffix="_last")
     groups = pairs["sample_id"].to_numpy()
-    compared = [paired_difference(pairs[m].to_numpy(), pairs[f"{m}_last"].to_numpy(), groups) for m in INDICES]
-    return {m: (c, float(p)) for m, c, p in zip(INDICES, compared, holm([c.p for c in compared]), strict=True)}
+    return with_holm(
+        {m: paired_difference(pairs[m].to_numpy(), pairs[f"{m}_last"].to_numpy(), groups) for m in INDICES}
+    )
 
 
-def _lead(
-    values: dict[int, dict[str, Estimate]], tests: dict[str, tuple[Comparison, float]], total: int, n: int
-) -> str:
+def _lead(values: Values, tests: Tests, total: int, n: int) -> str:
     first, last = values[min(values)], values[max(values)]
     if not tests:
         return f"{plural(n, 'person')}; no stage beyond the original, so nothing can be said."
     parts = []
     for m, title in (("di", "DI"), ("fi", "FI")):
         comparison, p = tests[m]
-        parts.append(
-            f"{title} goes from {format_estimate(first[m])} to {format_estimate(last[m])} "
-            f"(difference {format_estimate(comparison.difference)}, "
-            f"{format_p(p)})"
-        )
+        change = f"difference {format_estimate(comparison.difference)}, {format_p(p)}"
+        parts.append(f"{title} goes from {format_estimate(first[m])} to {format_estimate(last[m])} ({change})")
     text = (
         f"With all {total} layers re-initialised, {' and '.join(parts)}; {plural(n, 'person')}. {_direction(tests, n)} "
     )
@@ -110,7 +109,7 @@ def _lead(
     return text
 
 
-def _direction(tests: dict[str, tuple[Comparison, float]], persons: int) -> str:
+def _direction(tests: Tests, persons: int) -> str:
     """Whether DI rises and FI falls, as the paper has it."""
     if persons < FEWEST:
         return f"Too few persons for a test (at least {FEWEST}), so this is a description of these persons alone."
@@ -123,11 +122,8 @@ def _direction(tests: dict[str, tuple[Comparison, float]], persons: int) -> str:
         elif not p < 0.05:
             signs.append(f"{title} shows no clear change")
         else:
-            signs.append(f"{title} {'rises' if mean > 0 else 'falls'}")
-            if mean * wanted > 0:
-                signs[-1] += " as in the paper"
-            else:
-                signs[-1] += ", the other way than in the paper"
+            compared = " as in the paper" if mean * wanted > 0 else ", the other way than in the paper"
+            signs.append(f"{title} {'rises' if mean > 0 else 'falls'}{compared}")
     return f"{'; '.join(signs)}."
 
 
@@ -142,7 +138,7 @@ def _change(rank: Estimate) -> str:
     return f"Whether that is above or below {ALIKE}, where maps stay much alike, these persons do not decide."
 
 
-def _lead_alone(by_stage: dict[int, pl.DataFrame], values: dict[int, dict[str, Estimate]]) -> str:
+def _lead_alone(by_stage: Rows, values: Values) -> str:
     known = {s: e["rank_correlation"] for s, e in values.items() if s and math.isfinite(e["rank_correlation"].mean)}
     if not known:
         return "Each group of layers was re-initialised alone; no stage has a map to compare."
@@ -160,16 +156,15 @@ def _span(frame: pl.DataFrame) -> str:
     return f"{first}\u2013{last}" if last else "none"
 
 
-def _as_published(store: Store, by_stage: dict[int, pl.DataFrame]) -> bool:
+def _as_published(store: Store, by_stage: Rows) -> bool:
     """Whether this is the paper's model, data set and stages: Simple Baseline with ResNet-50 on COCO, every 9 of 54."""
     layers = [int(frame["layers"][0]) for frame in by_stage.values()]
     trained = not run_value(store, "model", "random_weights", default=True)
     return trained and simple_baseline_on_coco(store.run) and layers == [0, 9, 18, 27, 36, 45, 54]
 
 
-def _table_b(by_stage: dict[int, pl.DataFrame], values: dict[int, dict[str, Estimate]], *, published: bool) -> Table:
-    epe = f"EPE ({_unit(by_stage)})"
-    columns = ["re-initialised", "joints", *MEASURES.values(), "SSIM by chance", epe, "response"]
+def _table_b(by_stage: Rows, values: Values, unit: str, *, published: bool) -> Table:
+    columns = ["re-initialised", "joints", *MEASURES.values(), "SSIM by chance", f"EPE ({unit})", "response"]
     rows: list[tuple[Any, ...]] = []
     for i, (s, e) in enumerate(values.items()):
         beside = tuple(PUBLISHED[m][i - 1] if i else None for m in PUBLISHED) if published else ()
@@ -188,11 +183,7 @@ def _table_b(by_stage: dict[int, pl.DataFrame], values: dict[int, dict[str, Esti
     return Table(caption, tuple(columns), tuple(rows), 3)
 
 
-def _unit(by_stage: dict[int, pl.DataFrame]) -> str:
-    return str(next(iter(by_stage.values()))["unit"][0])
-
-
-def _table_of_tests(tests: dict[str, tuple[Comparison, float]], total: int) -> Table:
+def _table_of_tests(tests: Tests, total: int) -> Table:
     rows = tuple((MEASURES[m], c.difference.n, c.difference, c.effect, p) for m, (c, p) in tests.items())
     caption = (
         f"All {total} layers re-initialised minus original, same joints: mean difference [95 % interval]; Wilcoxon's "
@@ -215,21 +206,22 @@ def _caption(rows: pl.DataFrame, persons: int) -> str:
     )
 
 
-def _figure(by_stage: dict[int, pl.DataFrame], values: dict[int, dict[str, Estimate]], independent: bool) -> Figure:
-    panels = {**MEASURES, "epe_soft": f"EPE ({_unit(by_stage)})"}
+def _figure(by_stage: Rows, values: Values, unit: str, independent: bool) -> Figure:
+    panels = {**MEASURES, "epe_soft": f"EPE ({unit})"}
     stages = list(values)
     with figure_style():
         figure, axes = new_figure(9.6, 5.8, 2, 3)
         for axis, (measure, title) in zip(axes, panels.items(), strict=True):
             compared = measure in ("rank_correlation", "ssim")
             shown = [s for s in stages if s or not compared]
-            _line(axis, shown, [values[s][measure] for s in shown], PALETTE[0], "o", "none" if independent else "-")
+            _line(axis, shown, [values[s][measure] for s in shown], "none" if independent else "-")
             if compared:
                 level = values[stages[0]][measure].mean
                 if math.isfinite(level):
                     axis.axhline(level, color=MUTED, lw=1.0, ls=(0, (5, 3)), zorder=1)
                 drawn = ("ssim", "ssim_chance") if measure == "ssim" else (measure,)
-                axis.set_ylim(*_limits([values[s][m] for s in stages for m in drawn]))
+                ends = [end for s in stages for m in drawn for end in (values[s][m].low, values[s][m].mean)]
+                axis.set_ylim(min([0.0, *finite(ends)]) - 0.05, 1.05)  # lower where a correlation is negative
             if measure == "ssim":
                 chance = [values[s]["ssim_chance"].mean for s in shown]
                 axis.plot(shown, chance, color=PALETTE[4], lw=1.2, ls=":", marker=".", ms=4)
@@ -247,14 +239,8 @@ def _figure(by_stage: dict[int, pl.DataFrame], values: dict[int, dict[str, Estim
     return figure
 
 
-def _limits(values: Sequence[Estimate]) -> tuple[float, float]:
-    """0 to 1, and lower where a correlation is negative."""
-    low = min([0.0, *finite([v.low for v in values]), *finite([v.mean for v in values])])
-    return low - 0.05, 1.05
-
-
-def _line(axis: Any, x: Sequence[int], values: Sequence[Estimate], color: str, marker: str, style: str) -> None:
+def _line(axis: Any, x: Sequence[int], values: Sequence[Estimate], style: str) -> None:
     for at, value in zip(x, values, strict=True):
         if math.isfinite(value.low) and math.isfinite(value.high):
-            axis.plot([at, at], [value.low, value.high], color=color, lw=1.4, alpha=0.6, solid_capstyle="round")
-    axis.plot(x, [v.mean for v in values], color=color, marker=marker, ms=5, mec="white", mew=0.6, lw=1.4, ls=style)
+            axis.plot([at, at], [value.low, value.high], color=PALETTE[0], lw=1.4, alpha=0.6, solid_capstyle="round")
+    axis.plot(x, [v.mean for v in values], color=PALETTE[0], marker="o", ms=5, mec="white", mew=0.6, lw=1.4, ls=style)

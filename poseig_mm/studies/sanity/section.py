@@ -10,15 +10,14 @@ import numpy as np
 import polars as pl
 
 from ...functional.inference import FEWEST, Comparison, holm, paired_difference
-from ...functional.statistics import bootstrap_of
 from ...store.reader import Store
 from ...summary.measures import estimate, joint_order, run_value
 from ...summary.sentences import format_estimate, format_p, plural
 from ...types import Section, Table
-from ..section_parts import parts_of, reasons_by, study_rows
+from ..section_parts import parts_of, ratio_of_means, reasons_by, study_rows, with_holm
 
 if TYPE_CHECKING:
-    from ...functional.statistics import Estimate
+    pass
 
 __all__ = ["Verdict", "joint_verdicts", "overall_verdict", "sanity_section"]
 
@@ -53,9 +52,7 @@ def _outcome(comparison: Comparison, p: float, measure: str) -> int:
 
 def overall_verdict(rows: pl.DataFrame) -> Verdict:
     """Over all joints, Holm's correction over every comparison."""
-    keys = [(other, measure) for other in OTHERS for measure in BETTER]
-    compared = [_compare(rows, other, measure) for other, measure in keys]
-    tests = {k: (c, float(p)) for k, c, p in zip(keys, compared, holm([c.p for c in compared]), strict=True)}
+    tests = with_holm({(other, m): _compare(rows, other, m) for other in OTHERS for m in BETTER})
     persons = _persons(rows)
     if persons < FEWEST:
         return Verdict(FEW, persons, tests)
@@ -167,7 +164,12 @@ def _methods(store: Store, rows: pl.DataFrame) -> Table:
     own = str(run_value(store, "settings", "attribution", "method", default=""))
     titles = {"run": f"this run's maps ({own})" if own else "this run's maps", **OTHERS}
     table = tuple(
-        (titles[method], estimate(part, "deletion"), estimate(part, "gain"), _ratio(part))
+        (
+            titles[method],
+            estimate(part, "deletion"),
+            estimate(part, "gain"),
+            ratio_of_means(part, "change", "change_permuted"),
+        )
         for method, part in parts_of(rows, "method", list(titles))
     )
     caption = (
@@ -192,12 +194,6 @@ def _comparisons(verdict: Verdict, unit: str) -> Table:
         "method would do."
     )
     return Table(caption, ("against", "deletion area", "p", f"gain ({unit})", "p of the gain"), table, 3)
-
-
-def _ratio(frame: pl.DataFrame) -> Estimate:
-    """Mean change over mean change of permuted maps, a ratio of means."""
-    columns = frame.select("change", "change_permuted").to_numpy()
-    return bootstrap_of(lambda s: s[:, 0] / s[:, 1], columns, frame["sample_id"].to_numpy())
 
 
 def _joints(order: Sequence[tuple[int, str]], by_joint: Mapping[int, Verdict], unit: str) -> Table:

@@ -10,7 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...functional.shares import share
-from ...functional.statistics import Estimate, bootstrap_mean, bootstrap_of
+from ...functional.statistics import Estimate, bootstrap_of
+from ...summary.measures import estimate
+from ..section_parts import ratio_of_means
 from .causes import Cause, Thresholds, likely_cause
 from .evidence import PLACES, fixed_offset
 from .rows import SPOTS
@@ -84,14 +86,14 @@ def _joint(rows: pl.DataFrame, name: str, flipped: Estimate, thresholds: Thresho
         measures |= {place: _density(those, place), f"{place}_over_own": _density(those, place, over="own")}
     measures |= {
         "background": _density(masked, "background"),
-        "background_over_others": _over_others(rows, "background"),
-        "own_over_others": _over_others(rows, "own"),
+        "background_over_others": ratio_of_means(rows, "background", "background_others"),
+        "own_over_others": ratio_of_means(rows, "own", "own_others"),
         "fixed": share(rows["share_mark"].to_numpy() > 0, np.ones(len(rows))),
         "flipped": flipped,
     }
     places = [p for p in PLACES if p != "unknown"]
-    shares = {p: _mean(masked if p in ("person", "background") else rows, f"share_{p}") for p in places}
-    areas = {p: _mean(masked if p in ("person", "background") else rows, f"area_{p}").mean for p in places}
+    shares = {p: estimate(masked if p in ("person", "background") else rows, f"share_{p}") for p in places}
+    areas = {p: estimate(masked if p in ("person", "background") else rows, f"area_{p}").mean for p in places}
     return JointEvidence(
         name=name,
         joint=int(rows["joint"][0]),
@@ -130,13 +132,3 @@ def _density(rows: pl.DataFrame, place: str, over: str = "") -> Estimate:
         return ratio * sums[:, 3] / sums[:, 2] if over else ratio
 
     return bootstrap_of(density, rows.select(columns).to_numpy(), rows["sample_id"].to_numpy())
-
-
-def _over_others(rows: pl.DataFrame, place: str) -> Estimate:
-    """Mean density in a place over the mean of the same persons' other joints'."""
-    columns = rows.select(pl.col(place, f"{place}_others").fill_null(np.nan)).to_numpy()
-    return bootstrap_of(lambda s: s[:, 0] / s[:, 1], columns, rows["sample_id"].to_numpy())
-
-
-def _mean(rows: pl.DataFrame, column: str) -> Estimate:
-    return bootstrap_mean(rows[column].to_numpy(), groups=rows["sample_id"].to_numpy())
