@@ -75,23 +75,19 @@ def kind_rows(store: Store, areas: pl.DataFrame, sigma: float) -> list[dict[str,
     flips = store.groups.flip_pairs if store.groups else ()
     partners = {j: k for a, b in flips for j, k in ((a, b), (b, a))}
     truth, prediction = _in_original(store, persons)
+    of_image: dict[str, list[int]] = {}
+    for person, image in enumerate(persons.image_ids):
+        of_image.setdefault(image, []).append(person)
     kinds, ks = np.full((2, *persons.visible.shape), -1), np.full(persons.visible.shape, np.nan)
-    images = np.array(persons.image_ids)
-    for image in dict.fromkeys(persons.image_ids):
-        i = np.flatnonzero(images == image)
+    for i in of_image.values():  # indices of the persons of one image
         for which, confusable in enumerate((None, partners)):
             kinds[which, i], ks[i] = classify(truth[i], prediction[i], persons.visible[i], area[i], sigmas, confusable)
     rows = []
-    for i, k in zip(*_measured(persons, area).nonzero(), strict=True):
-        either, partner = (KINDS[kind] if kind >= 0 else "" for kind in kinds[:, i, k].tolist())
-        row = {"sample_id": persons.ids[i], "joint": int(k), "sigma": float(sigmas[k]), "ks": float(ks[i, k])}
-        rows.append(
-            {
-                **row,
-                **dict(zip(KIND_COLUMNS, (either, partner), strict=True)),
-                "reason": "" if either else "no_prediction",
-            }
-        )
+    for person, k in zip(*_measured(persons, area).nonzero(), strict=True):
+        either, partner = (KINDS[kind] if kind >= 0 else "" for kind in kinds[:, person, k].tolist())
+        row = {"sample_id": persons.ids[person], "joint": int(k), "sigma": float(sigmas[k]), "ks": float(ks[person, k])}
+        reason = "" if either else "no_prediction"
+        rows.append({**row, "kind_any": either, "kind_symmetric": partner, "reason": reason})
     return rows
 
 
