@@ -12,7 +12,7 @@ from ...summary.estimates import estimate_of
 from ...summary.measures import Measure, measures, unit_of
 from ...summary.sentences import format_estimate, plural
 from ...types import Picture, Section, Table
-from ..published_indices import DI_HARD_MINUS_EASY, FI_HARD_MINUS_EASY, published_model
+from ..published_indices import HARD_MINUS_EASY, published_model
 from ..section_parts import study_rows
 from .rows import EasyHardSettings, split_in_words
 
@@ -54,11 +54,7 @@ def easy_hard_section(store: Store, name: str, settings: EasyHardSettings) -> Se
 
 
 def _table(shown: Sequence[Measure], groups: Sequence[str], rows: Rows, model: str | None) -> Table:
-    published = {
-        name: values[model]
-        for name, values in (("di", DI_HARD_MINUS_EASY), ("fi", FI_HARD_MINUS_EASY))
-        if model is not None and model in values
-    }
+    published = HARD_MINUS_EASY.get(model or "", {})
     columns = ["measure", "group", "easy", "hard", "difference", "p", "p (Holm)", "effect", "persons"]
     lines = []
     for m in shown:
