@@ -96,12 +96,7 @@ def _variance_table(shown: Sequence[Measure], means: Means, variances: Mapping[s
     return Table(caption, tuple(columns), tuple(lines), 4)
 
 
-def _figure(
-    shown: Sequence[Measure],
-    groups: Sequence[str],
-    means: Means,
-    variances: Mapping[str, Any],
-) -> Picture:
+def _figure(shown: Sequence[Measure], groups: Sequence[str], means: Means, variances: Mapping[str, Any]) -> Picture:
     panels = []
     for m in shown:
         values = {g: estimate_of(means[m.name, g], "value") for g in groups}

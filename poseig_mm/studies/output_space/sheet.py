@@ -18,10 +18,7 @@ HEIGHT = 190  # of a panel, px
 
 
 def draw_sheet(
-    sample: Sample,
-    names: Sequence[str],
-    maps: Mapping[Target, Attribution | str],
-    rows: Sequence[Mapping[str, Any]],
+    sample: Sample, names: Sequence[str], maps: Mapping[Target, Attribution | str], rows: Sequence[Mapping[str, Any]]
 ) -> Image:
     """A row a joint: the input, then the map of every target with (DI, FI, LI) below it.
 

@@ -35,10 +35,7 @@ ALIKE = 0.5  # rank correlation that parts 'changes' from 'stays much alike'; a 
 GONE = 1e-3  # of the original response: below that, the model's output no longer depends on the image
 STRIPS = 6  # on the page
 # Table B of the paper, SB-R50 on COCO; shown beside a run of that model alone, never used.
-PUBLISHED = {
-    "di": (13.58, 13.93, 16.53, 17.44, 19.91, 21.06),
-    "fi": (1.375, 1.342, 1.186, 1.110, 0.967, 0.884),
-}
+PUBLISHED = {"di": (13.58, 13.93, 16.53, 17.44, 19.91, 21.06), "fi": (1.375, 1.342, 1.186, 1.110, 0.967, 0.884)}
 Rows = dict[int, pl.DataFrame]  # by stage
 Values = dict[int, dict[str, "Estimate"]]  # stage -> column -> estimate
 Tests = dict[str, tuple[Comparison, float]]  # index -> difference, and p after Holm's correction

@@ -114,12 +114,7 @@ def _evidence(
 
 
 def _kin(
-    points: NDArray[np.float64],
-    prediction: NDArray[np.float64],
-    joint: int,
-    parent: int,
-    partner: int,
-    radius: float,
+    points: NDArray[np.float64], prediction: NDArray[np.float64], joint: int, parent: int, partner: int, radius: float
 ) -> dict[str, Any]:
     """Which kin can be told from the joint, and whether the prediction is at the partner."""
     import numpy as np
