@@ -35,37 +35,28 @@ class StudyContext(Protocol):
     @property
     def adapter(self) -> CoordinateAdapter:
         """The model as it is, frozen; a study that changes it gives it back bit for bit."""
-        ...
 
     @property
     def groups(self) -> JointGroups:
         """Names, groups and chain of the joints."""
-        ...
 
     @property
     def unit(self) -> str:
         """Of coordinates and errors, 'px' or 'mm'."""
-        ...
 
     @property
     def alpha(self) -> float:
-        """Of exp_l2 per unit of the coordinates, for this model's errors: 0.075 a px, else 1 / the run's median
-        error.
-        """
-        ...
+        """Of exp_l2 per unit of the coordinates: 0.075 a px, else 1 / the run's median error."""
 
     @property
     def seed(self) -> int:
         """`diagnosis.attribution.seed`; combine it with the sample's id, so that nothing depends on the order."""
-        ...
 
     def predict(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) -> the model's own decoding (N, K, D) on the CPU, in batches of the run's size."""
-        ...
 
     def coordinates(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) -> the differentiable decoding (N, K, D) on the CPU, without gradient, in batches."""
-        ...
 
     def attribute(
         self, sample: Sample, *, image: Tensor | None = None, changed_model: bool = False, **changes: Any
@@ -82,15 +73,12 @@ class StudyContext(Protocol):
         Raises:
             ConfigError: a change that the settings would refuse.
         """
-        ...
 
     def indices(self, sample: Sample, attribution: Attribution) -> Mapping[str, Tensor]:
         """The run's indices of such maps around the sample's truth: name -> (K,), or (K, K) for a relation."""
-        ...
 
     def save_picture(self, study: str, stem: str, image: Image) -> Path:
         """Keep an image for the study's section (`Store.pictures`); one of the same name is replaced."""
-        ...
 
 
 class Study(ABC):

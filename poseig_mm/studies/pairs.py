@@ -33,7 +33,6 @@ def pair_kinds(groups: JointGroups, preset: str = "corrected") -> tuple[tuple[st
         groups: of the data set.
         preset: of `PRESETS`; matters to bodies alone.
 
-    >>> from ..types import JointGroups
     >>> names = ('left_elbow', 'right_elbow', 'left_shoulder')
     >>> body = JointGroups(names, ('',) * 3, (2, -1, -1), ((0, 1),), ())
     >>> pair_kinds(body)[0]

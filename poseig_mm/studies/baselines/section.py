@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from matplotlib.figure import Figure
 
 from ...functional.inference import FEWEST
 from ...functional.statistics import Estimate
@@ -19,9 +19,6 @@ from ...types import Gallery, Picture, Section, Table
 from ..choice import kept_gallery
 from ..section_parts import ratio_of_means, study_rows
 from .rows import BASELINES, PAINTINGS
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["baselines_section"]
 
@@ -66,9 +63,7 @@ _GALLERY = (
 
 
 def _estimates(rows: pl.DataFrame) -> dict[str, Estimate]:
-    """Of one painting and baseline.  Kept: the share on the painted person over that on the same person in the original
-    image, a ratio of means.
-    """
+    """Of one painting and baseline; kept: the share over that on the same persons in the original image."""
     kept = ratio_of_means(rows, "share", "share_original")
     return {"share": estimate(rows, "share"), "kept": kept, "di": estimate(rows, "di")}
 

@@ -1,6 +1,4 @@
-"""What a baseline hides (Fig. A): the person painted black and white, explained with black, white and blurry
-baselines.
-"""
+"""What a baseline hides (Fig. A): persons painted black and white, with black, white and blurry baselines."""
 
 from __future__ import annotations
 

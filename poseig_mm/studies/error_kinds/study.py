@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
+
+import polars as pl
 
 from ...store.reader import Store
 from ...types import Finding, Section
 from ..base import Study, StudyContext
 from ..section_parts import study_rows
 from .rows import ErrorKindsSettings, area_row, joint_kinds, kind_rows, person_rows
-
-if TYPE_CHECKING:
-    import polars as pl
 
 __all__ = ["ErrorKinds"]
 

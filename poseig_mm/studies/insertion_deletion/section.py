@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ...functional.inference import FEWEST, Comparison, paired_difference
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
@@ -16,10 +18,6 @@ from ...summary.reasons import missing_table
 from ...summary.sentences import plural
 from ...types import Gallery, Picture, Section, Table
 from ..section_parts import parts_of, study_rows, with_holm
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["insertion_deletion_section"]
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ...settings_fields import number, one_of, whole
 from ...types import Attribution, Finding
 from ..base import StudyContext
@@ -69,8 +71,6 @@ def contrast_numbers(
     contrast: Attribution, a: int, b: int, finding: Finding, parents: Sequence[int], radius: float
 ) -> dict[str, Any]:
     """Of the contrastive map of joint a at b: where its mass lies, and which way it pulls."""
-    import numpy as np
-
     from ...functional.limbs import limb_shares
 
     truth, visible = finding.sample.keypoints.double().cpu().numpy(), finding.sample.visible.cpu().numpy()

@@ -126,8 +126,7 @@ def _in_heatmaps(
 
 
 def heatmap_points(points: Tensor, adapter: CoordinateAdapter, size: tuple[int, int]) -> Tensor:
-    """Points (B, K, D) in input px -> (B, K, 2) in heatmap px, by the codec's own grid; by proportion where it has
-    none.
+    """Points (B, K, D) in input px -> (B, K, 2) in heatmap px, by the codec's own grid, else by proportion.
 
     Args:
         points: x and y first.
@@ -141,9 +140,7 @@ def heatmap_points(points: Tensor, adapter: CoordinateAdapter, size: tuple[int, 
 
 
 def _trained_on_gaussians(adapter: CoordinateAdapter) -> bool:
-    """Whether the heatmaps have peak-1 Gaussians for targets; not an integral head's, Megvii's or UDP's combined
-    ones.
-    """
+    """Whether heatmaps have peak-1 Gaussians for targets; not an integral head's, Megvii's, UDP's combined ones."""
     return (
         adapter.name == "heatmap"
         and not getattr(adapter, "combined", False)

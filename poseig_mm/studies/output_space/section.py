@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from matplotlib.figure import Figure
 
 from ...functional.inference import FEWEST
 from ...functional.statistics import Estimate
@@ -19,9 +19,6 @@ from ...types import Gallery, Picture, Section, Table
 from ..choice import kept_gallery
 from ..section_parts import reasons_by, study_rows
 from .rows import INDICES, PUBLISHED_FACTOR, Target
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["output_space_section"]
 

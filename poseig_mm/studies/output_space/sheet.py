@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from PIL.Image import Image
+
+from ...plotting.drawing import Canvas, overlay
+from ...plotting.sheets import stack, titled_row
 from ...types import Attribution, Sample
 from .rows import Target
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 __all__ = ["draw_sheet"]
 
@@ -28,9 +29,6 @@ def draw_sheet(
         maps: target -> maps (B = 1), or the reason why there are none.
         rows: of the study's table, target by target and in each joint by joint.
     """
-    from ...plotting.drawing import Canvas, overlay
-    from ...plotting.sheets import stack, titled_row
-
     sheets = []
     joints = list(dict.fromkeys(int(row["joint"]) for row in rows))
     for i, joint in enumerate(joints):

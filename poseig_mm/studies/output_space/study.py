@@ -55,7 +55,7 @@ class OutputSpace(Study):
         if not joints:
             return ()
         maps = {t: maps_of(t, finding, context, joints, self.nodes) for t in targets_of(self.factors)}
-        rows = [row for t, found in maps.items() for row in index_rows(t, found, finding, context, joints)]
+        rows = [row for t, of_target in maps.items() for row in index_rows(t, of_target, finding, context, joints)]
         if self.pictures:
             from .sheet import draw_sheet
 

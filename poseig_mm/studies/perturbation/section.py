@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from matplotlib.figure import Figure
 
 from ...functional.inference import FEWEST
 from ...functional.statistics import Estimate, bootstrap_of
@@ -21,9 +21,6 @@ from ...types import Gallery, Picture, Section, Table
 from ..published_indices import simple_baseline_on_coco
 from ..section_parts import parts_of, study_rows
 from .rows import MASKS
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["error_ratio", "perturbation_section"]
 

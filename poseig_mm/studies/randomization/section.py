@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
+from matplotlib.figure import Figure
 
 from ...functional.inference import FEWEST, Comparison, paired_difference
+from ...functional.statistics import Estimate
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
 from ...store.reader import Store
 from ...summary.measures import estimate, finite, run_value
@@ -18,11 +20,6 @@ from ...types import Gallery, Picture, Section, Table
 from ..published_indices import simple_baseline_on_coco
 from ..section_parts import reasons_by, study_rows, with_holm
 from .strips import find_strips
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from ...functional.statistics import Estimate
 
 __all__ = ["randomization_section"]
 
@@ -37,7 +34,7 @@ STRIPS = 6  # on the page
 # Table B of the paper, SB-R50 on COCO; shown beside a run of that model alone, never used.
 PUBLISHED = {"di": (13.58, 13.93, 16.53, 17.44, 19.91, 21.06), "fi": (1.375, 1.342, 1.186, 1.110, 0.967, 0.884)}
 Rows = dict[int, pl.DataFrame]  # by stage
-Values = dict[int, dict[str, "Estimate"]]  # stage -> column -> estimate
+Values = dict[int, dict[str, Estimate]]  # stage -> column -> estimate
 Tests = dict[str, tuple[Comparison, float]]  # index -> difference, and p after Holm's correction
 
 

@@ -37,8 +37,8 @@ def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
     _check(first, second)
     a, b = (average_ranks(m.flatten(-2)) for m in (first, second))
     a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
-    found = (a * b).sum(-1) / (a.square().sum(-1) * b.square().sum(-1)).sqrt()
-    return torch.where(_finite(first) & _finite(second), found, torch.nan)
+    correlation = (a * b).sum(-1) / (a.square().sum(-1) * b.square().sum(-1)).sqrt()
+    return torch.where(_finite(first) & _finite(second), correlation, torch.nan)
 
 
 def structural_similarity(

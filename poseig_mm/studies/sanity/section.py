@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,9 +15,6 @@ from ...summary.measures import estimate, joint_order, run_value
 from ...summary.sentences import format_estimate, format_p, plural
 from ...types import Section, Table
 from ..section_parts import parts_of, ratio_of_means, reasons_by, study_rows, with_holm
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Verdict", "joint_verdicts", "overall_verdict", "sanity_section"]
 

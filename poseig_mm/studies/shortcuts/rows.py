@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...settings_fields import number, whole
 from ...types import Finding, JointGroups
 from ..base import StudyContext
 from ..joints import asked_joints, joint_columns, visible_places, visible_truth, why_missing
 from .causes import Thresholds
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from .evidence import PLACES, densest_spots, person_size, place_areas, place_maps, place_shares
 
 __all__ = ["SPOTS", "ShortcutsSettings", "evidence_rows", "partners_of"]
 
@@ -33,10 +33,6 @@ class ShortcutsSettings(Thresholds):
 
 def evidence_rows(finding: Finding, context: StudyContext, disc: float) -> Sequence[Mapping[str, Any]]:
     """A row a joint with a map, `disc` being the radius as a share of the person; joints not asked for have none."""
-    import numpy as np
-
-    from .evidence import person_size, place_maps
-
     sample = finding.sample
     truth = visible_truth(finding)
     reasons = why_missing(finding, truth)
@@ -75,7 +71,6 @@ def evidence_rows(finding: Finding, context: StudyContext, disc: float) -> Seque
 def partners_of(groups: JointGroups) -> tuple[int, ...]:
     """(K,) index of each joint's left-right partner, -1 where it has none.
 
-    >>> from ..types import JointGroups
     >>> partners_of(JointGroups(('nose', 'left_eye', 'right_eye'), ('',) * 3, (-1, 0, 0), ((1, 2),), ()))
     (-1, 2, 1)
     """
@@ -87,8 +82,6 @@ def partners_of(groups: JointGroups) -> tuple[int, ...]:
 
 def _row(finding: Finding, context: StudyContext, joint: int, **known: Any) -> dict[str, Any]:
     """A row with all columns."""
-    from .evidence import PLACES
-
     numbers = ("size", "radius", "error", *(f"{kind}_{place}" for place in PLACES for kind in ("share", "area")))
     row = joint_columns(finding, context, joint) | dict.fromkeys(numbers, math.nan)
     row |= {"parent_apart": False, "partner_apart": False}
@@ -101,8 +94,6 @@ def _evidence(
     values: NDArray[np.floating[Any]], places: NDArray[np.int8], point: NDArray[np.float64], radius: float
 ) -> dict[str, Any]:
     """Shares and areas of the places, and the densest spots."""
-    from .evidence import PLACES, densest_spots, place_areas, place_shares
-
     row: dict[str, Any] = {}
     for kind, numbers in (("share", place_shares(values, places)), ("area", place_areas(places))):
         row |= {f"{kind}_{place}": float(v) for place, v in zip(PLACES, numbers, strict=True)}
@@ -117,8 +108,6 @@ def _kin(
     points: NDArray[np.float64], prediction: NDArray[np.float64], joint: int, parent: int, partner: int, radius: float
 ) -> dict[str, Any]:
     """Which kin can be told from the joint, and whether the prediction is at the partner."""
-    import numpy as np
-
     row: dict[str, Any] = {}
     for name, other in (("parent", parent), ("partner", partner)):
         gap = float(np.linalg.norm(points[other] - points[joint])) if other >= 0 else math.nan

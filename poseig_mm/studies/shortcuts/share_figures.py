@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ...plotting.drawing import to_input_size
@@ -14,9 +15,6 @@ from ...plotting.figures import PALETTE, figure_style, new_figure
 from ...store.reader import Store
 from ...summary.measures import place_columns
 from .measures import JointEvidence
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["mean_maps", "share_bars"]
 
