@@ -74,15 +74,15 @@ def groups_runs_section(runs: Runs) -> GuardedSection:
 
 def _most_and_least(measure: Measure, groups: Sequence[str], runs: Runs, means: Mapping[str, Rows]) -> str:
     """In which group each run's mean is largest."""
-    found: dict[str, list[str]] = {}
+    runs_of: dict[str, list[str]] = {}
     for run in runs.names:
         known = {g: means[run][measure.name, g]["value"] for g in groups}
         known = {g: value for g, value in known.items() if math.isfinite(value)}
         if known:
-            found.setdefault(max(known, key=known.__getitem__), []).append(run)
-    if len(found) == 1:
-        return f"{measure.title} is largest in {next(iter(found))} in all of them."
-    said = ", ".join(f"{group} in {' and '.join(names)}" for group, names in found.items())
+            runs_of.setdefault(max(known, key=known.__getitem__), []).append(run)
+    if len(runs_of) == 1:
+        return f"{measure.title} is largest in {next(iter(runs_of))} in all of them."
+    said = ", ".join(f"{group} in {' and '.join(names)}" for group, names in runs_of.items())
     return f"{measure.title} is largest in {said}." if said else ""
 
 

@@ -94,13 +94,13 @@ class MapPolicy:
         """Take up the worst maps of committed `parts`; returns the files that should have been deleted already."""
         if self.mode != "worst":
             return ()
-        found: dict[str, float] = {}
+        errors: dict[str, float] = {}
         for part in parts:
             for name, mepe in part.samples.filter(pl.col("maps_file").is_not_null()).select("maps_file", "mepe").rows():
                 if (work_dir / name).exists():
-                    found[name] = _badness(mepe)
-        self._kept = self._largest(found)
-        return tuple(f for name in found.keys() - self._kept.keys() for f in _files_of(name))
+                    errors[name] = _badness(mepe)
+        self._kept = self._largest(errors)
+        return tuple(f for name in errors.keys() - self._kept.keys() for f in _files_of(name))
 
     def plan(self, stem: str, records: Sequence[SampleRecord]) -> MapPlan:
         """The files of the batch `stem`, whose records have passed `check_arrays`."""

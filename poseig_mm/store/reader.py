@@ -125,8 +125,8 @@ class Store:
             StoreError: no such sample, or the file is damaged.
         """
         _, maps_file = self._find(sample_id)
-        found = None if maps_file is None else self._tensor(maps_file, sample_id)
-        return None if found is None else found.astype(np.float32)
+        kept = None if maps_file is None else self._tensor(maps_file, sample_id)
+        return None if kept is None else kept.astype(np.float32)
 
     def signed_map(self, sample_id: str) -> NDArray[np.float32] | None:
         """Signed sums of one sample, (K, H, W), neither absolute nor normalised; None where none were kept.
@@ -153,8 +153,8 @@ class Store:
     def failures(self) -> tuple[Failure, ...]:
         """What went wrong and was survived, of all ranks, and the parts found damaged now."""
         paths = [failures_path(self.path, 0), *sorted(self.path.glob("failures-r*.jsonl"))]
-        found = [failure for path in paths for failure in read_failures(path)]
-        return tuple(dict.fromkeys((*found, *self._damaged)))
+        recorded = [failure for path in paths for failure in read_failures(path)]
+        return tuple(dict.fromkeys((*recorded, *self._damaged)))
 
     @property
     def groups(self) -> JointGroups | None:
