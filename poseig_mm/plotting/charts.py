@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .figures import PALETTE, SEQUENTIAL, draw_reference, figure_style, group_styles, new_figure, say_no_values
+from .figures import (
+    PALETTE,
+    SEQUENTIAL,
+    draw_estimate,
+    draw_reference,
+    figure_style,
+    group_styles,
+    new_figure,
+    say_no_values,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +52,7 @@ def dot_plot(
         positions = _positions([r.group for r in rows])
         for axis, measure in zip(axes, measures, strict=True):
             for row, y in zip(rows, positions, strict=True):
-                _dot(axis, row.values[measure.name], y, *styles[row.group])
+                draw_estimate(axis, row.values[measure.name], y, *styles[row.group])
             for group, means in group_means.items():
                 ys = [y for row, y in zip(rows, positions, strict=True) if row.group == group]
                 mean = means[measure.name].mean
@@ -70,13 +79,6 @@ def _positions(groups: Sequence[str]) -> list[float]:
         y += 0.0 if i == 0 else (1.0 if group == groups[i - 1] else 1.6)
         positions.append(y)
     return positions
-
-
-def _dot(axis: Axes, value: Estimate, y: float, color: str, marker: str) -> None:
-    if np.isfinite(value.low) and np.isfinite(value.high):
-        axis.plot([value.low, value.high], [y, y], color=color, lw=1.6, solid_capstyle="round")
-    if np.isfinite(value.mean):
-        axis.plot([value.mean], [y], marker=marker, color=color, ms=5.5, mec="white", mew=0.6, ls="none", zorder=3)
 
 
 def _group_legend(figure: Figure, styles: Mapping[str, tuple[str, str]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ..functional.statistics import Estimate
+
 __all__ = [
-    "MARKERS", "MUTED", "PALETTE", "SEQUENTIAL", "SavedFigure", "draw_reference", "figure_style", "group_styles",
-    "new_figure", "rows_of_panels", "save_figure", "say_no_values",
+    "MARKERS", "MUTED", "PALETTE", "SEQUENTIAL", "SavedFigure", "draw_estimate", "draw_reference", "figure_style",
+    "group_styles", "new_figure", "rows_of_panels", "save_figure", "say_no_values",
 ]  # fmt: skip
 
 # Okabe & Ito: told apart with any kind of colour vision; each goes with a marker of its own, for print.
@@ -86,6 +89,15 @@ def say_no_values(axis: Axes) -> None:
     """What stands in a panel that has nothing to show."""
     axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
     axis.set_xticks([])
+
+
+def draw_estimate(axis: Axes, value: Estimate, y: float, color: str, marker: str, width: float = 1.6) -> bool:
+    """A mark at the mean, on the line of its interval, as far as there are such; whether there is a mean."""
+    if isfinite(value.low) and isfinite(value.high):
+        axis.plot([value.low, value.high], [y, y], color=color, lw=width, solid_capstyle="round")
+    if isfinite(value.mean):
+        axis.plot([value.mean], [y], marker=marker, color=color, ms=5.5, mec="white", mew=0.6, ls="none", zorder=3)
+    return isfinite(value.mean)
 
 
 def draw_reference(axis: Axes, value: float | None, *, across: bool = False) -> None:

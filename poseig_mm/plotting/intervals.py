@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figures import MARKERS, PALETTE, draw_reference, figure_style, new_figure, rows_of_panels, say_no_values
+from .figures import (
+    MARKERS,
+    PALETTE,
+    draw_estimate,
+    draw_reference,
+    figure_style,
+    new_figure,
+    rows_of_panels,
+    say_no_values,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,16 +82,8 @@ def _draw(axis: Axes, panel: Panel, series: Sequence[str], lines: Sequence[str])
     for i, name in enumerate(series):
         shift = (i - (len(series) - 1) / 2) * SPREAD / max(len(series), 2)
         for y, line in enumerate(lines):
-            value = panel.values.get(name, {}).get(line)
-            if value is None or not np.isfinite(value.mean):
-                continue
-            anything = True
-            if np.isfinite(value.low) and np.isfinite(value.high):
-                axis.plot([value.low, value.high], [y + shift] * 2, color=_color(i), lw=1.7, solid_capstyle="round")
-            axis.plot(
-                [value.mean], [y + shift], marker=_marker(i), color=_color(i), ms=5.5, mec="white", mew=0.6, ls="none",
-                zorder=3,
-            )  # fmt: skip
+            if (value := panel.values.get(name, {}).get(line)) is not None:
+                anything |= draw_estimate(axis, value, y + shift, _color(i), _marker(i), 1.7)
     _limits(axis, panel)
     if not anything:
         say_no_values(axis)
