@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...errors import ConfigError, did_you_mean
 from ...functional.limbs import limb_shares
+from ...seeding import stable_hash
 from ..base import Study, StudyContext
 from ..pairs import PRESETS, pair_kinds
 from .inverted import distances, inverted_pairs
@@ -159,6 +159,6 @@ class Inversion(Study):
 
     def _make_room(self, folder: Path, suffix: str) -> None:
         """Keep the pictures whose names have the smallest hashes: the same ones in whatever order they came."""
-        kept = sorted(folder.glob(f"*{suffix}"), key=lambda path: (zlib.crc32(path.stem.encode()), path.stem))
+        kept = sorted(folder.glob(f"*{suffix}"), key=lambda path: (stable_hash(path.stem), path.stem))
         for path in kept[self.pictures :]:
             path.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import polars as pl
 
 from ...functional.inference import FEWEST, Comparison, holm, paired_difference
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
+from ...seeding import stable_hash
 from ...summary.measures import estimate, finite, run_value
 from ...summary.sentences import format_estimate, format_p, plural
 from ...types import Gallery, Picture, Section, Table
@@ -56,7 +56,7 @@ def randomization_section(store: Store, rows: pl.DataFrame, name: str) -> Sectio
         blocks.append(_table_of_tests(tests, total))
     if (missing := _missing(rows)).rows:
         blocks.append(missing)
-    ids = sorted(rows["sample_id"].unique().to_list(), key=lambda i: (zlib.crc32(i.encode()), i))
+    ids = sorted(rows["sample_id"].unique().to_list(), key=lambda i: (stable_hash(i), i))
     if strips := find_strips(store.pictures(name), ids)[:STRIPS]:
         text = (
             "Maps of one joint (the one of median error; ring: its annotation), from the original model to the last "

@@ -6,13 +6,13 @@ After Adebayo et al., Sanity Checks for Saliency Maps (NeurIPS 2018).
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...errors import ConfigError
+from ...seeding import stable_hash
 from ..base import Study, StudyContext
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Randomization(Study):
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """One row a stage and joint that the run was asked for."""
-        number = zlib.crc32(finding.sample.sample_id.encode())
+        number = stable_hash(finding.sample.sample_id)
         asked = [k for k, reason in enumerate(finding.attribution.reasons[0]) if reason not in NO_MAP]
         if number % self.every or not asked:
             return []
