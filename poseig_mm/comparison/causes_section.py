@@ -26,7 +26,7 @@ def have_causes(runs: Runs) -> bool:
 def causes_section(runs: Runs) -> GuardedSection:
     """A line a joint that is suspicious in a run, with its error in all; of all persons of each run."""
     evidence = {
-        name: {e.name: e for e in evidence_of_joints(store.study(Shortcuts.name), Shortcuts().thresholds)}
+        name: {e.name: e for e in evidence_of_joints(store.study(Shortcuts.name))}
         for name, store in runs.stores.items()
     }
     joints = [j for j in next(iter(evidence.values())) if all(j in there for there in evidence.values())]

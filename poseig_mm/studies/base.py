@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from ..errors import ConfigError, did_you_mean
+from ..settings_fields import check_fields
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
     from ..store.reader import Store
     from ..types import Attribution, Finding, JointGroups, Sample, Section
 
-__all__ = ["Study", "StudyContext", "configured"]
+__all__ = ["COMPARED_MAPS", "Study", "StudyContext", "configured"]
+
+# Changes for `StudyContext.attribute` that make maps comparable whatever the run's own settings: one rule, no noise,
+# the truth as reference.
+COMPARED_MAPS: dict[str, Any] = {
+    **{"method": "path_ig", "quadrature": "midpoint", "power": 1.0, "noise_std": 0.0, "reference": "truth"},
+    **{"contrast": None, "signed": False},
+}
 
 
 class StudyContext(Protocol):
@@ -89,14 +97,24 @@ class Study(ABC):
     """Base of all studies; override one of the first two methods, and `section` for a part of the report.
 
     A study with settings is a frozen dataclass whose fields have defaults: `dict(type='<name>', field=value)` in
-    `diagnosis.studies` changes them.  Rows are flat mappings (str, int, float, bool); they land in `studies/<name>/` of
-    the work dir.  What cannot be computed is NaN with a `reason` column, or is left out and counted in the section.
+    `diagnosis.studies` changes them.  Fields made by `poseig_mm.settings_fields` (`whole(5, least=1)`) are checked; a
+    `__post_init__` of the study's own begins with `super().__post_init__()`.
+
+    Rows are flat mappings (str, int, float, bool); they land in `studies/<name>/` of the work dir.  What cannot be
+    computed is NaN with a `reason` column, or is left out and counted in the section.
     """
 
     name: ClassVar[str]
-    images_only: ClassVar[bool] = (
-        False  # it changes or measures images: of no use where the input is a sequence of poses
-    )
+    # it changes or measures images: of no use where the input is a sequence of poses
+    images_only: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Check the fields of a study that is a dataclass.
+
+        Raises:
+            ConfigError: a value that its field does not take.
+        """
+        check_fields(self)
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """Rows that need the model, for one sample, each with its `sample_id`; called while the run goes on.

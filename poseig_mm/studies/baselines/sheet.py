@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...types import Attribution, Sample
+
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from ...types import Attribution, Sample
 
 __all__ = ["draw_sheet"]
 
@@ -16,10 +16,7 @@ HEIGHT = 260  # of a panel, px
 
 
 def draw_sheet(
-    displays: Mapping[str, Any],
-    maps: Mapping[tuple[str, str], Attribution],
-    sample: Sample,
-    joints: Sequence[int],
+    displays: Mapping[str, Any], maps: Mapping[tuple[str, str], Attribution], sample: Sample, joints: Sequence[int]
 ) -> Image:
     """A row a painting: the input, then the sum of the joints' maps for each baseline, with its share on the person.
 

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from ...functional.limbs import limb_segments
 from ...plotting.drawing import PREDICTION, TRUTH, Canvas, overlay, row_of_panels
 from ...plotting.signed import POSITIVE, signed_overlay
+from ...types import Finding, JointGroups
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from ...types import Finding, JointGroups
 
 __all__ = ["inversion_picture"]
 

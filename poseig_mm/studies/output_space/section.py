@@ -12,45 +12,41 @@ import polars as pl
 from ...functional.inference import FEWEST
 from ...functional.statistics import Estimate
 from ...plotting.charts import JointEstimates, dot_plot
+from ...store.reader import Store
 from ...summary.measures import Measure, estimate, finite
 from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
-from ..choice import kept_pictures
-from .study import INDICES, Target
+from ..choice import kept_gallery
+from ..section_parts import reasons_by, study_rows
+from .rows import INDICES, PUBLISHED_FACTOR, Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ...store.reader import Store
-
-__all__ = ["make_section"]
+__all__ = ["output_space_section"]
 
 ORDER = 390
-PUBLISHED_FACTOR = 0.3
+TITLE = "What is explained"
 KEYS = ("sample_id", "joint")
 Estimates = Mapping[str, Estimate]
 
 
-def make_section(store: Store, name: str) -> Section | None:
+def output_space_section(store: Store, name: str) -> Section | None:
     """None where no joint took part."""
-    if name not in store.studies:
+    if not len(rows := study_rows(store, name)):
         return None
-    rows = store.study(name)
     targets = _targets(rows)
     default = next((t for t in targets if t.factor == PUBLISHED_FACTOR), targets[0])
     values = {t: {i: estimate(_of(rows, t), i) for i in INDICES} for t in targets}
     changes = {t: _changes(rows, t, default) for t in targets if t != default}
-    blocks: list[Table | Picture | Gallery] = [
+    blocks: tuple[Table | Picture | Gallery, ...] = (
         _table(rows, values),
         _change_table(changes, default),
         Picture("output_space", _CAPTION, _chart(values)),
-    ]
-    if images := kept_pictures(store, name):
-        blocks.append(Gallery(_GALLERY, tuple(images)))
-    missing = rows.filter(pl.col("reason") != "").group_by("space", "function", "reason").len().sort(pl.all())
-    if len(missing):
-        blocks.append(Table("Why numbers are missing.", ("space", "function", "reason", "rows"), tuple(missing.rows())))
-    return Section(name, "What is explained", _lead(rows, changes, default), tuple(blocks), ORDER)
+        *kept_gallery(store, name, _GALLERY),
+        *reasons_by(rows, ("space", "function"), "Why numbers are missing.", ("space", "function", "reason", "rows")),
+    )
+    return Section(name, TITLE, _lead(rows, changes, default), blocks, ORDER)
 
 
 _CAPTION = (
@@ -63,10 +59,9 @@ _GALLERY = (
 
 
 def _targets(rows: pl.DataFrame) -> list[Target]:
-    found = rows.select("space", "function", "factor").unique(maintain_order=True).rows()
-    targets = {Target(s, f, math.nan if x is None else x).title: Target(s, f, math.nan if x is None else x)
-               for s, f, x in found}  # fmt: skip
-    return list(targets.values())
+    """In the order of the rows, each once (NaN is unlike itself, titles are not)."""
+    targets = (Target(*row) for row in rows.select("space", "function", pl.col("factor").fill_null(math.nan)).rows())
+    return list({target.title: target for target in targets}.values())
 
 
 def _of(rows: pl.DataFrame, target: Target) -> pl.DataFrame:
@@ -81,7 +76,7 @@ def _changes(rows: pl.DataFrame, target: Target, default: Target) -> dict[str, E
 
 
 def _table(rows: pl.DataFrame, values: Mapping[Target, Estimates]) -> Table:
-    found = tuple(
+    lines = tuple(
         (t.title, e["di"].n, *(e[i] for i in INDICES),
          _median(_of(rows, t), "residual_rel"), _median(_of(rows, t), "map_error"))
         for t, e in values.items()
@@ -92,7 +87,7 @@ def _table(rows: pl.DataFrame, values: Mapping[Target, Estimates]) -> Table:
         "heatmap: mean [95 % interval], persons resampled; n joints with a map. Residual (relative, of completeness) "
         "and map error are medians."
     )
-    return Table(caption, columns, found)
+    return Table(caption, columns, lines)
 
 
 def _median(rows: pl.DataFrame, column: str) -> float:
@@ -117,17 +112,13 @@ def _chart(values: Mapping[Target, Estimates]) -> Figure:
 def _lead(rows: pl.DataFrame, changes: Mapping[Target, Estimates], default: Target) -> str:
     """How much the choice changes the indices, in each space."""
     persons = rows["sample_id"].n_unique()
-    parts = []
-    for words, chosen in (
-        ("another factor", [t for t in changes if t.function == "exp_l2"]),
-        (
-            "another function of the coordinates",
-            [t for t in changes if t.space == "coordinates" and t.function != "exp_l2"],
-        ),
-        ("the heatmap", [t for t in changes if t.space == "heatmap"]),
-    ):
-        if told := _largest(chosen, changes):
-            parts.append(f"{words} by up to {told}")
+    kinds = {
+        "another factor": [t for t in changes if t.function == "exp_l2"],
+        "another function of the coordinates": [t for t in changes if t.function in ("neg_l2", "neg_squared_l2")],
+        "the heatmap": [t for t in changes if t.space == "heatmap"],
+    }
+    largest = {words: _largest(targets, changes) for words, targets in kinds.items()}
+    parts = [f"{words} by up to {numbers}" for words, numbers in largest.items() if numbers]
     joints = rows.select(KEYS).n_unique()
     text = (
         f"Explained otherwise than by {default.title}, the indices of a joint change on average with "
@@ -142,9 +133,7 @@ def _lead(rows: pl.DataFrame, changes: Mapping[Target, Estimates], default: Targ
 
 def _largest(targets: Sequence[Target], changes: Mapping[Target, Estimates]) -> str:
     """The largest mean absolute difference of each index among some targets."""
-    found = []
-    for index in INDICES:
-        known = [changes[t][index] for t in targets if math.isfinite(changes[t][index].mean)]
-        if known:
-            found.append(f"{index.upper()} {format_estimate(max(known, key=lambda e: e.mean))}")
-    return ", ".join(found)
+    known = {i: [changes[t][i] for t in targets if math.isfinite(changes[t][i].mean)] for i in INDICES}
+    return ", ".join(
+        f"{i.upper()} {format_estimate(max(values, key=lambda e: e.mean))}" for i, values in known.items() if values
+    )

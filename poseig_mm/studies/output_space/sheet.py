@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...types import Attribution, Sample
+from .rows import Target
+
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from ...types import Attribution, Sample
-    from .study import Target
 
 __all__ = ["draw_sheet"]
 
@@ -18,10 +18,7 @@ HEIGHT = 190  # of a panel, px
 
 
 def draw_sheet(
-    sample: Sample,
-    names: Sequence[str],
-    maps: Mapping[Target, Attribution | str],
-    rows: Sequence[Mapping[str, Any]],
+    sample: Sample, names: Sequence[str], maps: Mapping[Target, Attribution | str], rows: Sequence[Mapping[str, Any]]
 ) -> Image:
     """A row a joint: the input, then the map of every target with (DI, FI, LI) below it.
 
@@ -38,16 +35,16 @@ def draw_sheet(
     joints = list(dict.fromkeys(int(row["joint"]) for row in rows))
     for i, joint in enumerate(joints):
         canvases, titles, notes = [Canvas(sample.display, HEIGHT)], [names[joint]], ["DI, FI, LI:"]
-        for t, (target, found) in enumerate(maps.items()):
+        for t, (target, attribution) in enumerate(maps.items()):
             row = rows[t * len(joints) + i]
-            there = not isinstance(found, str) and not found.reasons[0][joint]
-            if there:
-                assert not isinstance(found, str)
-                canvases.append(Canvas(overlay(sample.display, found.maps[0, joint].double().cpu().numpy()), HEIGHT))
-            else:
-                canvases.append(Canvas((sample.display // 3).astype(sample.display.dtype), HEIGHT))
             titles.append(target.title)
-            notes.append(_note(row) if there else str(row["reason"]).replace("_", " "))
+            if isinstance(attribution, str) or attribution.reasons[0][joint]:
+                canvases.append(Canvas((sample.display // 3).astype(sample.display.dtype), HEIGHT))
+                notes.append(str(row["reason"]).replace("_", " "))
+            else:
+                values = attribution.maps[0, joint].double().cpu().numpy()
+                canvases.append(Canvas(overlay(sample.display, values), HEIGHT))
+                notes.append(_note(row))
         for canvas in canvases:
             if sample.pixels is not None:
                 canvas.circle(sample.pixels[joint].cpu().numpy(), 4.5, width=1.6)

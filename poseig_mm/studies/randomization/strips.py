@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...types import Attribution, Sample
+
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from ...types import Attribution, Sample
 
 __all__ = ["draw_strip", "find_strips", "strip_stem"]
 
