@@ -33,14 +33,14 @@ Floats = NDArray[np.floating[Any]]
 def maps_section(runs: Runs, folder: Path) -> GuardedSection:
     """Correlations with the first run's maps, then pictures, written to `folder`."""
     first = runs.names[0]
-    found, remarks = map_correlations(runs)
+    correlations, remarks = map_correlations(runs)
     blocks: list[Table | Gallery] = []
     lead = " ".join(f"{run}: {remark}." for run, remark in remarks.items())
-    if len(found):
+    if len(correlations):
         rows = []
-        for run in found["run"].unique(maintain_order=True):
+        for run in correlations["run"].unique(maintain_order=True):
             for group in ("all", *group_order(runs.first)):
-                mine = found.filter((pl.col("run") == run) & ((pl.col("group") == group) | (group == "all")))
+                mine = correlations.filter((pl.col("run") == run) & ((pl.col("group") == group) | (group == "all")))
                 if len(mine):
                     rows.append((run, group, *(estimate(mine, kind) for kind in KINDS), mine["sample_id"].n_unique()))
         said = "; ".join(f"{row[0]} {format_estimate(row[3])}" for row in rows if row[1] == "all")
@@ -136,7 +136,7 @@ def _pictures(runs: Runs, folder: Path) -> tuple[tuple[Path, str], ...]:
     with np.errstate(invalid="ignore"):
         order = np.argsort(-np.nan_to_num(np.ptp(errors, axis=0), nan=-1.0), kind="stable")
     folder.mkdir(parents=True, exist_ok=True)
-    found: list[tuple[Path, str]] = []
+    pictures: list[tuple[Path, str]] = []
     for i in order[:MOST_PICTURES]:
         panels, titles = [], []
         for name, store in runs.stores.items():
@@ -147,10 +147,10 @@ def _pictures(runs: Runs, folder: Path) -> tuple[tuple[Path, str], ...]:
                 panels.append(panel)
                 titles.append(f"{row['joint_name']}, {name}: {row['epe']:.1f} {row['unit']}")
         if len(panels) == len(runs.stores):
-            path = folder / f"joint-{len(found):02d}.jpg"
+            path = folder / f"joint-{len(pictures):02d}.jpg"
             row_of_panels(panels, titles).save(path, quality=88)
-            found.append((path, f"{row['joint_name']} of {row['sample_id']}"))
-    return tuple(found)
+            pictures.append((path, f"{row['joint_name']} of {row['sample_id']}"))
+    return tuple(pictures)
 
 
 def _panel(store: Store, row: Mapping[str, Any], together: pl.DataFrame) -> Image.Image | None:

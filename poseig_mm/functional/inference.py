@@ -46,8 +46,7 @@ def correlation(
     Raises:
         ShapeError: x, y and groups are not of one length.
 
-    >>> found = [correlation([1, 2, 3.0], [1, 4, 9.0], method=m).mean for m in ('pearson', 'spearman')]
-    >>> [round(r, 3) for r in found]
+    >>> [round(correlation([1, 2, 3.0], [1, 4, 9.0], method=m).mean, 3) for m in ('pearson', 'spearman')]
     [0.99, 1.0]
     """
     from scipy.stats import rankdata

@@ -31,8 +31,8 @@ def share(hits: ArrayLike, totals: ArrayLike, *, seed: int = 0) -> Estimate:
     Raises:
         ShapeError: hits and totals of different lengths.
 
-    >>> found = share([1, 0, 2], [2, 2, 4])
-    >>> found.n, found.mean
+    >>> rate = share([1, 0, 2], [2, 2, 4])
+    >>> rate.n, rate.mean
     (8, 0.375)
     >>> none = share([0, 0], [4, 4])
     >>> none.mean, none.low, round(none.high, 3)  # z^2 / (n + z^2)

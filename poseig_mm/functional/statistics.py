@@ -60,10 +60,10 @@ def bootstrap_mean(
     known = x[np.isfinite(x)]
     mean = float(known.mean()) if len(known) else math.nan
     columns = np.stack([x - mean, np.ones_like(x)]).T  # centred: no loss of digits
-    found = bootstrap_of(
+    estimate = bootstrap_of(
         lambda sums: mean + sums[:, 0] / sums[:, 1], columns, groups, n_resamples=n_resamples, level=level, seed=seed
     )
-    return replace(found, n=len(known), mean=mean, std=float(known.std(ddof=1)) if len(known) > 1 else math.nan)
+    return replace(estimate, n=len(known), mean=mean, std=float(known.std(ddof=1)) if len(known) > 1 else math.nan)
 
 
 def bootstrap_of(

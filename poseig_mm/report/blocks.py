@@ -61,20 +61,14 @@ class Heading:
     order: int
 
     def section(
-        self,
-        lead: str,
-        blocks: Sequence[Table | Picture | Gallery] = (),
-        failures: Sequence[Failure] = (),
-        pictures: Mapping[str, SamplePictures] | None = None,
+        self, lead: str, blocks: Sequence[Table | Picture | Gallery] = (), failures: Sequence[Failure] = ()
     ) -> GuardedSection:
         """The section under this heading.
 
         >>> Heading('a', 'A', 1).section('Nothing to show.').title
         'A'
         """
-        return GuardedSection(
-            self.name, self.title, lead, tuple(blocks), self.order, tuple(failures), dict(pictures or {})
-        )
+        return GuardedSection(self.name, self.title, lead, tuple(blocks), self.order, tuple(failures))
 
 
 def failure_of(error: BaseException, plugin: str, sample_id: str = "") -> Failure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -58,7 +59,7 @@ def gallery_section(store: Store, limit: int = ReportSettings.gallery) -> Guarde
     remarks = " ".join(f"{remark} ({plural(n, 'person')})." for remark, n in notes.remarks.items())
     legend = LEGEND if run_value(store, "model", "input") != "sequence" else SEQUENCE_LEGEND
     lead = f"{_lead(len(blocks), len(samples))} {legend} {remarks}".strip()
-    return HEADING.section(lead, blocks, notes.failures, pictures)
+    return replace(HEADING.section(lead, blocks, notes.failures), pictures=pictures)
 
 
 def choose(samples: pl.DataFrame, limit: int) -> list[tuple[str, dict[str, Any]]]:

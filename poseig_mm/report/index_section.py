@@ -40,7 +40,7 @@ def indices_section(store: Store) -> GuardedSection:
     by_group["all"] = _estimates(visible, shown)
     drawn = _joints_shown(order, by_joint)
     rows = [JointEstimates(name, group, by_joint[j]) for j, name, group in drawn]
-    means = {g: e for g, e in by_group.items() if g != "all"}
+    means, titles = {g: e for g, e in by_group.items() if g != "all"}, [m.label for m in shown]
     left = len(order) - len(drawn)
     caption = (
         "Mean and 95 % interval per joint; the line behind a group's joints is the group's mean, dashed: no preference."
@@ -48,10 +48,10 @@ def indices_section(store: Store) -> GuardedSection:
     if left:
         caption += f" The {len(drawn)} joints of largest error; {left} more are in the table."
     blocks: list[Table | Picture | Gallery] = [
-        Table("Per group: mean [95 % interval], persons resampled.", ("group", "joints", *_titles(shown)), _rows(
+        Table("Per group: mean [95 % interval], persons resampled.", ("group", "joints", *titles), _rows(
             [((g,), e) for g, e in by_group.items()], shown)),
         Picture("joints", caption, dot_plot(rows, means, shown)),
-        Table("Per joint: mean [95 % interval], persons resampled.", ("joint", "group", "n", *_titles(shown)), _rows(
+        Table("Per joint: mean [95 % interval], persons resampled.", ("joint", "group", "n", *titles), _rows(
             [((name, group), by_joint[j]) for j, name, group in order], shown)),
         Picture("groups", "Distribution over visible joints: box = quartiles and median, dots = joints.",
                 group_distributions(_values(visible, shown, groups), shown)),
@@ -92,10 +92,6 @@ def _joints_shown(order: list[tuple[int, str, str]], by_joint: dict[int, Estimat
         return order
     worst = sorted(order, key=lambda row: -np.nan_to_num(by_joint[row[0]]["epe"].mean, nan=-1.0))[:MOST_JOINTS]
     return [row for row in order if row in worst]
-
-
-def _titles(shown: tuple[Measure, ...]) -> tuple[str, ...]:
-    return tuple(m.label for m in shown)
 
 
 def _rows(named: list[tuple[tuple[str, ...], Estimates]], shown: tuple[Measure, ...]) -> tuple[tuple[Any, ...], ...]:

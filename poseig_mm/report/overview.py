@@ -182,42 +182,42 @@ def _notices(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Notic
 
 def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list[str]:
     """Whatever weakens the numbers of this report."""
-    found = []
+    texts = []
     status = store.run.get("status")
     if status != "complete":
-        found.append(f"The run is not complete ({_status(store)}): the numbers are of the persons done so far.")
+        texts.append(f"The run is not complete ({_status(store)}): the numbers are of the persons done so far.")
     if run_value(store, "model", "random_weights", default=False):
-        found.append(
+        texts.append(
             "No checkpoint was given: the model has random weights, and its maps say nothing about a trained one."
         )
     failed = run_value(store, "counts", "failed", default=0)
     if failed:
-        found.append(
+        texts.append(
             f"{plural(int(failed), 'person')} failed and {'is' if failed == 1 else 'are'} missing here; see Failures."
         )
     if len(samples) and not samples.filter(pl.col("mask_source") != "none").height:
-        found.append(f"No person has a mask, so FI is undefined everywhere (shown as {NOTHING}).")
+        texts.append(f"No person has a mask, so FI is undefined everywhere (shown as {NOTHING}).")
     for source, how in (("predicted", "predicted by the model"), ("joints", "drawn from the annotated joints")):
         if count := samples.filter(pl.col("mask_source") == source).height:
-            found.append(f"FI of {plural(count, 'person')} uses a mask {how}, not an annotated one.")
+            texts.append(f"FI of {plural(count, 'person')} uses a mask {how}, not an annotated one.")
     if run_value(store, "keypoints", "derived", default=False):
-        found.append("The joint groups were derived from the data set's skeleton; they are not laid down by hand.")
+        texts.append("The joint groups were derived from the data set's skeleton; they are not laid down by hand.")
     if 0 < len(samples) < 8:
-        found.append(f"Only {plural(len(samples), 'person')}: the intervals say little.")
+        texts.append(f"Only {plural(len(samples), 'person')}: the intervals say little.")
     residuals, threshold = finite(joints["residual_rel"].abs()), _threshold(store)
     if residuals.size and (share := float((residuals > threshold).mean())) > 0.1:
-        found.append(
+        texts.append(
             f"{100 * share:.0f} % of the joints have a completeness residual above {threshold:g}: use more nodes."
         )
     tolerance, errors = _tolerance(store), finite(joints["map_error"])
     if tolerance is not None and errors.size and (share := float((errors > tolerance).mean())) > 0.1:
-        found.append(
+        texts.append(
             f"The maps of {100 * share:.0f} % of the joints did not reach the tolerance {tolerance:g}: raise max_nodes."
         )
     zero = missing_reasons(joints).get("zero_map", 0) + missing_reasons(joints).get("nonfinite_gradient", 0)
     if zero:
-        found.append(f"{plural(zero, 'joint')} without a usable gradient: no map, no indices.")
-    return found
+        texts.append(f"{plural(zero, 'joint')} without a usable gradient: no map, no indices.")
+    return texts
 
 
 def _agreement_text(store: Store) -> tuple[str, str] | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from zlib import crc32
 
+from ..seeding import stable_hash
 from ..store.reader import Store
 from ..types import Finding, Gallery
 from .base import StudyContext
@@ -18,26 +18,26 @@ __all__ = ["chosen_joints", "keep_picture", "kept_gallery", "takes_part"]
 
 
 def takes_part(sample_id: str, every: int) -> bool:
-    """Whether a person is among one in `every`: crc32 of the id is divisible by it.
+    """Whether a person is among one in `every`: the stable hash of the id is divisible by it.
 
     >>> sum(takes_part(str(i), 4) for i in range(1000))
     249
     """
-    return crc32(sample_id.encode()) % every == 0
+    return stable_hash(sample_id) % every == 0
 
 
 def chosen_joints(finding: Finding, most: int) -> list[int]:
     """At most `most` joints of a person that are visible and that the run asked for, ascending.
 
-    They are those of lowest crc32('<sample id>:<joint>'): over many persons every joint comes up as often.
+    They are those of lowest stable hash of '<sample id>:<joint>': over many persons every joint comes up as often.
     """
     visible = finding.sample.visible.tolist()
     candidates = [k for k in asked_joints(finding.attribution.reasons[0]) if visible[k]]
-    return sorted(sorted(candidates, key=lambda k: crc32(f"{finding.sample.sample_id}:{k}".encode()))[:most])
+    return sorted(sorted(candidates, key=lambda k: stable_hash(f"{finding.sample.sample_id}:{k}"))[:most])
 
 
 def keep_picture(context: StudyContext, study: str, sample_id: str, image: Image, most: int) -> None:
-    """Save a person's picture; of all persons' pictures the `most` of lowest crc32(id) stay, whatever came first."""
+    """Save a person's picture; of all persons' pictures the `most` of lowest hash stay, whatever came first."""
     path = context.save_picture(study, _stem(sample_id), image)
     for superfluous in sorted(path.parent.glob("*.jpg"))[most:]:
         superfluous.unlink(missing_ok=True)
@@ -52,4 +52,4 @@ def kept_gallery(store: Store, study: str, caption: str) -> tuple[Gallery, ...]:
 
 def _stem(sample_id: str) -> str:
     """A file name that begins with the id's hash, so that the order of names is that of the hashes."""
-    return f"{crc32(sample_id.encode()):08x}-{re.sub(r'[^A-Za-z0-9_.-]', '_', sample_id)}"
+    return f"{stable_hash(sample_id):08x}-{re.sub(r'[^A-Za-z0-9_.-]', '_', sample_id)}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ...seeding import stable_hash
 from ...store.reader import Store
 from ...types import Attribution, Finding, Section
 from ..base import Study, StudyContext
@@ -60,7 +60,7 @@ class Inversion(InversionSettings, Study):
         image = inversion_picture(finding, own, values, a, b, context.groups)
         path = context.save_picture(self.name, stem, image)
         # those whose names have the smallest hashes stay: the same ones in whatever order they came
-        kept = sorted(path.parent.glob("*.jpg"), key=lambda p: (zlib.crc32(p.stem.encode()), p.stem))
+        kept = sorted(path.parent.glob("*.jpg"), key=lambda p: (stable_hash(p.stem), p.stem))
         for superfluous in kept[self.pictures :]:
             superfluous.unlink(missing_ok=True)
         return stem

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from ...functional.inference import FEWEST, Comparison, paired_difference
 from ...functional.statistics import Estimate
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
+from ...seeding import stable_hash
 from ...store.reader import Store
 from ...summary.measures import estimate, finite, run_value
 from ...summary.sentences import format_estimate, format_p, plural
@@ -49,7 +49,7 @@ def randomization_section(store: Store, name: str) -> Section | None:
     tests = {} if independent or len(stages) < 2 else _tests(by_stage[stages[0]], by_stage[stages[-1]])
     persons, unit = rows["sample_id"].n_unique(), str(rows["unit"][0])
     lead = _lead_alone(by_stage, values) if independent else _lead(values, tests, total, persons)
-    ids = sorted(rows["sample_id"].unique().to_list(), key=lambda i: (zlib.crc32(i.encode()), i))
+    ids = sorted(rows["sample_id"].unique().to_list(), key=lambda i: (stable_hash(i), i))
     strips = tuple(find_strips(store.pictures(name), ids)[:STRIPS])
     blocks: tuple[Table | Picture | Gallery, ...] = (
         _table_b(by_stage, values, unit, published=not independent and _as_published(store, by_stage)),
