@@ -12,11 +12,11 @@ import polars as pl
 from ...functional.inference import FEWEST
 from ...functional.statistics import Estimate
 from ...plotting.charts import JointEstimates, dot_plot
-from ...summary.measures import Measure, estimate, finite
+from ...summary.measures import Measure, estimate, finite, index_measures
 from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
 from ..choice import kept_pictures
-from .study import INDICES, Target
+from .study import Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,19 +38,20 @@ def make_section(store: Store, name: str) -> Section | None:
     rows = store.study(name)
     targets = _targets(rows)
     default = next((t for t in targets if t.factor == PUBLISHED_FACTOR), targets[0])
-    values = {t: {i: estimate(_of(rows, t), i) for i in INDICES} for t in targets}
-    changes = {t: _changes(rows, t, default) for t in targets if t != default}
+    indices = index_measures(store, rows)
+    values = {t: {m.name: estimate(_of(rows, t), m.name) for m in indices} for t in targets}
+    changes = {t: _changes(rows, t, default, indices) for t in targets if t != default}
     blocks: list[Table | Picture | Gallery] = [
-        _table(rows, values),
-        _change_table(changes, default),
-        Picture("output_space", _CAPTION, _chart(values)),
+        _table(rows, values, indices),
+        _change_table(changes, default, indices),
+        Picture("output_space", _CAPTION, _chart(values, indices)),
     ]
     if images := kept_pictures(store, name):
-        blocks.append(Gallery(_GALLERY, tuple(images)))
+        blocks.append(Gallery(f"{_GALLERY} Below each map {', '.join(m.title for m in indices)}.", tuple(images)))
     missing = rows.filter(pl.col("reason") != "").group_by("space", "function", "reason").len().sort(pl.all())
     if len(missing):
         blocks.append(Table("Why numbers are missing.", ("space", "function", "reason", "rows"), tuple(missing.rows())))
-    return Section(name, "What is explained", _lead(rows, changes, default), tuple(blocks), ORDER)
+    return Section(name, "What is explained", _lead(rows, changes, default, indices), tuple(blocks), ORDER)
 
 
 _CAPTION = (
@@ -58,7 +59,7 @@ _CAPTION = (
 )
 _GALLERY = (
     "A row a joint (ringed), a column a target: exp_l2 with its factor per heatmap px, minus the distance, minus its "
-    "square; the heatmap at the joint, minus its squared error. Below each map DI, FI, LI."
+    "square; the heatmap at the joint, minus its squared error."
 )
 
 
@@ -74,19 +75,20 @@ def _of(rows: pl.DataFrame, target: Target) -> pl.DataFrame:
     return rows.filter((pl.col("space") == target.space) & (pl.col("function") == target.function) & factor)
 
 
-def _changes(rows: pl.DataFrame, target: Target, default: Target) -> dict[str, Estimate]:
+def _changes(rows: pl.DataFrame, target: Target, default: Target, indices: Sequence[Measure]) -> dict[str, Estimate]:
     """Mean absolute difference of each index to the default's, over joints that have both."""
     pairs = _of(rows, target).join(_of(rows, default), on=KEYS, suffix="_default")
-    return {i: estimate(pairs.with_columns((pl.col(i) - pl.col(f"{i}_default")).abs().alias(i)), i) for i in INDICES}
+    moved = pairs.with_columns((pl.col(m.name) - pl.col(f"{m.name}_default")).abs() for m in indices)
+    return {m.name: estimate(moved, m.name) for m in indices}
 
 
-def _table(rows: pl.DataFrame, values: Mapping[Target, Estimates]) -> Table:
+def _table(rows: pl.DataFrame, values: Mapping[Target, Estimates], indices: Sequence[Measure]) -> Table:
     found = tuple(
-        (t.title, e["di"].n, *(e[i] for i in INDICES),
+        (t.title, _joints(e), *e.values(),
          _median(_of(rows, t), "residual_rel"), _median(_of(rows, t), "map_error"))
         for t, e in values.items()
     )  # fmt: skip
-    columns = ("target", "n", "DI", "FI", "LI", "residual", "map error")
+    columns = ("target", "n", *(m.label for m in indices), "residual", "map error")
     caption = (
         "Indices by target, a likelihood of the coordinates (with its factor per heatmap px) or a scalar of the "
         "heatmap: mean [95 % interval], persons resampled; n joints with a map. Residual (relative, of completeness) "
@@ -101,20 +103,21 @@ def _median(rows: pl.DataFrame, column: str) -> float:
     return float(np.median(known)) if known.size else math.nan
 
 
-def _change_table(changes: Mapping[Target, Estimates], default: Target) -> Table:
-    rows = tuple((t.title, e["di"].n, *(e[i] for i in INDICES)) for t, e in changes.items())
+def _joints(values: Estimates) -> int:
+    return max((value.n for value in values.values()), default=0)
+
+
+def _change_table(changes: Mapping[Target, Estimates], default: Target, indices: Sequence[Measure]) -> Table:
+    rows = tuple((t.title, _joints(e), *e.values()) for t, e in changes.items())
     caption = f"Mean absolute difference to {default.title}, joint by joint [95 % interval]."
-    return Table(caption, ("target", "n", "|ΔDI|", "|ΔFI|", "|ΔLI|"), rows)
+    return Table(caption, ("target", "n", *(f"|Δ{m.title}|" for m in indices)), rows)
 
 
-def _chart(values: Mapping[Target, Estimates]) -> Figure:
-    lines = [JointEstimates(t.title, t.space, {i: e[i] for i in INDICES}) for t, e in values.items()]
-    return dot_plot(
-        lines, {}, (Measure("di", "DI"), Measure("fi", "FI", neutral=1.0), Measure("li", "LI", neutral=1.0))
-    )
+def _chart(values: Mapping[Target, Estimates], indices: Sequence[Measure]) -> Figure:
+    return dot_plot([JointEstimates(t.title, t.space, dict(e)) for t, e in values.items()], {}, indices)
 
 
-def _lead(rows: pl.DataFrame, changes: Mapping[Target, Estimates], default: Target) -> str:
+def _lead(rows: pl.DataFrame, changes: Mapping[Target, Estimates], default: Target, indices: Sequence[Measure]) -> str:
     """How much the choice changes the indices, in each space."""
     persons = rows["sample_id"].n_unique()
     parts = []
@@ -126,7 +129,7 @@ def _lead(rows: pl.DataFrame, changes: Mapping[Target, Estimates], default: Targ
         ),
         ("the heatmap", [t for t in changes if t.space == "heatmap"]),
     ):
-        if told := _largest(chosen, changes):
+        if told := _largest(chosen, changes, indices):
             parts.append(f"{words} by up to {told}")
     joints = rows.select(KEYS).n_unique()
     text = (
@@ -140,11 +143,11 @@ def _lead(rows: pl.DataFrame, changes: Mapping[Target, Estimates], default: Targ
     return text
 
 
-def _largest(targets: Sequence[Target], changes: Mapping[Target, Estimates]) -> str:
+def _largest(targets: Sequence[Target], changes: Mapping[Target, Estimates], indices: Sequence[Measure]) -> str:
     """The largest mean absolute difference of each index among some targets."""
     found = []
-    for index in INDICES:
-        known = [changes[t][index] for t in targets if math.isfinite(changes[t][index].mean)]
+    for m in indices:
+        known = [changes[t][m.name] for t in targets if math.isfinite(changes[t][m.name].mean)]
         if known:
-            found.append(f"{index.upper()} {format_estimate(max(known, key=lambda e: e.mean))}")
+            found.append(f"{m.title} {format_estimate(max(known, key=lambda e: e.mean))}")
     return ", ".join(found)

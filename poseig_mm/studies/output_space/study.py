@@ -24,7 +24,6 @@ __all__ = ["OutputSpace", "Target", "heatmap_points", "targets_of"]
 
 SIGMA = 2.0  # heatmap px, of the Gaussian that heatmaps are trained towards
 COMMON_STRIDE = 4.0  # input px per heatmap px where the model has no heatmaps (method section 2)
-INDICES = ("di", "fi", "li")
 # The same for all maps that are compared, whatever the run's own: the default path, one rule, the truth as reference.
 _FIXED: dict[str, Any] = {
     **{"method": "path_ig", "path": "blur", "path_settings": {}, "quadrature": "midpoint", "power": 1.0},
@@ -99,14 +98,15 @@ class OutputSpace(Study):
         for target in targets_of(self.factors):
             explain = self._in_coordinates if target.space == "coordinates" else self._in_heatmaps
             maps[target] = explain(target, finding, context, joints)
+        indices = [name for name, value in finding.indices.items() if value.ndim == 1]
         rows = []
         for target, found in maps.items():
-            for k, numbers in zip(joints, _numbers(target, found, finding, context, joints), strict=True):
+            for k, numbers in zip(joints, _numbers(target, found, finding, context, joints, indices), strict=True):
                 rows.append({**joint_columns(finding, context, k), **numbers})
         if self.pictures:
             from .sheet import draw_sheet
 
-            sheet = draw_sheet(sample, context.groups.keypoint_names, maps, rows)
+            sheet = draw_sheet(sample, context.groups.keypoint_names, maps, rows, indices)
             keep_picture(context, self.name, sample.sample_id, sheet, self.pictures)
         return rows
 
@@ -204,23 +204,23 @@ def _trained_on_gaussians(adapter: CoordinateAdapter) -> bool:
 
 
 def _numbers(
-    target: Target, found: Attribution | str, finding: Finding, context: StudyContext, joints: Sequence[int]
+    target: Target,
+    found: Attribution | str,
+    finding: Finding,
+    context: StudyContext,
+    joints: Sequence[int],
+    indices: Sequence[str],
 ) -> list[dict[str, Any]]:
     """For each joint the columns of a row after those that say which joint it is."""
     about = {"space": target.space, "function": target.function, "factor": target.factor}
     if isinstance(found, str):
-        nothing = dict.fromkeys((*INDICES, "residual_rel", "map_error"), math.nan)
+        nothing = dict.fromkeys((*indices, "residual_rel", "map_error"), math.nan)
         return [{**about, **nothing, "reason": found} for _ in joints]
-    indices = context.indices(finding.sample, found)
+    measured = context.indices(finding.sample, found)
     rows = []
     for k in joints:
-        values = {name: float(indices[name][k]) if name in indices else math.nan for name in INDICES}
-        why = found.reasons[0][k]
-        if not why:
-            codes = [f"{name}_not_asked" for name in INDICES if name not in indices]
-            if "fi" in indices and math.isnan(values["fi"]):
-                codes.append("no_mask" if finding.sample.mask is None else "empty_mask")
-            why = ";".join(codes)
+        values = {name: float(measured[name][k]) for name in indices}
+        why = found.reasons[0][k] or (finding.reasons[k] if any(map(math.isnan, values.values())) else "")
         trust = {"residual_rel": float(found.residual_rel[0, k]), "map_error": float(found.map_error[0, k])}
         rows.append({**about, **values, **trust, "reason": why})
     return rows

@@ -11,7 +11,7 @@ import polars as pl
 from ...functional.inference import FEWEST, Comparison, holm, paired_difference
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
 from ...seeding import stable_hash
-from ...summary.measures import estimate, finite, run_value
+from ...summary.measures import Measure, estimate, finite, index_measures, run_value
 from ...summary.sentences import format_estimate, format_p, plural
 from ...types import Gallery, Picture, Section, Table
 from .strips import find_strips
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["randomization_section"]
 
-MEASURES = (
-    ("di", "DI"), ("fi", "FI"), ("li", "LI"), ("rank_correlation", "rank correlation"), ("ssim", "SSIM"),
-)  # fmt: skip
+LIKENESS = (Measure("rank_correlation", "rank correlation"), Measure("ssim", "SSIM"))  # of a map to the original
 ALIKE = 0.5  # rank correlation that parts 'changes' from 'stays much alike'; a choice of this project
 GONE = 1e-3  # of the original response: below that, the model's output no longer depends on the image
 STRIPS = 6  # on the page
+ACROSS = 3  # panels side by side
+Tests = dict[Measure, tuple[Comparison, float]]
 # Table B of the paper, SB-R50 on COCO; shown beside a run of that model alone, never used.
 PUBLISHED = {
     "di": (13.58, 13.93, 16.53, 17.44, 19.91, 21.06),
@@ -43,14 +43,16 @@ def randomization_section(store: Store, rows: pl.DataFrame, name: str) -> Sectio
         return None
     stages = rows["stage"].unique().sort().to_list()
     by_stage = {s: rows.filter(pl.col("stage") == s) for s in stages}
-    found = {s: {m: estimate(frame, m) for m in _columns()} for s, frame in by_stage.items()}
+    indices = index_measures(store, rows)
+    columns = [m.name for m in (*indices, *LIKENESS)] + ["ssim_chance", "epe_soft", "response"]
+    found = {s: {name: estimate(frame, name) for name in columns} for s, frame in by_stage.items()}
     total, independent = int(rows["total_layers"][0]), bool(rows["independent"][0])
-    tests = {} if independent or len(stages) < 2 else _tests(by_stage[stages[0]], by_stage[stages[-1]])
+    tests = {} if independent or len(stages) < 2 else _tests(by_stage[stages[0]], by_stage[stages[-1]], indices)
     persons = rows["sample_id"].n_unique()
     lead = _lead_alone(by_stage, found) if independent else _lead(found, tests, total, persons)
     blocks: list[Table | Picture | Gallery] = [
-        _table_b(by_stage, found, published=not independent and _as_published(store, by_stage)),
-        Picture("randomization", _caption(rows, persons), _figure(by_stage, found, independent)),
+        _table_b(by_stage, found, indices, published=not independent and _as_published(store, by_stage)),
+        Picture("randomization", _caption(rows, persons), _figure(by_stage, found, indices, independent)),
     ]
     if tests:
         blocks.append(_table_of_tests(tests, total))
@@ -66,30 +68,23 @@ def randomization_section(store: Store, rows: pl.DataFrame, name: str) -> Sectio
     return Section(name, "Model randomisation", lead, tuple(blocks), order=310)
 
 
-def _columns() -> tuple[str, ...]:
-    return (*(m for m, _ in MEASURES), "ssim_chance", "epe_soft", "response")
-
-
-def _tests(first: pl.DataFrame, last: pl.DataFrame) -> dict[str, tuple[Comparison, float]]:
-    """Last stage minus original of the same joints, and p after Holm's correction for the three indices."""
+def _tests(first: pl.DataFrame, last: pl.DataFrame, indices: Sequence[Measure]) -> Tests:
+    """Last stage minus original of the same joints, and p after Holm's correction for the indices."""
     pairs = first.join(last, on=["sample_id", "joint"], suffix="_last")
-    names = ("di", "fi", "li")
     groups = pairs["sample_id"].to_numpy()
-    found = [paired_difference(pairs[m].to_numpy(), pairs[f"{m}_last"].to_numpy(), groups) for m in names]
-    return {m: (c, float(p)) for m, c, p in zip(names, found, holm([c.p for c in found]), strict=True)}
+    found = [paired_difference(pairs[m.name].to_numpy(), pairs[f"{m.name}_last"].to_numpy(), groups) for m in indices]
+    return {m: (c, float(p)) for m, c, p in zip(indices, found, holm([c.p for c in found]), strict=True)}
 
 
-def _lead(found: dict[int, dict[str, Estimate]], tests: dict[str, tuple[Comparison, float]], total: int, n: int) -> str:
+def _lead(found: dict[int, dict[str, Estimate]], tests: Tests, total: int, n: int) -> str:
     first, last = found[min(found)], found[max(found)]
     if not tests:
         return f"{plural(n, 'person')}; no stage beyond the original, so nothing can be said."
     parts = []
-    for m, title in MEASURES[:2]:
-        comparison, p = tests[m]
+    for m, (comparison, p) in list(tests.items())[:2]:
         parts.append(
-            f"{title} goes from {format_estimate(first[m])} to {format_estimate(last[m])} "
-            f"(difference {format_estimate(comparison.difference)}, "
-            f"{format_p(p)})"
+            f"{m.title} goes from {format_estimate(first[m.name])} to {format_estimate(last[m.name])} "
+            f"(difference {format_estimate(comparison.difference)}, {format_p(p)})"
         )
     text = (
         f"With all {total} layers re-initialised, {' and '.join(parts)}; {plural(n, 'person')}. {_direction(tests, n)} "
@@ -108,14 +103,15 @@ def _lead(found: dict[int, dict[str, Estimate]], tests: dict[str, tuple[Comparis
     return text
 
 
-def _direction(tests: dict[str, tuple[Comparison, float]], persons: int) -> str:
+def _direction(tests: Tests, persons: int) -> str:
     """Whether DI rises and FI falls, as the paper has it."""
     if persons < FEWEST:
         return f"Too few persons for a test (at least {FEWEST}), so this is a description of these persons alone."
     signs = []
-    for m, title, wanted in (("di", "DI", 1), ("fi", "FI", -1)):
-        comparison, p = tests[m]
-        mean = comparison.difference.mean
+    for m, (comparison, p) in tests.items():
+        if m.name not in PUBLISHED:
+            continue
+        title, mean, wanted = m.title, comparison.difference.mean, PUBLISHED[m.name][-1] - PUBLISHED[m.name][0]
         if not math.isfinite(mean):
             signs.append(f"{title} is unknown")
         elif not p < 0.05:
@@ -171,20 +167,27 @@ def _as_published(store: Store, by_stage: dict[int, pl.DataFrame]) -> bool:
     )
 
 
-def _table_b(by_stage: dict[int, pl.DataFrame], found: dict[int, dict[str, Estimate]], *, published: bool) -> Table:
+def _table_b(
+    by_stage: dict[int, pl.DataFrame],
+    found: dict[int, dict[str, Estimate]],
+    indices: Sequence[Measure],
+    *,
+    published: bool,
+) -> Table:
     columns = [
         "re-initialised",
         "joints",
-        *(title for _, title in MEASURES),
+        *(m.label for m in (*indices, *LIKENESS)),
         "SSIM by chance",
         f"EPE ({_unit(by_stage)})",
         "response",
     ]
+    papers = [m for m in indices if published and m.name in PUBLISHED]
     rows: list[tuple[Any, ...]] = []
     for i, (s, e) in enumerate(found.items()):
-        values = tuple(e[m] for m in _columns())
-        beside = tuple(PUBLISHED[m][i - 1] if i else None for m in PUBLISHED) if published else ()
-        rows.append((_span(by_stage[s]), e["di"].n, *values, *beside))
+        beside = tuple(PUBLISHED[m.name][i - 1] if i else None for m in papers)
+        joints = max(e[m.name].n for m in (*indices, *LIKENESS))
+        rows.append((_span(by_stage[s]), joints, *e.values(), *beside))
     caption = (
         "Indices of the maps after re-initialisation, and how alike the maps are to the originals: mean [95 % "
         "interval], persons resampled. 'none' is the model as it is, with this study's quadrature; its rank "
@@ -194,7 +197,7 @@ def _table_b(by_stage: dict[int, pl.DataFrame], found: dict[int, dict[str, Estim
         "nothing, maps show how the model is built."
     )
     if published:
-        columns += ["DI, published", "FI, published"]
+        columns += [f"{m.title}, published" for m in papers]
         caption += " Published: Table B of the PoseIG paper (SB-R50, COCO, other persons and weights), not of this run."
     return Table(caption, tuple(columns), tuple(rows), 3)
 
@@ -203,12 +206,11 @@ def _unit(by_stage: dict[int, pl.DataFrame]) -> str:
     return str(next(iter(by_stage.values()))["unit"][0])
 
 
-def _table_of_tests(tests: dict[str, tuple[Comparison, float]], total: int) -> Table:
-    titles = dict(MEASURES)
-    rows = tuple((titles[m], c.difference.n, c.difference, c.effect, p) for m, (c, p) in tests.items())
+def _table_of_tests(tests: Tests, total: int) -> Table:
+    rows = tuple((m.title, c.difference.n, c.difference, c.effect, p) for m, (c, p) in tests.items())
     caption = (
         f"All {total} layers re-initialised minus original, same joints: mean difference [95 % interval]; Wilcoxon's "
-        f"signed-rank test on the persons' means, Holm-corrected for three indices (none below {FEWEST} persons); "
+        f"signed-rank test on the persons' means, Holm-corrected for {len(tests)} indices (none below {FEWEST} persons); "
         "effect: matched rank-biserial, +1 where every person's rises."
     )
     return Table(caption, ("index", "joints", "difference", "effect", "p (Holm)"), rows, 3)
@@ -233,12 +235,20 @@ def _caption(rows: pl.DataFrame, persons: int) -> str:
     )
 
 
-def _figure(by_stage: dict[int, pl.DataFrame], found: dict[int, dict[str, Estimate]], independent: bool) -> Figure:
-    panels = (*MEASURES, ("epe_soft", f"EPE ({_unit(by_stage)})"))
-    stages = list(found)
+def _figure(
+    by_stage: dict[int, pl.DataFrame],
+    found: dict[int, dict[str, Estimate]],
+    indices: Sequence[Measure],
+    independent: bool,
+) -> Figure:
+    panels = (*indices, *LIKENESS, Measure("epe_soft", "EPE", _unit(by_stage)))
+    stages, lines = list(found), math.ceil(len(panels) / ACROSS)
     with figure_style():
-        figure, axes = new_figure(9.6, 5.8, 2, 3)
-        for axis, (measure, title) in zip(axes, panels, strict=True):
+        figure, axes = new_figure(9.6, 2.9 * lines, lines, ACROSS)
+        for axis in axes[len(panels) :]:
+            axis.set_axis_off()
+        for axis, panel in zip(axes, panels, strict=False):
+            measure = panel.name
             compared = measure in ("rank_correlation", "ssim")
             shown = [s for s in stages if s or not compared]
             _line(axis, shown, [found[s][measure] for s in shown], PALETTE[0], "o", "none" if independent else "-")
@@ -252,16 +262,16 @@ def _figure(by_stage: dict[int, pl.DataFrame], found: dict[int, dict[str, Estima
             if measure == "ssim":
                 chance = [found[s]["ssim_chance"].mean for s in shown]
                 axis.plot(shown, chance, color=PALETTE[4], lw=1.2, ls=":", marker=".", ms=4)
-            if measure == "fi" or measure == "li":
-                axis.axhline(1.0, color=MUTED, lw=0.8, ls=(0, (1, 2)), zorder=1)
+            if panel.neutral is not None:
+                axis.axhline(panel.neutral, color=MUTED, lw=0.8, ls=(0, (1, 2)), zorder=1)
             if not len(finite([found[s][measure].mean for s in shown])):
                 axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
-            axis.set_title(title)
+            axis.set_title(panel.label)
             labels = [_span(by_stage[s]) if independent else str(int(by_stage[s]["layers"][0])) for s in stages]
             skip = max(1, math.ceil(len(stages) / 8))
             axis.set_xticks(stages[::skip], labels[::skip], rotation=35 if independent else 0)
             axis.set_xlim(stages[0] - 0.4, stages[-1] + 0.4)
-        for axis in axes[3:]:
+        for axis in axes[len(panels) - ACROSS : len(panels)]:
             axis.set_xlabel("layers re-initialised alone" if independent else "layers re-initialised")
     return figure
 

@@ -160,7 +160,7 @@ def _rows(
             "layers": stage.last,
             "total_layers": stage.total,
             "last_layer": stage.last_name,
-            **{name: _value(indices, name, k) for name in ("di", "fi", "li")},
+            **{name: float(value[k]) for name, value in indices.items() if value.ndim == 1},
             "rank_correlation": float(ranks[i]),
             "ssim": float(ssim[i]),
             "ssim_chance": float(chance[i]),
@@ -183,15 +183,10 @@ def _scattered(maps: Tensor, seed: str) -> Tensor:
 
 def _errors(finding: Finding, found: Attribution) -> list[float]:
     """Distance of the differentiable prediction from the truth, a joint each, in the run's unit."""
-    if found.coords is None:
+    if found.soft_coords is None:
         return [math.nan] * len(finding.sample.visible)
-    distances = (found.coords[0].cpu().double() - finding.sample.keypoints.double()).norm(dim=-1)
+    distances = (found.soft_coords[0].cpu().double() - finding.sample.keypoints.double()).norm(dim=-1)
     return [float(d) for d in distances]
-
-
-def _value(indices: Mapping[str, Tensor], name: str, k: int) -> float:
-    """NaN where the run was not asked for this index."""
-    return float(indices[name][k]) if name in indices else math.nan
 
 
 def _save_strip(study: str, finding: Finding, context: StudyContext, stages: Sequence[_Stage]) -> None:
