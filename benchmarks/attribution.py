@@ -119,8 +119,7 @@ def measure(model: str, method: str, reference: str, persons: int) -> dict[str, 
     from benchmarks import methods
     from benchmarks.models import load
     from poseig_mm.attribution.acceleration import accelerate
-    from poseig_mm.run.heap import keep_freed_memory
-    from poseig_mm.run.versions import peak_memory
+    from poseig_mm.run.process import keep_freed_memory, peak_memory
 
     if "ours" in method:
         keep_freed_memory()  # as the command line does

@@ -18,7 +18,7 @@ import torch
 from benchmarks.models import RANDOM, TRAINED, load
 from poseig_mm.functional.fast_backward import FastBackward
 from poseig_mm.functional.linearise import autograd_backward
-from poseig_mm.run.heap import keep_freed_memory
+from poseig_mm.run.process import keep_freed_memory
 
 IMAGES = 8
 

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.accuracy import summary
 from benchmarks.gpu.page import PERFORMANCE, part_between_markers
 from poseig_mm.functional.path_attribution import ADAPTIVE_SWEEP
-from poseig_mm.run.versions import processor
+from poseig_mm.run.about import processor
 
 __all__ = ["page"]
 

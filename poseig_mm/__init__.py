@@ -22,7 +22,9 @@ from .types import Attribution, Coordinates, Failure, JointGroups, Sample, Secti
 if TYPE_CHECKING:
     from .api import attribute, load_adapter
     from .plugin.markers import hookimpl
+    from .run.open import Plugins
     from .run.session import Session
+    from .run.shard import Shard
     from .store import Store
 
 __version__ = "0.1.0"
@@ -32,10 +34,12 @@ __all__ = [
     "Coordinates",
     "Failure",
     "JointGroups",
+    "Plugins",
     "PoseIGError",
     "Sample",
     "Section",
     "Session",
+    "Shard",
     "Store",
     "attribute",
     "hookimpl",
@@ -43,7 +47,9 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Plugins": ".run.open",
     "Session": ".run.session",
+    "Shard": ".run.shard",
     "Store": ".store",
     "attribute": ".api",
     "hookimpl": ".plugin.markers",

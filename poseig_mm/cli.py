@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import ConfigError, PoseIGError
+from .run.shard import Shard
 
 if TYPE_CHECKING:
     from .plugin.manager import PluginHost
-    from .run.session import Progress
+    from .run.loop import Progress
 
 __all__ = ["main"]
 
@@ -105,25 +106,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _wait_briefly() -> None:
-    """Threads that wait for one another spin for some 20 us, then sleep; before torch is loaded, and unless the user
-    says.
-
-    OpenMP's default spins for milliseconds, which beside another busy process has made a run 40 times slower; sleeping
-    at once (OMP_WAIT_POLICY=PASSIVE) costs small models a third of their speed.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-
-
 def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
     """One run with its progress on the terminal."""
-    _wait_briefly()
+    from .run.process import keep_freed_memory, wait_briefly
+
+    wait_briefly()
     from .compat import prepare_environment
 
     prepare_environment()
-    from .run.heap import keep_freed_memory
-    from .run.open import load_config
+    from .run.open import Plugins, load_config
     from .run.session import Session
 
     keep_freed_memory()
@@ -132,26 +123,25 @@ def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
     config.merge_from_dict(_overrides(options))
     if added := _plugins_options(options):
         config.cli_options = added
+    plugins = Plugins(load=tuple(options.plugin), host=host)
     if options.dry_run:
         from .run.dry_run import dry_run
 
-        print(dry_run(config, options.checkpoint, device=options.device, plugins=tuple(options.plugin), host=host))
+        print(dry_run(config, options.checkpoint, device=options.device, plugins=plugins))
         return 0
-    with _processes(options.launcher) as (rank, world_size), _progress_bar(visible=rank == 0) as show:
+    with _processes(options.launcher) as shard, _progress_bar(visible=shard.first) as show:
         session = Session(
             config,
             options.checkpoint,
             work_dir=options.work_dir,
             device=options.device,
             resume=options.resume,
-            plugins=tuple(options.plugin),
-            host=host,
+            plugins=plugins,
+            shard=shard,
             on_progress=show,
-            rank=rank,
-            world_size=world_size,
         )
         store = session.run()
-    if rank == 0:
+    if shard.first:
         _print_summary(store, Path(session.work_dir))
     return 0
 
@@ -190,19 +180,21 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
     try:
-        found = parser.parse_args(["--cfg-options", *options.cfg_options]).cfg_options if options.cfg_options else {}
+        overrides = (
+            parser.parse_args(["--cfg-options", *options.cfg_options]).cfg_options if options.cfg_options else {}
+        )
     except ValueError as error:
         raise ConfigError(f"--cfg-options {options.cfg_options}: {error}; expected KEY=VALUE pairs") from error
     if options.limit is not None:
-        found["diagnosis.samples.limit"] = options.limit
-    return dict(found)
+        overrides["diagnosis.samples.limit"] = options.limit
+    return dict(overrides)
 
 
 @contextmanager
-def _processes(launcher: str) -> Iterator[tuple[int, int]]:
-    """Rank and number of processes, by mmengine's launchers; they only wait for one another, so gloo does."""
+def _processes(launcher: str) -> Iterator[Shard]:
+    """This process' share, by mmengine's launchers; processes only wait for one another, so gloo does."""
     if launcher == "none":
-        yield 0, 1
+        yield Shard()
         return
     import torch
     from mmengine.dist import get_dist_info, init_dist
@@ -215,7 +207,7 @@ def _processes(launcher: str) -> Iterator[tuple[int, int]]:
         init_dist(launcher, backend="gloo", timeout=PATIENCE)
     try:
         rank, world_size = get_dist_info()
-        yield int(rank), int(world_size)
+        yield Shard(int(rank), int(world_size))
     finally:
         torch.distributed.destroy_process_group()
 
@@ -266,12 +258,15 @@ def _print_summary(store: Any, work_dir: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from .summary.measures import measures
+
     joints = store.joints()
     table = Table(title=f"{len(store.sample_ids)} persons, {int(joints['visible'].sum())} visible joints")
     table.add_column("group")
-    columns = [c for c in ("epe", "di", "fi", "li", "residual_rel", "map_error") if c in joints.columns]
-    for column in columns:
-        table.add_column(column, justify="right")
+    titles = {m.name: m.label for m in measures(store, joints)} | {"residual_rel": "residual", "map_error": "map error"}
+    columns = list(titles)
+    for title in titles.values():
+        table.add_column(title, justify="right")
     shown = joints.filter(pl.col("visible")).with_columns(pl.col(columns).fill_nan(None))
     groups = shown.filter(pl.col("group") != "").group_by("group", maintain_order=True).agg(pl.col(columns).mean())
     for row in [*groups.iter_rows(named=True), {"group": "all", **shown.select(pl.col(columns).mean()).to_dicts()[0]}]:

@@ -66,14 +66,14 @@ class Library:
     least: str = ""
     below: str = ""
 
-    def supports(self, found: str) -> bool:
-        """Whether version `found` is in the range.
+    def supports(self, installed: str) -> bool:
+        """Whether version `installed` is in the range.
 
         >>> Library("mmcv", ("mmcv",), ("mmcv",), "2.0.1", "2.2").supports("2.1.0+cpu")
         True
         """
-        return (not self.least or _numbers(found) >= _numbers(self.least)) and (
-            not self.below or _numbers(found) < _numbers(self.below)
+        return (not self.least or _numbers(installed) >= _numbers(self.least)) and (
+            not self.below or _numbers(installed) < _numbers(self.below)
         )
 
     @property
@@ -121,8 +121,8 @@ def find_faults(libraries: tuple[Library, ...] = LIBRARIES) -> dict[Library, str
     for library in libraries:
         if not _is_there(library.module):
             faults[library] = f"{library.module} is missing"
-        elif library.range and not library.supports(found := _version(library)):
-            faults[library] = f"{library.module} is {found}, supported is {library.range}"
+        elif library.range and not library.supports(installed := _version(library)):
+            faults[library] = f"{library.module} is {installed}, supported is {library.range}"
     return faults
 
 
@@ -194,9 +194,9 @@ def read_config(path: str | Path) -> Any:
         (Path(folder) / "shipped").symlink_to(shipped)
         copied = Path(folder) / Path(path).name
         copied.write_text(text.replace(SHIPPED, "from .shipped."), encoding="utf-8")
-        found = Config.fromfile(str(copied))
-    object.__setattr__(found, "_filename", str(path))
-    return found
+        config = Config.fromfile(str(copied))
+    object.__setattr__(config, "_filename", str(path))
+    return config
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from . import __version__
 from .compat import EXTENSION, prepare_environment
 from .errors import DependencyError
 from .plugin.records import PluginRecord, format_records
-from .run.versions import processor, versions
+from .run.about import processor, versions
 
 __all__ = ["describe_environment"]
 

@@ -28,12 +28,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+_OF_THE_RUN = frozenset({"preset", "beta", "dtype", "backward_dtype", "locality", "frame", "residual_threshold"})
+
+
 @dataclass(frozen=True)
 class AttributionSettings:
     """`diagnosis.attribution`: how a map is made."""
 
     preset: str | None = None  # 'published', or None; keys given beside it win
     method: str = "path_ig"  # 'path_ig' | 'gradient' | 'random' | a plugin's
+    method_settings: dict[str, Any] = field(default_factory=dict)  # of the method's own, e.g. dict(stack=4) of path_ig
     path: str | None = None  # 'blur' | 'linear' | a plugin's; None: the adapter's ('blur', of sequences 'linear')
     path_settings: dict[str, Any] = field(default_factory=dict)  # e.g. dict(baseline='white'), dict(baseline='x.png')
     quadrature: str = "adaptive"  # 'adaptive' | 'riemann_left' | 'midpoint' | 'trapezoid' | 'gauss_legendre'
@@ -64,6 +68,33 @@ class AttributionSettings:
     tf32: bool = False  # GPU: float32 convolutions and products with factors rounded to 10 bits
     # 'auto': bfloat16 where the hardware has it and a check on real samples allows it
     backward_dtype: str = one_of("auto", "float32", "bfloat16")
+
+    def changed(self, **changes: Any) -> AttributionSettings:
+        """The same with some settings changed for one map, checked as the config's are.
+
+        Settings of a method, path or likelihood that is replaced go with it.
+
+        Raises:
+            ConfigError: as `Settings.parse`; or a setting that is the run's: the model was made ready with it, or it
+                concerns more than a map, so that a change would be ignored.
+
+        >>> AttributionSettings(path='linear', path_settings={'baseline': 'white'}).changed(path='blur').path_settings
+        {}
+        """
+        if fixed := sorted(changes.keys() & _OF_THE_RUN):
+            raise ConfigError(f"diagnosis.attribution.{fixed[0]} is the run's and cannot be changed for one map")
+        given = vars(self)
+        dropped: dict[str, Any] = {"preset": None}  # it has been filled in
+        for name in ("method", "path", "likelihood"):
+            if changes.get(name, given[name]) != given[name]:
+                dropped[f"{name}_settings"] = {}
+                if name == "likelihood":
+                    dropped["alpha_per_heatmap_px"] = None
+        if "likelihood_settings" in changes:
+            dropped["alpha_per_heatmap_px"] = None
+        if changes.get("alpha_per_heatmap_px") is not None:
+            dropped["likelihood_settings"] = {}
+        return Settings.parse({"attribution": {**given, **dropped, **changes}}).attribution
 
 
 @dataclass(frozen=True)
@@ -164,9 +195,23 @@ class Settings:
         """Plain, JSON-ready."""
         return asdict(self)
 
+    def as_config(self) -> dict[str, Any]:
+        """As a config's `diagnosis` has it: `parse` gives the same settings.
+
+        >>> given = Settings.parse({'studies': ['groups'], 'attribution': {'preset': 'published'}})
+        >>> Settings.parse(given.as_config()) == given
+        True
+        """
+        studies = [{"type": name, **settings} for name, settings in self.studies]
+        indices = {} if self.indices is None else {"indices": list(self.indices)}
+        rest = {k: v for k, v in asdict(self).items() if k not in ("studies", "indices", "plugins")}
+        return {**rest, **indices, "studies": studies, "plugins": list(self.plugins)}
+
     def identity(self) -> dict[str, Any]:
         """The settings that change a stored number: two runs may only be joined when these are equal."""
         attribution = {k: v for k, v in asdict(self.attribution).items() if k not in ("chunk", "residual_threshold")}
+        if not attribution["method_settings"]:
+            del attribution["method_settings"]  # runs of before it was there go on
         samples = {k: v for k, v in asdict(self.samples).items() if k not in ("limit", "batch_size")}
         return {"attribution": attribution, "samples": samples, "indices": self.indices, "studies": self.studies}
 
@@ -214,15 +259,15 @@ def _studies(given: Any) -> tuple[tuple[str, dict[str, Any]], ...]:
     """Names and settings of studies, each name once."""
     if not isinstance(given, (list, tuple)):
         raise ConfigError(f"diagnosis.studies is {given!r}; expected a list of names or dict(type=name, ...)")
-    found: dict[str, dict[str, Any]] = {}
+    studies: dict[str, dict[str, Any]] = {}
     for entry in given:
         settings = {"type": entry} if isinstance(entry, str) else entry
         if not isinstance(settings, Mapping) or not isinstance(settings.get("type"), str):
             raise ConfigError(f"diagnosis.studies holds {entry!r}; expected a name or dict(type=name, ...)")
-        if settings["type"] in found:
+        if settings["type"] in studies:
             raise ConfigError(f"diagnosis.studies names {settings['type']!r} twice; give it once, with its settings")
-        found[settings["type"]] = {k: v for k, v in settings.items() if k != "type"}
-    return tuple(found.items())
+        studies[settings["type"]] = {k: v for k, v in settings.items() if k != "type"}
+    return tuple(studies.items())
 
 
 _SCALARS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}

@@ -10,15 +10,15 @@ above).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .errors import PluginError, ShapeError
+from .plugin.kinds import KINDS
 from .plugin.manager import PluginHost
-from .plugin.results import named_entries
 from .types import JointGroups
 
 if TYPE_CHECKING:
@@ -58,12 +58,13 @@ def poseig_host() -> Callable[..., PluginHost]:
 def poseig_store(tmp_path: Path) -> Callable[..., Store]:
     """`poseig_store(ci=[...])` writes a run of two persons with three joints and returns its `Store`.
 
-    Each keyword is a plugin's index: six numbers, the three joints of the first person, then those of the second.  The
-    numbers of a joint k = 0, 1, 2 of person p = 0, 1 that this package writes itself: `epe` 1 + k + p (px), `di`
-    10 * (k + 1), `fi` k + 1, `li` k + 2; maps are 4 x 3, all one.
+    Each keyword is an index: six numbers, the three joints of the first person, then those of the second.  Numbers of
+    joint k = 0, 1, 2 of person p = 0, 1 that are not given: `epe` 1 + k + p (px), each built-in index k + 1; maps are
+    4 x 3, all one.
     """
 
     def make(**columns: Sequence[float]) -> Store:
+        from .indices.builtin import BUILTIN_INDICES
         from .store import Store, StoreWriter
 
         for name, values in columns.items():
@@ -71,8 +72,10 @@ def poseig_store(tmp_path: Path) -> Callable[..., Store]:
                 raise ShapeError(
                     f"poseig_store({name}=...): got {len(values)} numbers, expected 6: 2 persons, 3 joints"
                 )
+        built_in = {index.name: (1.0, 2.0, 3.0) * PERSONS for index in BUILTIN_INDICES if index.kind == "joint"}
+        columns = {**built_in, **columns}
         folder = tmp_path / "poseig_store"
-        with StoreWriter(folder, identity={"run": "test"}, extra_indices=tuple(columns)) as writer:
+        with StoreWriter(folder, identity={"run": "test"}, indices=tuple(columns)) as writer:
             writer.write([_record(person, columns) for person in range(PERSONS)])
             writer.update_run(
                 keypoints={
@@ -116,7 +119,7 @@ def index_inputs(maps: Tensor | None = None, keypoints: Tensor | None = None, *,
         mask=mask,
         heatmaps=gaussian_heatmaps(keypoints, (h, w)),
         keypoints=keypoints,
-        coords=keypoints + 1,
+        prediction=keypoints + 1,
         pixels=keypoints,
         has_mask=torch.ones(b, dtype=torch.bool),
     )
@@ -133,7 +136,7 @@ def check_index(index: Index) -> None:
     import torch
 
     try:
-        named_entries("poseig_indices", [index])
+        KINDS["indices"].entries([index])
     except PluginError as error:
         raise AssertionError(str(error)) from error
     inputs = index_inputs()
@@ -152,9 +155,9 @@ def check_index(index: Index) -> None:
     assert inside, f"{index.name}: values {finite.tolist()} outside its range {index.range}"
     missing = inputs.maps.clone()
     missing[0, 0] = math.nan
-    found = index(index_inputs(missing, inputs.keypoints))[0, 0]
-    assert bool(found.isnan().all()), (
-        f"{index.name}: a joint that was not computed (NaN map) is {found.tolist()}, not NaN"
+    value = index(index_inputs(missing, inputs.keypoints))[0, 0]
+    assert bool(value.isnan().all()), (
+        f"{index.name}: a joint that was not computed (NaN map) is {value.tolist()}, not NaN"
     )
 
 
@@ -165,7 +168,7 @@ def _of_person(inputs: IndexInputs, i: int) -> IndexInputs:
     return replace(inputs, **{name: value[i : i + 1] for name, value in tensors.items() if value is not None})
 
 
-def _record(person: int, columns: dict[str, Sequence[float]]) -> Any:
+def _record(person: int, columns: Mapping[str, Sequence[float]]) -> Any:
     import numpy as np
 
     from .store import SampleRecord
@@ -178,7 +181,6 @@ def _record(person: int, columns: dict[str, Sequence[float]]) -> Any:
             **{"joint": k, "joint_name": name, "group": GROUPS.group_of[k], "visible": True},
             **{"gt_x": float(k), "gt_y": 0.0, "pred_x": float(k), "pred_y": 1.0 + k + person},
             **{"epe": 1.0 + k + person, "epe_soft": 1.0 + k + person, "unit": "px"},
-            **{"di": 10.0 * (k + 1), "fi": k + 1.0, "li": k + 2.0},
             **{index: float(values[person * len(names) + k]) for index, values in columns.items()},
             **{"reason": "", "target_start": 0.0, "target_end": 1.0, "residual": 0.0, "residual_rel": 0.0},
             **{"map_error": 0.0, "converged": True, "evaluations": 1},

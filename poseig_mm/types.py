@@ -64,9 +64,8 @@ class Sample:
 class Coordinates:
     """An adapter's differentiable prediction."""
 
-    coords: Tensor  # (B, K, D), input px or what `unit` says
-    unit: str = "px"
-    heatmaps: Tensor | None = None  # (B, K, h, w) raw, where the model has them
+    coords: Tensor  # (B, K, D), in the adapter's `unit`
+    heatmaps: Tensor | None = field(default=None, kw_only=True)  # (B, K, h, w) raw, where the model has them
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Attribution:
     evaluations: Tensor  # (B, K) int, gradient evaluations spent on this joint
     reasons: tuple[tuple[str, ...], ...]  # (B)(K) '' or a code of functional.maps.REASONS
     signed: Tensor | None = None  # (B, K, H, W) sum over channels of IG, neither absolute nor normalised
-    coords: Tensor | None = None  # (B, K, D) the differentiable prediction on the image
+    soft_coords: Tensor | None = None  # (B, K, D) the differentiable prediction on the image, not the model's decoding
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import pkgutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import poseig_mm
@@ -16,10 +18,12 @@ PUBLIC = [
     "Coordinates",
     "Failure",
     "JointGroups",
+    "Plugins",
     "PoseIGError",
     "Sample",
     "Section",
     "Session",
+    "Shard",
     "Store",
     "attribute",
     "hookimpl",
@@ -86,3 +90,72 @@ def test_public_names_are_there() -> None:
     code = "import sys, poseig_mm; print(*(name for name in sys.argv[1:] if not hasattr(poseig_mm, name)))"
     done = python(code, *PUBLIC, "functional", "nothing")
     assert (done.returncode, done.stdout.split()) == (0, ["nothing"]), done.stderr
+
+
+# Names of files that mean the same in every room: what all of its things derive from, its built-ins as a plugin; and of a
+# study: what binds it, what is shown, what is asked, a picture of many maps.
+SAME_EVERYWHERE = {"__init__.py", "base.py", "plugin.py", "study.py", "section.py", "rows.py", "sheet.py"}
+PACKAGE = ROOT / "poseig_mm"
+
+
+def test_no_file_name_means_two_things() -> None:
+    """Whoever looks for a room by its name finds one."""
+    counts = Counter(path.name for path in PACKAGE.rglob("*.py"))
+    assert {name for name, n in counts.items() if n > 1} <= SAME_EVERYWHERE
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    parts = {path: path.relative_to(ROOT).with_suffix("").parts for path in PACKAGE.rglob("*.py")}
+    return {".".join(p[:-1] if p[-1] == "__init__" else p): path for path, p in parts.items()}
+
+
+def imports(known: dict[str, Path]) -> dict[str, set[str]]:
+    """Module -> the modules of the package that it imports, also inside functions and for type checkers alone."""
+    graph: dict[str, set[str]] = {}
+    for name, path in known.items():
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        graph[name] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+                base = ".".join([*above, *([node.module] if node.module else [])])
+                targets = [f"{base}.{alias.name}" if f"{base}.{alias.name}" in known else base for alias in node.names]
+            elif isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            else:
+                continue
+            graph[name] |= {target for target in targets if target in known and target != name}
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> list[tuple[str, ...]]:
+    """Groups of modules that reach one another; the package's own front door, which names everything, is left out."""
+    reached: dict[str, set[str]] = {}
+    for start in graph:
+        seen, left = set(), [start]
+        while left:
+            for target in graph.get(left.pop(), set()) - seen - {PACKAGE.name}:
+                seen.add(target)
+                left.append(target)
+        reached[start] = seen
+    return sorted(
+        {tuple(sorted(m for m in seen if name in reached[m])) for name, seen in reached.items() if name in seen}
+    )
+
+
+def test_no_package_holds_a_circle() -> None:
+    """Each module can be read, and imported, before those that use it."""
+    assert circles(imports(modules())) == []
+
+
+def test_a_circle_would_be_found() -> None:
+    """Of two, of three, and none in a chain."""
+    graph = {"a": {"b"}, "b": {"a"}, "c": {"d"}, "d": {"e"}, "e": {"c", "f"}, "f": set()}
+    assert circles(graph) == [("a", "b"), ("c", "d", "e")]
+
+
+def test_test_files_stay_short() -> None:
+    """One that is longer tests two things."""
+    long = {path.name: n for path in (ROOT / "tests").rglob("*.py") if (n := len(path.read_text().splitlines())) > 400}
+    assert long == {}

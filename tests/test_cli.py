@@ -114,23 +114,6 @@ def test_a_missing_file_is_named(main: Main, capsys: pytest.CaptureFixture[str],
     assert "nowhere/at_all" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [({}, "20000"), ({"OMP_WAIT_POLICY": "PASSIVE"}, None), ({"GOMP_SPINCOUNT": "5"}, "5")],
-)
-def test_threads_wait_briefly_unless_the_user_says(
-    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], expected: str | None
-) -> None:
-    """What is set in the environment holds."""
-    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
-        monkeypatch.setenv(name, "")  # so that it is put back
-        monkeypatch.delenv(name)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    cli._wait_briefly()
-    assert os.environ.get("GOMP_SPINCOUNT") == expected
-
-
 # ---- a run -----------------------------------------------------------------------------------------------------------
 
 

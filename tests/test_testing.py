@@ -10,6 +10,7 @@ import torch
 
 from poseig_mm import hookimpl
 from poseig_mm.errors import ShapeError
+from poseig_mm.indices.builtin import BUILTIN_INDICES
 from poseig_mm.plugin.manager import BUILTINS, PluginHost
 from poseig_mm.store import Store
 from poseig_mm.testing import GROUPS, check_index, index_inputs
@@ -127,9 +128,8 @@ def test_the_store_fixture_is_a_real_store(poseig_store: Callable[..., Store]) -
     joints = store.joints()
     assert joints["ci"].to_list() == [1, 2, 3, 4, 5, 6]
     assert joints["epe"].to_list() == [1, 2, 3, 2, 3, 4]
-    assert joints["di"].to_list() == [10, 20, 30] * 2
-    assert joints["fi"].to_list() == [1, 2, 3] * 2
-    assert joints["li"].to_list() == [2, 3, 4] * 2
+    for index in BUILTIN_INDICES:
+        assert index.kind == "relation" or joints[index.name].to_list() == [1, 2, 3] * 2
     assert store.samples()["mepe"].to_list() == [2, 3]
     assert store.groups == GROUPS
     maps = store.map("0-0")

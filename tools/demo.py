@@ -60,13 +60,13 @@ def demo() -> int:
 
 def compare(runs: Mapping[str, Run]) -> Path:
     """The first run's report once more, with the comparison in it."""
+    from poseig_mm import Plugins, Session
     from poseig_mm.comparison import comparison_sections
-    from poseig_mm.run.session import Session
     from poseig_mm.store import Store
 
     stores = {name: Store(WORK_DIR / name) for name in runs}
     first = next(iter(runs))
-    session = Session(ROOT / runs[first].config, work_dir=WORK_DIR / first, block=["template"])
+    session = Session(ROOT / runs[first].config, work_dir=WORK_DIR / first, plugins=Plugins(block=["template"]))
     return session.build_report(stores[first], extra=comparison_sections(stores, WORK_DIR / f"comparison-{first}"))
 
 

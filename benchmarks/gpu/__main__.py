@@ -21,7 +21,7 @@ from benchmarks.gpu.page import PERFORMANCE, markdown, place, table
 from benchmarks.gpu.speed import SPEED
 from benchmarks.gpu.whereabouts import WHEREABOUTS
 from poseig_mm.attribution.acceleration import tensor_float32
-from poseig_mm.run.versions import processor
+from poseig_mm.run.about import processor
 
 GROUPS = {"checks": CHECKS, "speed": SPEED, "time": WHEREABOUTS}
 

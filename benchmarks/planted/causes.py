@@ -43,7 +43,7 @@ def diagnose(
     Returns:
         How many figures were diagnosed, and the mean error of the left wrist (input px).
     """
-    from poseig_mm.run.session import Session
+    from poseig_mm import Plugins, Session
 
     config = config_of(variant, split=split, length=(run + 1) * persons)
     config.diagnosis = dict(
@@ -54,7 +54,7 @@ def diagnose(
         report=dict(enabled=False),
     )
     shutil.rmtree(folder, ignore_errors=True)
-    store = Session(config, checkpoint, work_dir=folder, device="cpu", block=["template"]).run()
+    store = Session(config, checkpoint, work_dir=folder, device="cpu", plugins=Plugins(block=["template"])).run()
     wrist = store.joints().filter(joint_name=JOINT_NAME)
     return {"persons": len(store), "epe": wrist["epe"].drop_nans().mean()}
 

@@ -13,23 +13,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.planted.known_evidence import area_share, auroc, mass_share, peak_share
 from poseig_mm.api import attribute
-from poseig_mm.attribution.methods import METHODS as BUILT_IN
-from poseig_mm.functional.known_evidence import area_share, auroc, mass_share, peak_share
 from poseig_mm.functional.shares import share
 from poseig_mm.functional.statistics import Estimate, bootstrap_mean, bootstrap_of
-from poseig_mm.settings import Settings
 from poseig_mm.types import Attribution
 
 from .figures import BATCH, JOINT, Case
 
 METHODS: dict[str, dict[str, Any]] = {
-    "blur IG": {"path": "blur"},
+    "blur IG": {},
     "blur IG, published settings": {"preset": "published"},
-    "linear IG, black": {"path": "linear", "baseline": "black"},
-    "linear IG, white": {"path": "linear", "baseline": "white"},
-    "linear IG, mean": {"path": "linear", "baseline": "mean"},
-    "gradient": {"method": "gradient"},
+    **{
+        f"linear IG, {baseline}": {"path": "linear", "path_settings": {"baseline": baseline}}
+        for baseline in ("black", "white", "mean")
+    },
+    "gradient": {"method": "gradient", "compute": "exact"},
     "random": {"method": "random"},
 }
 SCORES = ("auroc", "mass", "peak")
@@ -51,33 +50,11 @@ def maps_of(case: Case, method: str, which: Sequence[int] | None = None) -> Attr
 def _maps(
     case: Case, settings: dict[str, Any], images: Tensor, keypoints: Tensor, joints: Tensor, ids: Sequence[str]
 ) -> Attribution:
-    adapter = case.adapter
-    if settings.get("preset"):
-        s = Settings.parse({"attribution": settings}).attribution
-        kept, adapter.beta = adapter.beta, s.beta or adapter.beta
-        try:
-            return attribute(
-                adapter, images, keypoints, joints=joints, path=s.path, path_settings=s.path_settings,
-                quadrature=s.quadrature, nodes=s.nodes, compute=s.compute,
-                likelihood_settings={"alpha": (s.alpha_per_heatmap_px or 0.3) / (adapter.stride or 4)},
-            )  # fmt: skip
-        finally:
-            adapter.beta = kept
-    if settings.get("path") == "blur":
-        return attribute(adapter, images, keypoints, joints=joints)
-    if settings.get("path") == "linear":
-        black, white = adapter.pixel_range()
-        ends = {"baseline": settings["baseline"], "black": black, "white": white}
-        return attribute(adapter, images, keypoints, joints=joints, path="linear", path_settings=ends)
-    with adapter.frozen():
-        if settings["method"] == "gradient":
-            return BUILT_IN["gradient"](adapter, images, keypoints, joints=joints)
-        single = [  # noise by figure, whatever stands beside it
-            BUILT_IN["random"](adapter, images[i : i + 1], keypoints[i : i + 1], joints=joints[i : i + 1],
-                               seed=zlib.crc32(name.encode()))
-            for i, name in enumerate(ids)
-        ]  # fmt: skip
-    return _joined(single)
+    if settings.get("method") != "random":
+        return attribute(case.adapter, images, keypoints, joints=joints, **settings)
+    seeds = [zlib.crc32(name.encode()) for name in ids]  # noise by figure, whatever stands beside it
+    parts = zip(images.split(1), keypoints.split(1), joints.split(1), seeds, strict=True)
+    return _joined([attribute(case.adapter, x, y, joints=j, seed=seed, **settings) for x, y, j, seed in parts])
 
 
 def _joined(found: Sequence[Attribution]) -> Attribution:

@@ -1,15 +1,8 @@
 # HandOccNet: joints in mm from the wrist, by the MANO layer that official files hold.  Weights: an official file,
 # converted by `python -m poseig_hand_models.official handoccnet ... --config THIS`.
 _base_ = ["_base_/dexycb.py"]
-custom_imports = dict(
-    imports=[
-        "poseig_hand_models.models",
-        "poseig_hand_models.dexycb",
-        "poseig_hand_models.hand_crops",
-        "poseig_hand_models.hand_metrics",
-    ],
-    allow_failed_imports=False,
-)
+custom_imports = _base_.custom_imports
+custom_imports.imports.insert(0, "poseig_hand_models.models")
 input_size = (256, 256)
 model = dict(
     type="HandMeshEstimator",

@@ -2,11 +2,9 @@
 # converted by `python -m poseig_hand_models.official i2l_meshnet ... --config THIS`; the regressor comes with it.
 # In mm: --cfg-options model.head.camera="dict(focal=2.0, depth=700)" and a data set with joints in space; the camera is
 # nominal, see `poseig_hand_models.cameras`.
-# POSEIG_DATA: the folder that holds freihand/, as MMPose's test data lay it out.
-default_scope = "mmpose"
+_base_ = ["_base_/samples_freihand2d.py"]
 custom_imports = dict(imports=["poseig_hand_models.models"], allow_failed_imports=False)
 input_size = (256, 256)
-data_root = "{{$POSEIG_DATA:data}}/freihand/"
 
 model = dict(
     type="HandMeshEstimator",
@@ -19,16 +17,8 @@ model = dict(
 )
 
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=0,
-    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
-        type="FreiHandDataset",
         data_mode="topdown",
-        data_root=data_root,
-        ann_file="test_freihand.json",
-        data_prefix=dict(img=""),
-        test_mode=True,
         pipeline=[
             dict(type="LoadImage"),
             # The box of FreiHandDataset is the whole picture; the network was trained with 1.25 times the hand's: here
@@ -37,7 +27,5 @@ test_dataloader = dict(
             dict(type="TopdownAffine", input_size=input_size),
             dict(type="PackPoseInputs"),
         ],
-    ),
+    )
 )
-test_evaluator = [dict(type="PCKAccuracy", thr=0.2), dict(type="EPE")]
-test_cfg = dict()

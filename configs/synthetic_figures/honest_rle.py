@@ -12,11 +12,6 @@ model = dict(
         decoder=codec,
     ),
 )
-train_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="GetBBoxCenterScale"),
-    dict(type="TopdownAffine", input_size=codec["input_size"]),
-    dict(type="GenerateTarget", encoder=codec),
-    dict(type="PackPoseInputs"),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[3] = dict(type="GenerateTarget", encoder=codec)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..functional.soft_argmax import soft_argmax
 from ..types import Coordinates
-from .instances import InstanceAdapter, Instances, Person
+from .instances import InstanceAdapter, Instances
 from .soft import SoftArgmaxAdapter, codec_kind
 
 __all__ = ["AssociativeEmbeddingAdapter"]
@@ -35,10 +35,6 @@ class AssociativeEmbeddingAdapter(InstanceAdapter, SoftArgmaxAdapter):
         self.scale = tuple(float(s) for s in self.head.decoder.scale_factor)  # input px per heatmap px, (x, y)
         self.stride = sum(self.scale) / 2
 
-    def default_beta(self) -> float:
-        """The published 10, for heatmaps of peak 1."""
-        return 10.0
-
     def instances(self, feats: Any, size: tuple[int, int], *, all_scores: bool = False) -> Instances:
         """By `head.decode`; with `all_scores` by the codec, with the highest peak of each joint as one person at
         least.
@@ -53,33 +49,33 @@ class AssociativeEmbeddingAdapter(InstanceAdapter, SoftArgmaxAdapter):
         cells = [self._regions(heatmaps[0], peaks) for peaks in own]
         return Instances(torch.as_tensor(keypoints), torch.as_tensor(scores), cells)
 
-    def scores(self, output: tuple[Any, Person]) -> tuple[Tensor, ...]:
+    def scores(self, output: Any) -> tuple[Tensor, ...]:
         """The heatmaps, flat; far below any of their values outside the person's part."""
-        maps = output[0][0]
-        return (maps.masked_fill(~output[1].cell, float(maps.min())).flatten(2),)
+        maps = output[0]
+        return (maps.masked_fill(~self.cell, float(maps.min())).flatten(2),)
 
-    def read(self, output: Any, cell: Tensor) -> Coordinates:
+    def decode(self, output: Any) -> Coordinates:
         """(heatmaps (B, K, h, w), tags) -> (B, K, 2) in input px."""
         maps = output[0]
-        positions = soft_argmax(maps.masked_fill(~cell, -torch.inf), self.beta)
-        return Coordinates(self._to_input(positions), self.unit, maps)
+        positions = soft_argmax(maps.masked_fill(~self.cell, -torch.inf), self.beta)
+        return Coordinates(self._to_input(positions), heatmaps=maps)
 
-    def read_own(self, output: Any, cell: Tensor) -> Tensor:
+    def decode_own(self, output: Any) -> Tensor:
         """The argmax of each part, refined as the codec refines it."""
         from mmpose.codecs.utils import refine_keypoints, refine_keypoints_dark_udp
 
         maps, codec = output[0], self.head.decoder
-        peaks = maps.masked_fill(~cell, -torch.inf).flatten(2).argmax(-1)  # (B, K)
+        peaks = maps.masked_fill(~self.cell, -torch.inf).flatten(2).argmax(-1)  # (B, K)
         width = maps.shape[-1]
         points = torch.stack([peaks % width, peaks // width], -1).float().cpu().numpy()
-        found = []
+        refined = []
         for one, heatmaps in zip(points, maps.float().cpu().clone().numpy(), strict=True):
             if codec.use_udp:
                 fine = refine_keypoints_dark_udp(one[None], heatmaps, blur_kernel_size=codec.decode_gaussian_kernel)
             else:
                 fine = refine_keypoints(one[None], heatmaps)
-            found.append(torch.as_tensor(fine[0]))
-        return self._to_input(torch.stack(found).to(maps))
+            refined.append(torch.as_tensor(fine[0]))
+        return self._to_input(torch.stack(refined).to(maps))
 
     def _tags(self, tags: Tensor) -> Tensor:
         """One tag map a joint, where all joints share one."""
@@ -97,7 +93,7 @@ class AssociativeEmbeddingAdapter(InstanceAdapter, SoftArgmaxAdapter):
         y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         places = torch.stack([x, y], -1).to(heatmaps)  # (h, w, 2)
         maxima = batch_heatmap_nms(heatmaps[None], codec.decode_nms_kernel)[0] > codec.decode_keypoint_thr
-        found = []
+        regions = []
         for joint, own in zip(maxima, peaks, strict=True):
             others = joint.nonzero().flip(-1).to(heatmaps)  # (n, 2) (x, y)
             others = others[(others - own).abs().amax(-1) > codec.decode_nms_kernel // 2]
@@ -105,5 +101,5 @@ class AssociativeEmbeddingAdapter(InstanceAdapter, SoftArgmaxAdapter):
             nearest = torch.full_like(distance, torch.inf)
             for other in others:
                 nearest = nearest.minimum((places - other).norm(dim=-1))
-            found.append(distance <= nearest)
-        return torch.stack(found)
+            regions.append(distance <= nearest)
+        return torch.stack(regions)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,11 +24,21 @@ from .metainfo import keypoint_names
 from .preprocessing import load_input, pixel_range
 from .truth import truth_in_space
 
-__all__ = ["COMMON_STRIDE", "CoordinateAdapter"]
+__all__ = ["CALIBRATION_BATCH", "COMMON_STRIDE", "Comparison", "CoordinateAdapter", "input_size_of"]
 
 logger = logging.getLogger(__name__)
 COMMON_STRIDE = 4.0  # input px per heatmap px of the models most figures are given for (method section 2)
 CALIBRATION_BATCH = 4  # images in one forward pass of `calibrate`
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `calibrate` compares of a batch."""
+
+    adapter: CoordinateAdapter  # bound to the batch's persons
+    output: Any  # what its `decode` takes
+    own: Tensor  # (B, K, D) the model's own decoding
+    counts: Tensor  # (B, K) bool: the joints that count
 
 
 class CoordinateAdapter(ABC):
@@ -80,7 +91,19 @@ class CoordinateAdapter(ABC):
 
     @abstractmethod
     def decode(self, output: Any) -> Coordinates:
-        """What `head.forward` returned -> coordinates of all the head's joints, (B, K, D) in `unit`, differentiable."""
+        """What `outputs` gave for B images -> coordinates of all the head's joints, (B, K, D) in `unit`, differentiable.
+
+        Of models that find several persons in an image: those of the person that the adapter is bound to.
+        """
+
+    def outputs(self, feats: Any, size: tuple[int, int]) -> Any:
+        """What `decode` takes: by default what the head's `forward` returns, as it is.
+
+        Args:
+            feats: of B images, from `features`.
+            size: (w, h) of the images, px.
+        """
+        return self.head.forward(feats)
 
     def find_input_size(self) -> tuple[int, int]:
         """(w, h) of the network input, px: its codec's or the head's `input_size`."""
@@ -117,14 +140,11 @@ class CoordinateAdapter(ABC):
         """
         if images.ndim != 4:
             raise ShapeError(f"images have shape {tuple(images.shape)}; expected (B, C, H, W)")
-        decoded = self.decode(self.head.forward(self.features(images)))
+        decoded = self.decode(self.outputs(self.features(images), input_size_of(images)))
         if self.selected is None:
             return decoded
-        return Coordinates(
-            coords=self._select(decoded.coords),
-            unit=decoded.unit,
-            heatmaps=None if decoded.heatmaps is None else self._select(decoded.heatmaps),
-        )
+        heatmaps = None if decoded.heatmaps is None else self._select(decoded.heatmaps)
+        return Coordinates(self._select(decoded.coords), heatmaps=heatmaps)
 
     def features(self, images: Tensor) -> Any:
         """What the head's `forward` and `predict` take, of images (B, C, H, W)."""
@@ -139,23 +159,41 @@ class CoordinateAdapter(ABC):
             keypoints, _ = self.own_decoding(self.features(images), images)
         return self._select(keypoints)
 
-    def calibrate(self, images: Tensor, *, joints: Tensor | None = None, fixed: bool = False) -> Agreement:
-        """How well the coordinates agree with `predict` on images (B, C, H, W); sets `beta` where the head has one.
+    def calibrate(
+        self,
+        images: Sequence[Tensor] | Tensor,
+        *,
+        keypoints: Sequence[Tensor | None] | Tensor | None = None,
+        joints: Sequence[Tensor] | Tensor | None = None,
+        fixed: bool = False,
+    ) -> Agreement:
+        """How well the coordinates agree with the model's own decoding; sets `beta` where the head has one.
 
         Args:
-            images: normalised network input, about 16 persons.
-            joints: (B, K) bool, the joints that count, e.g. the visible ones; None: all.
+            images: (C, H, W) each, or (B, C, H, W): normalised network input, about 16 persons, of one size except
+                where `one_image`.
+            keypoints: (K, D) each, or None: the person that `bind` is to choose in each; persons whom the model does
+                not find are left out.
+            joints: (K,) bool each: the joints that count, e.g. the visible ones; None: all.
             fixed: keep the present beta, and only measure.  A beta given to the adapter is always kept.
 
         Returns:
             The agreement reached; below 95 % (`not agreement.good`) a warning is logged.
-        """
-        with self.frozen(), torch.no_grad():
-            return self._settled(*self._both(images, joints), fixed or self.beta_given)
 
-    def _settled(self, outputs: list[Any], own: Tensor, counts: Tensor, fixed: bool) -> Agreement:
-        """`_settle`, with a warning below 95 %."""
-        agreement = self._settle(outputs, own, counts, fixed)
+        Raises:
+            ShapeError: joints of another shape than the coordinates.
+        """
+        step, compared = 1 if self.one_image else CALIBRATION_BATCH, list[Comparison]()
+        with self.frozen(), torch.no_grad():
+            for start in range(0, len(images), step):
+                batch, persons, asked = (
+                    _stacked(values, slice(start, start + step)) for values in (images, keypoints, joints)
+                )
+                assert batch is not None  # images are always given
+                bound = self.bind(batch, persons)
+                if bound.matched:
+                    compared.append(bound._compare(batch, asked))
+            agreement = self._settle(compared, fixed or self.beta_given)
         if agreement.n and not agreement.good:
             logger.warning(
                 "%s: only %.0f %% of %d joints are decoded within %.3g %s of the model's own decoding (beta %s)",
@@ -209,7 +247,7 @@ class CoordinateAdapter(ABC):
         """
         return self
 
-    def familiarise(self, images: Tensor) -> None:  # noqa: B027 - most have no need to
+    def prepare(self, images: Tensor) -> None:  # noqa: B027 - most have no need to
         """Called with a run's first inputs (B, C, H, W) before any map is made; the same for every part of a run."""
 
     def joint_regions(self, size: tuple[int, int]) -> Tensor | None:
@@ -258,38 +296,62 @@ class CoordinateAdapter(ABC):
         """
         from mmpose.structures import PoseDataSample
 
-        config = {**(getattr(self.model, "test_cfg", None) or {}), "flip_test": False, "output_heatmaps": False}
         samples = [PoseDataSample(metainfo={"input_size": self.input_size}) for _ in images]
-        found = self.head.predict(feats, samples, test_cfg=config)
-        instances = found[0] if isinstance(found, tuple) else found  # a tuple has pixel fields (heatmaps) beside them
-        keypoints = torch.stack([torch.as_tensor(i.keypoints)[0] for i in instances]).to(images)
-        if "keypoint_scores" not in instances[0]:
+        predicted = self.head.predict(feats, samples, test_cfg=self.test_cfg())
+        if isinstance(predicted, tuple):  # with pixel fields (heatmaps) beside the instances
+            predicted = predicted[0]
+        keypoints = torch.stack([torch.as_tensor(i.keypoints)[0] for i in predicted]).to(images)
+        if "keypoint_scores" not in predicted[0]:
             return keypoints, torch.ones_like(keypoints[..., 0], dtype=torch.bool)
-        scores = torch.stack([torch.as_tensor(i.keypoint_scores)[0] for i in instances]).to(images)
+        scores = torch.stack([torch.as_tensor(i.keypoint_scores)[0] for i in predicted]).to(images)
         return keypoints, scores > self.no_peak_score
 
-    def _settle(self, outputs: list[Any], own: Tensor, counts: Tensor, fixed: bool) -> Agreement:
-        """From what `_both` gives: choose what can be chosen (unless `fixed`), and measure the agreement."""
-        return self._measure(outputs, own, counts)
+    def test_cfg(self, **changes: Any) -> dict[str, Any]:
+        """The model's `test_cfg` for the head's `predict`: one pass over the image as it is, and no heatmaps."""
+        plain = {"flip_test": False, "multiscale_test": False, "output_heatmaps": False}
+        return {**(getattr(self.model, "test_cfg", None) or {}), **plain, **changes}
 
-    def _both(self, images: Tensor, joints: Tensor | None) -> tuple[list[Any], Tensor, Tensor]:
-        """The head's outputs in batches, the model's own decoding (B, K, D), and which joints count (B, K) bool."""
-        outputs, own, decided = [], [], []
-        for batch in images.split(CALIBRATION_BATCH):
-            feats = self.features(batch)
-            outputs.append(self.head.forward(feats))
-            keypoints, known = self.own_decoding(feats, batch)
-            own.append(self._select(keypoints))
-            decided.append(self._select(known))
-        counts = torch.cat(decided)
+    def _settle(self, compared: Sequence[Comparison], fixed: bool) -> Agreement:
+        """Choose what can be chosen (unless `fixed`), and measure the agreement."""
+        return self._measure(compared)
+
+    def _compare(self, images: Tensor, joints: Tensor | None) -> Comparison:
+        """What there is to compare of images (B, C, H, W), `joints` (B, K) of which count."""
+        feats = self.features(images)
+        own, counts = (self._select(value) for value in self.own_decoding(feats, images))
         if joints is not None and joints.shape != counts.shape:
             raise ShapeError(f"joints have shape {tuple(joints.shape)}; expected (B, K) = {tuple(counts.shape)}")
-        return outputs, torch.cat(own), counts if joints is None else counts & joints.to(counts)
+        counts = counts if joints is None else counts & joints.to(counts)
+        return Comparison(self, self.outputs(feats, input_size_of(images)), own, counts)
 
-    def _measure(self, outputs: list[Any], own: Tensor, counts: Tensor) -> Agreement:
-        coords = self._select(torch.cat([self.decode(output).coords for output in outputs]))
-        return measure_agreement(coords, own, counts, threshold=self.threshold, beta=self.beta, unit=self.unit)
+    def _measure(self, compared: Sequence[Comparison]) -> Agreement:
+        """The agreement with the present beta."""
+        nothing = torch.empty(0, len(self.keypoint_names), self.dimensions)
+        coords, own, counts = [nothing], [nothing], [nothing[..., 0].bool()]
+        for part in compared:
+            if self.beta is not None:
+                part.adapter.beta = self.beta
+            coords.append(self._select(part.adapter.decode(part.output).coords))
+            own.append(part.own)
+            counts.append(part.counts)
+        return measure_agreement(
+            *(torch.cat(values[1:] or values) for values in (coords, own, counts)),
+            threshold=self.threshold,
+            beta=self.beta,
+            unit=self.unit,
+        )
 
     def _select(self, values: Tensor) -> Tensor:
         """(B, K, ...) -> the joints given out."""
         return values if self.selected is None else values[:, list(self.selected)]
+
+
+def input_size_of(images: Tensor) -> tuple[int, int]:
+    """(w, h) of images (B, C, H, W), px."""
+    return int(images.shape[-1]), int(images.shape[-2])
+
+
+def _stacked(values: Sequence[Tensor | None] | Tensor | None, rows: slice) -> Tensor | None:
+    """Some of the values as one tensor; None where one of them is."""
+    chosen = [None] if values is None else list(values[rows])
+    return None if any(value is None for value in chosen) else torch.stack(chosen)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..functional.soft_argmax import soft_argmax
 from ..types import Coordinates
-from .instances import InstanceAdapter, Instances, Person, packed
+from .instances import InstanceAdapter, Instances, packed
 from .soft import SoftArgmaxAdapter, codec_kind
 
 __all__ = ["CIDAdapter"]
@@ -31,16 +31,6 @@ class CIDAdapter(InstanceAdapter, SoftArgmaxAdapter):
         codec_kind(self.head, ("DecoupledHeatmap",), self.name)
         self.scale = tuple(float(s) for s in self.head.decoder.scale_factor)  # input px per heatmap px, (x, y)
         self.stride = sum(self.scale) / 2
-        self._config = {
-            **(model.test_cfg or {}),
-            "flip_test": False,
-            "multiscale_test": False,
-            "output_heatmaps": False,
-        }
-
-    def default_beta(self) -> float:
-        """The published 10, for heatmaps of peak 1."""
-        return 10.0
 
     def outputs(self, feats: Any, size: tuple[int, int]) -> Tensor:
         """The last features, which heatmaps of each person are made of."""
@@ -49,37 +39,37 @@ class CIDAdapter(InstanceAdapter, SoftArgmaxAdapter):
 
     def instances(self, feats: Any, size: tuple[int, int], *, all_scores: bool = False) -> Instances:
         """By `head.predict`, and the centres it starts from; with `all_scores` without its threshold."""
-        config = {**self._config, **({"score_threshold": -1.0} if all_scores else {})}
+        config = self.test_cfg(**({"score_threshold": -1.0} if all_scores else {}))
         _, centres, scores = self.head.iia_module.forward_test(feats[-1], config)
-        found = self.head.predict(feats, packed(size), test_cfg=config)[0]  # one for each centre, in their order
+        persons = self.head.predict(feats, packed(size), test_cfg=config)[0]  # one for each centre, in their order
         cells = [(int(x), int(y)) for x, y in centres.tolist()]
-        return Instances(torch.as_tensor(found.keypoints), scores, cells)
+        return Instances(torch.as_tensor(persons.keypoints), scores, cells)
 
-    def scores(self, output: tuple[Tensor, Person]) -> tuple[Tensor, ...]:
+    def scores(self, output: Tensor) -> tuple[Tensor, ...]:
         """The bound person's heatmaps, flat."""
-        return (self._heatmaps(output[0], output[1].cell).flatten(2),)
+        return (self._heatmaps(output).flatten(2),)
 
-    def read(self, output: Tensor, cell: tuple[int, int]) -> Coordinates:
+    def decode(self, output: Tensor) -> Coordinates:
         """Features (B, C, h, w) -> (B, K, 2) in input px."""
-        maps = self._heatmaps(output, cell)
-        return Coordinates(self._to_input(soft_argmax(maps, self.beta)), self.unit, maps)
+        maps = self._heatmaps(output)
+        return Coordinates(self._to_input(soft_argmax(maps, self.beta)), heatmaps=maps)
 
-    def read_own(self, output: Tensor, cell: tuple[int, int]) -> Tensor:
+    def decode_own(self, output: Tensor) -> Tensor:
         """By the codec: argmax and a quarter-pixel step."""
-        maps = self._heatmaps(output, cell)
-        found, _ = self.head.decoder.decode(maps.float().cpu().numpy(), 1.0)  # on the scale of input px
+        maps = self._heatmaps(output)
+        keypoints, _ = self.head.decoder.decode(maps.float().cpu().numpy(), 1.0)  # on the scale of input px
         shift = maps.new_tensor(self.scale) / 2
-        return torch.as_tensor(found).to(maps) + shift
+        return torch.as_tensor(keypoints).to(maps) + shift
 
-    def _heatmaps(self, feats: Tensor, cell: tuple[int, int]) -> Tensor:
+    def _heatmaps(self, feats: Tensor) -> Tensor:
         """(B, K, h, w): the person's own, smoothed."""
         from mmpose.models.heads.heatmap_heads.cid_head import smooth_heatmaps
 
-        batch, (x, y) = len(feats), cell
+        batch, (x, y) = len(feats), self.cell
         centres = torch.tensor([[x, y]], device=feats.device).expand(batch, 2)
         images = torch.arange(batch, device=feats.device)
         maps = self.head.gfd_module(feats, feats[:, :, y, x], centres, images)
-        smoothed: Tensor = smooth_heatmaps(maps, self._config.get("blur_kernel_size", 3))
+        smoothed: Tensor = smooth_heatmaps(maps, self.test_cfg().get("blur_kernel_size", 3))
         return smoothed
 
     def _to_input(self, positions: Tensor) -> Tensor:

@@ -40,23 +40,16 @@ class DEKRAdapter(InstanceAdapter):
             keypoints, (scores, _) = codec.decode(output[0][0], output[1][0])
         else:
             meta = getattr(self.model, "dataset_meta", None) or {}
-            config = {
-                **(self.model.test_cfg or {}),
-                "flip_test": False,
-                "multiscale_test": False,
-                "output_heatmaps": False,
-            }
-            found = self.head.predict(
-                feats, packed(size, {"skeleton_links": meta.get("skeleton_links")}), test_cfg=config
-            )
-            keypoints = torch.as_tensor(found[0].keypoints)
-            scores = torch.as_tensor(found[0].keypoint_scores).mean(-1)
+            about = packed(size, {"skeleton_links": meta.get("skeleton_links")})
+            persons = self.head.predict(feats, about, test_cfg=self.test_cfg())[0]
+            keypoints = torch.as_tensor(persons.keypoints)
+            scores = torch.as_tensor(persons.keypoint_scores).mean(-1)
         table = self._everywhere(output)[0].permute(2, 0, 1)  # (h * w, K, 2)
         return Instances(keypoints, scores, rows_of(keypoints.flatten(1), table.flatten(1)))
 
-    def read(self, output: Any, cell: int) -> Coordinates:
+    def decode(self, output: Any) -> Coordinates:
         """(heatmaps (B, K + 1, h, w), displacements (B, 2 K, h, w)) -> (B, K, 2) in input px."""
-        return Coordinates(self._everywhere(output)[..., cell], self.unit)
+        return Coordinates(self._everywhere(output)[..., self.cell])
 
     def _everywhere(self, output: Any) -> Tensor:
         """(B, K, 2, h * w): where each cell has each joint, input px."""
@@ -65,5 +58,5 @@ class DEKRAdapter(InstanceAdapter):
         x = torch.arange(width, device=displacements.device).repeat(height)  # (h * w,)
         y = torch.arange(height, device=displacements.device).repeat_interleave(width)
         places = torch.stack([x, y]) + displacements.reshape(len(displacements), -1, 2, height * width)
-        found: Tensor = places * places.new_tensor(self.scale)[:, None]
-        return found
+        coords: Tensor = places * places.new_tensor(self.scale)[:, None]
+        return coords

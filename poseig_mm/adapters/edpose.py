@@ -61,9 +61,9 @@ class SameChoices(TorchFunctionMode):
         if func is not torch.topk:
             return func(*args, **named)
         if self._given is None:
-            found = func(*args, **named)
-            self.made.append(found[1])
-            return found
+            values_and_indices = func(*args, **named)
+            self.made.append(values_and_indices[1])
+            return values_and_indices
         values, dim = args[0], named.get("dim", -1)
         chosen, shape = next(self._given).to(values.device), list(values.shape)
         shape[dim] = chosen.shape[dim]  # the other axis is that of the images, of which there was one
@@ -98,23 +98,23 @@ class EDPoseAdapter(InstanceAdapter):
         with SameChoices() as choices:
             logits, boxes, joints = self.head.forward(feats, _samples(1, size))
         shape = np.array([size[::-1]])
-        found = self.head.decode(shape, pred_logits=logits, pred_boxes=boxes, pred_keypoints=joints)[0]
-        keypoints = torch.as_tensor(found.keypoints)
+        persons = self.head.decode(shape, pred_logits=logits, pred_boxes=boxes, pred_keypoints=joints)[0]
+        keypoints = torch.as_tensor(persons.keypoints)
         table = self._coords(joints, size)[0]  # (Q, K, 2)
         numbers = rows_of(keypoints.flatten(1), table.flatten(1))
         made = tuple(choices.made)
-        return Instances(keypoints, torch.as_tensor(found.keypoint_scores)[:, 0], [Query(n, made) for n in numbers])
+        return Instances(keypoints, torch.as_tensor(persons.keypoint_scores)[:, 0], [Query(n, made) for n in numbers])
 
-    def read(self, output: Any, cell: Query) -> Coordinates:
+    def decode(self, output: Any) -> Coordinates:
         """What `outputs` gave -> (B, K, 2) in input px."""
         _, _, joints, size = output
-        return Coordinates(self._coords(joints[:, cell.number : cell.number + 1], size)[:, 0], self.unit)
+        return Coordinates(self._coords(joints[:, self.cell.number : self.cell.number + 1], size)[:, 0])
 
     def _coords(self, joints: Tensor, size: tuple[int, int]) -> Tensor:
         """(B, n, 3 K) over the size -> (B, n, K, 2) in px."""
         count = self.count_joints()
-        found: Tensor = joints[..., : 2 * count].unflatten(-1, (count, 2)) * joints.new_tensor(size)
-        return found
+        coords: Tensor = joints[..., : 2 * count].unflatten(-1, (count, 2)) * joints.new_tensor(size)
+        return coords
 
 
 def _samples(count: int, size: tuple[int, int]) -> list[Any]:

@@ -18,13 +18,12 @@ from torch import Tensor
 from ..functional.soft_argmax import expected_position, spatial_softmax
 from ..types import Coordinates
 from .heads import is_combined
-from .soft import SoftArgmaxAdapter, codec_kind
+from .soft import PUBLISHED_BETA, SoftArgmaxAdapter, codec_kind
 
 __all__ = ["HeatmapAdapter", "HeatmapGrid"]
 
 CODECS = ("MSRAHeatmap", "UDPHeatmap", "MegviiHeatmap")
 MEGVII_PEAK = 255.0  # of MegviiHeatmap's targets; its score for a joint without a peak is 0 / 255 + 0.5
-PUBLISHED_BETA = 10.0  # on heatmaps of peak 1
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class HeatmapAdapter(SoftArgmaxAdapter):
             offsets = torch.stack([(weights * maps[:, i::3]).sum((2, 3)) for i in (1, 2)], -1)  # (B, K, 2), radii
             positions = positions + self.radius * offsets
             maps = maps[:, ::3]
-        return Coordinates(self.grid.to_input(positions), self.unit, maps)
+        return Coordinates(self.grid.to_input(positions), heatmaps=maps)
 
     def _class_maps(self, maps: Tensor) -> Tensor:
         """(B, K, h, w): the heatmaps; where combined the class maps, blurred as the codec's decode blurs them."""

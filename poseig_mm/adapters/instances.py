@@ -3,14 +3,14 @@
 A one-stage or bottom-up model gives out some persons, others in another image.  A diagnosis is about one of them:
 `bind` chooses, on the clean image and once, the person that matches the annotated one, and notes the *cell* that it is
 read off: a position in the head's output, or a region of its heatmaps.  The bound adapter then reads that cell in every
-    image.
+image.
 """
 
 from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -19,8 +19,7 @@ from torch import Tensor
 
 from ..errors import AdapterError, ShapeError
 from ..types import Coordinates
-from .agreement import Agreement, measure_agreement
-from .base import CoordinateAdapter
+from .base import CoordinateAdapter, input_size_of
 from .matching import match_person
 
 __all__ = ["InstanceAdapter", "Instances", "Person", "configured_size", "packed", "rows_of"]
@@ -40,20 +39,20 @@ class Instances:
 
 @dataclass(frozen=True)
 class Person:
-    """Whom an adapter is bound to."""
+    """The person that an adapter is bound to."""
 
-    cell: Any  # None: the model gives out nobody who matches
+    cell: Any  # None: the model gives out no person who matches
     own: Tensor  # (K, 2) the model's own decoding on the image it was chosen on, input px; NaN where cell is None
 
 
 class InstanceAdapter(CoordinateAdapter):
-    """An adapter that reads one person off a whole image.  To write one: `instances` and `read`, and maybe `read_own`.
+    """An adapter that reads one person off a whole image.  To write one: `instances`, `decode`, maybe `decode_own`.
 
     Arguments as for `CoordinateAdapter`.  `bind` gives the adapter that can be called; images are taken one at a time,
     so that all rows of a batch (the steps of a path) are the same person's.
 
     Attributes:
-        person: whom it is bound to; None: nobody yet.
+        person: the one that it is bound to; None: not bound yet.
         sigmas: (K,) of OKS, from the metainfo.
     """
 
@@ -71,25 +70,17 @@ class InstanceAdapter(CoordinateAdapter):
 
     @abstractmethod
     def instances(self, feats: Any, size: tuple[int, int], *, all_scores: bool = False) -> Instances:
-        """Everybody whom the model itself gives out for one image.
+        """All persons that the model itself gives out for one image.
 
         Args:
-            feats: of one image, from `model.extract_feat`.
+            feats: of one image, from `features`.
             size: (w, h) of that image, px.
-            all_scores: also whom it leaves out for a low score; the number may be limited.
+            all_scores: also those that it leaves out for a low score; the number may be limited.
         """
 
-    @abstractmethod
-    def read(self, output: Any, cell: Any) -> Coordinates:
-        """One cell of what `outputs` gave for images, (B, K, 2) in input px, differentiable."""
-
-    def read_own(self, output: Any, cell: Any) -> Tensor:
-        """The same as the model itself decodes it, (B, K, 2); no gradient is asked for."""
-        return self.read(output, cell).coords
-
-    def outputs(self, feats: Any, size: tuple[int, int]) -> Any:
-        """What `read` reads: the head's output for the features of images of size (w, h), batched."""
-        return self.head.forward(feats)
+    def decode_own(self, output: Any) -> Tensor:
+        """As `decode`, but the way the model itself decodes the bound person: (B, K, 2); no gradient is asked for."""
+        return self.decode(output).coords
 
     # ---- what everybody calls ----------------------------------------------------------------------------------------
 
@@ -98,8 +89,8 @@ class InstanceAdapter(CoordinateAdapter):
 
         Args:
             images: (1, C, H, W).
-            keypoints: (1, K, 2) the annotated person, see `functional.persons.match_person`; None: the person of the
-                highest score, whether or not that is enough for the model to give it out.
+            keypoints: (1, K, 2) the annotated person, see `matching.match_person`; None: the person of the highest
+                score, whether or not that is enough for the model to give it out.
 
         Raises:
             ShapeError: not exactly one image.
@@ -110,110 +101,61 @@ class InstanceAdapter(CoordinateAdapter):
                 "expected (1, C, H, W) and keypoints (1, K, 2), so use a batch of 1"
             )
         with self.frozen(), torch.no_grad():
-            feats, size = self.model.extract_feat(images), _size(images)
-            found = self.instances(feats, size)
+            feats, size = self.features(images), input_size_of(images)
+            persons = self.instances(feats, size)
             if keypoints is None:
-                if not len(found.scores):
-                    found = self.instances(feats, size, all_scores=True)
-                chosen = int(found.scores.argmax()) if len(found.scores) else None
+                if not len(persons.scores):
+                    persons = self.instances(feats, size, all_scores=True)
+                chosen = int(persons.scores.argmax()) if len(persons.scores) else None
             else:
-                candidates = self._select(found.keypoints).to(images)
+                candidates = self._select(persons.keypoints).to(images)
                 chosen = match_person(keypoints[0].to(images), candidates, self.sigmas.to(images.device))
         twin = copy.copy(self)
         if chosen is None:
             twin.person = Person(None, images.new_full((self.count_joints(), 2), torch.nan))
         else:
-            twin.person = Person(found.cells[chosen], found.keypoints[chosen].to(images))
+            twin.person = Person(persons.cells[chosen], persons.keypoints[chosen].to(images))
         return twin
 
     def __call__(self, images: Tensor) -> Coordinates:
         """Images (B, C, H, W) -> the bound person's coordinates (B, K, 2) in each; NaN where nobody matched.
 
         Raises:
-            AdapterError: bound to nobody yet.
+            AdapterError: not bound yet.
         """
-        if images.ndim != 4:
-            raise ShapeError(f"images have shape {tuple(images.shape)}; expected (B, C, H, W)")
-        cell = self._bound().cell
-        if cell is None:
-            return Coordinates(_nowhere(images, len(self.keypoint_names)), self.unit)
-        found = self.read(self.outputs(self.model.extract_feat(images), _size(images)), cell)
-        heatmaps = None if found.heatmaps is None else self._select(found.heatmaps)
-        return Coordinates(self._select(found.coords), found.unit, heatmaps)
+        return super().__call__(images) if self.matched else Coordinates(_nowhere(images, len(self.keypoint_names)))
 
     @property
-    def matched(self) -> bool:
-        """Whether the model gives out somebody who is the annotated person."""
-        return self._bound().cell is not None
+    def cell(self) -> Any:
+        """Where the bound person is read off; None: nobody matched.
 
-    def predict(self, images: Tensor) -> Tensor:
-        """The bound person as the model itself decodes it, from the same cell: (B, K, 2), NaN where nobody matched."""
-        cell = self._bound().cell
-        if cell is None:
-            return _nowhere(images.detach(), len(self.keypoint_names))
-        with self.frozen(), torch.no_grad():
-            output = self.outputs(self.model.extract_feat(images), _size(images))
-            return self._select(self.read_own(output, cell))
-
-    def decode(self, output: tuple[Any, Person]) -> Coordinates:
-        """An output, and whom to read off it."""
-        return self.read(output[0], output[1].cell)
-
-    def calibrate_persons(
-        self,
-        images: Iterable[Tensor],
-        keypoints: Iterable[Tensor | None],
-        joints: Iterable[Tensor | None],
-        *,
-        fixed: bool = False,
-    ) -> Agreement:
-        """`calibrate` over several persons, each with an image of its own size; persons without a match are left out.
-
-        Args:
-            images: (1, C, H, W) each.
-            keypoints: (1, K, 2) each, or None, as for `bind`.
-            joints: (1, K) bool each, the joints that count, or None: all.
-            fixed: as for `calibrate`.
+        Raises:
+            AdapterError: not bound yet.
         """
-        outputs, own, counts = [], [], []
-        with self.frozen(), torch.no_grad():
-            for image, truth, wanted in zip(images, keypoints, joints, strict=True):
-                bound = self.bind(image, truth)
-                found = bound._both(image, wanted)
-                outputs += found[0]
-                own.append(found[1])
-                counts.append(found[2])
-            return self._settled(outputs, torch.cat(own), torch.cat(counts), fixed or self.beta_given)
-
-    # ---- inside ------------------------------------------------------------------------------------------------------
-
-    def _bound(self) -> Person:
         if self.person is None:
             raise AdapterError(
                 f"adapter {self.name!r} finds several persons in an image and is bound to none; call "
                 "bind(image, keypoints) and use what it returns (keypoints=None: the highest-scoring person)"
             )
-        return self.person
+        return self.person.cell
 
-    def _both(self, images: Tensor, joints: Tensor | None) -> tuple[list[Any], Tensor, Tensor]:
-        person = self._bound()
-        if person.cell is None:
-            empty = images.new_empty(0, len(self.keypoint_names), 2)
-            return [], empty, empty[..., 0].bool()
-        output = self.outputs(self.model.extract_feat(images), _size(images))
-        own = self._select(person.own[None])
-        counts = own.isfinite().all(-1)
-        return [(output, person)], own, counts if joints is None else counts & joints.to(counts)
+    @property
+    def matched(self) -> bool:
+        """Whether the model gives out somebody who is the annotated person."""
+        return self.cell is not None
 
-    def _measure(self, outputs: list[Any], own: Tensor, counts: Tensor) -> Agreement:
-        if outputs:
-            return super()._measure(outputs, own, counts)
-        return measure_agreement(own, own, counts, threshold=self.threshold, beta=self.beta, unit=self.unit)
+    def predict(self, images: Tensor) -> Tensor:
+        """The bound person as the model itself decodes it, from the same cell: (B, K, 2), NaN where nobody matched."""
+        if not self.matched:
+            return _nowhere(images.detach(), len(self.keypoint_names))
+        with self.frozen(), torch.no_grad():
+            return self._select(self.decode_own(self.outputs(self.features(images), input_size_of(images))))
 
-
-def _size(images: Tensor) -> tuple[int, int]:
-    """(w, h) of images (B, C, H, W)."""
-    return int(images.shape[-1]), int(images.shape[-2])
+    def own_decoding(self, feats: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What the model gave out as the bound person on the image it was chosen on: (1, K, 2), and where finite."""
+        assert self.person is not None  # only asked of what `bind` returned
+        own = self.person.own[None]
+        return own, own.isfinite().all(-1)
 
 
 def _nowhere(images: Tensor, joints: int) -> Tensor:

@@ -30,4 +30,4 @@ class IntegralAdapter(CoordinateAdapter):
     def decode(self, output: Any) -> Coordinates:
         """(coordinates (B, K, 2) over the input's (w, h), heatmaps (B, K, h, w)) -> coordinates (B, K, 2), input px."""
         coords, heatmaps = output
-        return Coordinates(coords * coords.new_tensor(self.input_size), self.unit, heatmaps)
+        return Coordinates(coords * coords.new_tensor(self.input_size), heatmaps=heatmaps)

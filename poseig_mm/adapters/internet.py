@@ -70,7 +70,7 @@ class InternetAdapter(SoftArgmaxAdapter):
         x, y, z = cells
         z_mm = (z / self.depth - 0.5) * self.bound
         coords = torch.stack([x * self.scale[0], y * self.scale[1], z_mm * self.px_per_mm], -1)
-        return Coordinates(coords, self.unit, volumes.amax(2))
+        return Coordinates(coords, heatmaps=volumes.amax(2))
 
     def own_decoding(self, feats: Any, images: Tensor) -> tuple[Tensor, Tensor]:
         """The codec's, z in px too."""

@@ -81,13 +81,13 @@ class LiftingAdapter(CoordinateAdapter):
             points = output[:, output.shape[1] // 2]
             if self.codec.rootrel:  # MMPose puts joint 0 there before it takes the root off
                 points = torch.cat([torch.zeros_like(points[:, :1]), points[:, 1:]], 1)
-            return Coordinates(points - points[:, self.roots].mean(1, keepdim=True), self.unit)
+            return Coordinates(points - points[:, self.roots].mean(1, keepdim=True))
         if getattr(self.codec, "target_mean", None) is not None:
             output = output * output.new_tensor(self.codec.target_std) + output.new_tensor(self.codec.target_mean)
         if self._root_is_left_out():
             at = self.roots[0]
             output = torch.cat([output[:, :at], torch.zeros_like(output[:, :1]), output[:, at:]], 1)
-        return Coordinates(output * MM, self.unit)
+        return Coordinates(output * MM)
 
     def own_decoding(self, feats: Any, images: Tensor) -> tuple[Tensor, Tensor]:
         """The head's `predict`, told that the root is at 0: (B, K, 3) in `unit`; every joint is decided."""
@@ -95,11 +95,9 @@ class LiftingAdapter(CoordinateAdapter):
 
         root = {"target_root": np.zeros((1, 3), np.float32)} if self.relative and not self.every_frame else {}
         samples = [PoseDataSample(metainfo=root) for _ in images]
-        config = {**(getattr(self.model, "test_cfg", None) or {}), "flip_test": False}
-        joints = self.count_joints()
-        found = [torch.as_tensor(i.keypoints) for i in self.head.predict(feats, samples, test_cfg=config)]
-        found = [f.reshape(-1, joints, 3) for f in found]  # (1, K, 3), or (1, T, K, 3) for every frame
-        points = torch.stack([f[len(f) // 2] for f in found]).to(images) * MM
+        predicted = self.head.predict(feats, samples, test_cfg=self.test_cfg())
+        frames = [torch.as_tensor(i.keypoints).reshape(-1, self.count_joints(), 3) for i in predicted]  # (1 or T, K, 3)
+        points = torch.stack([each[len(each) // 2] for each in frames]).to(images) * MM
         return points, torch.ones_like(points[..., 0], dtype=torch.bool)
 
     @property
@@ -124,7 +122,7 @@ class LiftingAdapter(CoordinateAdapter):
         root = points[frame, self.roots].mean(0, keepdim=True) if self.relative else 0.0
         return (points[frame] - root) * MM, visible[frame]
 
-    def familiarise(self, images: Tensor) -> None:
+    def prepare(self, images: Tensor) -> None:
         """Take the mean pose of (B, C, T, K) as the baseline, unless all frames are the same."""
         if len(images) and bool((images != images[:1, :, :1]).any()):
             self.baseline = images.mean((0, 2), keepdim=True).cpu().float()
@@ -143,9 +141,9 @@ class LiftingAdapter(CoordinateAdapter):
         """Random poses (B, C, T, K), each joint seen; not all of the frames that a transformer could take."""
         channels, frames, joints = sequence_shape(self.model)
         frames = min(frames, TRIED) if self.every_frame else frames
-        found = torch.randn(batch, channels, frames, joints, generator=torch.Generator().manual_seed(seed))
-        found[:, 2:] = 1
-        return found
+        poses = torch.randn(batch, channels, frames, joints, generator=torch.Generator().manual_seed(seed))
+        poses[:, 2:] = 1
+        return poses
 
     def preprocess_file(self, path: str | Path) -> Tensor:
         """There is none.

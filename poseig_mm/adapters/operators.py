@@ -23,7 +23,7 @@ class Operator:
 
 OPERATORS = (
     Operator(
-        "DeformConv2d", "DEKR's head, PoseWarper's neck", "ours in plain torch takes its place (functional.deformable)"
+        "DeformConv2d", "DEKR's head, PoseWarper's neck", "ours in plain torch takes its place (adapters.deformable)"
     ),
     Operator(
         "MultiScaleDeformableAttention",
@@ -35,7 +35,7 @@ OPERATORS = (
 
 
 def complete_operators() -> None:
-    """With mmcv-lite, deformable convolution (DEKR needs it) becomes `functional.deformable`; a full mmcv stays as it
+    """With mmcv-lite, deformable convolution (DEKR needs it) becomes `adapters.deformable`; a full mmcv stays as it
     is.
 
     Other missing operators raise a `DependencyError` naming them when they are called, see `compat`.  (Multi-scale

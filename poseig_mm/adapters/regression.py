@@ -23,4 +23,4 @@ class RegressionAdapter(CoordinateAdapter):
         """(B, K, 2) or, with standard deviations, (B, K, 4), over the input's (w, h) -> coordinates (B, K, 2), input
         px.
         """
-        return Coordinates(output[..., :2] * output.new_tensor(self.input_size), self.unit)
+        return Coordinates(output[..., :2] * output.new_tensor(self.input_size))

@@ -32,22 +32,22 @@ class RTMOAdapter(GridAdapter):
                 "this RTMOHead has no coordinate classifier for training (`dcc_cfg` is missing, or switch_to_deploy() "
                 "was called); build the model from its config"
             )
-        found = self.predicted(feats, size, all_scores=all_scores)
-        scores, visible = torch.as_tensor(found.bbox_scores), torch.as_tensor(found.keypoint_scores)
+        persons = self.predicted(feats, size, all_scores=all_scores)
+        scores, visible = torch.as_tensor(persons.bbox_scores), torch.as_tensor(persons.keypoint_scores)
         classes, _, _, visibilities, _ = self.outputs(feats, size)
         shown = self.at(visibilities, slice(None))[0].sigmoid()  # (N, K)
         sure = self.at(classes, slice(None))[0].sigmoid().amax(-1, keepdim=True)  # (N, 1)
         cells = rows_of(torch.cat([visible, scores[:, None]], 1), torch.cat([shown, sure], 1))
-        return Instances(torch.as_tensor(found.keypoints), scores, cells)
+        return Instances(torch.as_tensor(persons.keypoints), scores, cells)
 
-    def read(self, output: Any, cell: int) -> Coordinates:
+    def decode(self, output: Any) -> Coordinates:
         """The head's output of images -> (B, K, 2) in input px."""
         from mmpose.structures.bbox import bbox_xyxy2cs
 
         _, boxes, _, _, vectors = output
-        one = slice(cell, cell + 1)
+        cell, one = self.cell, slice(self.cell, self.cell + 1)
         places, strides = self.grids(boxes)
         box = self.head.decode_bbox(self.at(boxes, one), places[one], strides[one])[:, 0]  # (B, 4) x0, y0, x1, y1
         spread = torch.cat(bbox_xyxy2cs(box, self.head.bbox_padding), 1)  # (B, 4) centre, size
         coords: Tensor = self.head.dcc.forward_train(self.at(vectors, cell), spread, places[one].expand(len(box), 2))[0]
-        return Coordinates(coords, self.unit)
+        return Coordinates(coords)

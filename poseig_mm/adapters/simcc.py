@@ -43,4 +43,4 @@ class SimCCAdapter(SoftArgmaxAdapter):
     def decode(self, output: Any) -> Coordinates:
         """Logits of x and of y -> coordinates (B, K, 2), input px."""
         bins = torch.stack([soft_argmax_1d(logits, self.beta) for logits in self.scores(output)], -1)
-        return Coordinates(bins / self.split_ratio, self.unit)
+        return Coordinates(bins / self.split_ratio)

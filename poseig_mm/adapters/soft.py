@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,9 +12,11 @@ from torch import Tensor
 
 from ..errors import AdapterError, ConfigError
 from .agreement import Agreement, beta_ladder
-from .base import CoordinateAdapter
+from .base import Comparison, CoordinateAdapter
 
-__all__ = ["SoftArgmaxAdapter", "codec_kind"]
+__all__ = ["PUBLISHED_BETA", "SoftArgmaxAdapter", "codec_kind"]
+
+PUBLISHED_BETA = 10.0  # on heatmaps of peak 1
 
 
 class SoftArgmaxAdapter(CoordinateAdapter):
@@ -28,9 +30,9 @@ class SoftArgmaxAdapter(CoordinateAdapter):
         if beta is None:
             self.beta = self.default_beta()
 
-    @abstractmethod
     def default_beta(self) -> float:
-        """The head's beta before any calibration, in units of 1 / score."""
+        """The head's beta before any calibration, in units of 1 / score: the published 10, for heatmaps of peak 1."""
+        return PUBLISHED_BETA
 
     @abstractmethod
     def scores(self, output: Any) -> tuple[Tensor, ...]:
@@ -51,30 +53,32 @@ class SoftArgmaxAdapter(CoordinateAdapter):
             raise ConfigError(f"beta is {value!r}; expected a finite number above 0, e.g. 10 for heatmaps of peak 1")
         self._beta = float(value)
 
-    def _settle(self, outputs: list[Any], own: Tensor, counts: Tensor, fixed: bool) -> Agreement:
+    def _settle(self, compared: Sequence[Comparison], fixed: bool) -> Agreement:
         """The smallest beta of the ladder with which 95 % agree, else the best one."""
-        if fixed or not counts.any():
-            return self._measure(outputs, own, counts)
+        if fixed or not any(part.counts.any() for part in compared):
+            return self._measure(compared)
         before, best = self.beta, None
         try:
-            for beta in beta_ladder(self.default_beta(), self._spread(outputs, counts)):
+            for beta in beta_ladder(self.default_beta(), self._spread(compared)):
                 self.beta = beta
-                found = self._measure(outputs, own, counts)
-                if best is None or found.share_within > best[1].share_within:
-                    best = beta, found
-                if found.good:
+                agreement = self._measure(compared)
+                if best is None or agreement.share_within > best[1].share_within:
+                    best = beta, agreement
+                if agreement.good:
                     break
         finally:
             self.beta = best[0] if best else before
         assert best  # the ladder is never empty
         return best[1]
 
-    def _spread(self, outputs: Iterable[Any], counts: Tensor) -> float:
+    def _spread(self, compared: Iterable[Comparison]) -> float:
         """By how much the peak of a typical joint's scores stands above their median; the lower of x and y."""
-        heights = [
-            torch.stack([s.amax(-1) - s.median(-1).values for s in self.scores(output)]).amin(0) for output in outputs
-        ]
-        return self._select(torch.cat(heights))[counts].median().item()
+        heights = []
+        for part in compared:
+            scores = part.adapter.scores(part.output)  # type: ignore[attr-defined]
+            height = torch.stack([s.amax(-1) - s.median(-1).values for s in scores]).amin(0)  # (B, K)
+            heights.append(self._select(height)[part.counts])
+        return torch.cat(heights).median().item()
 
 
 def codec_kind(head: Any, known: Iterable[str], adapter: str) -> str:

@@ -28,10 +28,8 @@ class GridAdapter(InstanceAdapter):
 
     def predicted(self, feats: Any, size: tuple[int, int], *, all_scores: bool) -> Any:
         """What `head.predict` gives out for one image, after its score threshold and non-maximum suppression."""
-        config = {**(self.model.test_cfg or {}), "flip_test": False, "multiscale_test": False}
-        if all_scores:
-            config |= {"score_thr": -1.0, "nms_pre": 100}  # the surest, before they suppress one another
-        return self.head.predict(feats, packed(size), test_cfg=config)[0]
+        surest = {"score_thr": -1.0, "nms_pre": 100} if all_scores else {}  # before they suppress one another
+        return self.head.predict(feats, packed(size), test_cfg=self.test_cfg(**surest))[0]
 
     def grids(self, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Of all cells of the levels (B, C, h, w): where they lie (N, 2), (x, y) in input px, and their strides
@@ -56,19 +54,19 @@ class YOLOXPoseAdapter(GridAdapter):
 
     def instances(self, feats: Any, size: tuple[int, int], *, all_scores: bool = False) -> Instances:
         """By `head.predict`; the cell of a person is the one whose joints it has."""
-        found = self.predicted(feats, size, all_scores=all_scores)
-        keypoints = torch.as_tensor(found.keypoints)
+        persons = self.predicted(feats, size, all_scores=all_scores)
+        keypoints = torch.as_tensor(persons.keypoints)
         table = self._coords(self.outputs(feats, size), slice(None))[0]  # (N, K, 2)
         cells = rows_of(keypoints.flatten(1), table.flatten(1))
-        return Instances(keypoints, torch.as_tensor(found.bbox_scores), cells)
+        return Instances(keypoints, torch.as_tensor(persons.bbox_scores), cells)
 
-    def read(self, output: Any, cell: int) -> Coordinates:
+    def decode(self, output: Any) -> Coordinates:
         """The head's output of images -> (B, K, 2) in input px."""
-        return Coordinates(self._coords(output, slice(cell, cell + 1))[:, 0], self.unit)
+        return Coordinates(self._coords(output, slice(self.cell, self.cell + 1))[:, 0])
 
     def _coords(self, output: Any, cells: slice) -> Tensor:
         """(B, n, K, 2)."""
         _, _, _, offsets, _ = output
         places, strides = self.grids(offsets)
-        found: Tensor = self.head.decode_kpt_reg(self.at(offsets, cells), places[cells], strides[cells])
-        return found
+        coords: Tensor = self.head.decode_kpt_reg(self.at(offsets, cells), places[cells], strides[cells])
+        return coords

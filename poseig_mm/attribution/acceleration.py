@@ -118,15 +118,15 @@ def tensor_float32(allowed: bool) -> Iterator[None]:
             switch.allow_tf32 = value
 
 
-def _lowest_cosine(exact: Tensor, found: Tensor) -> float:
+def _lowest_cosine(exact: Tensor, fast: Tensor) -> float:
     """Of rows (joints, N).  A joint that depends on nothing in either (the root of coordinates relative to it) agrees.
 
     >>> a, b = torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 0.0], [3.0, 4.0]])
     >>> round(_lowest_cosine(a, b), 6), _lowest_cosine(a, b.flip(0)), _lowest_cosine(a[:1], b[:1])
     (0.6, 0.0, 1.0)
     """
-    flat = ~(exact.any(1) | found.any(1))
-    return torch.cosine_similarity(exact, found, dim=1).masked_fill(flat, 1.0).min().item()
+    flat = ~(exact.any(1) | fast.any(1))
+    return torch.cosine_similarity(exact, fast, dim=1).masked_fill(flat, 1.0).min().item()
 
 
 def _gradients(adapter: CoordinateAdapter, images: Tensor, backward: Backward) -> Tensor:
@@ -135,10 +135,10 @@ def _gradients(adapter: CoordinateAdapter, images: Tensor, backward: Backward) -
     with torch.enable_grad():
         coords = adapter(x).coords
     joints = range(0, coords.shape[1], max(1, coords.shape[1] // CHECKED_JOINTS))
-    pull_back, found = backward(coords, x), []
+    pull_back, gradients = backward(coords, x), []
     for k in joints:
         cotangent = torch.zeros_like(coords)
         cotangent[:, k] = 1
         (gradient,) = pull_back(cotangent[None])
-        found.append(gradient / gradient.abs().amax().clamp_min(1e-30))
-    return torch.stack(found)
+        gradients.append(gradient / gradient.abs().amax().clamp_min(1e-30))
+    return torch.stack(gradients)

@@ -18,7 +18,6 @@ from ..seeding import random_states_kept, stable_hash
 from ..types import JointGroups, Sample
 from .building import build_dataset, read_annotations
 from .crops import Crop, invert, is_whole, random_transforms, run_pipeline, split_pipeline
-from .datasets import DatasetInfo
 from .entries import Entries, choose, unique_ids
 from .groups import joint_groups
 from .masks import is_box, rasterise, union, warp_mask
@@ -45,7 +44,7 @@ class SampleSource:
         limit: the first N, after the seeded shuffle where there is a seed.
         seed: shuffles the order; also of the random transforms.
         ids: only these samples, in this order.
-        datasets: what plugins know of data sets; their groups win over those found by joint names.
+        datasets: joint groups from plugins, by `dataset_name`; they win over those found by joint names.
         truth: `CoordinateAdapter.truth`: data sample -> true points (K, D) and which are annotated; None: all models'
             of 2D, whose truth is where the joints appear.
         dimensions: D of the truth.
@@ -76,7 +75,7 @@ class SampleSource:
         limit: int | None = None,
         seed: int | None = None,
         ids: Sequence[str] | None = None,
-        datasets: Mapping[str, DatasetInfo] | None = None,
+        datasets: Mapping[str, JointGroups] | None = None,
         truth: Callable[[Any], tuple[torch.Tensor, torch.Tensor] | None] | None = None,
         dimensions: int = 2,
     ) -> None:
@@ -259,18 +258,18 @@ class SampleSource:
             self._annotations[file] = found
         return self._annotations[file].get(self._names[index][1], [])
 
-    def _joint_groups(self, datasets: Mapping[str, DatasetInfo]) -> JointGroups:
-        known = datasets.get(self.dataset_name)
-        if known is None or known.groups is None:
+    def _joint_groups(self, datasets: Mapping[str, JointGroups]) -> JointGroups:
+        groups = datasets.get(self.dataset_name)
+        if groups is None:
             return joint_groups(self.metainfo)
         names = [self.metainfo["keypoint_id2name"][i] for i in sorted(self.metainfo["keypoint_id2name"])]
-        if list(known.groups.keypoint_names) != names:
+        if list(groups.keypoint_names) != names:
             raise ConfigError(
-                f"a plugin's joint groups for {self.dataset_name} name {len(known.groups.keypoint_names)} joints "
-                f"{list(known.groups.keypoint_names)[:3]} ..., the data set has {len(names)}: {names[:3]} ...; they "
+                f"a plugin's joint groups for {self.dataset_name} name {len(groups.keypoint_names)} joints "
+                f"{list(groups.keypoint_names)[:3]} ..., the data set has {len(names)}: {names[:3]} ...; they "
                 "must be the same in the same order. Correct the plugin, or switch it off with --no-plugin"
             )
-        return known.groups
+        return groups
 
     def _refuse_depth(self) -> None:
         """Raise DataError where joints have a third coordinate: leaving it out would diagnose another task."""

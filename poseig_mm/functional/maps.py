@@ -68,5 +68,5 @@ def attribution_from_sums(
         evaluations=asked.long(),
         reasons=tuple(tuple(REASONS[c] for c in row) for row in code.tolist()),
         signed=total if signed else None,
-        coords=coords,
+        soft_coords=coords,
     )

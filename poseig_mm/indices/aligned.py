@@ -21,26 +21,27 @@ class AlignedError(Index):
 
     >>> truth = torch.tensor([[[0.0, 0, 0], [10, 0, 0], [0, 10, 0], [0, 0, 10]]])
     >>> turned = 2 * truth[..., [1, 2, 0]] + 5
-    >>> inputs = IndexInputs(torch.ones(1, 4, 2, 2), torch.ones(1, 4).bool(), truth, truth[..., :2], coords=turned)
+    >>> inputs = IndexInputs(torch.ones(1, 4, 2, 2), torch.ones(1, 4).bool(), truth, truth[..., :2], prediction=turned)
     >>> bool(AlignedError()(inputs).max() < 1e-4)
     True
     """
 
     name, title, range, requires = "pa_epe", "Aligned error", (0.0, float("inf")), frozenset({"visible"})
+    meaning = "error that is left when the pose is turned, scaled and shifted onto the truth"
     dimensions = 3
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K), NaN where a joint is not visible, fewer than three are, or the coordinates are not in space."""
-        if inputs.coords is None:
-            raise ShapeError("coords: got None, expected the prediction (B, K, 3)")
-        found = torch.full_like(inputs.maps[..., 0, 0], torch.nan)
+        if inputs.prediction is None:
+            raise ShapeError("prediction: got None, expected the model's decoding (B, K, 3)")
+        errors = torch.full_like(inputs.maps[..., 0, 0], torch.nan)
         if inputs.keypoints.shape[-1] != 3:
-            return found
+            return errors
         from mmpose.evaluation.functional.mesh_eval import compute_similarity_transform
 
         for b, seen in enumerate(inputs.visible):
             if int(seen.sum()) >= FEWEST:
-                truth, pose = (p[b, seen].double().cpu().numpy() for p in (inputs.keypoints, inputs.coords))
+                truth, pose = (p[b, seen].double().cpu().numpy() for p in (inputs.keypoints, inputs.prediction))
                 aligned = torch.from_numpy(compute_similarity_transform(pose, truth) - truth).norm(dim=-1)
-                found[b, seen] = aligned.to(found)
-        return found
+                errors[b, seen] = aligned.to(errors)
+        return errors

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ShapeError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Index", "IndexInputs", "compute_indices"]
+__all__ = ["Index", "IndexInputs", "compute_indices", "describe_index"]
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,14 @@ class IndexInputs:
     mask: Tensor | None = None  # (B, 1, H, W) bool, the instance; all False where an image has none
     has_mask: Tensor | None = None  # (B,) bool; None: every image has the mask that is given
     heatmaps: Tensor | None = None  # (B, K, H, W) Gaussian around each reference point, NaN where that is not known
-    coords: Tensor | None = None  # (B, K, D) the model's own prediction, as `keypoints`
+    prediction: Tensor | None = None  # (B, K, D) the model's own decoding, as `keypoints`
 
 
 class Index(Protocol):
-    """A number read off each joint's map: seven attributes and a call.
+    """A number read off each joint's map: a few attributes and a call.
 
-    A plugin's index may derive from this class (it gives `unit`, `range`, `requires` and `kind`) or just look like it.
+    A plugin's index may derive from this class, which gives all attributes but `name` and `title`, or just look like
+    it; `meaning`, `neutral` and `dimensions` may then be left out.
 
     `requires` names what the index cannot do without; where that is missing its value is NaN with a reason: 'mask' (no
     mask, or none of its pixels inside the input), 'heatmaps' (the joint's own is NaN or zero: its reference lies
@@ -40,8 +41,10 @@ class Index(Protocol):
     """
 
     name: str  # column of the table `joints` or `relations`
-    title: str  # for people
+    title: str  # for people, as short as a column's head
     unit: str = ""
+    meaning: str = ""  # in a few words, e.g. which end is which
+    neutral: float | None = None  # the value that says 'no preference': a line in figures; None: there is none
     range: tuple[float, float] = (float("-inf"), float("inf"))  # both ends included
     requires: frozenset[str] = frozenset()
     kind: str = "joint"  # or 'relation'
@@ -50,6 +53,24 @@ class Index(Protocol):
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K), or (B, K, K) [b, k, m] for a relation of joint k's map to joint m; NaN where it is undefined."""
         ...
+
+
+def describe_index(index: Index) -> dict[str, Any]:
+    """What tables, page, terminal and comparison need to know of an index: its entry in run.json.
+
+    >>> from poseig_mm.indices.builtin import ForegroundIndex
+    >>> describe_index(ForegroundIndex())  # doctest: +NORMALIZE_WHITESPACE
+    {'name': 'fi', 'title': 'FI', 'unit': '', 'meaning': 'foreground: 1 no preference for the person, more is more',
+     'neutral': 1.0, 'kind': 'joint'}
+    """
+    return {
+        "name": index.name,
+        "title": index.title,
+        "unit": index.unit,
+        "meaning": getattr(index, "meaning", ""),
+        "neutral": getattr(index, "neutral", None),
+        "kind": index.kind,
+    }
 
 
 def compute_indices(

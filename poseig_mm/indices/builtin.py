@@ -15,7 +15,8 @@ __all__ = ["BUILTIN_INDICES", "DiffusionIndex", "ForegroundIndex", "LocalityInde
 class DiffusionIndex(Index):
     """DI: how widely the evidence is spread; 100 over the whole input alike."""
 
-    name, title, range = "di", "Diffusion index", (0.0, 100.0)
+    name, title, range = "di", "DI", (0.0, 100.0)
+    meaning = "diffusion: 0 one pixel, 100 the whole input alike"
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K)."""
@@ -25,7 +26,8 @@ class DiffusionIndex(Index):
 class ForegroundIndex(Index):
     """FI: how much of the evidence is on the person; 1 is no preference."""
 
-    name, title, range, requires = "fi", "Foreground index", (0.0, float("inf")), frozenset({"mask"})
+    name, title, range, requires = "fi", "FI", (0.0, float("inf")), frozenset({"mask"})
+    meaning, neutral = "foreground: 1 no preference for the person, more is more", 1.0
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K), NaN where the mask is empty."""
@@ -35,7 +37,8 @@ class ForegroundIndex(Index):
 class LocalityIndex(Index):
     """LI: how near the joint the evidence is; 1 is no preference."""
 
-    name, title, range, requires = "li", "Locality index", (0.0, float("inf")), frozenset({"heatmaps"})
+    name, title, range, requires = "li", "LI", (0.0, float("inf")), frozenset({"heatmaps"})
+    meaning, neutral = "locality: 1 no preference for the joint's surroundings, more is more", 1.0
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K)."""
@@ -45,8 +48,9 @@ class LocalityIndex(Index):
 class RelationIndex(Index):
     """RI(k -> m): how much of joint k's evidence is around joint m; 1 is no preference."""
 
-    name, title, range, kind = "ri", "Relation index", (0.0, float("inf")), "relation"
+    name, title, range, kind = "ri", "RI", (0.0, float("inf")), "relation"
     requires = frozenset({"heatmaps", "visible"})
+    meaning, neutral = "relation: 1 no preference for the other joint's surroundings, more is more", 1.0
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K, K), NaN where m is not visible."""
@@ -61,3 +65,4 @@ def _given(value: Tensor | None, name: str) -> Tensor:
 
 
 BUILTIN_INDICES = (DiffusionIndex, ForegroundIndex, LocalityIndex, RelationIndex)
+"""Every run has their columns, whether or not it was asked for them."""

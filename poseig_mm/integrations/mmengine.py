@@ -13,12 +13,12 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from mmengine.config import Config
 from mmengine.dist import barrier, get_dist_info
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
@@ -29,6 +29,8 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from ..errors import ConfigError
 from ..run.session import Session
+from ..run.shard import Shard
+from ..settings import Settings
 from ..store import Store
 from .pictures import overview
 from .undisturbed import undisturbed
@@ -141,26 +143,22 @@ class PoseIGHook(Hook):  # type: ignore[misc]  # MMEngine has no types
             barrier()
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         return Session(
-            self._config(runner.cfg, split),
+            runner.cfg,
             f"(the training in {runner.work_dir}, {place.name})",
+            settings=self._settings(runner.cfg, split),
             work_dir=place,
             device=str(next(model.parameters()).device),
             model=model,
             time_limit=self.time_limit,
-            rank=rank,
-            world_size=world_size,
+            shard=Shard(rank, world_size),
         )
 
-    def _config(self, cfg: Any, split: str) -> Config:
-        """The training's config with a `diagnosis` of this subset."""
-        config = Config(cfg.to_dict(), filename=cfg.filename)
-        given = self.diagnosis if self.diagnosis is not None else config.get("diagnosis")
+    def _settings(self, cfg: Any, split: str) -> Settings:
+        """The training's, or the hook's own, for this subset."""
+        given = self.diagnosis if self.diagnosis is not None else cfg.get("diagnosis")
         unasked: dict[str, Any] = {"report": {"enabled": False}, "store": {"maps": "pooled"}}
-        found = unasked if given is None else dict(given)
-        subset = {"split": split, "limit": self.persons, "seed": self.seed}
-        found["samples"] = {**found.get("samples", {}), **subset}
-        config.diagnosis = found
-        return config
+        settings = Settings.parse(unasked if given is None else given)
+        return replace(settings, samples=replace(settings.samples, split=split, limit=self.persons, seed=self.seed))
 
     def _due(self, runner: Any, split: str) -> bool:
         """Every n-th validation and the last one of a training; every one outside of it."""
@@ -234,20 +232,20 @@ def index_means(store: Store) -> dict[str, float]:
     """
     joints = store.joints().filter(pl.col("visible"))
     names = [i["name"] for i in store.run.get("indices", []) if i["kind"] == "joint" and i["name"] in joints.columns]
-    found: dict[str, float] = {}
+    means: dict[str, float] = {}
     for name in ("epe", *names):
         values = joints.select("group", pl.col(name).cast(pl.Float64).alias("value")).filter(
             pl.col("value").is_finite()
         )
         if len(values):
-            found[name] = float(values["value"].mean())  # type: ignore[arg-type]  # there are some
+            means[name] = float(values["value"].mean())  # type: ignore[arg-type]  # there are some
             groups = values.filter(pl.col("group") != "").group_by("group", maintain_order=True).agg(pl.mean("value"))
-            found |= {f"{name}/{group}": float(value) for group, value in groups.rows()}
+            means |= {f"{name}/{group}": float(value) for group, value in groups.rows()}
     for name, column in (("residual", "residual_rel"), ("map_error", "map_error")):
         median = joints[column].drop_nulls().drop_nans().median()
         if median is not None and math.isfinite(float(median)):  # type: ignore[arg-type]
-            found[name] = float(median)  # type: ignore[arg-type]
-    return found
+            means[name] = float(median)  # type: ignore[arg-type]
+    return means
 
 
 def _training(runner: Any) -> bool:

@@ -11,7 +11,6 @@ BUILTINS: tuple[str, ...] = (
     "poseig_mm.attribution.plugin",
     "poseig_mm.indices.plugin",
     "poseig_mm.studies.plugin",
-    "poseig_mm.data.plugin",
     "poseig_mm.report.plugin",
 )
 

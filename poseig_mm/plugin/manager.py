@@ -19,9 +19,9 @@ from ..types import Failure
 from .builtins import BUILTINS
 from .catalog import Catalog
 from .failure_log import FailureLog
+from .kinds import COLLECTED, KINDS, SECTIONS
 from .records import PluginRecord, format_records
 from .registry import HOOKS, PluginRegistry
-from .results import KINDS, check_result, named_entries
 
 __all__ = ["BUILTINS", "PluginHost"]
 
@@ -29,8 +29,6 @@ logger = logging.getLogger(__name__)
 
 ON_ERROR = "poseig_on_error"
 SELECT = "poseig_select_adapter"
-SECTIONS = "poseig_report_sections"
-COLLECTED = (*KINDS.values(), SECTIONS)
 
 
 class PluginHost:
@@ -116,10 +114,10 @@ class PluginHost:
             PluginError: a name is given twice; a built-in fails; a plugin of the config returns what it must not.
         """
         entries = [
-            (kind, name, obj, plugin)
-            for kind, hook in KINDS.items()
-            for plugin, result in self.collect(hook)
-            for name, obj in named_entries(hook, result)
+            (kind.name, name, obj, plugin)
+            for kind in KINDS.values()
+            for plugin, result in self.collect(kind.hook)
+            for name, obj in kind.entries(result)
         ]
         return Catalog(entries, {name: record.owner for name, record in self._registry.loaded.items()})
 
@@ -139,7 +137,7 @@ class PluginHost:
                 continue
             try:
                 for result in results or [None]:  # pluggy drops a None
-                    check_result(hook, result)
+                    COLLECTED[hook].entries(result)
             except Exception as error:
                 self._give_up(hook, name, error, fatal=self._registry.loaded[name].source != "entry point")
                 continue
@@ -216,12 +214,12 @@ class PluginHost:
             self._in_on_error = False
 
     def _give_up(self, hook: str, name: str, error: Exception, fatal: bool) -> None:
-        if fatal and hook in KINDS.values():
+        if fatal and hook != SECTIONS.hook:
             reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
             raise PluginError(
                 f"plugin {self._owner(name)} cannot be used ({reason}); switch it off with --no-plugin {name}"
             ) from error
-        self.record(error, "report" if hook == SECTIONS else "plugin", plugin=name)
+        self.record(error, "report" if hook == SECTIONS.hook else "plugin", plugin=name)
 
     def _check_call(self, hook: str, arguments: Mapping[str, Any], *, collected: bool) -> None:
         """The program's own mistakes, which must not look like a plugin's."""

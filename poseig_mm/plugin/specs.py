@@ -18,12 +18,11 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
     from poseig_mm.adapters.base import CoordinateAdapter
-    from poseig_mm.data.datasets import DatasetInfo
     from poseig_mm.indices.base import Index
     from poseig_mm.plugin.catalog import Catalog
     from poseig_mm.store.reader import Store
     from poseig_mm.studies.base import Study
-    from poseig_mm.types import Attribution, Sample, Section
+    from poseig_mm.types import Attribution, JointGroups, Sample, Section
 
 
 @hookspec
@@ -47,9 +46,11 @@ def poseig_select_adapter(model: Any, adapters: Mapping[str, type[CoordinateAdap
 
 @hookspec
 def poseig_attribution_methods() -> Mapping[str, Any]:  # type: ignore[empty-body]
-    """Attribution methods by name: `method(adapter, images, keypoints, **settings) -> Attribution`.
+    """Attribution methods by name: `method(adapter, images, keypoints, *, ...) -> Attribution`.
 
-    Called once; collected.  `images` (B, C, H, W) normalised, `keypoints` (B, K, D) in the adapter's unit.
+    Called once; collected.  `images` (B, C, H, W) normalised, `keypoints` (B, K, D) in the adapter's unit.  Of the
+    arguments that follow from `diagnosis.attribution` (`poseig_mm.attribution.methods.METHOD_ARGUMENTS`) a method gets
+    those that it names; every other keyword parameter is a setting of its own, `attribution.method_settings`.
     """
 
 
@@ -79,8 +80,12 @@ def poseig_studies() -> Sequence[Study]:  # type: ignore[empty-body]
 
 
 @hookspec
-def poseig_datasets() -> Mapping[str, DatasetInfo]:  # type: ignore[empty-body]
-    """Data sets by MMPose's `dataset_name`: joint groups and chains, and a ready MMPose config. Collected, once."""
+def poseig_datasets() -> Mapping[str, JointGroups]:  # type: ignore[empty-body]
+    """Groups and chain of a data set's joints, by MMPose's `dataset_name`.  Collected, once.
+
+    They stand in the place of those that are found by the joints' names (`poseig_mm.data.groups`); a data set whose
+    joints are named as usual needs nothing here.  `keypoint_names` must be the data set's, in its order.
+    """
 
 
 @hookspec

@@ -138,7 +138,7 @@ class PersonPictures:
         joint = self.joints[k]
         numbers = []
         for m in self.measures:
-            text = show(float(joint[m.name]), 1 if m.name in ("epe", "di") else 2).text
+            text = show(value := float(joint[m.name]), 1 if m.name == "epe" or abs(value) >= 10 else 2).text
             unit = m.unit if text != NOTHING else ""
             numbers.append(" ".join(filter(None, (m.title, text, unit))).replace(" ", NO_BREAK))
         return f"{joint['joint_name']} · {' · '.join(numbers)}"

@@ -2,20 +2,72 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import platform
+import re
 from collections.abc import Sequence
-from typing import Any
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from mmengine.config import Config
-
-from ..adapters.base import CoordinateAdapter
-from ..data.samples import SampleSource
-from ..indices.base import Index
+from .. import __version__
+from ..indices.base import describe_index
 from ..plugin.records import PluginRecord
 from ..settings import Settings
 from ..types import JointGroups
-from .versions import digest, versions
 
-__all__ = ["describe_run", "run_identity"]
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from ..adapters.base import CoordinateAdapter
+    from ..data.samples import SampleSource
+    from ..indices.base import Index
+
+__all__ = ["describe_run", "digest", "processor", "run_identity", "versions"]
+
+_PACKAGES = (
+    "torch", "torchvision", "mmengine", "mmcv", "mmcv-lite", "mmpose", "mmdet", "numpy", "opencv-python",
+    "polars", "pluggy", "safetensors", "scipy",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Python, platform, our own version, and those of what is installed of the packages that matter."""
+    installed = {"python": platform.python_version(), "platform": platform.platform(), "poseig-mm": __version__}
+    for name in _PACKAGES:
+        try:
+            installed[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return installed
+
+
+def processor() -> str:
+    """The CPU's model, as Linux names it; elsewhere what Python knows of it."""
+    try:
+        named = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        named = None
+    return named.group(1).strip() if named else platform.processor() or platform.machine()
+
+
+def digest(value: Any) -> str:
+    """A short SHA-256 of anything JSON can say, independent of key order, and the same in every process.
+
+    Other objects count by their `repr` without the address in memory, sets by their sorted elements.
+
+    >>> digest({'a': 1, 'b': 2}) == digest({'b': 2, 'a': 1})
+    True
+    """
+    text = json.dumps(value, sort_keys=True, default=_described)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _described(value: Any) -> Any:
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=repr)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def run_identity(config: Config, settings: Settings, weights: str, source: SampleSource) -> dict[str, str]:
@@ -85,7 +137,7 @@ def describe_run(
         "acceleration": acceleration,
         "frame": frame,
         "notes": source.notes,
-        "indices": [{"name": i.name, "title": i.title, "unit": i.unit, "kind": i.kind} for i in indices],
+        "indices": [describe_index(index) for index in indices],
     }
 
 

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..adapters.base import CALIBRATION_BATCH, CoordinateAdapter
-from ..adapters.instances import InstanceAdapter
 from ..attribution.acceleration import Acceleration, accelerate
 from ..errors import ConfigError
 from ..functional.likelihood import scaled_settings
 from ..settings import AttributionSettings
 from ..types import Sample
 
-__all__ = ["CALIBRATION_SAMPLES", "accelerate_on", "calibrate_on", "scale_on"]
+__all__ = ["CALIBRATION_SAMPLES", "accelerate_on", "calibrate_on", "likelihood_scale", "scale_on"]
 
 CALIBRATION_SAMPLES = 16  # persons looked at to set beta and to report the decoding's agreement
 
@@ -49,14 +49,12 @@ def calibrate_on(
         return {"beta": adapter.beta, "n": 0}
     if settings.beta is not None:
         adapter.beta = settings.beta
-    visible = torch.stack([s.visible for s in samples]).to(device)
-    if isinstance(adapter, InstanceAdapter):  # images of all sizes, a person each
-        each = [s.image[None].to(device, dtype) for s in samples]
-        truth = [None if s.pixels is None else s.pixels[None].to(device, dtype) for s in samples]
-        found = adapter.calibrate_persons(each, truth, visible.split(1), fixed=settings.beta is not None)
-        return found.as_dict()
-    images = torch.stack([s.image for s in samples]).to(device, dtype)
-    return adapter.calibrate(images, joints=visible, fixed=settings.beta is not None).as_dict()
+    return adapter.calibrate(
+        [s.image.to(device, dtype) for s in samples],
+        keypoints=[None if s.pixels is None else s.pixels.to(device, dtype) for s in samples],
+        joints=[s.visible.to(device) for s in samples],
+        fixed=settings.beta is not None,
+    ).as_dict()
 
 
 def scale_on(
@@ -78,36 +76,55 @@ def scale_on(
         device, dtype: of the model.
 
     Returns:
-        `median`: of the distance between the differentiable coordinates and the truth over visible joints, in `unit`;
-        over so many `joints` of so many `persons`; `settings`: what the likelihood gets of it.  Empty for px, whose
-        likelihoods have a default, and without samples.
+        As `likelihood_scale`; empty for px, whose likelihoods have a default, and without samples.
 
     Raises:
-        ConfigError: no joint of theirs is visible, or half of them are exact, while the likelihood needs a scale.
+        ConfigError: as `likelihood_scale`.
     """
     if adapter.unit == "px" or not samples:
         return {}
     if earlier:
         return dict(earlier)
+    images = torch.stack([s.image for s in samples]).to(device, dtype)
+    truth = torch.stack([s.keypoints for s in samples])
+    return likelihood_scale(images, truth, torch.stack([s.visible for s in samples]), adapter, settings)
+
+
+def likelihood_scale(
+    images: Tensor, truth: Tensor, visible: Tensor, adapter: CoordinateAdapter, settings: AttributionSettings
+) -> dict[str, Any]:
+    """The median distance between the differentiable coordinates and the truth, and what the likelihood gets of it.
+
+    Args:
+        images: (B, C, H, W) normalised network input.
+        truth: (B, K, D) in the adapter's unit.
+        visible: (B, K) bool, the joints that count.
+        adapter, settings: of the run.
+
+    Returns:
+        `median`, in `unit`, over so many `joints` of so many `persons`; `settings` of the likelihood.
+
+    Raises:
+        ConfigError: no joint is visible, or half of them are exact, while the likelihood needs a scale.
+    """
     errors = []
     with adapter.frozen(), torch.no_grad():
-        for start in range(0, len(samples), CALIBRATION_BATCH):
-            part = samples[start : start + CALIBRATION_BATCH]
-            coords = adapter(torch.stack([s.image for s in part]).to(device, dtype)).coords
-            distance = (coords - torch.stack([s.keypoints for s in part]).to(coords)).norm(dim=-1)
-            errors.append(distance[torch.stack([s.visible for s in part]).to(device)].double().cpu())
-    found = torch.cat(errors)
-    median = float(found.quantile(0.5)) if len(found) else math.nan
+        for part, points, seen in zip(*(v.split(CALIBRATION_BATCH) for v in (images, truth, visible)), strict=True):
+            coords = adapter(part).coords
+            errors.append((coords - points.to(coords)).norm(dim=-1)[seen.to(coords.device)].double().cpu())
+    errors_of_all = torch.cat(errors)
+    median = float(errors_of_all.quantile(0.5)) if len(errors_of_all) else math.nan
     usable = 0 < median < math.inf
     wanted = scaled_settings(settings.likelihood, median if usable else 1.0)
     wanted = {name: value for name, value in wanted.items() if name not in settings.likelihood_settings}
     if wanted and not usable:
         raise ConfigError(
-            f"the likelihood {settings.likelihood!r} is made for the median error of the first {len(samples)} persons, "
-            f"which is {median:g} {adapter.unit} over {len(found)} visible joints. Give likelihood_settings="
+            f"the likelihood {settings.likelihood!r} is made for the median error of the first {len(images)} persons, "
+            f"which is {median:g} {adapter.unit} over {len(errors_of_all)} visible joints. Give likelihood_settings="
             f"dict({next(iter(wanted))}=...) per {adapter.unit}"
         )
-    return {"median": median, "unit": adapter.unit, "joints": len(found), "persons": len(samples), "settings": wanted}
+    about = {"median": median, "unit": adapter.unit, "joints": len(errors_of_all), "persons": len(images)}
+    return {**about, "settings": wanted}
 
 
 def accelerate_on(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..adapters.base import CoordinateAdapter
-from ..attribution.acceleration import Acceleration
-from ..attribution.methods import call_method
 from ..errors import AttributionError, ConfigError
 from ..functional.heatmaps import gaussian_heatmaps, published_heatmaps
 from ..functional.maps import REASONS
@@ -20,7 +17,7 @@ from ..functional.regions import box_region
 from ..indices.base import Index, IndexInputs, compute_indices
 from ..settings import Settings
 from ..types import Attribution, Finding, Sample
-from .explainer import Target
+from .explainer import Explainer
 from .journal import Journal
 
 __all__ = ["BatchDiagnosis", "index_frame", "index_inputs", "places_of"]
@@ -34,58 +31,35 @@ class BatchDiagnosis:
 
     Args:
         settings: the user's.
-        adapter: the model as it is, inside its `frozen()`.
-        acceleration: what attribution runs on.
-        method: `diagnosis.attribution.method`, called as `attribution.methods` says.
-        target: what is explained.
+        explainer: the run's way to a map; its model is inside its `frozen()`.
         indices: to compute on every map; one that raises is noted in the journal.
         journal: takes the seconds of 'prediction', 'attribution' and 'indices'.
-        device: where to compute.
-        dtype: what to compute in; the model's.
 
     Raises:
         ConfigError: what every other sample would meet too.  Any other exception is this batch's own.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        adapter: CoordinateAdapter,
-        acceleration: Acceleration,
-        method: Callable[..., Attribution],
-        target: Target,
-        indices: Sequence[Index],
-        *,
-        journal: Journal,
-        device: str,
-        dtype: torch.dtype,
-    ) -> None:
-        self._settings, self._adapter, self._acceleration = settings, adapter, acceleration
-        self._method, self._target, self._indices = method, target, indices
-        self._journal, self._device, self._dtype = journal, device, dtype
+    def __init__(self, settings: Settings, explainer: Explainer, indices: Sequence[Index], journal: Journal) -> None:
+        self._settings, self._explainer, self._indices, self._journal = settings, explainer, indices, journal
 
     def __call__(self, samples: Sequence[Sample]) -> list[Finding]:
         """One finding a sample, in their order; all of one size, and one alone where the adapter takes one image."""
         started = time.perf_counter()
-        images = torch.stack([s.image for s in samples]).to(self._device, self._dtype)
-        truth = torch.stack([s.keypoints for s in samples]).to(self._device, self._dtype)
+        device, dtype = self._explainer.device, self._explainer.dtype
+        images = torch.stack([s.image for s in samples]).to(device, dtype)
+        truth = torch.stack([s.keypoints for s in samples]).to(device, dtype)
         pixels = places_of(samples).to(truth)
         with self._journal.timed("prediction"):
-            adapter = self._adapter.bind(images, pixels)
-            prediction = adapter.predict(images)
+            explainer = self._explainer.bound(images, pixels)
+            prediction = explainer.adapter.predict(images)
         samples = [self._with_mask(s, images[b : b + 1]) for b, s in enumerate(samples)]
         visible = torch.stack([s.visible for s in samples]).to(images.device)
-        reference = self._target.reference(truth, prediction)
+        reference = explainer.reference(truth, prediction)
         with self._journal.timed("attribution"):
-            arguments = self._target.arguments(truth, prediction, visible)
-            attribution = self._attribute(self._acceleration.bound(adapter), images, reference, arguments)
+            attribution = explainer.attribute(images, truth, visible=visible, prediction=prediction)
         with self._journal.timed("indices"):
-            inputs = index_inputs(
-                samples, attribution, reference, prediction,
-                places=self._target.places(pixels, prediction), adapter=self._adapter,
-                locality=self._settings.attribution.locality,
-                frame=self._settings.attribution.frame,
-            )  # fmt: skip
+            places = explainer.places(pixels, prediction)
+            inputs = index_inputs(samples, attribution, reference, prediction, places=places, explainer=explainer)
             values, reasons = compute_indices(
                 self._indices, inputs, attribution.reasons, on_error=self._journal.index_failed
             )
@@ -107,7 +81,7 @@ class BatchDiagnosis:
         """The model's own person mask where the data set has none and the settings ask for it."""
         if self._settings.samples.mask != "predicted" or sample.mask is not None:
             return sample
-        model = self._adapter.model
+        model = self._explainer.adapter.model
         if not hasattr(model, "predict_mask"):
             raise ConfigError(
                 f"diagnosis.samples.mask is 'predicted', but {type(model).__name__} has no predict_mask(images); "
@@ -115,17 +89,6 @@ class BatchDiagnosis:
             )
         with torch.no_grad():
             return replace(sample, mask=model.predict_mask(image)[0].bool().cpu(), mask_source="predicted")
-
-    def _attribute(
-        self, fast: Acceleration, images: Tensor, reference: Tensor, arguments: dict[str, Any]
-    ) -> Attribution:
-        result: object = call_method(self._method, fast.adapter, images, reference, **arguments, backward=fast.backward)
-        if not isinstance(result, Attribution):
-            raise AttributionError(
-                f"attribution method {self._settings.attribution.method!r} returned a {type(result).__name__}; "
-                "expected poseig_mm.Attribution"
-            )
-        return result
 
 
 def places_of(samples: Sequence[Sample]) -> Tensor:
@@ -143,32 +106,30 @@ def index_inputs(
     prediction: Tensor,
     *,
     places: Tensor,
-    adapter: CoordinateAdapter,
-    locality: str,
-    frame: str | None = None,
+    explainer: Explainer,
 ) -> IndexInputs:
     """What the indices of a batch are read off: the maps, or their part around the person, with all that lies in it.
 
     Args:
         samples: of the maps, in their order.
-        attribution, reference, prediction: theirs; (B, K, D) points in the adapter's unit.
+        attribution, reference, prediction: theirs; the points that the likelihood compared with, and the model's own
+            decoding, (B, K, D) in the adapter's unit.
         places: (B, K, 2) where the reference points appear in the input, px.
-        adapter: for its unit, and its heatmaps' stride, for locality 'published'.
-        locality: `diagnosis.attribution.locality`.
-        frame: `diagnosis.attribution.frame`.
+        explainer: for the adapter's unit and its heatmaps' stride, and the settings `locality` and `frame`.
     """
+    adapter, settings = explainer.adapter, explainer.settings
     size = (int(attribution.maps.shape[-2]), int(attribution.maps.shape[-1]))
     regions = adapter.joint_regions(size)
     if regions is not None:
         heatmaps = regions.to(places).expand(len(samples), -1, -1, -1)
-    elif locality == "exact":
+    elif settings.locality == "exact":
         heatmaps = gaussian_heatmaps(places, size)
     else:
         heatmaps = published_heatmaps(places, size, adapter.stride or 4)
     device = attribution.maps.device
     masks = [s.mask for s in samples]
     present = torch.stack([torch.zeros(size, dtype=torch.bool) if m is None else m for m in masks])  # (B, H, W)
-    rows, columns = _region(samples, size, index_frame(frame, bool(samples[0].extra.get("whole_image"))))
+    rows, columns = _region(samples, size, index_frame(settings.frame, bool(samples[0].extra.get("whole_image"))))
     corner = torch.zeros_like(reference[:1, :1])
     corner[..., :2] = corner.new_tensor([columns.start or 0, rows.start or 0])
     shift = corner if adapter.unit == "px" else 0 * corner
@@ -179,7 +140,7 @@ def index_inputs(
         has_mask=torch.tensor([m is not None for m in masks], device=device),
         heatmaps=heatmaps[..., rows, columns],
         keypoints=reference - shift,
-        coords=prediction - shift,
+        prediction=prediction - shift,
         pixels=places - corner[..., :2],
     )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 
+from ..settings import Settings
+from .open import Plugins
 from .session import Session
 
 __all__ = ["DryRun", "dry_run"]
@@ -37,28 +38,21 @@ class DryRun:
         )
 
 
-def dry_run(config: Config, checkpoint: str | None, **options: Any) -> DryRun:
+def dry_run(config: Config, checkpoint: str | None, *, device: str, plugins: Plugins) -> DryRun:
     """Diagnose the first `TRIED` persons in a temporary folder, studies included, and count the others.
 
     Args:
-        config, checkpoint, options: as of `Session`; its work dir is left alone.
+        config, checkpoint, device, plugins: as of `Session`.
 
     Raises:
         PoseIGError: what the run itself would meet at its start.
     """
-    options = {k: v for k, v in options.items() if k not in ("work_dir", "resume", "rank", "world_size")}
-    trial = Config(config.to_dict(), filename=config.filename)
-    diagnosis = trial.get("diagnosis") or {}
-    limit = (diagnosis.get("samples") or {}).get("limit")
-    trial.merge_from_dict(
-        {
-            "diagnosis.samples.limit": min(TRIED, limit or TRIED),
-            "diagnosis.samples.batch_size": 1,
-            "diagnosis.report.enabled": False,
-        }
-    )
+    settings = Settings.parse(config.get("diagnosis"))
+    limit = settings.samples.limit
+    samples = replace(settings.samples, limit=min(TRIED, limit or TRIED), batch_size=1)
+    trial = replace(settings, samples=samples, report=replace(settings.report, enabled=False))
     with tempfile.TemporaryDirectory(prefix="poseig-dry-run-") as folder:
-        session = Session(trial, checkpoint, work_dir=folder, **options)
+        session = Session(config, checkpoint, settings=trial, work_dir=folder, device=device, plugins=plugins)
         store = session.run()
         tried = len(store)
         spent = sum(v for k, v in store.run["timings"].items() if k in PER_PERSON or k.startswith("study "))

@@ -1,95 +1,143 @@
-"""What is explained: the scalar whose gradient makes a map, along which path, and for which joints."""
+"""THE way to a map: whoever wants one (session, study, `poseig_mm.attribute`, benchmark, viewer) asks an `Explainer`."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..adapters.base import CoordinateAdapter
-from ..data.samples import SampleSource
-from ..errors import ConfigError, did_you_mean
-from ..functional.likelihood import scaled_settings
+from ..attribution.acceleration import Acceleration
+from ..attribution.methods import METHOD_ARGUMENTS, call_method, own_settings
+from ..errors import AttributionError, ConfigError, did_you_mean
+from ..functional.fast_backward import FastBackward
+from ..functional.likelihood import ALPHA, scaled_settings
 from ..functional.paths import LinearPath
 from ..functional.quadrature import RULES
 from ..plugin.catalog import Catalog
 from ..settings import AttributionSettings
+from ..types import Attribution, Sample
 
-__all__ = ["Target", "check_quadrature"]
+__all__ = ["Explainer", "check_quadrature"]
 
 
-class Target:
-    """`diagnosis.attribution` with its names resolved, once a run; `arguments` then asks for one batch.
+@dataclass(frozen=True)
+class Explainer:
+    """A model as coordinates, what makes its passes fast, what is known by name, and the settings of a map.
 
-    Whatever is misspelt is an error here, before the first sample.
+    Whatever is misspelt or does not fit is an error when it is made, before the first map.
 
     Args:
-        settings: the user's.
-        catalog: where paths and likelihoods are found by name.
-        adapter: gives the stride, and what black, white and a baseline file are for the model.
-        source: the persons: their joints' names and dimensions.
-        scale: the distance that the likelihood is made for, in the model's unit; None: the likelihood's own default, in
-            px.
+        adapter: the model as it is, inside its `frozen()` when a map is asked for.
+        catalog: where methods, paths and likelihoods are found by name.
+        settings: `diagnosis.attribution`.
+        keypoint_names: of the K joints that are explained, as the annotations name them.
+        device: where the model is.
+        acceleration: what maps are made on; None: on the adapter, by autograd.
+        scale: the distance that the likelihood is made for, in the model's unit; None: the likelihood's own default, px.
 
     Raises:
-        ConfigError: model and annotations differ in their number of joints; there is no such path, likelihood or joint;
-            or its settings do not fit.
+        ConfigError: there is no such method, path, likelihood, rule or joint; or its settings do not fit.
     """
 
-    def __init__(
-        self,
-        settings: AttributionSettings,
-        catalog: Catalog,
-        adapter: CoordinateAdapter,
-        source: SampleSource,
-        scale: float | None = None,
-    ) -> None:
-        self._settings, self._names, self._unit = settings, source.groups.keypoint_names, adapter.unit
-        predicted, annotated = len(adapter.keypoint_names), len(self._names)
-        if predicted != annotated:
-            raise ConfigError(
-                f"the model predicts {predicted} joints, the annotations of {source.dataset_name} have {annotated}; "
-                "give the data set that the model was made for, or select joints with "
-                "model.test_cfg.output_keypoint_indices"
-            )
-        self._at_once = adapter.most_at_once
-        if settings.path == "blur" and not adapter.takes_images:
-            raise ConfigError(
-                "path 'blur' blurs images, but the model's input is a sequence of 2D poses; leave `path` out (linear "
-                "from the mean pose), or give path='linear' with a baseline"
-            )
-        nowhere = torch.zeros(1, annotated, source.dimensions)
-        path = _made(
-            f"diagnosis.attribution.path_settings of path {settings.path!r}",
-            catalog.get("paths", settings.path or adapter.default_path),
-            **_path_settings(settings, adapter),
-        )
-        likelihood = catalog.get("likelihoods", settings.likelihood)
-        likelihood_settings = _likelihood_settings(settings, adapter, scale)
-        _made(
-            f"diagnosis.attribution.likelihood_settings of likelihood {settings.likelihood!r}",
-            inspect.signature(likelihood).bind,
-            nowhere,
-            nowhere,
-            **likelihood_settings,
-        )
-        for name in (settings.reference, settings.contrast):
-            self._points(name, nowhere, nowhere)
-        self._asked = None if settings.joints == "visible" else self._named(settings.joints)  # (K,) bool
-        self._every_batch: dict[str, Any] = {
-            "path": path,
-            "likelihood": likelihood,
-            "likelihood_settings": likelihood_settings,
-            **{name: getattr(settings, name) for name in ("quadrature", "nodes", "max_nodes", "tol", "power")},
-            **{name: getattr(settings, name) for name in ("noise_std", "noise_draws", "seed", "signed")},
-        }
+    adapter: CoordinateAdapter
+    catalog: Catalog
+    settings: AttributionSettings
+    keypoint_names: tuple[str, ...]
+    device: str = "cpu"
+    acceleration: Acceleration | None = None
+    scale: float | None = None
 
-    def reference(self, truth: Tensor, prediction: Tensor) -> Tensor:
+    def __post_init__(self) -> None:
+        check_quadrature(self.settings)
+        nowhere = torch.zeros(1, len(self.keypoint_names), self.adapter.dimensions)
+        for name in (self.settings.reference, self.settings.contrast):
+            self._points(name, nowhere, nowhere)
+        _ = self._every_batch, self._asked
+
+    # ---- what holds for every map ------------------------------------------------------------------------------------
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the model."""
+        dtype: torch.dtype = getattr(torch, self.settings.dtype)
+        return dtype
+
+    @property
+    def chunk(self) -> int:
+        """Images in one forward pass."""
+        return self.settings.chunk or self.adapter.most_at_once or (8 if self.device == "cpu" else 64)
+
+    @property
+    def alpha(self) -> float:
+        """Of exp_l2 per unit of the coordinates, for this model's errors: 0.075 a px, else 1 / `scale`."""
+        return ALPHA if self.adapter.unit == "px" else 1 / (self.scale or math.nan)
+
+    @property
+    def pixel_range(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """What black and white are in the normalised input, one value a channel each."""
+        return self.adapter.pixel_range()
+
+    # ---- maps --------------------------------------------------------------------------------------------------------
+
+    def attribute(
+        self,
+        images: Tensor | Sample,
+        keypoints: Tensor | None = None,
+        *,
+        visible: Tensor | None = None,
+        prediction: Tensor | None = None,
+        **given: Any,
+    ) -> Attribution:
+        """Maps of the joints of some images, or of a sample (B = 1).
+
+        Args:
+            images: (B, C, H, W) normalised network input, of the model's dtype and on its device; or a sample, whose
+                keypoints and visibility then hold.
+            keypoints: (B, K, D) the annotated points in the adapter's unit, NaN where there are none.
+            visible: (B, K) bool; None: where the keypoints are finite.
+            prediction: (B, K, D) the model's own decoding; None: it is asked for where the settings refer to it.
+            given: keyword arguments of the method as they are, in the place of those that follow from the settings: a
+                `path`, a `likelihood`, `joints` (B, K) bool, `contrast` (B, K, D) ...
+
+        Raises:
+            AttributionError: the method does not return an `Attribution`; what it raises itself is passed on.
+        """
+        if isinstance(images, Sample):
+            keypoints, visible = images.keypoints[None], images.visible[None]
+            images = images.image[None].to(self.device, self.dtype)
+        elif keypoints is None:
+            raise ConfigError("keypoints: got None beside images; expected (B, K, D), or a sample in the images' place")
+        truth = keypoints.to(images)
+        visible = truth.isfinite().all(-1) if visible is None else visible.to(images.device)
+        if prediction is None and "prediction" in (self.settings.reference, self.settings.contrast):
+            prediction = self.adapter.predict(images)
+        fast = self.acceleration or Acceleration(self.adapter)
+        arguments = {
+            **self._every_batch,
+            **self._of_batch(truth, prediction, visible),
+            "backward": fast.backward,
+            **given,
+        }
+        with torch.enable_grad():  # also where the caller is inside a `no_grad` of its own
+            reference = self.reference(truth, prediction)
+            result: object = call_method(self._method, fast.adapter, images, reference, arguments)
+        if not isinstance(result, Attribution):
+            raise AttributionError(
+                f"attribution method {self.settings.method!r} returned a {type(result).__name__}; expected "
+                "poseig_mm.Attribution"
+            )
+        return result
+
+    def reference(self, truth: Tensor, prediction: Tensor | None) -> Tensor:
         """(B, K, D): the points that the likelihood compares the coordinates with."""
-        return self._points(self._settings.reference, truth, prediction)
+        return self._points(self.settings.reference, truth, prediction)
 
     def places(self, pixels: Tensor, prediction: Tensor) -> Tensor:
         """(B, K, 2): where those points appear in the input, px; NaN where they do in no place that is known.
@@ -98,48 +146,145 @@ class Target:
             pixels: (B, K, 2) of the joints.
             prediction: (B, K, D) the model's own decoding, a place in the input where its unit is px.
         """
-        if self._settings.reference == "prediction" and self._unit != "px":
+        if self.settings.reference == "prediction" and self.adapter.unit != "px":
             return torch.full_like(pixels, torch.nan)
-        return self._points(self._settings.reference, pixels, prediction[..., :2])
+        return self._points(self.settings.reference, pixels, prediction[..., :2])
 
-    def arguments(self, truth: Tensor, prediction: Tensor, visible: Tensor) -> dict[str, Any]:
-        """The keyword arguments of an attribution method for one batch.
+    # ---- others like this one ----------------------------------------------------------------------------------------
+
+    def with_(self, **changes: Any) -> Explainer:
+        """The same with some settings changed, checked as the config's are.
 
         Args:
-            truth: (B, K, D) the annotated points, NaN where there are none.
-            prediction: (B, K, D) the model's own decoding, in the same unit.
-            visible: (B, K) bool.
+            changes: of `diagnosis.attribution`, by name; see `AttributionSettings.changed`.
+
+        Raises:
+            ConfigError: a change that the settings would refuse.
         """
-        s = self._settings
-        joints = visible if s.reference != "prediction" else torch.ones_like(visible)
-        if self._asked is not None:
-            joints = joints & self._asked.to(joints.device)
+        if not changes:
+            return self
+        changed = replace(self, settings=self.settings.changed(**changes))
+        return replace(changed, acceleration=None) if changed.settings.compute == "exact" else changed
+
+    def bound(self, images: Tensor, places: Tensor) -> Explainer:
+        """The same for the persons of clean images; itself, except where an image holds several persons.
+
+        Args:
+            images, places: as `CoordinateAdapter.bind` takes them.
+        """
+        adapter = self.adapter.bind(images, places)
+        if adapter is self.adapter:
+            return self
+        return replace(self, adapter=adapter, acceleration=self.acceleration and self.acceleration.bound(adapter))
+
+    def after_change(self) -> Explainer:
+        """The same for a model whose weights were changed since: an accelerated copy and prepared weights do not serve."""
+        walk = self.acceleration.backward if self.acceleration else None
+        fresh = None if walk is None else FastBackward(walk.dtype)
+        return replace(self, acceleration=Acceleration(self.adapter, fresh))
+
+    # ---- names resolved ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _method(self) -> Callable[..., Attribution]:
+        method: Callable[..., Attribution] = self.catalog.get("attribution_methods", self.settings.method)
+        return method
+
+    @cached_property
+    def _every_batch(self) -> dict[str, Any]:
+        """The arguments of a method that are the same for all images."""
+        s = self.settings
+        for name in s.method_settings:
+            if name not in (own := own_settings(self._method)):
+                raise ConfigError(
+                    f"attribution method {s.method!r} has no setting {name!r} of its own; "
+                    + (did_you_mean(name, own) if own else "it has none")
+                )
+        likelihood = self.catalog.get("likelihoods", s.likelihood)
+        likelihood_settings = self._likelihood_settings()
+        nowhere = torch.zeros(1, len(self.keypoint_names), self.adapter.dimensions)
+        _made(
+            f"diagnosis.attribution.likelihood_settings of likelihood {s.likelihood!r}",
+            inspect.signature(likelihood).bind,
+            nowhere,
+            nowhere,
+            **likelihood_settings,
+        )
         return {
-            **self._every_batch,
-            "joints": joints,
-            "contrast": self._points(s.contrast, truth, prediction) if s.contrast else None,
-            "chunk": s.chunk or self._at_once or (8 if truth.device.type == "cpu" else 64),
+            **{name: value for name, value in vars(s).items() if name in METHOD_ARGUMENTS},
+            "path": self._path(),
+            "likelihood": likelihood,
+            "likelihood_settings": likelihood_settings,
+            "chunk": self.chunk,
+            **s.method_settings,
         }
 
-    def _points(self, name: str | None, truth: Tensor, prediction: Tensor) -> Tensor:
+    def _of_batch(self, truth: Tensor, prediction: Tensor | None, visible: Tensor) -> dict[str, Any]:
+        """The arguments of a method that hang on the persons: which joints, and what they are contrasted with."""
+        joints = torch.ones_like(visible) if self.settings.reference == "prediction" else visible
+        if self._asked is not None:
+            joints = joints & self._asked.to(joints.device)
+        contrast = self.settings.contrast
+        return {"joints": joints, "contrast": self._points(contrast, truth, prediction) if contrast else None}
+
+    @cached_property
+    def _asked(self) -> Tensor | None:
+        """(K,) bool: the joints that are asked for by name; None: all."""
+        joints, names = self.settings.joints, self.keypoint_names
+        if joints == "visible":
+            return None
+        wanted = [joints] if isinstance(joints, str) else joints
+        if unknown := [j for j in wanted if j not in names]:
+            raise ConfigError(f"diagnosis.attribution.joints names {unknown}; the joints are {', '.join(names)}")
+        return torch.tensor([n in wanted for n in names])
+
+    def _points(self, name: str | None, truth: Tensor, prediction: Tensor | None) -> Tensor:
         """Points by name: 'truth', 'prediction', or a joint whose truth stands for all."""
         if name in (None, "truth"):
             return truth
-        if name == "prediction":
+        if name == "prediction" and prediction is not None:
             return prediction.to(truth)
-        if name not in self._names:
+        if name not in self.keypoint_names:
             raise ConfigError(
-                f"reference {name!r} is neither 'truth', 'prediction' nor a joint; joints: {', '.join(self._names)}"
+                f"reference {name!r} is neither 'truth', 'prediction' nor a joint; joints: "
+                f"{', '.join(self.keypoint_names)}"
             )
-        k = self._names.index(str(name))
+        k = self.keypoint_names.index(str(name))
         return truth[:, k : k + 1].expand_as(truth)
 
-    def _named(self, joints: str | list[str]) -> Tensor:
-        """(K,) bool: the joints of these names."""
-        wanted = [joints] if isinstance(joints, str) else joints
-        if unknown := [j for j in wanted if j not in self._names]:
-            raise ConfigError(f"diagnosis.attribution.joints names {unknown}; the joints are {', '.join(self._names)}")
-        return torch.tensor([n in wanted for n in self._names])
+    def _path(self) -> Any:
+        """The path with the user's settings; a linear one also learns what black and white are."""
+        name, given = self.settings.path or self.adapter.default_path, dict(self.settings.path_settings)
+        if name == "blur" and not self.adapter.takes_images:
+            raise ConfigError(
+                "path 'blur' blurs images, but the model's input is a sequence of 2D poses; leave `path` out (linear "
+                "from the mean pose), or give path='linear' with a baseline"
+            )
+        if name == "linear":
+            if self.adapter.baseline is not None:
+                given.setdefault("baseline", self.adapter.baseline)
+            low, high = self.pixel_range
+            given = {"black": low, "white": high, **given}
+            baseline = given.get("baseline")
+            if isinstance(baseline, str) and baseline not in LinearPath.BASELINES:
+                given["baseline"] = self.adapter.preprocess_file(baseline)
+        return _made(f"diagnosis.attribution.path_settings of path {name!r}", self.catalog.get("paths", name), **given)
+
+    def _likelihood_settings(self) -> Mapping[str, Any]:
+        """The user's, with alpha by input px where it was given by heatmap px, or made for a scale."""
+        s, unit = self.settings, self.adapter.unit
+        given = dict(s.likelihood_settings)
+        if unit != "px":
+            if s.alpha_per_heatmap_px is not None:
+                raise ConfigError(
+                    f"diagnosis.attribution.alpha_per_heatmap_px is {s.alpha_per_heatmap_px:g}, but the model's "
+                    f"coordinates are in {unit}. Leave it out (alpha is then 1 / median error), or give "
+                    f"likelihood_settings=dict(alpha=...) per {unit}"
+                )
+            return given if not self.scale else {**scaled_settings(s.likelihood, self.scale), **given}
+        if s.alpha_per_heatmap_px is not None and s.likelihood == "exp_l2":
+            given["alpha"] = s.alpha_per_heatmap_px / (self.adapter.stride or 4)
+        return given
 
 
 def check_quadrature(settings: AttributionSettings) -> None:
@@ -150,39 +295,6 @@ def check_quadrature(settings: AttributionSettings) -> None:
             f"diagnosis.attribution.quadrature {settings.quadrature!r} is unknown; "
             f"{did_you_mean(settings.quadrature, known)}"
         )
-
-
-def _path_settings(settings: AttributionSettings, adapter: CoordinateAdapter) -> dict[str, Any]:
-    """The user's path settings; a linear path also learns what black and white are, and reads a baseline file."""
-    given = dict(settings.path_settings)
-    if (settings.path or adapter.default_path) != "linear":
-        return given
-    if adapter.baseline is not None:
-        given.setdefault("baseline", adapter.baseline)
-    low, high = adapter.pixel_range()
-    given = {"black": low, "white": high, **given}
-    baseline = given.get("baseline")
-    if isinstance(baseline, str) and baseline not in LinearPath.BASELINES:
-        given["baseline"] = adapter.preprocess_file(baseline)
-    return given
-
-
-def _likelihood_settings(
-    settings: AttributionSettings, adapter: CoordinateAdapter, scale: float | None
-) -> dict[str, Any]:
-    """The user's likelihood settings, with alpha by input px where it was given by heatmap px, or made for a scale."""
-    given = dict(settings.likelihood_settings)
-    if adapter.unit != "px":
-        if settings.alpha_per_heatmap_px is not None:
-            raise ConfigError(
-                f"diagnosis.attribution.alpha_per_heatmap_px is {settings.alpha_per_heatmap_px:g}, but the model's "
-                f"coordinates are in {adapter.unit}. Leave it out (alpha is then 1 / median error), or give "
-                f"likelihood_settings=dict(alpha=...) per {adapter.unit}"
-            )
-        return given if scale is None else {**scaled_settings(settings.likelihood, scale), **given}
-    if settings.alpha_per_heatmap_px is not None and settings.likelihood == "exp_l2":
-        given["alpha"] = settings.alpha_per_heatmap_px / (adapter.stride or 4)
-    return given
 
 
 def _made(what: str, make: Callable[..., Any], /, *args: Any, **settings: Any) -> Any:

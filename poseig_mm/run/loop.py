@@ -16,11 +16,11 @@ from ..plugin.manager import PluginHost
 from ..store import StoreWriter
 from ..studies.base import Study
 from ..types import Finding, Sample
-from .context import Experiment
+from .context import RunContext
 from .diagnose import BatchDiagnosis
 from .journal import Journal
+from .process import peak_memory
 from .rows import sample_record
-from .versions import peak_memory
 
 __all__ = ["Loop", "Progress"]
 
@@ -44,7 +44,7 @@ class Loop:
     source: SampleSource
     diagnose: BatchDiagnosis
     studies: Sequence[Study]
-    experiment: Experiment  # for the studies; its model is inside its `frozen()`
+    context: RunContext  # for the studies; its model is inside its `frozen()`
     writer: StoreWriter
     host: PluginHost
     journal: Journal
@@ -110,7 +110,7 @@ class Loop:
         records = []
         for finding in findings:
             self._show(finding)
-            records.append(sample_record(finding, self.source.groups, self.experiment.unit))
+            records.append(sample_record(finding, self.source.groups, self.context.unit))
         self.journal.note(self.writer)
         with self.journal.timed("store"):
             self.writer.write(records)
@@ -127,7 +127,7 @@ class Loop:
             indices=finding.indices,
             config=self.config,
         )
-        context = self.experiment.of(sample) if self.studies else self.experiment
+        context = self.context.of(sample) if self.studies else self.context
         for study in self.studies:
             with (
                 self.journal.timed(f"study {study.name}"),

@@ -1,7 +1,9 @@
-"""What a run begins with: the config, and the model as differentiable coordinates."""
+"""What a run begins with: the config, the plugins, the model as differentiable coordinates, and the persons."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,37 @@ from ..adapters.build_model import build_model
 from ..adapters.distillation import distilled_weights
 from ..adapters.select import select_adapter
 from ..compat import prepare_environment, read_config
+from ..data.samples import SampleSource
+from ..data.sequences import SequenceSource, is_sequence
 from ..errors import ConfigError
 from ..plugin.manager import PluginHost
+from ..settings import SampleSettings
 
-__all__ = ["load_adapter", "load_config"]
+__all__ = ["Plugins", "batch_size", "load_adapter", "load_config", "open_samples"]
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """Which plugins a run has, beside those that its config names.
+
+    Args:
+        load: further ones, as in the config.
+        block: names of those to leave out.
+        entry_points: False leaves out the installed ones (tests).
+        host: those that are loaded already (the command line's); `block` and `entry_points` are then its own affair.
+    """
+
+    load: Sequence[str] = ()
+    block: Sequence[str] = ()
+    entry_points: bool = True
+    host: PluginHost | None = None
+
+    def open(self, configured: Sequence[str]) -> PluginHost:
+        """The host, with the config's plugins and `load` added."""
+        host = self.host or PluginHost(block=tuple(self.block), entry_points=self.entry_points)
+        there = {record.target for record in host.records if record.source == "config"}
+        host.add([p for p in dict.fromkeys([*configured, *self.load]) if p not in there])
+        return host
 
 
 def load_config(config: str | Path | Config) -> Config:
@@ -65,3 +94,61 @@ def load_adapter(
     chosen = host.catalog.get("adapters", name) if name else select_adapter(model, adapters)
     adapter: CoordinateAdapter = chosen(model, beta=beta)
     return adapter
+
+
+def open_samples(
+    config: Config,
+    settings: SampleSettings,
+    host: PluginHost,
+    *,
+    preprocess: Callable[..., dict[str, Any]],
+    adapter: CoordinateAdapter | None = None,
+) -> SampleSource:
+    """The persons of a config's data set, or its sequences.
+
+    Args:
+        config: with the data loader of `settings.split`.
+        settings: `diagnosis.samples`.
+        host: knows data sets by name.
+        preprocess: the model's data preprocessor.
+        adapter: gives the truth in its unit; without it the persons can be counted, not loaded.
+
+    Raises:
+        ConfigError: model and annotations differ in their number of joints.
+    """
+    kind = SequenceSource if is_sequence(config, settings.split) else SampleSource
+    source = kind(
+        config,
+        preprocess=preprocess,
+        split=settings.split,
+        mask="instance" if settings.mask == "predicted" else settings.mask,
+        limit=settings.limit,
+        seed=settings.seed,
+        ids=settings.ids,
+        datasets=host.catalog.datasets,
+        truth=None if adapter is None else adapter.truth,
+        dimensions=3 if adapter is None else adapter.dimensions,
+    )
+    predicted, annotated = 0 if adapter is None else len(adapter.keypoint_names), len(source.groups.keypoint_names)
+    if adapter is not None and predicted != annotated:
+        raise ConfigError(
+            f"the model predicts {predicted} joints, the annotations of {source.dataset_name} have {annotated}; give the "
+            "data set that the model was made for, or select joints with model.test_cfg.output_keypoint_indices"
+        )
+    return source
+
+
+def batch_size(asked: int | None, adapter: CoordinateAdapter, device: str) -> int:
+    """Persons computed and written at once: `diagnosis.samples.batch_size`, else 1 on a CPU and 8 on a GPU.
+
+    Raises:
+        ConfigError: more than one, where an image holds several persons.
+    """
+    if not adapter.one_image:
+        return asked or (1 if device == "cpu" else 8)
+    if asked not in (None, 1):
+        raise ConfigError(
+            f"diagnosis.samples.batch_size is {asked}, but adapter {adapter.name!r} finds several persons in an image "
+            "and is bound to one of them: samples go one by one. Leave batch_size out (`chunk` makes passes larger)"
+        )
+    return 1

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PluginError
+from ..indices.builtin import BUILTIN_INDICES
 from ..store.schema import SampleRecord, joints_schema, relations_schema
 
 if TYPE_CHECKING:
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from ..plugin.catalog import Catalog
     from ..types import Finding, JointGroups, Sample
 
-__all__ = ["check_columns", "plugin_columns", "sample_record"]
+__all__ = ["check_columns", "index_columns", "sample_record"]
 
 _AXES = ("x", "y", "z")
-_OWN = {"joint": ("di", "fi", "li"), "relation": ("ri",)}  # columns of every run, asked for or not
+_ALWAYS = {kind: tuple(i.name for i in BUILTIN_INDICES if i.kind == kind) for kind in ("joint", "relation")}
 
 
 def check_columns(indices: Sequence[Index], catalog: Catalog) -> None:
@@ -30,7 +31,7 @@ def check_columns(indices: Sequence[Index], catalog: Catalog) -> None:
     """
     columns = {"joint": joints_schema(3, places=True).keys(), "relation": relations_schema().keys()}
     for index in indices:
-        if index.name in columns[index.kind] - set(_OWN[index.kind]):
+        if index.name in columns[index.kind]:
             owner = catalog.owner("indices", index.name)
             raise PluginError(
                 f"plugin {owner!r} gives an index {index.name!r}, but that is a column of every run's table; give it "
@@ -38,9 +39,9 @@ def check_columns(indices: Sequence[Index], catalog: Catalog) -> None:
             )
 
 
-def plugin_columns(indices: Sequence[Index], kind: str) -> list[str]:
-    """Names of the columns that indices of this kind ('joint' or 'relation') add to those of every run."""
-    return [index.name for index in indices if index.kind == kind and index.name not in _OWN[kind]]
+def index_columns(indices: Sequence[Index], kind: str) -> list[str]:
+    """Names of the columns of this kind of indices ('joint' or 'relation'): those of every run, then the others."""
+    return list(dict.fromkeys((*_ALWAYS[kind], *(index.name for index in indices if index.kind == kind))))
 
 
 def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRecord:
@@ -53,10 +54,10 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
     """
     sample, attribution, reasons = finding.sample, finding.attribution, finding.reasons
     visible = sample.visible.cpu()
-    truth, found = sample.keypoints.double().cpu(), finding.prediction.double().cpu()
-    soft = attribution.coords[0].double().cpu() if attribution.coords is not None else found * math.nan
+    truth, prediction = sample.keypoints.double().cpu(), finding.prediction.double().cpu()
+    soft = attribution.soft_coords[0].double().cpu() if attribution.soft_coords is not None else prediction * math.nan
     truth = truth.where(visible[:, None], truth.new_tensor(math.nan))
-    epe, epe_soft = ((c - truth).norm(dim=-1).tolist() for c in (found, soft))
+    epe, epe_soft = ((c - truth).norm(dim=-1).tolist() for c in (prediction, soft))
     per_joint = {name: value.double().cpu().tolist() for name, value in finding.indices.items() if value.ndim == 1}
     numbers = {
         name: getattr(attribution, name)[0].cpu().tolist()
@@ -65,7 +66,7 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
         )
     }  # fmt: skip
     identity = {"sample_id": sample.sample_id, "image_id": sample.image_id, "instance_id": sample.instance_id}
-    axes = _AXES[: found.shape[1]]
+    axes = _AXES[: prediction.shape[1]]
     places = None if unit == "px" else _places(sample).tolist()
     joints = [
         {
@@ -75,12 +76,12 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
             "group": groups.group_of[k],
             "visible": bool(visible[k]),
             **{f"gt_{a}": float(v) for a, v in zip(axes, truth[k], strict=True)},
-            **{f"pred_{a}": float(v) for a, v in zip(axes, found[k], strict=True)},
+            **{f"pred_{a}": float(v) for a, v in zip(axes, prediction[k], strict=True)},
             **({} if places is None else {"place_x": places[k][0], "place_y": places[k][1]}),
             "epe": epe[k],
             "epe_soft": epe_soft[k],
             "unit": unit,
-            **dict.fromkeys(_OWN["joint"], math.nan),
+            **dict.fromkeys(_ALWAYS["joint"], math.nan),
             **{name: values[k] for name, values in per_joint.items()},
             "reason": reasons[k],
             **{name: values[k] for name, values in numbers.items()},
@@ -108,7 +109,7 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
             "joint_name": name_a,
             "other": b,
             "other_name": name_b,
-            **dict.fromkeys(_OWN["relation"], math.nan),
+            **dict.fromkeys(_ALWAYS["relation"], math.nan),
             **{name: values[a][b] for name, values in matrices.items()},
         }
         for a, name_a in enumerate(groups.keypoint_names)

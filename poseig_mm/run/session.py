@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +15,30 @@ from mmengine.config import Config
 
 from ..adapters.base import CoordinateAdapter
 from ..adapters.build_model import model_hash
-from ..attribution.acceleration import Acceleration, tensor_float32
+from ..attribution.acceleration import tensor_float32
 from ..compat import prepare_environment
 from ..data.samples import SampleSource
-from ..data.sequences import SequenceSource, is_sequence
 from ..errors import ConfigError, DataError
-from ..functional.likelihood import ALPHA
 from ..indices.base import Index
-from ..plugin.manager import PluginHost
 from ..report.build import build_report
-from ..settings import AttributionSettings, Settings
+from ..settings import Settings
 from ..store import Store, StoreWriter
 from ..store.atomic import publish
 from ..studies.base import configured
 from ..types import Section
 from .about import describe_run, run_identity
 from .calibration import CALIBRATION_SAMPLES, accelerate_on, calibrate_on, scale_on
-from .context import Experiment
+from .context import RunContext
 from .diagnose import BatchDiagnosis, index_frame
-from .explainer import Target, check_quadrature
+from .explainer import Explainer, check_quadrature
 from .journal import Journal
 from .loop import Loop, Progress
-from .open import load_adapter, load_config
-from .rows import check_columns, plugin_columns
-from .versions import peak_memory
+from .open import Plugins, batch_size, load_adapter, load_config, open_samples
+from .process import peak_memory
+from .rows import check_columns, index_columns
+from .shard import Shard
 
-__all__ = ["Progress", "Session"]
+__all__ = ["Session"]
 
 
 class Session:
@@ -48,19 +47,15 @@ class Session:
     Args:
         config: any MMPose config (path or `Config`), with or without a `diagnosis` variable.
         checkpoint: the model's weights.
+        settings: in the place of the config's `diagnosis`.
         work_dir: where results go; default 'work_dirs/<config name>'.
         device: 'auto', 'cpu', 'cuda'.
         resume: go on with an earlier run of the same settings in `work_dir`.
-        plugins, block: further plugins, and plugins to leave out.
-        entry_points: False leaves out installed plugins (tests).
-        host: plugins that are loaded already (the command line's); the config's are added to it, and `block` and
-            `entry_points` are its own affair.
+        plugins: beside those that the config names.
+        shard: this process' share of the persons.
         on_progress: called after each batch.
-        rank, world_size: this process' share of the samples.  Where a process group is up (`--launcher`), rank 0 waits
-            for the others before it makes the report.  Without one (jobs of another scheduler, all with `resume`), rank
-            0 makes it of what is there; a last call without a rank makes it of all.
-        model: a model that is built already, as it is now (a training's), and is given back unchanged; `checkpoint`
-            then only says in words where its weights are from.
+        model: a model that is built already, as it is now (a training's), and is given back unchanged; `checkpoint` then
+            only says in words where its weights are from.
         time_limit: seconds after which no further person is begun; such a run is left 'interrupted', without studies
             of the whole and report, and `resume` goes on with it.
     """
@@ -70,37 +65,33 @@ class Session:
         config: str | Path | Config,
         checkpoint: str | Path | None = None,
         *,
+        settings: Settings | None = None,
         work_dir: str | Path | None = None,
         device: str = "auto",
         resume: bool = False,
-        plugins: Sequence[str] = (),
-        block: Sequence[str] = (),
-        entry_points: bool = True,
-        host: PluginHost | None = None,
+        plugins: Plugins = Plugins(),  # noqa: B008 - it is frozen
+        shard: Shard = Shard(),  # noqa: B008
         on_progress: Callable[[Progress], None] | None = None,
-        rank: int = 0,
-        world_size: int = 1,
         model: torch.nn.Module | None = None,
         time_limit: float = math.inf,
     ) -> None:
         prepare_environment()
         self.config = load_config(config)
-        self.settings = Settings.parse(self.config.get("diagnosis")).with_plugins(tuple(plugins))
+        if settings is not None:
+            self.config = Config(
+                {**self.config.to_dict(), "diagnosis": settings.as_config()}, filename=self.config.filename
+            )
+        self.settings = Settings.parse(self.config.get("diagnosis")).with_plugins(tuple(plugins.load))
         self.checkpoint = None if checkpoint is None else str(checkpoint)
         name = Path(self.config.filename or "config").stem
         self.work_dir = Path(work_dir or self.config.get("work_dir") or Path("work_dirs") / name)
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        self.dtype: torch.dtype = getattr(torch, self.settings.attribution.dtype)  # 'float32' or 'float64'
-        self.resume = resume
-        self.host = host or PluginHost(block=tuple(block), entry_points=entry_points)
-        there = {record.target for record in self.host.records if record.source == "config"}
-        self.host.add([p for p in dict.fromkeys(self.settings.plugins) if p not in there])
+        self.resume, self.shard, self.model, self.time_limit = resume, shard, model, time_limit
+        self.host = plugins.open(self.settings.plugins)
         self.journal = Journal(self.host)
         self.on_progress = on_progress or (lambda progress: None)
-        self.rank, self.world_size = rank, world_size
-        self.model, self.time_limit = model, time_limit
         catalog = self.host.catalog
-        self.method = catalog.get("attribution_methods", self.settings.attribution.method)
+        catalog.get("attribution_methods", self.settings.attribution.method)
         names = self.settings.indices if self.settings.indices is not None else tuple(catalog.indices)
         self.indices: list[Index] = [catalog.get("indices", n) for n in dict.fromkeys(names)]
         check_columns(self.indices, catalog)
@@ -130,29 +121,32 @@ class Session:
                 fits = (None, adapter.dimensions)
                 self.indices = [i for i in self.indices if getattr(i, "dimensions", None) in fits]
             weights = model_hash(adapter.model)
-            model = adapter.model if self.dtype == torch.float32 else adapter.model.double()
-            source = self._source(model.data_preprocessor, self.settings.samples.limit, adapter)
+            if self._double:
+                adapter.model.double()
+            source = self._samples(adapter)
+            explainer = Explainer(
+                adapter, self.host.catalog, self.settings.attribution, source.groups.keypoint_names, self.device
+            )
             frame = index_frame(self.settings.attribution.frame, source.whole_image)
-            batch_size = self._batch_size(adapter)
             if frame == "instance":
                 source.notes.append("indices are read off the map around each person: the box, 1.25 times as large")
-            Target(self.settings.attribution, self.host.catalog, adapter, source)  # what is misspelt is an error here
+            at_once = batch_size(self.settings.samples.batch_size, adapter, self.device)
         writer = StoreWriter(
             self.work_dir,
-            rank=self.rank,
+            rank=self.shard.rank,
             resume=self.resume,
             identity=run_identity(self.config, self.settings, weights, source),
             maps=self.settings.store.maps,
             worst=self.settings.store.worst,
             dimensions=source.dimensions,
             places=adapter.unit != "px",
-            extra_indices=plugin_columns(self.indices, "joint"),
-            extra_relations=plugin_columns(self.indices, "relation"),
+            indices=index_columns(self.indices, "joint"),
+            relations=index_columns(self.indices, "relation"),
         )
         status = "failed"
         try:
-            self._wait_for_others()  # what an earlier run left has been looked at by all before anybody writes
-            if self.rank == 0:
+            self.shard.wait_for_others()  # what an earlier run left has been looked at by all before anybody writes
+            if self.shard.first:
                 publish(self.work_dir / "config.py", self.config.pretty_text.encode())
             self.host.notify(
                 "poseig_session_start",
@@ -162,37 +156,27 @@ class Session:
                 run_dir=self.work_dir,
             )
             with self.journal.timed("calibration"):
-                samples = source.first(CALIBRATION_SAMPLES)
-                settings, device, dtype = self.settings.attribution, self.device, self.dtype
-                earlier = writer.run.get("agreement") if self.resume else None
-                agreement = calibrate_on(samples, adapter, settings, earlier=earlier, device=device, dtype=dtype)
-                if not adapter.takes_images and samples:
-                    adapter.familiarise(torch.stack([s.image for s in samples]))
-                earlier = writer.run.get("likelihood_scale") if self.resume else None
-                scale = scale_on(samples, adapter, settings, earlier=earlier, device=device, dtype=dtype)
-                acceleration = accelerate_on(samples, adapter, settings, device=device, dtype=dtype)
-            description = describe_run(
-                self.config,
-                self.settings,
-                checkpoint=self.checkpoint,
-                weights=weights,
-                device=self.device,
-                plugins=self.host.records,
-                source=source,
-                adapter=adapter,
-                indices=self.indices,
-                agreement=agreement,
-                scale=scale,
-                acceleration=acceleration.as_dict(),
-                frame=frame,
-            )
-            writer.update_run(**description)
-            with adapter.frozen():
-                in_time = self._loop(adapter, acceleration, scale.get("median"), source, writer).run(
-                    self._share(source.ids(), writer.done), batch_size, until=until
+                explainer, about = self._calibrated(explainer, source, writer)
+            writer.update_run(
+                **describe_run(
+                    self.config,
+                    self.settings,
+                    checkpoint=self.checkpoint,
+                    weights=weights,
+                    device=self.device,
+                    plugins=self.host.records,
+                    source=source,
+                    adapter=adapter,
+                    indices=self.indices,
+                    frame=frame,
+                    **about,
                 )
-            if all(self._of_all_ranks(in_time)):
-                if self.rank == 0:
+            )
+            with adapter.frozen():
+                positions = self.shard.positions(source.ids(), writer.done)
+                in_time = self._loop(explainer, source, writer).run(positions, at_once, until=until)
+            if self.shard.all_of(in_time):
+                if self.shard.first:
                     self._finish(writer, source, started)
                 status = "complete"
             else:
@@ -214,8 +198,8 @@ class Session:
     def build_report(self, store: Store, extra: Sequence[Section] = ()) -> Path:
         """The report from the store alone, with `extra` sections; one that fails becomes a line among the failures."""
         before = len(self.host.failures)
-        found = self.host.collect("poseig_report_sections", store=store, config=self.config)
-        sections = [*extra, *(section for _, result in found for section in result)]
+        collected = self.host.collect("poseig_report_sections", store=store, config=self.config)
+        sections = [*extra, *(section for _, result in collected for section in result)]
         for study in self.studies:
             with self.journal.guard("report", study.name):
                 if (section := study.section(store)) is not None:
@@ -224,35 +208,23 @@ class Session:
 
     def count(self, limit: int | None) -> tuple[int, int]:
         """How many persons, and annotated joints of theirs, a run with this limit would take; no model is built."""
-        source = self._source(lambda data, training: data, limit)
+        settings = replace(self.settings.samples, limit=limit)
+        source = open_samples(self.config, settings, self.host, preprocess=lambda data, training: data)
         return len(source), source.annotated()
 
     # ---- preparation -------------------------------------------------------------------------------------------------
 
     def _adapter(self) -> CoordinateAdapter:
-        model = self.model
-        if model is not None and self.dtype != torch.float32:
-            model = copy.deepcopy(model)  # it is put into another type
+        model = copy.deepcopy(self.model) if self._double else self.model  # it is put into another type
         return load_adapter(self.config if model is None else model, self.checkpoint, self.device, host=self.host)
 
-    def _source(
-        self, preprocess: Callable[..., dict[str, Any]], limit: int | None, adapter: CoordinateAdapter | None = None
-    ) -> SampleSource:
-        """The persons; without the adapter they can be counted, not loaded."""
-        samples = self.settings.samples
-        kind = SequenceSource if is_sequence(self.config, samples.split) else SampleSource
-        return kind(
-            self.config,
-            preprocess=preprocess,
-            split=samples.split,
-            mask="instance" if samples.mask == "predicted" else samples.mask,
-            limit=limit,
-            seed=samples.seed,
-            ids=samples.ids,
-            datasets=self.host.catalog.datasets,
-            truth=None if adapter is None else adapter.truth,
-            dimensions=3 if adapter is None else adapter.dimensions,
-        )
+    @property
+    def _double(self) -> bool:
+        return self.settings.attribution.dtype == "float64"
+
+    def _samples(self, adapter: CoordinateAdapter) -> SampleSource:
+        preprocess = adapter.model.data_preprocessor
+        return open_samples(self.config, self.settings.samples, self.host, preprocess=preprocess, adapter=adapter)
 
     def _check_studies(self, adapter: CoordinateAdapter) -> None:
         unfit = [] if adapter.takes_images else [s.name for s in self.studies if s.images_only]
@@ -262,58 +234,27 @@ class Session:
                 f"{', '.join(map(repr, unfit))} out of diagnosis.studies"
             )
 
-    def _batch_size(self, adapter: CoordinateAdapter) -> int:
-        given = self.settings.samples.batch_size
-        if not adapter.one_image:
-            return given or (1 if self.device == "cpu" else 8)
-        if given not in (None, 1):
-            raise ConfigError(
-                f"diagnosis.samples.batch_size is {given}, but adapter {adapter.name!r} finds several persons in an "
-                "image and is bound to one of them: samples go one by one. Leave batch_size out (`chunk` makes passes "
-                "larger)"
-            )
-        return 1
+    def _calibrated(
+        self, explainer: Explainer, source: SampleSource, writer: StoreWriter
+    ) -> tuple[Explainer, dict[str, Any]]:
+        """The explainer with what is settled on the first samples, or by the run that is resumed; and run.json's words."""
+        samples, adapter = source.first(CALIBRATION_SAMPLES), explainer.adapter
+        how: dict[str, Any] = {"device": self.device, "dtype": explainer.dtype}
+        before = writer.run if self.resume else {}
+        agreement = calibrate_on(samples, adapter, explainer.settings, earlier=before.get("agreement"), **how)
+        if not adapter.takes_images and samples:
+            adapter.prepare(torch.stack([s.image for s in samples]))
+        scale = scale_on(samples, adapter, explainer.settings, earlier=before.get("likelihood_scale"), **how)
+        acceleration = accelerate_on(samples, adapter, explainer.settings, **how)
+        about = {"agreement": agreement, "scale": scale, "acceleration": acceleration.as_dict()}
+        return replace(explainer, acceleration=acceleration, scale=scale.get("median")), about
 
-    def _loop(
-        self,
-        adapter: CoordinateAdapter,
-        acceleration: Acceleration,
-        scale: float | None,
-        source: SampleSource,
-        writer: StoreWriter,
-    ) -> Loop:
-        def target(settings: AttributionSettings) -> Target:
-            return Target(settings, self.host.catalog, adapter, source, scale)
-
-        diagnose = BatchDiagnosis(
-            self.settings,
-            adapter,
-            acceleration,
-            self.method,
-            target(self.settings.attribution),
-            self.indices,
-            journal=self.journal,
-            device=self.device,
-            dtype=self.dtype,
-        )
-        experiment = Experiment(
-            self.settings.attribution,
-            adapter,
-            acceleration,
-            self.host.catalog.attribution_methods,
-            target,
-            self.indices,
-            source.groups,
-            pictures=self.work_dir / "pictures",
-            alpha=ALPHA if adapter.unit == "px" else 1 / (scale or math.nan),
-            device=self.device,
-            dtype=self.dtype,
-        )
+    def _loop(self, explainer: Explainer, source: SampleSource, writer: StoreWriter) -> Loop:
         return Loop(
             source=source,
-            diagnose=diagnose,
+            diagnose=BatchDiagnosis(self.settings, explainer, self.indices, self.journal),
             studies=self.studies,
-            experiment=experiment,
+            context=RunContext(explainer, self.indices, source.groups, self.work_dir / "pictures"),
             writer=writer,
             host=self.host,
             journal=self.journal,
@@ -348,31 +289,3 @@ class Session:
         for study in self.studies:
             with self.journal.timed(f"study {study.name}"), self.journal.guard("study", study.name):
                 writer.write_study(study.name, study.store_rows(store), replace_all=True)
-
-    def _share(self, ids: Sequence[str], done: Collection[str]) -> list[int]:
-        """Positions of the persons that are this process' to do.
-
-        Ranks of a launcher have all looked at what is done before anybody writes, and share what is left.  Without a
-        process group (a job of another scheduler, tried again as often as it fails) a rank's persons are always the
-        same.
-        """
-        if self._grouped():
-            return [i for i, name in enumerate(ids) if name not in done][self.rank :: self.world_size]
-        return [i for i in range(self.rank, len(ids), self.world_size) if ids[i] not in done]
-
-    def _grouped(self) -> bool:
-        from mmengine.dist import is_distributed
-
-        return self.world_size > 1 and bool(is_distributed())
-
-    def _wait_for_others(self) -> None:
-        """Until all processes of a launcher have come here; alone, or without one, this does nothing."""
-        self._of_all_ranks(True)
-
-    def _of_all_ranks(self, value: bool) -> list[bool]:
-        """This value of every process of a launcher, once all have come here."""
-        if not self._grouped():
-            return [value]
-        from mmengine.dist import all_gather
-
-        return [bool(v) for v in all_gather(torch.tensor([value], dtype=torch.uint8))]

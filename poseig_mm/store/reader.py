@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from poseig_mm.errors import StoreError, did_you_mean
 from poseig_mm.types import Failure, JointGroups
 
+from .older_runs import filled_in
 from .parts import Inventory, part_files, scan_parts, whole_stem
 from .run_file import failures_path, read_failures, read_run, run_path
 from .schema import SAMPLES_SCHEMA, Schema, joints_schema, relations_schema
@@ -45,6 +46,7 @@ class Store:
                 f"{self.path} is not the work dir of a run: expected run.json and samples/part-*.parquet in it, as "
                 "poseig-diagnose --work-dir writes them"
             )
+        self.run = self.run or filled_in({})
         self._parts = inventory.parts
         self._where: dict[str, tuple[str, str | None]] = {}  # sample id -> part, maps file
         self._repeated: dict[str, list[str]] = {}  # part -> ids that an earlier part has
@@ -69,7 +71,7 @@ class Store:
     def scan_joints(self) -> pl.LazyFrame:
         """The `joints` table, lazily: one row a sample and joint."""
         about = self.run.get("store", {})
-        schema = joints_schema(about.get("dimensions", 2), about.get("extra_indices", ()), about.get("places", False))
+        schema = joints_schema(about.get("dimensions", 2), about.get("indices", ()), about.get("places", False))
         return self._scan("joints", schema)
 
     def joints(self) -> pl.DataFrame:
@@ -81,9 +83,9 @@ class Store:
         return self._scan("samples", SAMPLES_SCHEMA).collect()
 
     def relations(self) -> pl.DataFrame:
-        """The `relations` table: one row a sample and pair of joints with its RI."""
-        extra = self.run.get("store", {}).get("extra_relations", ())
-        return self._scan("relations", relations_schema(extra)).collect()
+        """The `relations` table: one row a sample and pair of joints."""
+        names = self.run.get("store", {}).get("relations", ())
+        return self._scan("relations", relations_schema(names)).collect()
 
     @property
     def studies(self) -> tuple[str, ...]:

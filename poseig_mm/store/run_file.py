@@ -17,6 +17,7 @@ from poseig_mm.errors import StoreError
 from poseig_mm.types import Failure
 
 from .atomic import append_line, publish
+from .older_runs import filled_in
 
 __all__ = ["RunFile", "failures_path", "json_safe", "read_failures", "read_run", "run_path"]
 
@@ -74,7 +75,7 @@ def run_path(work_dir: Path, rank: int = 0) -> Path:
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """The content of a run.json; empty where there is none.
+    """The content of a run.json, with what runs of earlier versions did not say; empty where there is none.
 
     Raises:
         StoreError: it cannot be read or is not JSON.
@@ -87,7 +88,7 @@ def read_run(path: Path) -> dict[str, Any]:
         raise StoreError(f"cannot read {path}: {e}; restore it, or give another --work-dir") from e
     if not isinstance(content, dict):
         raise StoreError(f"cannot read {path}: expected a JSON object, got {type(content).__name__}")
-    return content
+    return filled_in(content)
 
 
 def failures_path(work_dir: Path, rank: int) -> Path:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from poseig_mm.errors import StoreError, did_you_mean
 
-__all__ = ["RELATIONS_SCHEMA", "SAMPLES_SCHEMA", "SampleRecord", "joints_schema", "relations_schema", "rows_to_frame"]
+__all__ = ["SAMPLES_SCHEMA", "SampleRecord", "joints_schema", "relations_schema", "rows_to_frame"]
 
 Row = Mapping[str, Any]
 Schema = dict[str, pl.DataType]
@@ -47,30 +47,29 @@ SAMPLES_SCHEMA: Schema = {
     "maps_file": pl.String(),  # null where no map was stored
 }
 
-RELATIONS_SCHEMA: Schema = {
+_RELATIONS: Schema = {
     "sample_id": pl.String(),
     "joint": pl.Int32(),
     "joint_name": pl.String(),
     "other": pl.Int32(),
     "other_name": pl.String(),
-    "ri": pl.Float64(),
 }
 
 _NULLABLE = frozenset({"maps_file"})
 
 
-def joints_schema(dimensions: int = 2, extra_indices: Sequence[str] = (), places: bool = False) -> Schema:
-    """Columns of `joints` in their fixed order, with z columns in 3D runs and plugin indices after `li`.
+def joints_schema(dimensions: int = 2, indices: Sequence[str] = (), places: bool = False) -> Schema:
+    """Columns of `joints` in their fixed order, with z columns in 3D runs and the indices after `unit`.
 
     With `places`, where gt and pred are no pixels of the input, `place_x` and `place_y` say where the joint appears in
     it.
 
-    >>> list(joints_schema(3, ['my_index']))[7:22]  # doctest: +NORMALIZE_WHITESPACE
-    ['gt_x', 'gt_y', 'gt_z', 'pred_x', 'pred_y', 'pred_z', 'epe', 'epe_soft', 'unit', 'di', 'fi', 'li', 'my_index',
-     'reason', 'target_start']
+    >>> list(joints_schema(3, ['my_index']))[7:19]  # doctest: +NORMALIZE_WHITESPACE
+    ['gt_x', 'gt_y', 'gt_z', 'pred_x', 'pred_y', 'pred_z', 'epe', 'epe_soft', 'unit', 'my_index', 'reason',
+     'target_start']
 
     Raises:
-        StoreError: `dimensions` is neither 2 nor 3, or an extra index takes the name of another column.
+        StoreError: `dimensions` is neither 2 nor 3, or an index takes the name of another column.
     """
     if dimensions not in (2, 3):
         raise StoreError(f"joints have 2 or 3 dimensions, got {dimensions}")
@@ -80,27 +79,26 @@ def joints_schema(dimensions: int = 2, extra_indices: Sequence[str] = (), places
     head |= {"joint": integer, "joint_name": text, "group": text, "visible": flag}
     head |= {f"{kind}_{axis}": number for kind in ("gt", "pred") for axis in axes}
     head |= {f"place_{axis}": number for axis in "xy" if places}
-    head |= {"epe": number, "epe_soft": number, "unit": text, "di": number, "fi": number, "li": number}
+    head |= {"epe": number, "epe_soft": number, "unit": text}
     tail: Schema = {"reason": text}
     tail |= {name: number for name in ("target_start", "target_end", "residual", "residual_rel", "map_error")}
     tail |= {"converged": flag, "evaluations": integer}
-    return head | _extra("joints", extra_indices, head | tail) | tail
+    return head | _index_columns("joints", indices, head | tail) | tail
 
 
-def relations_schema(extra_relations: Sequence[str] = ()) -> Schema:
-    """Columns of `relations`; the plugins' relation indices come after `ri`.
+def relations_schema(relations: Sequence[str] = ()) -> Schema:
+    """Columns of `relations`; the relation indices come last.
 
     >>> list(relations_schema(['mine']))
-    ['sample_id', 'joint', 'joint_name', 'other', 'other_name', 'ri', 'mine']
+    ['sample_id', 'joint', 'joint_name', 'other', 'other_name', 'mine']
 
     Raises:
-        StoreError: an extra index takes the name of another column.
+        StoreError: an index takes the name of another column.
     """
-    return RELATIONS_SCHEMA | _extra("relations", extra_relations, RELATIONS_SCHEMA)
+    return _RELATIONS | _index_columns("relations", relations, _RELATIONS)
 
 
-def _extra(table: str, names: Sequence[str], taken: Schema) -> Schema:
-    """Columns for indices of plugins."""
+def _index_columns(table: str, names: Sequence[str], taken: Schema) -> Schema:
     for i, name in enumerate(names):
         if name in taken or name in names[:i]:
             raise StoreError(f"index {name!r} has the name of another column of `{table}`: give it another name")
@@ -125,7 +123,7 @@ def rows_to_frame(table: str, rows: Sequence[Row], schema: Schema) -> pl.DataFra
         for name in row:
             if name not in schema:
                 hint = did_you_mean(name, schema)
-                raise StoreError(f"table `{table}`: unknown column {name!r}; {hint} (plugin indices: `extra_indices`)")
+                raise StoreError(f"table `{table}`: unknown column {name!r}; {hint} (indices: `indices`)")
     columns = {
         name: pl.Series(name, [_plain(table, name, row.get(name), kind) for row in rows], dtype=kind)
         for name, kind in schema.items()

@@ -50,8 +50,8 @@ class StoreWriter:
         maps_dtype: 'float16' or 'float32'.
         dimensions: of the joints, 2 or 3.
         places: the joints have columns for where they appear in the input, see `joints_schema`.
-        extra_indices: names of plugin indices, columns of `joints` after `li`.
-        extra_relations: names of plugin relation indices, columns of `relations` after `ri`.
+        indices: names of indices, columns of `joints` after `unit`.
+        relations: names of relation indices, columns of `relations`.
         queue_size: batches handed over and not yet on disk; a further `write` waits.
 
     Attributes:
@@ -80,22 +80,22 @@ class StoreWriter:
         maps_dtype: str = "float16",
         dimensions: int = 2,
         places: bool = False,
-        extra_indices: Sequence[str] = (),
-        extra_relations: Sequence[str] = (),
+        indices: Sequence[str] = (),
+        relations: Sequence[str] = (),
         queue_size: int = 2,
     ) -> None:
         self.path, self.rank = Path(work_dir), rank
         self._policy = MapPolicy(maps, worst, maps_dtype)
         self._schemas = {
-            "joints": joints_schema(dimensions, tuple(extra_indices), places),
-            "relations": relations_schema(tuple(extra_relations)),
+            "joints": joints_schema(dimensions, tuple(indices), places),
+            "relations": relations_schema(tuple(relations)),
         }
         settings = {
             "format": FORMAT,
             "dimensions": dimensions,
             **({"places": True} if places else {}),
-            "extra_indices": list(extra_indices),
-            "extra_relations": list(extra_relations),
+            "indices": list(indices),
+            "relations": list(relations),
         }
         about: dict[str, dict[str, Any]] = {"identity": dict(identity), "store": settings | self._policy.settings()}
         for directory in (self.path, *(self.path / name for name in _DIRECTORIES)):

@@ -15,16 +15,10 @@ if TYPE_CHECKING:
     from ..store import Store
 
 __all__ = [
-    "Measure", "estimate", "finite", "group_order", "joint_order", "measures", "place_columns", "run_value", "unit_of",
+    "Measure", "estimate", "finite", "group_order", "index_measures", "joint_order", "measures", "place_columns",
+    "run_value", "unit_of",
 ]  # fmt: skip
 
-# What the built-in numbers mean, in as few words as they can be said; `neutral` is the value of no preference.
-_KNOWN: dict[str, tuple[str, str, float | None]] = {
-    "epe": ("EPE", "distance of the prediction from the annotation", None),
-    "di": ("DI", "diffusion: 0 one pixel, 100 the whole input alike", None),
-    "fi": ("FI", "foreground: 1 no preference for the person, more is more", 1.0),
-    "li": ("LI", "locality: 1 no preference for the joint's surroundings, more is more", 1.0),
-}
 _GROUPS = ("axial", "trunk", "branch", "leaf", "foot", "wrist", "MCP", "PIP", "DIP", "TIP")  # from the root outwards
 
 
@@ -56,19 +50,17 @@ def place_columns(joints: pl.DataFrame) -> tuple[str, str]:
 
 def measures(store: Store, joints: pl.DataFrame) -> tuple[Measure, ...]:
     """EPE and every index of a joint that this run has, in the order in which they were asked for."""
-    found = [Measure("epe", "EPE", unit_of(joints), _KNOWN["epe"][1])]
-    described = store.run.get("indices") or [{"name": name} for name in ("di", "fi", "li")]
-    for about in described:
-        name = str(about["name"])
-        if about.get("kind", "joint") != "joint" or name not in joints.columns or name == "epe":
-            continue
-        if name in _KNOWN:
-            title, meaning, neutral = _KNOWN[name]
-            found.append(Measure(name, title, "", meaning, neutral))
-        else:
-            unit = str(about.get("unit") or "")
-            found.append(Measure(name, str(about.get("title") or name), "" if unit == "1" else unit))
-    return tuple(found)
+    epe = Measure("epe", "EPE", unit_of(joints), "distance of the prediction from the annotation")
+    return (epe, *index_measures(store, joints))
+
+
+def index_measures(store: Store, rows: pl.DataFrame) -> tuple[Measure, ...]:
+    """The run's indices of a joint that are columns of `rows`, in the order in which they were asked for."""
+    return tuple(
+        Measure(i["name"], i["title"], "" if i["unit"] == "1" else i["unit"], i["meaning"], i["neutral"])
+        for i in store.run["indices"]
+        if i["kind"] == "joint" and i["name"] in rows.columns
+    )
 
 
 def finite(values: Any) -> NDArray[np.float64]:

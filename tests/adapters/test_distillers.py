@@ -11,7 +11,7 @@ from adapter_models import RTM_HEAD, SIMCC, random_images, tiny_config
 from tiny import run, tables, write_run
 from torch import nn
 
-from poseig_mm import Session
+from poseig_mm import Plugins, Session
 from poseig_mm.adapters.build_model import build_model, model_hash
 from poseig_mm.api import load_adapter
 from poseig_mm.errors import CheckpointError, ConfigError
@@ -171,6 +171,8 @@ def test_a_run_of_a_distiller_is_the_student_s(tmp_path: Path) -> None:
     cfg.model = {"type": "DWPoseDistiller", "student_cfg": str(made.config), "teacher_cfg": str(made.config),
                  "data_preprocessor": cfg.model.data_preprocessor}  # fmt: skip
     checkpoint = save(tmp_path, state)
-    found = Session(cfg, checkpoint, work_dir=tmp_path / "distiller", device="cpu", entry_points=False).run()
+    found = Session(
+        cfg, checkpoint, work_dir=tmp_path / "distiller", device="cpu", plugins=Plugins(entry_points=False)
+    ).run()
     assert tables(found) == expected
     assert len(expected["joints"]) > 0

@@ -12,9 +12,12 @@ import torch
 from instance_models import FAMILIES, SIZE, K, instance_adapter, instance_image
 from torch import Tensor
 
+from poseig_mm.adapters.base import CoordinateAdapter
 from poseig_mm.adapters.edpose import SameChoices
 from poseig_mm.adapters.instances import InstanceAdapter
+from poseig_mm.adapters.plugin import poseig_register_adapters
 from poseig_mm.errors import AdapterError, ShapeError
+from poseig_mm.types import Coordinates
 
 pytestmark = pytest.mark.usefixtures("mmpose_ready")
 EXACT = ("dekr", "edpose", "rtmo", "yolox_pose")  # their coordinates are the model's own; the others' are softened
@@ -59,6 +62,29 @@ def test_whoever_is_annotated_is_the_one_given_out_there(family: str) -> None:
         bound = adapter(family).bind(IMAGE, person[None])
         assert bound.person is not None
         assert bound.person.own == pytest.approx(person, abs=1e-3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_decode_takes_what_the_head_gives_as_of_any_adapter(family: str) -> None:
+    """Fault 7 of the house: one contract; `decode(outputs(features(images), size))` is what a call gives."""
+    bound = adapter(family).bind(IMAGE)
+    with bound.frozen(), torch.no_grad():
+        output = bound.outputs(bound.features(IMAGE), SIZE)
+        assert torch.equal(bound.decode(output).coords, bound(IMAGE).coords)
+
+
+def test_every_adapter_is_calibrated_the_same_way() -> None:
+    """No family has a `calibrate` of its own, so that nobody who calls it has to ask for the kind."""
+    for kind in poseig_register_adapters():
+        assert kind.calibrate is CoordinateAdapter.calibrate, kind
+        assert [name for name in dir(kind) if name.startswith("calibrate")] == ["calibrate"]
+
+
+def test_the_unit_is_the_adapter_s_alone() -> None:
+    """Coordinates cannot contradict it; who still gives them a unit is told at once, not taken to give heatmaps."""
+    assert not hasattr(Coordinates(torch.zeros(1, K, 2)), "unit")
+    with pytest.raises(TypeError):
+        Coordinates(torch.zeros(1, K, 2), "mm")  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("family", [f for f in FAMILIES if not f.startswith("associative")])
@@ -107,12 +133,13 @@ def test_nobody_near_is_nan_and_said(family: str) -> None:
     """An annotation far from everybody: NaN coordinates and prediction, `matched` False, and nothing to calibrate
     on.
     """
-    bound = adapter(family).bind(IMAGE, torch.full((1, K, 2), 1e5))
+    far = torch.full((1, K, 2), 1e5)
+    bound = adapter(family).bind(IMAGE, far)
     assert not bound.matched
     assert bool(bound(IMAGE).coords.isnan().all())
     assert bool(bound.predict(IMAGE).isnan().all())
     assert bound(IMAGE).coords.shape == (1, K, 2)
-    assert bound.calibrate(IMAGE).n == 0
+    assert bound.calibrate(IMAGE, keypoints=far).n == 0
 
 
 @pytest.mark.parametrize("family", [f for f in FAMILIES if f != "edpose"])  # which gives out a fixed number
@@ -122,21 +149,16 @@ def test_without_an_annotation_it_is_the_surest_person(family: str) -> None:
     assert one.bind(IMAGE).matched
     codec, config = getattr(one.head, "decoder", None), one.model.test_cfg
     kept = {k: getattr(codec, k) for k in ("decode_thr", "decode_keypoint_thr") if hasattr(codec, k)}
-    one.model.test_cfg = {**config, "score_thr": 2.0}
-    model_config = getattr(one, "_config", None)
+    one.model.test_cfg = {**config, "score_thr": 2.0, "score_threshold": 2.0}  # the latter is CID's
     try:
         for key in kept:
             setattr(codec, key, 1e9)
-        if model_config is not None:
-            one._config = {**model_config, "score_threshold": 2.0}  # type: ignore[attr-defined]
         assert not one.bind(IMAGE, torch.zeros(1, K, 2)).matched
         assert one.bind(IMAGE).matched
     finally:
         one.model.test_cfg = config
         for key, value in kept.items():
             setattr(codec, key, value)
-        if model_config is not None:
-            one._config = model_config  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -158,19 +180,19 @@ def test_agreement_is_measured_over_persons_of_several_images(family: str) -> No
     """Images of two sizes; persons without a match are left out, beta is set where there is one."""
     one = instance_adapter(family)
     larger = torch.nn.functional.interpolate(IMAGE, (96, 128), mode="bilinear")
-    truth = [given_out(family)[0][None], torch.full((1, K, 2), 1e5), None]
-    joints = [torch.ones(1, K, dtype=torch.bool)] * 3
-    found = one.calibrate_persons([IMAGE, IMAGE, larger], truth, joints)
-    assert found.n == 2 * K
+    truth = [given_out(family)[0], torch.full((K, 2), 1e5), None]
+    joints = [torch.ones(K, dtype=torch.bool)] * 3
+    agreement = one.calibrate([IMAGE[0], IMAGE[0], larger[0]], keypoints=truth, joints=joints)
+    assert (agreement.n, agreement.left_out) == (2 * K, 0)
     if family == "dekr":
-        assert found.mean_distance == pytest.approx(0, abs=1e-3)
+        assert agreement.mean_distance == pytest.approx(0, abs=1e-3)
     else:
-        assert found.beta == one.beta != one.default_beta()  # type: ignore[attr-defined]
+        assert agreement.beta == one.beta != one.default_beta()  # type: ignore[attr-defined]
 
 
 def test_an_adapter_bound_to_nobody_says_so() -> None:
     """Calling it, or asking for a prediction, names the way out."""
-    for call in (adapter("dekr"), adapter("dekr").predict, adapter("dekr").calibrate):
+    for call in (adapter("dekr"), adapter("dekr").predict):
         with pytest.raises(AdapterError, match=r"bound to none; call bind\(image, keypoints\)"):
             call(IMAGE)
 

@@ -69,7 +69,7 @@ def test_a_cell_is_as_deep_as_it_is_wide() -> None:
     found = adapter.decode(output(peaks((3, 20, 7), (4, 20, 7), (3, 21, 7), (3, 20, 8))))
     expected = [[12, 80, 8], [16, 80, 8], [12, 84, 8], [12, 80, 12]]
     assert torch.allclose(found.coords[0], torch.tensor(expected, dtype=torch.float32), atol=1e-4)
-    assert (found.unit, adapter.stride, adapter.px_per_mm) == ("px", STRIDE, PX_PER_MM)
+    assert (adapter.unit, adapter.stride, adapter.px_per_mm) == ("px", STRIDE, PX_PER_MM)
     assert found.heatmaps is not None
     assert found.heatmaps.shape == (1, 4, H, W)
     assert found.heatmaps[0, 0].argmax() == 20 * W + 3

@@ -5,6 +5,7 @@ heart.
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,7 @@ def test_the_default_path_is_complete(kind: str) -> None:
     adapter = LiftingAdapter(build(kind).double())
     x = examples(adapter, 3).double()
     x[:, 2:] = 1
-    adapter.familiarise(x)
+    adapter.prepare(x)
     mean = torch.zeros_like(x[:1, :, :1]) if kind.startswith("image") else x.mean((0, 2), keepdim=True)
     with torch.no_grad():
         there, here = adapter(mean.expand_as(x)).coords, adapter(x).coords
@@ -167,7 +168,7 @@ def linear() -> tuple[LiftingAdapter, torch.Tensor]:
 def test_attribution_of_a_linear_model_is_its_weights_times_the_way() -> None:
     adapter, weight = linear()
     x = examples(adapter, 2, seed=7).double()
-    adapter.familiarise(x)
+    adapter.prepare(x)
     way = x - x.mean((0, 2), keepdim=True)
     settings: Any = {"quadrature": "midpoint", "nodes": 2, "compute": "exact", "signed": True}
     for axis in (0, 1):
@@ -185,6 +186,7 @@ def test_relation_is_the_share_of_each_input_joint() -> None:
     from poseig_mm.indices.base import compute_indices
     from poseig_mm.indices.builtin import BUILTIN_INDICES
     from poseig_mm.run.diagnose import index_inputs, places_of
+    from poseig_mm.settings import AttributionSettings
     from poseig_mm.types import Sample
 
     adapter = LiftingAdapter(build("video"))
@@ -193,9 +195,8 @@ def test_relation_is_the_share_of_each_input_joint() -> None:
     sample = Sample("1", "1", "1", "", x[0], np.zeros((9, K, 3), np.uint8), torch.zeros(K, 3),
                     torch.ones(K, dtype=torch.bool), None, "none", np.eye(2, 3))  # fmt: skip
     points = torch.zeros(1, K, 3)
-    inputs = index_inputs(
-        [sample], found, points, points, places=places_of([sample]), adapter=adapter, locality="exact"
-    )
+    explainer: Any = SimpleNamespace(adapter=adapter, settings=AttributionSettings())
+    inputs = index_inputs([sample], found, points, points, places=places_of([sample]), explainer=explainer)
     values, reasons = compute_indices([make() for make in BUILTIN_INDICES], inputs, found.reasons)
     share = found.maps.sum(2) / found.maps.sum((2, 3))[..., None]
     torch.testing.assert_close(values["ri"], K * share, rtol=1e-5, atol=1e-6)
@@ -216,9 +217,9 @@ def test_the_root_that_is_left_out_has_no_map() -> None:
 def test_the_mean_pose_of_equal_frames_is_no_baseline() -> None:
     """A path from a pose to itself explains nothing: then the middle of the image stays."""
     adapter = LiftingAdapter(build("video"))
-    adapter.familiarise(torch.full((1, 2, 9, K), 0.25))
+    adapter.prepare(torch.full((1, 2, 9, K), 0.25))
     assert float(adapter.baseline.abs().max()) == 0
-    adapter.familiarise(torch.cat([torch.full((1, 2, 9, K), 0.25), torch.full((1, 2, 9, K), 0.75)]))
+    adapter.prepare(torch.cat([torch.full((1, 2, 9, K), 0.25), torch.full((1, 2, 9, K), 0.75)]))
     assert (adapter.baseline == 0.5).all()
 
 

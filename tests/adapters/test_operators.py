@@ -11,10 +11,10 @@ import pytest
 import torch
 from adapter_models import RESNET, random_images, tiny_config, tiny_model
 
+from benchmarks.coverage.trial import try_config
 from poseig_mm.adapters.deformable import deform_conv2d
 from poseig_mm.api import load_adapter
 from poseig_mm.compat import EXTENSION, prepare_environment
-from poseig_mm.coverage.trial import try_config
 from poseig_mm.errors import DependencyError
 
 pytestmark = pytest.mark.usefixtures("mmpose_ready")

@@ -15,7 +15,7 @@ import torch
 from instance_models import instance_config, instance_model
 from mmengine.config import Config
 
-from poseig_mm import Session
+from poseig_mm import Plugins, Session
 from poseig_mm.errors import ConfigError
 from poseig_mm.functional.indices import diffusion_index, foreground_index
 from poseig_mm.store import Store
@@ -122,7 +122,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Store:
         patch.syspath_prepend(str(folder))
         config = drawn(folder)
         config.diagnosis.studies = [{"type": "perturbation", "n_random": 1, "masks": ["mean"]}]
-        return Session(config, work_dir=folder / "work", device="cpu", entry_points=False).run()
+        return Session(config, work_dir=folder / "work", device="cpu", plugins=Plugins(entry_points=False)).run()
 
 
 def rows(store: Store, sample: str) -> Any:
@@ -203,7 +203,7 @@ def test_the_whole_image_can_be_the_frame(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.syspath_prepend(str(tmp_path))
     config = drawn(tmp_path, frame="input")
     config.diagnosis.samples = {"ids": ["1-1"]}
-    store = Session(config, work_dir=tmp_path / "work", device="cpu", entry_points=False).run()
+    store = Session(config, work_dir=tmp_path / "work", device="cpu", plugins=Plugins(entry_points=False)).run()
     maps = torch.as_tensor(store.map("1-1"))[None]
     assert store.run["frame"] == "input"
     assert rows(store, "1-1")["di"].to_list() == pytest.approx(diffusion_index(maps)[0].tolist(), rel=0.01)
@@ -217,7 +217,7 @@ def test_more_than_one_person_at_once_is_refused(tmp_path: Path, monkeypatch: py
     with pytest.raises(
         ConfigError, match=r"batch_size is 2, but adapter 'associative_embedding' finds several persons"
     ):
-        Session(config, work_dir=tmp_path / "work", device="cpu", entry_points=False).run()
+        Session(config, work_dir=tmp_path / "work", device="cpu", plugins=Plugins(entry_points=False)).run()
 
 
 @pytest.mark.parametrize("family", ["dekr", "cid", "yolox_pose", "rtmo"])
@@ -244,7 +244,9 @@ def test_every_family_goes_through_a_run(tmp_path: Path, family: str) -> None:
         shown = {k: (float(people[n, k, 0]), float(people[n, k, 1])) for k in range(17) if bool(inside[n, k])}
         found.append(annotation(number, shown, (10, 10, 60, 40)))
     write(tmp_path, image, found)
-    store = Session(settings, tmp_path / "weights.pth", work_dir=tmp_path / "w", device="cpu", entry_points=False).run()
+    store = Session(
+        settings, tmp_path / "weights.pth", work_dir=tmp_path / "w", device="cpu", plugins=Plugins(entry_points=False)
+    ).run()
     joints = store.joints()
     seen = joints.filter(joints["visible"])
     assert len(seen)

@@ -22,7 +22,6 @@ from drawn_coordinates import (
     write,
 )
 
-from poseig_mm.data.datasets import BUILTIN_DATASETS, DatasetInfo
 from poseig_mm.errors import ConfigError
 from poseig_mm.types import JointGroups
 
@@ -168,12 +167,12 @@ def test_boxes_in_place_of_masks_are_noted(tmp_path: Path) -> None:
 
 
 def test_a_plugin_s_groups_win(tmp_path: Path) -> None:
-    """Over those found by name; a plugin that only names a config leaves them."""
+    """Over those found by name, for the data set they are for."""
     write(tmp_path, [person(1)])
     usual = source(dataset(tmp_path)).groups
     own = JointGroups(usual.keypoint_names, ("x",) * 17, (-1,) * 17, (), ())
-    assert source(dataset(tmp_path), datasets={"coco": DatasetInfo("coco", own)}).groups is own
-    assert source(dataset(tmp_path), datasets={"coco": DatasetInfo("coco", config="a.py")}).groups == usual
+    assert source(dataset(tmp_path), datasets={"coco": own}).groups is own
+    assert source(dataset(tmp_path), datasets={"mpii": own}).groups == usual
 
 
 def test_a_plugin_s_groups_must_fit(tmp_path: Path) -> None:
@@ -181,39 +180,4 @@ def test_a_plugin_s_groups_must_fit(tmp_path: Path) -> None:
     write(tmp_path, [person(1)])
     wrong = JointGroups(("a", "b"), ("x", "x"), (-1, -1), (), ())
     with pytest.raises(ConfigError, match=r"name 2 joints.*has 17"):
-        source(dataset(tmp_path), datasets={"coco": DatasetInfo("coco", wrong)})
-
-
-def test_every_built_in_config_is_there() -> None:
-    """In the MMPose that is installed, under the name its data set calls itself."""
-    from mmengine.config import Config
-
-    from poseig_mm.data.plugin import poseig_datasets
-
-    found = poseig_datasets()
-    assert found == BUILTIN_DATASETS
-    assert {"coco", "mpii", "freihand", "onehand10k", "interhand2d"} <= set(found)
-    for name, info in found.items():
-        assert info.name == name
-        if info.config is None:
-            continue
-        path = Path(str(info.config).replace("mmpose::", f"{_configs()}/"))
-        wanted = Config.fromfile(path).test_dataloader.dataset
-        about = wanted.get("metainfo") or _class(wanted.type).METAINFO
-        assert (
-            Config.fromfile(_configs() / about["from_file"].replace("configs/", "")).dataset_info.dataset_name == name
-        )
-
-
-def _configs() -> Path:
-    import mmpose
-
-    return Path(mmpose.__file__).parent / ".mim" / "configs"
-
-
-def _class(name: str) -> Any:
-    from mmpose.registry import DATASETS
-    from mmpose.utils import register_all_modules
-
-    register_all_modules(init_default_scope=True)
-    return DATASETS.get(name)
+        source(dataset(tmp_path), datasets={"coco": wrong})

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from poseig_mm.attribution.controls import gradient_attribution, random_attribution
 from poseig_mm.errors import AttributionError, ConfigError, ShapeError
-from poseig_mm.functional.controls import gradient_attribution, random_attribution
 from poseig_mm.functional.fast_backward import FastBackward
 from poseig_mm.functional.linearise import PullBack, autograd_backward
 from poseig_mm.functional.maps import half_l1_distance, normalise_maps

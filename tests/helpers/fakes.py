@@ -10,6 +10,7 @@ import pytest
 
 from poseig_mm import hookimpl
 from poseig_mm.plugin.manager import PluginHost
+from poseig_mm.types import JointGroups
 
 
 class FakeIndex:
@@ -32,8 +33,7 @@ class FakeStudy:
     name = "fake_study"
 
 
-class FakeDataset:
-    groups = None
+GROUPS = JointGroups(("a", "b"), ("x", "x"), (-1, 0), (), ((0, 1),))
 
 
 def plugin_with(name: str = "Fake", **hooks: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL.Image import Image
+from synthetic_store import COLUMNS
 
 from poseig_mm.functional import path_attribution
 from poseig_mm.store import SampleRecord, Store, StoreWriter
@@ -80,7 +81,7 @@ def store_of(
         "names": groups.keypoint_names, "groups": groups.group_of, "parents": groups.parent_of, "derived": False,
         "skeleton": groups.skeleton, "flip_pairs": groups.flip_pairs,
     }  # fmt: skip
-    with StoreWriter(path, identity={"model": "made up"}, maps="none") as writer:
+    with StoreWriter(path, identity={"model": "made up"}, maps="none", **COLUMNS) as writer:
         writer.update_run(keypoints=about, **run)
         if rows:
             writer.write_study(study, rows)

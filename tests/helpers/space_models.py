@@ -94,7 +94,7 @@ class PatchAdapter(CoordinateAdapter):
     name, head_types, unit = "patches", ("PatchHead",), "mm"
 
     def decode(self, output: Any) -> Coordinates:
-        return Coordinates(output, self.unit)
+        return Coordinates(output)
 
 
 @hookimpl

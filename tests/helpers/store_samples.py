@@ -13,11 +13,11 @@ NAN = float("nan")
 IDENTITY = {"config": "c1", "model": "m1", "data": "d1"}
 
 
-def joint_row(sample_id: str, joint: int, extra: Sequence[str] = (), dimensions: int = 2) -> dict[str, Any]:
+def joint_row(sample_id: str, joint: int, indices: Sequence[str] = (), dimensions: int = 2) -> dict[str, Any]:
     """A row of `joints` with a value of its own in every number; joint 1 was not computed."""
     seen = joint != 1
     values: dict[str, Any] = {}
-    for n, (name, kind) in enumerate(joints_schema(dimensions, extra).items()):
+    for n, (name, kind) in enumerate(joints_schema(dimensions, indices).items()):
         if kind.is_float():
             values[name] = (hash_number(sample_id) + joint + n / 100) if seen else NAN
         elif kind.is_integer():
@@ -54,8 +54,7 @@ def make_record(
         **{f"warp_{r}{c}": float(r + c) for r in range(2) for c in range(3)},
     }
     relations = [
-        {"sample_id": sample_id, "joint": 0, "joint_name": "a", "other": m, "other_name": "b", "ri": float(m)}
-        for m in range(joints)
+        {"sample_id": sample_id, "joint": 0, "joint_name": "a", "other": m, "other_name": "b"} for m in range(joints)
     ]
     rows = [joint_row(sample_id, k, **options) for k in range(joints)]
     display = rng.integers(0, 255, (*size, 3), dtype=np.uint8)

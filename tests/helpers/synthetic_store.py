@@ -31,6 +31,7 @@ PLACES = np.array(
 )  # fmt: skip
 WIDTH, HEIGHT = 96, 128  # of the input: small, so that tests are fast
 
+COLUMNS: dict[str, Any] = {"indices": ("di", "fi", "li"), "relations": ("ri",)}
 RUN: dict[str, Any] = {
     "versions": {"python": "3.11.7", "poseig-mm": "0.1.0", "torch": "2.13.0"},
     "config": "configs/demo/grace_hopper.py",
@@ -131,7 +132,7 @@ def make_store(
     path: Path, records: list[SampleRecord], *, maps: str = "all", failures: tuple[Failure, ...] = (), **run: Any
 ) -> Store:
     """A finished store of `records`; `run` takes the place of entries of run.json."""
-    with StoreWriter(path, identity={"model": "abc"}, maps=maps) as writer:
+    with StoreWriter(path, identity={"model": "abc"}, maps=maps, **COLUMNS) as writer:
         writer.update_run(**{**RUN, **run})
         writer.write(records)
         for failure in failures:

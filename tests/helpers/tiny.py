@@ -29,6 +29,7 @@ __all__ = [
     "session",
     "tables",
     "tiny",
+    "visible",
     "write_plugin",
     "write_run",
 ]
@@ -156,13 +157,13 @@ def session(made: tiny, work_dir: Path, settings: dict[str, Any] | None = None, 
     """A session over it, without installed plugins; `settings` replace 'attribution' or 'attribution.nodes'."""
     from mmengine.config import Config
 
-    from poseig_mm import Session
+    from poseig_mm import Plugins, Session
 
     config = Config.fromfile(str(made.config))
     for key, value in (settings or {}).items():
         section, _, name = key.partition(".")
         config.diagnosis[section] = {**config.diagnosis.get(section, {}), name: value} if name else value
-    options.setdefault("entry_points", False)
+    options["plugins"] = Plugins(load=options.get("plugins", ()), entry_points=False)
     return Session(config, made.weights, work_dir=work_dir, device="cpu", **options)
 
 
@@ -190,6 +191,12 @@ def tables(store: Store, names: Sequence[str] = TABLES) -> dict[str, list[tuple[
         keys = [c for c in ("sample_id", "joint", "other") if c in frame.columns]
         found[name] = [tuple(Near(v) if isinstance(v, float) else v for v in row) for row in frame.sort(keys).rows()]
     return found
+
+
+def visible(store: Store, sample_id: str | None = None) -> Any:
+    """Rows of joints that have numbers."""
+    rows = store.joints().filter(visible=True)
+    return rows if sample_id is None else rows.filter(sample_id=sample_id)
 
 
 def write_plugin(path: Path, body: str) -> Path:

@@ -10,7 +10,7 @@ from poseig_mm.indices.base import IndexInputs
 
 
 def _inputs(truth: Tensor, pose: Tensor, visible: Tensor) -> IndexInputs:
-    return IndexInputs(torch.ones(*truth.shape[:2], 2, 2), visible, truth, truth[..., :2], coords=pose)
+    return IndexInputs(torch.ones(*truth.shape[:2], 2, 2), visible, truth, truth[..., :2], prediction=pose)
 
 
 def _poses() -> tuple[Tensor, Tensor]:

@@ -36,7 +36,7 @@ def inputs() -> IndexInputs:
         mask=mask,
         has_mask=torch.tensor([False, True]),
         heatmaps=gaussian_heatmaps(points, (16, 12)),
-        coords=points,
+        prediction=points,
     )
 
 

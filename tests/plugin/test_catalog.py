@@ -6,24 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import FakeAdapter, FakeDataset, FakeIndex, FakeStudy, host_of, install, messages, plugin_with, write_module
+from fakes import GROUPS, FakeAdapter, FakeIndex, FakeStudy, host_of, install, messages, plugin_with, write_module
 
 from poseig_mm.errors import ConfigError, PluginError
 from poseig_mm.plugin.catalog import Catalog
+from poseig_mm.plugin.kinds import COLLECTED, KINDS, Kind
 from poseig_mm.plugin.manager import PluginHost
-from poseig_mm.plugin.results import KINDS, LABELS
+from poseig_mm.types import JointGroups
 
 
 def test_everything_registered_is_found_by_name_with_its_owner() -> None:
     """One name a kind, from two plugins."""
-    study, data, index = FakeStudy(), FakeDataset(), FakeIndex("ci")
+    study, index = FakeStudy(), FakeIndex("ci")
     host = host_of(
         plugin_with("A", poseig_register_adapters=lambda: (FakeAdapter,), poseig_paths=lambda: {"p": len}),
         plugin_with(
             "B",
             poseig_indices=lambda: [index],
             poseig_studies=lambda: [study],
-            poseig_datasets=lambda: {"d": data},
+            poseig_datasets=lambda: {"d": GROUPS},
             poseig_likelihoods=lambda: {"p": min},
             poseig_attribution_methods=lambda: {"m": max},
         ),
@@ -35,7 +36,7 @@ def test_everything_registered_is_found_by_name_with_its_owner() -> None:
     assert dict(catalog.attribution_methods) == {"m": max}
     assert dict(catalog.indices) == {"ci": index}
     assert dict(catalog.studies) == {"fake_study": study}
-    assert dict(catalog.datasets) == {"d": data}
+    assert dict(catalog.datasets) == {"d": GROUPS}
     assert (catalog.owner("paths", "p"), catalog.owner("likelihoods", "p")) == ("A", "B")
     assert catalog.get("likelihoods", "p") is min
 
@@ -54,7 +55,7 @@ def test_a_name_given_twice_names_kind_and_both_owners(kind: str) -> None:
     with pytest.raises(PluginError) as caught:
         Catalog([(kind, "x", 1, "one"), (kind, "x", 2, "two")], {"two": "'two' (two-dist 2.0)"})
     assert str(caught.value) == (
-        f"{LABELS[kind]} 'x' is given twice, by plugin 'one' and by plugin 'two' (two-dist 2.0); names are unique: "
+        f"{KINDS[kind].label} 'x' is given twice, by plugin 'one' and by plugin 'two' (two-dist 2.0); names are unique: "
         "switch one off, e.g. --no-plugin two"
     )
 
@@ -107,6 +108,10 @@ class _RequiresText(FakeIndex):
     requires = "mask"  # type: ignore[assignment]
 
 
+class _NeutralText(FakeIndex):
+    neutral = "1"
+
+
 class _NoTitle:
     name, unit, range, requires, kind = "x", "", (0, 1), frozenset[str](), "joint"
 
@@ -126,24 +131,29 @@ class _NoName:
 
 
 WRONG: dict[str, tuple[str, Any, str]] = {
-    "nothing": ("poseig_indices", None, r"returned None; expected a list or tuple, \(\) for nothing"),
-    "no list": ("poseig_indices", FakeIndex("x"), "returned a FakeIndex; expected a list or tuple"),
-    "text": ("poseig_studies", "study", "returned a str; expected a list or tuple"),
-    "no dict": ("poseig_paths", [len], r"returned a list; expected a dict from name to object, \{\} for nothing"),
-    "dict for list": ("poseig_indices", {"x": FakeIndex("x")}, "returned a dict; expected a list or tuple"),
+    "nothing": ("poseig_indices", None, r"got None; expected a list or tuple, \(\) for nothing"),
+    "no list": ("poseig_indices", FakeIndex("x"), "got a FakeIndex; expected a list or tuple"),
+    "text": ("poseig_studies", "study", "got a str; expected a list or tuple"),
+    "no dict": ("poseig_paths", [len], r"got a list; expected a dict from name to object, \{\} for nothing"),
+    "dict for list": ("poseig_indices", {"x": FakeIndex("x")}, "got a dict; expected a list or tuple"),
     "class for index": ("poseig_indices", [FakeIndex], r"the class FakeIndex; .*have you forgotten the \(\)\?"),
     "class for study": ("poseig_studies", [FakeStudy], r"the class FakeStudy; .*have you forgotten the \(\)\?"),
-    "class for data": ("poseig_datasets", {"d": FakeDataset}, r"the class FakeDataset; .*forgotten the \(\)\?"),
+    "class for data": (
+        "poseig_datasets",
+        {"d": JointGroups},
+        "the class JointGroups; expected poseig_mm.types.JointGroups",
+    ),
     "adapter object": ("poseig_register_adapters", [FakeAdapter()], "expected the class itself, without"),
     "adapter heads": ("poseig_register_adapters", [_HeadsAsText], "head_types is 'HeatmapHead'; expected a tuple"),
     "adapter name": ("poseig_register_adapters", [_NoName], "with the name None; expected a str"),
     "no name": ("poseig_paths", {"": len}, "with the name ''; expected a str that is not empty"),
     "number for name": ("poseig_paths", {3: len}, "with the name 3; expected a str"),
-    "not callable": ("poseig_likelihoods", {"x": 3}, "returned a int; expected something that can be called"),
-    "not a data set": ("poseig_datasets", {"x": {}}, "returned a dict; expected .*DatasetInfo"),
+    "not callable": ("poseig_likelihoods", {"x": 3}, "got a int; expected something that can be called"),
+    "not a data set": ("poseig_datasets", {"x": {}}, "got a dict; expected poseig_mm.types.JointGroups"),
     "index kind": ("poseig_indices", [_NoKind("x")], "index 'x' has kind 'joints'; expected 'joint' or 'relation'"),
     "index requires": ("poseig_indices", [_NeedsMore("x")], r"requires .*'masks'.*; expected a set of \['heatmaps'"),
     "requires text": ("poseig_indices", [_RequiresText("x")], "requires 'mask'; expected a set of"),
+    "index neutral": ("poseig_indices", [_NeutralText("x")], "index 'x' has the neutral value '1'; expected a number"),
     "index title": ("poseig_indices", [_NoTitle()], "lacks title"),
     "index call": ("poseig_indices", [_NotCallable()], "lacks __call__"),
     "column name": ("poseig_indices", [FakeIndex("my index")], "'my index' becomes a column or a folder"),
@@ -167,8 +177,7 @@ def test_a_wrong_result_of_an_installed_plugin_is_a_recorded_failure(
     install(site, "bad", {"bad": "bad"})
     host = PluginHost(builtins=())
     __import__("bad").RESULT.append(result)
-    kind = next(k for k, h in KINDS.items() if h == hook)
-    assert dict(getattr(host.catalog, kind)) == {}
+    assert dict(getattr(host.catalog, COLLECTED[hook].name)) == {}
     (failure,) = host.failures
     assert (failure.plugin, failure.stage, failure.error) == ("bad", "plugin", "PluginError")
     assert len(messages(caplog)) == 1
@@ -185,10 +194,10 @@ def test_a_wrong_section_is_a_recorded_failure(result: Any) -> None:
     assert [(f.plugin, f.stage) for f in host.failures] == [("Bad", "report")]
 
 
-@pytest.mark.parametrize("hook", KINDS.values())
-def test_nothing_to_give_is_fine(hook: str) -> None:
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_nothing_to_give_is_fine(kind: Kind) -> None:
     """An empty list or dict."""
-    empty: Any = () if hook in ("poseig_register_adapters", "poseig_indices", "poseig_studies") else {}
-    host = host_of(plugin_with(**{hook: lambda: empty}))
-    assert all(len(getattr(host.catalog, kind)) == 0 for kind in KINDS)
+    empty: Any = {} if kind.by_name else ()
+    host = host_of(plugin_with(**{kind.hook: lambda: empty}))
+    assert all(len(getattr(host.catalog, name)) == 0 for name in KINDS)
     assert host.failures == ()

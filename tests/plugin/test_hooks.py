@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import FakeAdapter, FakeDataset, FakeIndex, FakeStudy, host_of, install, plugin_with, write_module
+from fakes import GROUPS, FakeAdapter, FakeIndex, FakeStudy, host_of, install, plugin_with, write_module
 
 from poseig_mm import PoseIGError, Section
 from poseig_mm.errors import PluginError
 from poseig_mm.plugin import specs
-from poseig_mm.plugin.manager import COLLECTED, ON_ERROR, SELECT, PluginHost
+from poseig_mm.plugin.kinds import COLLECTED, KINDS, SECTIONS
+from poseig_mm.plugin.manager import ON_ERROR, SELECT, PluginHost
 from poseig_mm.plugin.registry import HOOKS
-from poseig_mm.plugin.results import KINDS
 
 SECTION = Section("mine", "Mine")
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -30,7 +30,7 @@ RESULTS: dict[str, Any] = {
     "poseig_paths": {"path": len},
     "poseig_indices": [FakeIndex("index")],
     "poseig_studies": [FakeStudy()],
-    "poseig_datasets": {"data": FakeDataset()},
+    "poseig_datasets": {"data": GROUPS},
     "poseig_report_sections": [SECTION],
 }
 OBSERVERS = ("poseig_session_start", "poseig_after_sample", "poseig_add_cli")
@@ -178,7 +178,7 @@ def test_a_plugin_that_raises_stops_nobody(hook: str, error: Exception) -> None:
     (failure,) = host.failures
     assert (failure.plugin, failure.error, failure.message) == ("Bad", type(error).__name__, "no")
     assert "raise error" in failure.traceback
-    expected = ("stage", "7") if hook in OBSERVERS else ("report" if hook not in KINDS.values() else "plugin", "")
+    expected = ("stage", "7") if hook in OBSERVERS else ("report" if hook == SECTIONS.hook else "plugin", "")
     assert (failure.stage, failure.sample_id) == expected
 
 
@@ -219,7 +219,7 @@ def test_ctrl_c_and_exit_pass_through_every_hook(hook: str, signal: type[BaseExc
         assert host.failures == ()
 
 
-@pytest.mark.parametrize("hook", KINDS.values())
+@pytest.mark.parametrize("hook", [kind.hook for kind in KINDS.values()])
 def test_a_plugin_that_raises_when_it_registers_is_left_out(hook: str, site: Path) -> None:
     """The catalog holds what the others gave; an installed plugin and one of the config alike."""
     write_module(site, "bad", f"@hookimpl\ndef {hook}(): raise ValueError('boom')")
@@ -227,12 +227,11 @@ def test_a_plugin_that_raises_when_it_registers_is_left_out(hook: str, site: Pat
     host = PluginHost(
         builtins=(), plugins=[raising(hook, Boom("no")), plugin_with("Good", **{hook: lambda: RESULTS[hook]})]
     )
-    kind = next(k for k, h in KINDS.items() if h == hook)
-    assert len(getattr(host.catalog, kind)) == 1
+    assert len(getattr(host.catalog, COLLECTED[hook].name)) == 1
     assert [(f.plugin, f.stage) for f in host.failures] == [("bad", "plugin"), ("Bad", "plugin")]
 
 
-@pytest.mark.parametrize("hook", KINDS.values())
+@pytest.mark.parametrize("hook", [kind.hook for kind in KINDS.values()])
 def test_a_builtin_that_raises_when_it_registers_is_fatal(hook: str, site: Path) -> None:
     """Half a catalog would be blamed on the user's config."""
     write_module(site, "own", f"@hookimpl\ndef {hook}(): raise ValueError('boom')")

@@ -38,13 +38,12 @@ def test_every_builtin_loads_and_registers() -> None:
     """The catalog of the built-ins alone is complete; each name is owned by the plugin one expects."""
     host = PluginHost(entry_points=False)
     assert [(r.name, r.status) for r in host.records] == [
-        (name, "loaded") for name in ("adapters", "attribution", "indices", "studies", "data", "report")
+        (name, "loaded") for name in ("adapters", "attribution", "indices", "studies", "report")
     ]
     catalog = host.catalog
     assert host.failures == ()
     assert {"blur", "linear"} <= set(catalog.paths)
     assert {"di", "fi", "li", "ri"} <= set(catalog.indices)
-    assert {"coco"} <= set(catalog.datasets)
     assert catalog.owner("likelihoods", "exp_l2") == "attribution"
     assert len(catalog.adapters) >= 4
 

@@ -23,7 +23,7 @@ def run(mmpose_ready: None, tmp_path_factory: pytest.TempPathFactory) -> Store:
     import mmpose
     from mmengine.config import Config
 
-    from poseig_mm import Session
+    from poseig_mm import Plugins, Session
 
     config = Config.fromfile(Path(mmpose.__file__).parent / ".mim" / "configs" / CONFIG)
     places = {"data_root": f"{DATA}/", "ann_file": "test_mpii.json", "data_prefix.img": ""}
@@ -34,7 +34,9 @@ def run(mmpose_ready: None, tmp_path_factory: pytest.TempPathFactory) -> Store:
         "samples": {"limit": 2},
         "report": {"gallery": 1},
     }
-    return Session(config, work_dir=tmp_path_factory.mktemp("mpii") / "work", device="cpu", entry_points=False).run()
+    return Session(
+        config, work_dir=tmp_path_factory.mktemp("mpii") / "work", device="cpu", plugins=Plugins(entry_points=False)
+    ).run()
 
 
 def test_di_and_li_are_there_and_fi_has_its_reason(run: Store) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import polars as pl
 import pytest
-from synthetic_store import RUN, make_store, record
+from synthetic_store import COLUMNS, RUN, make_store, record
 
 from poseig_mm.report.blocks import Notices
 from poseig_mm.report.build import build_report
@@ -133,7 +133,7 @@ def test_csv_of_the_joints_holds_the_means_of_the_store(page: Path, store: Store
 
 def test_a_store_without_persons_says_so(tmp_path: Path) -> None:
     """No samples: a page with the same sections, and a sentence instead of numbers."""
-    with StoreWriter(tmp_path, identity={}) as writer:
+    with StoreWriter(tmp_path, identity={}, **COLUMNS) as writer:
         writer.update_run(**RUN)
         writer.record_failure(Failure("sample", "cannot read x.jpg", "DataError", sample_id="7-7"))
     parsed = build(Store(tmp_path))
@@ -228,7 +228,7 @@ def test_indices_of_plugins_are_summarised(tmp_path: Path) -> None:
     rows = record(0)
     for row in rows.joints:
         row["entropy"] = 2.5 if row["visible"] else math.nan  # type: ignore[index]
-    with StoreWriter(tmp_path, identity={}, extra_indices=["entropy"]) as writer:
+    with StoreWriter(tmp_path, identity={}, **{**COLUMNS, "indices": [*COLUMNS["indices"], "entropy"]}) as writer:
         about = [*RUN["indices"], {"name": "entropy", "title": "Entropy", "unit": "bit", "kind": "joint"}]
         writer.update_run(**{**RUN, "indices": about})
         writer.write([rows])

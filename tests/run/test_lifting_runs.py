@@ -13,7 +13,7 @@ from lifting_models import FRAMES, K, build, config, poses, write
 from mmengine.config import Config
 from tiny import tables
 
-from poseig_mm import Session
+from poseig_mm import Plugins, Session
 from poseig_mm.data.sequences import colours_of, is_sequence
 from poseig_mm.errors import ConfigError
 from poseig_mm.plotting.drawing import HEAT
@@ -34,7 +34,9 @@ def session(kind: str, folder: Path, work_dir: Path, **diagnosis: Any) -> Sessio
     diagnosis["attribution"] = {**FAST, **diagnosis.get("attribution", {})}
     resume = bool(diagnosis.pop("resume", False))
     cfg = config(kind, folder, diagnosis)
-    return Session(cfg, work_dir=work_dir, model=build(kind), device="cpu", entry_points=False, resume=resume)
+    return Session(
+        cfg, work_dir=work_dir, model=build(kind), device="cpu", plugins=Plugins(entry_points=False), resume=resume
+    )
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +206,7 @@ def test_real_poses_through_a_shipped_config(kind: str, tmp_path: Path) -> None:
     if kind == "motion":
         cfg.test_dataloader.dataset.multiple_target = 1  # there are four videos of one frame
     cfg.diagnosis = {"attribution": FAST, "report": {"enabled": False}, "indices": ["di", "ri"]}
-    found = Session(cfg, work_dir=tmp_path, device="cpu", entry_points=False).run()
+    found = Session(cfg, work_dir=tmp_path, device="cpu", plugins=Plugins(entry_points=False)).run()
     joints = found.joints()
     assert (len(found), found.failures) == (4, ())
     assert found.run["agreement"]["share_within"] == 1.0

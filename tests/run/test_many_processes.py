@@ -11,6 +11,7 @@ import pytest
 from ranks import run_ranks
 from tiny import run, tables, tiny, write_plugin, write_run
 
+from poseig_mm import Shard
 from poseig_mm.store import Store
 
 PERSONS = 7  # no multiple of 2 or 3: a sampler that pads would repeat some
@@ -94,7 +95,7 @@ def test_jobs_without_a_process_group_own_their_persons(made: tiny, alone: Store
     """Rank i of n, at any time, also twice: the same persons; a last call without a rank makes the report of all."""
     shares = {}
     for rank in (1, 0, 1):  # another scheduler's order, and one that is tried again
-        run(made, tmp_path / "w", rank=rank, world_size=2, resume=True)
+        run(made, tmp_path / "w", shard=Shard(rank, 2), resume=True)
         shares[rank] = _ids(tmp_path / "w")[f"r{rank:03d}"]
     assert shares[0] == list(alone.sample_ids[::2])
     assert shares[1] == list(alone.sample_ids[1::2])

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from poseig_mm.run.rows import sample_record  # noqa: E402
+from poseig_mm.run.rows import index_columns, sample_record  # noqa: E402
 from poseig_mm.store.schema import SAMPLES_SCHEMA, SampleRecord, joints_schema, relations_schema  # noqa: E402
 from poseig_mm.testing import GROUPS  # noqa: E402
 from poseig_mm.types import Attribution, Finding, Sample  # noqa: E402
@@ -51,7 +51,7 @@ def record(dimensions: int = 2, **indices: torch.Tensor) -> SampleRecord:
         reasons=(("", "", "not_visible"),),
     )
     prediction = sample.keypoints.nan_to_num() + torch.cat([torch.tensor([3.0, 4.0]), pad[0]])
-    attribution = replace(attribution, coords=prediction[None] - torch.cat([torch.tensor([3.0, 0.0]), pad[0]]))
+    attribution = replace(attribution, soft_coords=prediction[None] - torch.cat([torch.tensor([3.0, 0.0]), pad[0]]))
     finding = Finding(
         sample=sample,
         attribution=attribution,
@@ -66,9 +66,9 @@ def record(dimensions: int = 2, **indices: torch.Tensor) -> SampleRecord:
 
 def test_columns_are_those_of_the_architecture() -> None:
     """Names and order that others rely on; a plugin's index stands after `li`."""
-    assert ",".join(joints_schema()) == COLUMNS
+    assert ",".join(joints_schema(2, index_columns([], "joint"))) == COLUMNS
     found = record(di=torch.ones(3), mine=torch.ones(3))
-    assert set(found.joints[0]) == set(joints_schema(2, ["mine"]))
+    assert set(found.joints[0]) == set(joints_schema(2, ["di", "fi", "li", "mine"]))
     assert set(found.sample) | {"maps_file"} == set(SAMPLES_SCHEMA)
 
 
@@ -86,7 +86,7 @@ def test_errors_are_distances_to_the_truth() -> None:
 
 def test_three_dimensions_have_a_z() -> None:
     """gt_z and pred_z, in their place."""
-    assert set(record(3, di=torch.ones(3)).joints[0]) == set(joints_schema(3))
+    assert set(record(3, di=torch.ones(3)).joints[0]) == set(joints_schema(3, ["di", "fi", "li"]))
 
 
 def test_an_index_that_was_not_asked_for_is_nan() -> None:
@@ -103,7 +103,7 @@ def test_relations_of_visible_joints() -> None:
     assert [(r["joint"], r["other"], r["mine"]) for r in rows] == [
         (a, b, 3.0 * a + b) for a in (0, 1) for b in range(3)
     ]
-    assert set(rows[0]) == set(relations_schema(["mine"]))
+    assert set(rows[0]) == set(relations_schema(["ri", "mine"]))
     assert all(math.isnan(r["ri"]) for r in rows)
     assert [r["ri"] for r in record(ri=values).relations] == [0, 1, 2, 3, 4, 5]
     assert record(di=torch.ones(3)).relations == []

@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import space_models
 import torch
 from mmengine.config import Config
+from mmengine.structures import InstanceData
 from space_models import JOINTS, PatchAdapter, patch, truth_of
-from tiny import FAST, IDS, VISIBLE, tiny
+from tiny import FAST, IDS, VISIBLE, tiny, write_plugin
 
-from poseig_mm import Session
+from poseig_mm import Plugins, Session, attribute, load_adapter
 from poseig_mm.data.samples import SampleSource
 from poseig_mm.errors import ConfigError, DataError
+from poseig_mm.plugin.manager import PluginHost
 from poseig_mm.report.person_pictures import Notes, PersonPictures
 from poseig_mm.store import Store
 from poseig_mm.summary.measures import measures
@@ -45,7 +48,7 @@ def made(folder: Path, diagnosis: dict[str, Any] | None = None, **dataset: Any) 
 
 def run(config: Config, work_dir: Path, **options: Any) -> Store:
     """A finished run."""
-    return Session(config, work_dir=work_dir, device="cpu", entry_points=False, **options).run()
+    return Session(config, work_dir=work_dir, device="cpu", plugins=Plugins(entry_points=False), **options).run()
 
 
 def source(config: Config, **options: Any) -> SampleSource:
@@ -256,3 +259,48 @@ def test_the_page_says_the_scale(tmp_path: Path) -> None:
     found = run(config, tmp_path / "run")
     page = (tmp_path / "run" / "report" / "index.html").read_text()
     assert scale_in_words(found) in page
+
+
+ASK = """
+from poseig_mm.studies.base import Study
+
+
+class Ask(Study):
+    name = "ask"
+
+    def sample_rows(self, finding, context):
+        again = context.indices(finding.sample, finding.attribution)["pa_epe"]
+        return [{"sample_id": finding.sample.sample_id, "run": float(a), "context": float(b)}
+                for a, b in zip(finding.indices["pa_epe"], again)]
+
+
+@hookimpl
+def poseig_studies():
+    return [Ask()]
+"""
+
+
+def test_the_aligned_error_is_that_of_the_models_own_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study's `context.indices()` gives the run's PA-EPE, also where the decoding is coarser than the coordinates."""
+
+    def coarse(self: Any, feats: Any, samples: Any, test_cfg: Any = None) -> list[Any]:
+        return [InstanceData(keypoints=(k[None] / 40).round().numpy() * 40) for k in self.forward(feats).detach()]
+
+    monkeypatch.setattr(space_models.PatchHead, "predict", coarse)
+    plugins = ["space_models", str(write_plugin(tmp_path / "asking.py", ASK))]
+    config = made(tmp_path / "data", {"studies": ["ask"], "indices": ["di", "pa_epe"], "plugins": plugins})
+    rows = run(config, tmp_path / "run").study("ask")
+    assert rows["context"].to_list() == pytest.approx(rows["run"].to_list(), nan_ok=True)
+    assert rows["run"].is_finite().sum() == 34
+
+
+def test_the_function_makes_the_likelihood_for_the_median_error(tmp_path: Path) -> None:
+    """Of coordinates in mm `attribute` takes alpha = 1 / median error, as a run does; 0.075 is a number of pixels."""
+    config = made(tmp_path)
+    samples = source(config).first(3)
+    adapter = load_adapter(config, host=PluginHost(plugins=["space_models"], entry_points=False))
+    images, truth = (torch.stack([getattr(s, name) for s in samples]) for name in ("image", "keypoints"))
+    found = attribute(adapter, images, truth, **FAST)
+    error = (adapter(images).coords - truth).norm(dim=-1).detach()
+    expected = torch.exp(-error / error.double().quantile(0.5))
+    assert found.target_end.tolist() == [pytest.approx(row) for row in expected.tolist()]

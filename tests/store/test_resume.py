@@ -40,7 +40,7 @@ def test_another_identity_is_refused_with_every_differing_key(tmp_path: Path) ->
     [
         ({"maps": "pooled"}, "store.maps: was 'all', now 'pooled'"),
         ({"dimensions": 3}, "store.dimensions: was 2, now 3"),
-        ({"extra_indices": ["x"]}, "store.extra_indices: was [], now ['x']"),
+        ({"indices": ["x"]}, "store.indices: was [], now ['x']"),
     ],
 )
 def test_other_store_settings_are_refused(tmp_path: Path, options: dict[str, object], named: str) -> None:

@@ -34,7 +34,7 @@ FIXED = [
         "pred_x",
         "pred_y",
     ),
-    *("epe", "epe_soft", "unit", "di", "fi", "li", "reason", "target_start", "target_end", "residual", "residual_rel"),
+    *("epe", "epe_soft", "unit", "reason", "target_start", "target_end", "residual", "residual_rel"),
     *("map_error", "converged", "evaluations"),
 ]
 
@@ -46,31 +46,31 @@ def test_store_loads_no_torch() -> None:
 
 
 def test_columns_of_joints(tmp_path: Path) -> None:
-    """The fixed names in their fixed order; z only in 3D; a plugin's index after li; Float64 numbers, no nulls."""
+    """The fixed names in their fixed order; z only in 3D; an index after unit; Float64 numbers, no nulls."""
     assert list(joints_schema()) == FIXED
     three = list(joints_schema(3, ["mine"]))
     assert [c for c in three if c not in FIXED] == ["gt_z", "pred_z", "mine"]
     assert three.index("gt_z") == three.index("gt_y") + 1
-    assert three.index("mine") == three.index("li") + 1 == three.index("reason") - 1
-    with StoreWriter(tmp_path, identity=IDENTITY, dimensions=3, extra_indices=["mine"]) as writer:
-        writer.write([make_record("a", dimensions=3, extra=["mine"])])
+    assert three.index("mine") == three.index("unit") + 1 == three.index("reason") - 1
+    with StoreWriter(tmp_path, identity=IDENTITY, dimensions=3, indices=["mine"]) as writer:
+        writer.write([make_record("a", dimensions=3, indices=["mine"])])
     table = Store(tmp_path).joints()
     assert table.columns == three
     assert table.null_count().sum_horizontal().item() == 0
     assert table["mine"].is_nan().to_list() == [False, True, False]
 
 
-def test_relations_of_plugins(tmp_path: Path) -> None:
-    """A plugin's relation index is a column after ri."""
+def test_relation_indices(tmp_path: Path) -> None:
+    """A relation index is a column after the joints' names."""
     record = make_record("a")
-    relations = [{**row, "mine": 2.0 * row["ri"]} for row in record.relations]
-    with StoreWriter(tmp_path, identity=IDENTITY, extra_relations=["mine"]) as writer:
+    relations = [{**row, "mine": 2.0 * row["other"]} for row in record.relations]
+    with StoreWriter(tmp_path, identity=IDENTITY, relations=["mine"]) as writer:
         with pytest.raises(StoreError, match="`relations`: column 'mine' is missing"):
             writer.write([record])
         writer.write([replace(record, relations=relations)])
-    assert Store(tmp_path).relations()["ri", "mine"].rows() == [(0.0, 0.0), (1.0, 2.0), (2.0, 4.0)]
+    assert Store(tmp_path).relations()["other", "mine"].rows() == [(0, 0.0), (1, 2.0), (2, 4.0)]
     with pytest.raises(StoreError, match="name of another column of `relations`"):
-        StoreWriter(tmp_path, identity=IDENTITY, extra_relations=["other"])
+        StoreWriter(tmp_path, identity=IDENTITY, relations=["other"])
 
 
 def test_an_index_with_the_name_of_a_column() -> None:

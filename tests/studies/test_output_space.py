@@ -17,6 +17,7 @@ from tiny import IDS, run, tiny, write_run
 from poseig_mm.errors import ConfigError
 from poseig_mm.functional import gaussian_heatmaps
 from poseig_mm.store import Store
+from poseig_mm.store.older_runs import filled_in
 from poseig_mm.studies.output_space.rows import Target, heatmap_points, targets_of
 from poseig_mm.studies.output_space.study import OutputSpace
 from poseig_mm.types import Coordinates, Finding, Picture, Sample, Table
@@ -71,7 +72,8 @@ def finding() -> Finding:
         pixels=torch.tensor([[8.0, 20.0], [13.0, 20.0]]),
     )  # fmt: skip
     attribution: Any = SimpleNamespace(reasons=(("", ""),))
-    return Finding(sample, attribution, torch.zeros(2, 2), torch.zeros(2, 2), {}, ("", ""), 0.0)
+    indices = {name: torch.zeros(2) for name in ("di", "fi", "li")} | {"ri": torch.zeros(2, 2)}
+    return Finding(sample, attribution, torch.zeros(2, 2), torch.zeros(2, 2), indices, ("no_mask", "no_mask"), 0.0)
 
 
 def rows_of(ctx: Any, **settings: Any) -> dict[tuple[str, int], dict[str, Any]]:
@@ -184,6 +186,7 @@ def test_differences_are_taken_joint_by_joint() -> None:
         for s, f, di, fi in (("a", 0.3, 10.0, 1.0), ("b", 0.3, 10.0, 1.0), ("a", 1.0, 11.0, math.nan), ("b", 1.0, 7.0, 1.5))
     ]  # fmt: skip
     fake: Any = SimpleNamespace(
+        run=filled_in({}),
         studies=("output_space",),
         study=lambda name: pl.DataFrame(made),
         pictures=lambda name: [],

@@ -16,6 +16,7 @@ from toy_context import toy_store
 from poseig_mm.errors import ConfigError
 from poseig_mm.functional.path_attribution import path_attribution
 from poseig_mm.functional.quadrature import RULES
+from poseig_mm.store.older_runs import filled_in
 from poseig_mm.studies.randomization.reinitialise import reinitialise
 from poseig_mm.studies.randomization.similarity import rank_correlation
 from poseig_mm.studies.randomization.study import QUADRATURES, Randomization
@@ -59,8 +60,8 @@ def test_a_stage_has_the_numbers_of_the_randomised_model() -> None:
     row = next(r for r in rows if r["stage"] == 1 and r["joint"] == 1)
     assert row["di"] == pytest.approx(float(context.indices(about, changed)["di"][1]))
     assert row["rank_correlation"] == pytest.approx(float(rank_correlation(original.maps, changed.maps)[0, 1]))
-    assert changed.coords is not None
-    assert row["epe_soft"] == pytest.approx(float((changed.coords[0, 1] - about.keypoints[1]).norm()))
+    assert changed.soft_coords is not None
+    assert row["epe_soft"] == pytest.approx(float((changed.soft_coords[0, 1] - about.keypoints[1]).norm()))
     assert 0 < abs(row["rank_correlation"]) < 0.999
 
 
@@ -164,7 +165,7 @@ def test_the_quadratures_are_those_there_are() -> None:
 
 
 def section_of(rows: list[dict[str, Any]], run: dict[str, Any] | None = None) -> Section:
-    section = Randomization().section(toy_store("randomization", rows, run=run))  # type: ignore[arg-type]
+    section = Randomization().section(toy_store("randomization", rows, run=filled_in(run or {})))  # type: ignore[arg-type]
     assert section is not None
     return section
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
-from synthetic_store import make_store, record
+from synthetic_store import COLUMNS, make_store, record
 
 from poseig_mm.store import Store, StoreWriter
 from poseig_mm.studies.base import Study
@@ -24,7 +24,7 @@ STUDIES: tuple[Study, ...] = (Groups(), EasyHard(), ErrorRelation())
 def finished(folder: Path, persons: int, **run: object) -> Store:
     """A store with the three studies' tables."""
     store = make_store(folder, [record(i) for i in range(persons)], maps="none", **run)
-    with StoreWriter(folder, identity={"model": "abc"}, maps="none", resume=True) as writer:
+    with StoreWriter(folder, identity={"model": "abc"}, maps="none", resume=True, **COLUMNS) as writer:
         for study in STUDIES:
             writer.write_study(study.name, study.store_rows(store), replace_all=True)
     return Store(folder)

@@ -76,7 +76,7 @@ class RefinementStudy:
         work_dir: for everything.
         settings: see `Settings`.
         device: 'auto', 'cpu', 'cuda'.
-        options: of the two diagnoses' sessions (`plugins`, `block`, `entry_points`).
+        options: of the two diagnoses' sessions (`plugins`).
 
     Raises:
         ConfigError: no heatmap model, or data are missing.

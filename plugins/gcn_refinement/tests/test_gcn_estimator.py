@@ -231,7 +231,7 @@ def test_the_refined_model_is_diagnosed_like_any_other(
     """A whole run with the randomization study, which changes the model and gives it back."""
     import copy
 
-    from poseig_mm import Session
+    from poseig_mm import Plugins, Session
 
     cfg, _, work_dir = copy.deepcopy(trained)
     cfg.diagnosis.update(
@@ -239,7 +239,9 @@ def test_the_refined_model_is_diagnosed_like_any_other(
         samples={"limit": 1},
         attribution={**tiny.FAST, "joints": ["nose"]},
     )
-    session = Session(cfg, work_dir / "epoch_2.pth", work_dir=tmp_path, device="cpu", entry_points=False)
+    session = Session(
+        cfg, work_dir / "epoch_2.pth", work_dir=tmp_path, device="cpu", plugins=Plugins(entry_points=False)
+    )
     store = session.run()
     assert not store.failures
     assert store.joints()["di"].is_finite().sum() == 1

@@ -18,6 +18,7 @@ from poseig_gcn_refinement.evaluation import inversions_by_pair, read_table
 from poseig_gcn_refinement.page import accuracy_section
 from poseig_gcn_refinement.study import RefinementStudy, Settings, main
 
+from poseig_mm import Plugins
 from poseig_mm.errors import ConfigError, StoreError
 
 TINY = Settings(epochs=2, batch_size=2, passes=2, limit=2, hidden=4, depth=2)
@@ -29,7 +30,9 @@ def done(made: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Refinemen
     from mmengine.config import Config
 
     cfg = Config.fromfile(str(made.config))
-    study = RefinementStudy(cfg, made.weights, tmp_path_factory.mktemp("study"), TINY, device="cpu", entry_points=False)
+    study = RefinementStudy(
+        cfg, made.weights, tmp_path_factory.mktemp("study"), TINY, device="cpu", plugins=Plugins(entry_points=False)
+    )
     return study, study.run()
 
 

@@ -31,4 +31,4 @@ class HandMeshAdapter(CoordinateAdapter):
 
     def decode(self, output: Tensor) -> Coordinates:
         """(B, 21, D), the head's output, which is already in `unit`."""
-        return Coordinates(output, self.unit)
+        return Coordinates(output)

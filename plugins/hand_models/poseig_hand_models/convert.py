@@ -1,26 +1,25 @@
 """Official weights of hand models as MMPose checkpoints, strictly: every weight must find its place.
 
 Official names are the names in the model's backbone; so a converter is a rule from official names to those, and here is
-everything else: reading, prefixes, strictness, the joint regressor, writing.
+what they share besides: reading, prefixes, what a file may lack.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from poseig_mm.adapters.checkpoints import Unknown, read_content
+from poseig_mm.adapters.official import place_weights
 from poseig_mm.errors import CheckpointError
 
-__all__ = ["REGRESSOR", "flat_state", "place", "read_official", "write_checkpoint"]
+__all__ = ["REGRESSOR", "flat_state", "place", "read_official"]
 
 CONTAINERS = ("model_state_dict", "network", "state_dict", "model")
 REGRESSOR = "head.regressor.matrix"
-SHOWN = 8  # names of each kind in a message
 
 
 def read_official(path: str | Path) -> dict[str, Tensor]:
@@ -42,6 +41,7 @@ def flat_state(content: Any, source: str = "the checkpoint") -> dict[str, Tensor
     Raises:
         CheckpointError: there are no weights in it.
 
+    >>> import torch
     >>> w = torch.zeros(1)
     >>> list(flat_state({'epoch': 3, 'network': {'module.a.weight': w}}))
     ['a.weight']
@@ -75,59 +75,12 @@ def _bare(state: Mapping[str, Any]) -> dict[str, Tensor]:
 def place(
     official: Mapping[str, Tensor],
     model: Any,
-    rename: Callable[[str], str | None] = lambda name: f"backbone.{name}",
-    *,
-    source: str = "the checkpoint",
-    advice: str = "give the config of the file's own model",
+    rename: Callable[[str], str] = lambda name: f"backbone.{name}",
+    **settings: Any,
 ) -> dict[str, Tensor]:
-    """Official weights under an MMPose model's names: every weight of the model among them and none besides.
+    """Official weights under an MMPose model's names, see `poseig_mm.adapters.official.place_weights`.
 
-    Args:
-        official: weights by official name.
-        model: MMPose's; not changed.  Its joint regressor may be among the weights, and need not be, nor the number of
-            batches that a batch norm has seen, which old files lack.
-        rename: official name -> the model's; None: known and not needed.
-        source, advice: for the message.
-
-    Raises:
-        CheckpointError: lists what the model does not know, what the file lacks (by the model's names), and what has
-            another shape.
+    The model's joint regressor may be among the weights, and need not be, nor the number of batches that a batch norm
+    has seen, which old files lack.
     """
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found: dict[str, str] = {}
-    unexpected, shapes = [], []
-    for name, value in official.items():
-        new = rename(name)
-        if new is None:
-            continue
-        if new in found:
-            unexpected.append(f"{name} (beside {found[new]})")
-        elif new not in wanted and new != REGRESSOR:
-            unexpected.append(name)
-        elif new in wanted and tuple(value.shape) != wanted[new]:
-            shapes.append(f"{name} {tuple(value.shape)} instead of {wanted[new]}")
-            found[new] = name
-        else:
-            found[new] = name
-    idle = (REGRESSOR, ".num_batches_tracked")
-    missing = [n for n in wanted if n not in found and not n.endswith(idle)]
-    if unexpected or missing or shapes:
-        kinds = (("unexpected", unexpected), ("missing", missing), ("of another shape", shapes))
-        listed = "; ".join(f"{kind}: {_some(names)}" for kind, names in kinds if names)
-        raise CheckpointError(f"{source} is not one of this model's official files: {listed}. To go on, {advice}")
-    return {new: official[name].detach().clone() for new, name in found.items()}
-
-
-def write_checkpoint(weights: Mapping[str, Tensor], target: str | Path, **meta: str) -> Path:
-    """An MMPose checkpoint, which replaces `target` when it is complete."""
-    target = Path(target)
-    part = target.with_name(target.name + ".part")
-    torch.save({"state_dict": dict(weights), "meta": meta}, part)
-    part.replace(target)
-    return target
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = len(listed) - SHOWN
-    return ", ".join(listed[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return place_weights(official, model, rename, optional=(REGRESSOR, ".num_batches_tracked"), **settings)

@@ -46,9 +46,9 @@ def cmr_weights(official: Mapping[str, Tensor], model: Any, mano: ManoData | Non
     return _with_regressor(place(official, model, source="the file", advice=advice), model, mano)
 
 
-def _with_regressor(found: dict[str, Tensor], model: Any, mano: ManoData | None) -> dict[str, Tensor]:
+def _with_regressor(weights: dict[str, Tensor], model: Any, mano: ManoData | None) -> dict[str, Tensor]:
     if mano is not None:
-        return {**found, REGRESSOR: joint_matrix(mano.joint_regressor, "handmesh").to(torch.get_default_dtype())}
+        return {**weights, REGRESSOR: joint_matrix(mano.joint_regressor, "handmesh").to(torch.get_default_dtype())}
     if not model.head.regressor.loaded:
         logger.warning("%s", ABSENT)
-    return found
+    return weights

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from poseig_mm.adapters.official import write_checkpoint
 from poseig_mm.errors import CheckpointError, PoseIGError
 
-from .convert import REGRESSOR, place, read_official, write_checkpoint
+from .convert import REGRESSOR, place, read_official
 from .handmesh import cmr_weights, mobrecon_weights
 from .mano_file import ManoData, read_mano
 from .regressor import joint_matrix
@@ -44,12 +45,13 @@ def i2l_meshnet_weights(official: Weights, model: Any, mano: ManoData | None = N
             mesh's.
     """
 
-    def rename(name: str) -> str | None:
-        return None if name.startswith(("param_regressor.", "human_model_layer.")) else f"backbone.{name}"
-
-    found = place(_with_second_stem(official, model), model, rename, source="the file")
+    dropped = {
+        "param_regressor.": "the model's other stage is not run",
+        "human_model_layer.": "of MANO's arrays the regressor alone is used",
+    }
+    weights = place(_with_second_stem(official, model), model, dropped=dropped, source="the file")
     matrix = official.get("human_model_layer.th_J_regressor")
-    return _with_regressor(found, model, matrix if mano is None else torch.from_numpy(mano.joint_regressor))
+    return _with_regressor(weights, model, matrix if mano is None else torch.from_numpy(mano.joint_regressor))
 
 
 def handar_weights(official: Weights, model: Any, mano: ManoData | None = None) -> dict[str, Tensor]:
@@ -79,10 +81,9 @@ def handar_weights(official: Weights, model: Any, mano: ManoData | None = None) 
     for part in ("posenet", "pose2feat", "global_img_feat", "gcn"):
         names |= _in_order(official, backbone.state_dict(), f"{part}.")
 
-    unused = ("segmentation_net.",) if backbone.pose2feat is not None else ("segmentation_net.", "pose2feat.")
-
-    def rename(name: str) -> str | None:
-        return None if name.startswith(unused) else f"backbone.{names.get(name, name)}"
+    dropped = {"segmentation_net.": "training alone needs it"}
+    if backbone.pose2feat is None:
+        dropped["pose2feat."] = "the backbone's `pose2feat` says that the part has no use"
 
     faces = backbone.faces if mano is None else torch.from_numpy(mano.faces)
     if bool((faces < 0).any()):
@@ -91,8 +92,14 @@ def handar_weights(official: Weights, model: Any, mano: ManoData | None = None) 
         )
     eps = {k: v for k, v in backbone.state_dict().items() if k.endswith(".conv.eps")}  # constants that a file may lack
     complete = {"faces": faces, **{k: v for k, v in eps.items() if not any(o.endswith(".eps") for o in official)}}
-    found = place({**complete, **_with_second_stem(official, model)}, model, rename, source="the file")
-    return _with_regressor(found, model, None if mano is None else torch.from_numpy(mano.joint_regressor))
+    weights = place(
+        {**complete, **_with_second_stem(official, model)},
+        model,
+        lambda name: f"backbone.{names.get(name, name)}",
+        dropped=dropped,
+        source="the file",
+    )
+    return _with_regressor(weights, model, None if mano is None else torch.from_numpy(mano.joint_regressor))
 
 
 def handoccnet_weights(official: Weights, model: Any, mano: ManoData | None = None) -> dict[str, Tensor]:
@@ -131,12 +138,12 @@ def _with_second_stem(official: Weights, model: Any) -> Weights:
     return official if any(k in official for k in stem) else {**official, **stem}
 
 
-def _with_regressor(found: dict[str, Tensor], model: Any, matrix: Tensor | None) -> dict[str, Tensor]:
+def _with_regressor(weights: dict[str, Tensor], model: Any, matrix: Tensor | None) -> dict[str, Tensor]:
     if matrix is not None:
-        return {**found, REGRESSOR: joint_matrix(matrix, "i2l").to(torch.get_default_dtype())}
+        return {**weights, REGRESSOR: joint_matrix(matrix, "i2l").to(torch.get_default_dtype())}
     if not model.head.regressor.loaded and not model.backbone.gives_joints:
         logger.warning("no regressor was found: joints of the mesh need one; give your MANO_RIGHT.pkl (--mano)")
-    return found
+    return weights
 
 
 def _in_order(official: Weights, own: Weights, part: str) -> dict[str, str]:
@@ -147,11 +154,11 @@ def _in_order(official: Weights, own: Weights, part: str) -> dict[str, str]:
     """
 
     def kinds(state: Weights) -> dict[tuple[Any, ...], list[str]]:
-        found: dict[tuple[Any, ...], list[str]] = {}
+        names: dict[tuple[Any, ...], list[str]] = {}
         for name, value in state.items():
             if name.startswith(part) and (has_eps or not name.endswith(".eps")):
-                found.setdefault((name.rpartition(".")[2], tuple(value.shape)), []).append(name)
-        return found
+                names.setdefault((name.rpartition(".")[2], tuple(value.shape)), []).append(name)
+        return names
 
     has_eps = any(name.startswith(part) and name.endswith(".eps") for name in official)
     theirs, ours = kinds(official), kinds(own)

@@ -164,7 +164,7 @@ def test_a_file_of_parts_becomes_a_checkpoint(tmp_path: Path, monkeypatch: pytes
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(2))
     mesh = forward(weights, images, torch.from_numpy(hand.faces), SMALL)[0, :, :2] / 16 * 64
     found = adapter(images)
-    assert found.unit == "px"
+    assert adapter.unit == "px"
     wanted = torch.from_numpy(hand.joint_regressor).float()[1] @ mesh
     assert torch.allclose(found.coords[0, 5], wanted, rtol=1e-4, atol=1e-3)
     assert torch.allclose(found.coords[0, 4], mesh[745], rtol=1e-4, atol=1e-3)

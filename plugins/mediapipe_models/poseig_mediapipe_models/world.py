@@ -67,4 +67,4 @@ class BlazeHandWorldAdapter(CoordinateAdapter):
 
     def decode(self, output: Tensor) -> Coordinates:
         """(B, 21, 3), the head's output."""
-        return Coordinates(output, self.unit)
+        return Coordinates(output)

@@ -101,7 +101,7 @@ def test_real_hands_are_found(config: Config) -> None:
         with torch.no_grad():
             found = adapter(data["inputs"])
         truth = packed["data_samples"].gt_instances.keypoints_3d
-        assert (found.unit, found.coords.shape) == ("mm", truth.shape)
+        assert (adapter.unit, found.coords.shape) == ("mm", truth.shape)
         for errors, how in ((raw, "none"), (aligned, "procrustes")):
             errors.append(keypoint_mpjpe(found.coords.numpy(), truth, np.ones((1, 21), dtype=bool), how))
     assert len(raw) == 6

@@ -19,4 +19,4 @@ class Hand3DAdapter(CoordinateAdapter):
 
     def decode(self, output: Any) -> Coordinates:
         """(B, K, 3) mm -> the same."""
-        return Coordinates(output, self.unit)
+        return Coordinates(output)

@@ -1,23 +1,16 @@
-"""What this distribution gives to poseig_mm: the data sets' names, and the adapter of the hand model."""
+"""What this distribution gives to poseig_mm: the adapter of the hand model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from poseig_mm.data.datasets import DatasetInfo
 from poseig_mm.plugin.markers import hookimpl
 
 if TYPE_CHECKING:
     from poseig_mm.adapters.base import CoordinateAdapter
 
-__all__ = ["poseig_datasets", "poseig_register_adapters"]
-
-
-@hookimpl
-def poseig_datasets() -> Mapping[str, DatasetInfo]:
-    """COCO's joints, and FreiHAND's, whose groups are found by their names."""
-    return {name: DatasetInfo(name) for name in ("synthetic_figures", "synthetic_hands")}
+__all__ = ["poseig_register_adapters"]
 
 
 @hookimpl

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from poseig_mm.adapters.official import write_checkpoint
+
 __all__ = ["shrink"]
 
 
@@ -28,9 +30,7 @@ def shrink(source: Path, target: Path) -> dict[str, Any]:
         "config": Path(str(found["meta"]["experiment_name"])).stem.rpartition("_2")[0],
         "trained_as": hashlib.sha256(str(found["meta"]["cfg"]).encode()).hexdigest(),
     }
-    part = target.with_suffix(".part")
-    torch.save({"state_dict": weights, "meta": meta}, part)
-    part.replace(target)
+    write_checkpoint(weights, target, **meta)
     return meta
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poseig_mm.errors import CheckpointError, PoseIGError
+from poseig_mm.errors import PoseIGError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,6 @@ PARTS = {
     **dict.fromkeys(("reduce", "pos_embedding", "global_encoder"), "neck"),
     **dict.fromkeys(("deconv_layers", "final_layer"), "head"),
 }
-SHOWN = 8  # names of each kind in a message
 
 
 def mmpose_name(official: str) -> str | None:
@@ -54,23 +53,17 @@ def renamed(official: Mapping[str, Tensor], model: Any, source: str = "the check
     Raises:
         CheckpointError: lists what the model lacks, what the checkpoint lacks, and what has another shape.
     """
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = {mmpose_name(name): name for name in official}
-    unexpected = [name for name in official if mmpose_name(name) not in wanted]
-    missing = [name.partition(".")[2] for name in wanted if name not in found]
-    shapes = [
-        f"{found[name]} {tuple(official[found[name]].shape)} instead of {shape}"
-        for name, shape in wanted.items()
-        if name in found and tuple(official[found[name]].shape) != shape
-    ]
-    if unexpected or missing or shapes:
-        kinds = (("unexpected", unexpected), ("missing", missing), ("of another shape", shapes))
-        listed = "; ".join(f"{kind}: {_some(names)}" for kind, names in kinds if names)
-        raise CheckpointError(
-            f"{source} is not one of this model's official files: {listed}. Give the file's own model with --model "
-            "(r-a3, r-a4, h-s, h-a4, h-a6), or --joints where it predicts other joints than COCO's"
-        )
-    return {name: official[found[name]].detach().clone() for name in wanted}
+    from poseig_mm.adapters.official import place_weights
+
+    return place_weights(
+        official,
+        model,
+        mmpose_name,
+        official_name=lambda name: name.partition(".")[2],
+        source=source,
+        advice="give the file's own model with --model (r-a3, r-a4, h-s, h-a4, h-a6), or --joints where it predicts "
+        "other joints than COCO's",
+    )
 
 
 def convert(source: str | Path, target: str | Path, model: str, joints: int = 17) -> Path:
@@ -86,25 +79,14 @@ def convert(source: str | Path, target: str | Path, model: str, joints: int = 17
         CheckpointError: no such file, or not this model's.
         ConfigError: no such model.
     """
-    import torch
-
     from poseig_mm.adapters.checkpoints import read_checkpoint
+    from poseig_mm.adapters.official import write_checkpoint
 
     from .variants import build_variant
 
     official, _ = read_checkpoint(source)
     weights = renamed(official, build_variant(model, joints), str(source))
-    target = Path(target)
-    part = target.with_name(target.name + ".part")
-    torch.save({"state_dict": weights, "meta": {"transpose": model, "converted_from": Path(source).name}}, part)
-    part.replace(target)
-    return target
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = len(listed) - SHOWN
-    return ", ".join(listed[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return write_checkpoint(weights, target, transpose=model, converted_from=Path(source).name)
 
 
 def main(argv: list[str] | None = None) -> int:

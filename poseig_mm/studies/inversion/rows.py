@@ -75,8 +75,8 @@ def contrast_numbers(
 
     truth, visible = finding.sample.keypoints.double().cpu().numpy(), finding.sample.visible.cpu().numpy()
     numbers: dict[str, Any] = {"reason": contrast.reasons[0][a], "map_error": float(contrast.map_error[0, a])}
-    if contrast.coords is not None:
-        soft = contrast.coords[0, a].double().cpu().numpy()
+    if contrast.soft_coords is not None:
+        soft = contrast.soft_coords[0, a].double().cpu().numpy()
         numbers["soft_distance_other"] = float(np.linalg.norm(soft - truth[b]))
     if numbers["reason"]:
         return numbers

@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 
     from ...adapters.base import CoordinateAdapter
 
-__all__ = ["INDICES", "PUBLISHED_FACTOR", "Target", "heatmap_points", "index_rows", "maps_of", "targets_of"]
+__all__ = ["PUBLISHED_FACTOR", "Target", "heatmap_points", "index_names", "index_rows", "maps_of", "targets_of"]
 
 SIGMA = 2.0  # heatmap px, of the Gaussian that heatmaps are trained towards
 COMMON_STRIDE = 4.0  # input px per heatmap px where the model has no heatmaps (method section 2)
 PUBLISHED_FACTOR = 0.3  # alpha per heatmap px
-INDICES = ("di", "fi", "li")
 
 
 @dataclass(frozen=True)
@@ -151,23 +150,23 @@ def _trained_on_gaussians(adapter: CoordinateAdapter) -> bool:
 def index_rows(
     target: Target, maps: Attribution | str, finding: Finding, context: StudyContext, joints: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """A row for each of some joints, from what `maps_of` gave."""
+    """A row for each of some joints with the run's indices of a joint, from what `maps_of` gave."""
     about = {"space": target.space, "function": target.function, "factor": target.factor}
-    unknown = dict.fromkeys((*INDICES, "residual_rel", "map_error"), math.nan)
+    names = index_names(finding)
     indices = {} if isinstance(maps, str) else context.indices(finding.sample, maps)
     rows = []
     for k in joints:
-        row = {**joint_columns(finding, context, k), **about, **unknown}
+        row = {**joint_columns(finding, context, k), **about}
         if isinstance(maps, str):
-            rows.append(row | {"reason": maps})
+            rows.append({**row, **dict.fromkeys((*names, "residual_rel", "map_error"), math.nan), "reason": maps})
             continue
-        row |= {name: float(indices[name][k]) for name in INDICES if name in indices}
-        row |= {"residual_rel": float(maps.residual_rel[0, k]), "map_error": float(maps.map_error[0, k])}
-        reason = maps.reasons[0][k]
-        if not reason:
-            codes = [f"{name}_not_asked" for name in INDICES if name not in indices]
-            if "fi" in indices and math.isnan(row["fi"]):
-                codes.append("no_mask" if finding.sample.mask is None else "empty_mask")
-            reason = ";".join(codes)
-        rows.append(row | {"reason": reason})
+        values = {name: float(indices[name][k]) for name in names}
+        trust = {"residual_rel": float(maps.residual_rel[0, k]), "map_error": float(maps.map_error[0, k])}
+        reason = maps.reasons[0][k] or (finding.reasons[k] if any(map(math.isnan, values.values())) else "")
+        rows.append({**row, **values, **trust, "reason": reason})
     return rows
+
+
+def index_names(finding: Finding) -> list[str]:
+    """The run's indices of a joint."""
+    return [name for name, value in finding.indices.items() if value.ndim == 1]

@@ -13,12 +13,12 @@ from ...functional.inference import FEWEST
 from ...functional.statistics import Estimate
 from ...plotting.charts import JointEstimates, dot_plot
 from ...store.reader import Store
-from ...summary.measures import Measure, estimate, finite
+from ...summary.measures import Measure, estimate, finite, index_measures
 from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
 from ..choice import kept_gallery
 from ..section_parts import reasons_by, study_rows
-from .rows import INDICES, PUBLISHED_FACTOR, Target
+from .rows import PUBLISHED_FACTOR, Target
 
 __all__ = ["output_space_section"]
 
@@ -34,16 +34,17 @@ def output_space_section(store: Store, name: str) -> Section | None:
         return None
     targets = _targets(rows)
     default = next((t for t in targets if t.factor == PUBLISHED_FACTOR), targets[0])
-    values = {t: {i: estimate(_of(rows, t), i) for i in INDICES} for t in targets}
-    changes = {t: _changes(rows, t, default) for t in targets if t != default}
+    indices = index_measures(store, rows)
+    values = {t: {m.name: estimate(_of(rows, t), m.name) for m in indices} for t in targets}
+    changes = {t: _changes(rows, t, default, indices) for t in targets if t != default}
     blocks: tuple[Table | Picture | Gallery, ...] = (
-        _table(rows, values),
-        _change_table(changes, default),
-        Picture("output_space", _CAPTION, _chart(values)),
-        *kept_gallery(store, name, _GALLERY),
+        _table(rows, values, indices),
+        _change_table(changes, default, indices),
+        Picture("output_space", _CAPTION, _chart(values, indices)),
+        *kept_gallery(store, name, f"{_GALLERY} Below each map {', '.join(m.title for m in indices)}."),
         *reasons_by(rows, ("space", "function"), "Why numbers are missing.", ("space", "function", "reason", "rows")),
     )
-    return Section(name, TITLE, _lead(rows, changes, default), blocks, ORDER)
+    return Section(name, TITLE, _lead(rows, changes, default, indices), blocks, ORDER)
 
 
 _CAPTION = (
@@ -51,7 +52,7 @@ _CAPTION = (
 )
 _GALLERY = (
     "A row a joint (ringed), a column a target: exp_l2 with its factor per heatmap px, minus the distance, minus its "
-    "square; the heatmap at the joint, minus its squared error. Below each map DI, FI, LI."
+    "square; the heatmap at the joint, minus its squared error."
 )
 
 
@@ -66,19 +67,20 @@ def _of(rows: pl.DataFrame, target: Target) -> pl.DataFrame:
     return rows.filter((pl.col("space") == target.space) & (pl.col("function") == target.function) & factor)
 
 
-def _changes(rows: pl.DataFrame, target: Target, default: Target) -> dict[str, Estimate]:
+def _changes(rows: pl.DataFrame, target: Target, default: Target, indices: Sequence[Measure]) -> dict[str, Estimate]:
     """Mean absolute difference of each index to the default's, over joints that have both."""
     pairs = _of(rows, target).join(_of(rows, default), on=KEYS, suffix="_default")
-    return {i: estimate(pairs.with_columns((pl.col(i) - pl.col(f"{i}_default")).abs().alias(i)), i) for i in INDICES}
+    moved = pairs.with_columns((pl.col(m.name) - pl.col(f"{m.name}_default")).abs() for m in indices)
+    return {m.name: estimate(moved, m.name) for m in indices}
 
 
-def _table(rows: pl.DataFrame, values: Mapping[Target, Estimates]) -> Table:
+def _table(rows: pl.DataFrame, values: Mapping[Target, Estimates], indices: Sequence[Measure]) -> Table:
     lines = tuple(
-        (t.title, e["di"].n, *(e[i] for i in INDICES),
+        (t.title, _joints(e), *e.values(),
          _median(_of(rows, t), "residual_rel"), _median(_of(rows, t), "map_error"))
         for t, e in values.items()
     )  # fmt: skip
-    columns = ("target", "n", "DI", "FI", "LI", "residual", "map error")
+    columns = ("target", "n", *(m.label for m in indices), "residual", "map error")
     caption = (
         "Indices by target, a likelihood of the coordinates (with its factor per heatmap px) or a scalar of the "
         "heatmap: mean [95 % interval], persons resampled; n joints with a map. Residual (relative, of completeness) "
@@ -93,20 +95,21 @@ def _median(rows: pl.DataFrame, column: str) -> float:
     return float(np.median(known)) if known.size else math.nan
 
 
-def _change_table(changes: Mapping[Target, Estimates], default: Target) -> Table:
-    rows = tuple((t.title, e["di"].n, *(e[i] for i in INDICES)) for t, e in changes.items())
+def _joints(values: Estimates) -> int:
+    return max((value.n for value in values.values()), default=0)
+
+
+def _change_table(changes: Mapping[Target, Estimates], default: Target, indices: Sequence[Measure]) -> Table:
+    rows = tuple((t.title, _joints(e), *e.values()) for t, e in changes.items())
     caption = f"Mean absolute difference to {default.title}, joint by joint [95 % interval]."
-    return Table(caption, ("target", "n", "|ΔDI|", "|ΔFI|", "|ΔLI|"), rows)
+    return Table(caption, ("target", "n", *(f"|Δ{m.title}|" for m in indices)), rows)
 
 
-def _chart(values: Mapping[Target, Estimates]) -> Figure:
-    lines = [JointEstimates(t.title, t.space, {i: e[i] for i in INDICES}) for t, e in values.items()]
-    return dot_plot(
-        lines, {}, (Measure("di", "DI"), Measure("fi", "FI", neutral=1.0), Measure("li", "LI", neutral=1.0))
-    )
+def _chart(values: Mapping[Target, Estimates], indices: Sequence[Measure]) -> Figure:
+    return dot_plot([JointEstimates(t.title, t.space, dict(e)) for t, e in values.items()], {}, indices)
 
 
-def _lead(rows: pl.DataFrame, changes: Mapping[Target, Estimates], default: Target) -> str:
+def _lead(rows: pl.DataFrame, changes: Mapping[Target, Estimates], default: Target, indices: Sequence[Measure]) -> str:
     """How much the choice changes the indices, in each space."""
     persons = rows["sample_id"].n_unique()
     kinds = {
@@ -114,7 +117,7 @@ def _lead(rows: pl.DataFrame, changes: Mapping[Target, Estimates], default: Targ
         "another function of the coordinates": [t for t in changes if t.function in ("neg_l2", "neg_squared_l2")],
         "the heatmap": [t for t in changes if t.space == "heatmap"],
     }
-    largest = {words: _largest(targets, changes) for words, targets in kinds.items()}
+    largest = {words: _largest(targets, changes, indices) for words, targets in kinds.items()}
     parts = [f"{words} by up to {numbers}" for words, numbers in largest.items() if numbers]
     joints = rows.select(KEYS).n_unique()
     text = (
@@ -128,9 +131,8 @@ def _lead(rows: pl.DataFrame, changes: Mapping[Target, Estimates], default: Targ
     return text
 
 
-def _largest(targets: Sequence[Target], changes: Mapping[Target, Estimates]) -> str:
+def _largest(targets: Sequence[Target], changes: Mapping[Target, Estimates], indices: Sequence[Measure]) -> str:
     """The largest mean absolute difference of each index among some targets."""
-    known = {i: [changes[t][i] for t in targets if math.isfinite(changes[t][i].mean)] for i in INDICES}
-    return ", ".join(
-        f"{i.upper()} {format_estimate(max(values, key=lambda e: e.mean))}" for i, values in known.items() if values
-    )
+    known = {m.title: [changes[t][m.name] for t in targets if math.isfinite(changes[t][m.name].mean)] for m in indices}
+    largest = {title: max(values, key=lambda e: e.mean) for title, values in known.items() if values}
+    return ", ".join(f"{title} {format_estimate(value)}" for title, value in largest.items())

@@ -19,20 +19,25 @@ HEIGHT = 190  # of a panel, px
 
 
 def draw_sheet(
-    sample: Sample, names: Sequence[str], maps: Mapping[Target, Attribution | str], rows: Sequence[Mapping[str, Any]]
+    sample: Sample,
+    names: Sequence[str],
+    maps: Mapping[Target, Attribution | str],
+    rows: Sequence[Mapping[str, Any]],
+    indices: Sequence[str],
 ) -> Image:
-    """A row a joint: the input, then the map of every target with (DI, FI, LI) below it.
+    """A row a joint: the input, then the map of every target with its indices below it.
 
     Args:
         sample: whose maps they are.
         names: of the joints.
         maps: target -> maps (B = 1), or the reason why there are none.
         rows: of the study's table, target by target and in each joint by joint.
+        indices: columns of `rows` to show.
     """
     sheets = []
     joints = list(dict.fromkeys(int(row["joint"]) for row in rows))
     for i, joint in enumerate(joints):
-        canvases, titles, notes = [Canvas(sample.display, HEIGHT)], [names[joint]], ["DI, FI, LI:"]
+        canvases, titles, notes = [Canvas(sample.display, HEIGHT)], [names[joint]], [f"{', '.join(indices)}:"]
         for t, (target, attribution) in enumerate(maps.items()):
             row = rows[t * len(joints) + i]
             titles.append(target.title)
@@ -42,7 +47,7 @@ def draw_sheet(
             else:
                 values = attribution.maps[0, joint].double().cpu().numpy()
                 canvases.append(Canvas(overlay(sample.display, values), HEIGHT))
-                notes.append(_note(row))
+                notes.append(_note([float(row[name]) for name in indices]))
         for canvas in canvases:
             if sample.pixels is not None:
                 canvas.circle(sample.pixels[joint].cpu().numpy(), 4.5, width=1.6)
@@ -50,11 +55,10 @@ def draw_sheet(
     return stack(sheets)
 
 
-def _note(row: Mapping[str, Any]) -> str:
-    """Three numbers in one line.
+def _note(values: Sequence[float]) -> str:
+    """Numbers in one line.
 
-    >>> _note({'di': 21.34, 'fi': float('nan'), 'li': 6.6})
+    >>> _note([21.34, float('nan'), 6.6])
     '21.3, ?, 6.60'
     """
-    di, fi, li = (float(row[name]) for name in ("di", "fi", "li"))
-    return ", ".join("?" if math.isnan(v) else f"{v:.{d}f}" for v, d in ((di, 1), (fi, 2), (li, 2)))
+    return ", ".join("?" if math.isnan(v) else f"{v:.{1 if abs(v) >= 10 else 2}f}" for v in values)

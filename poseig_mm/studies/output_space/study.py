@@ -12,7 +12,7 @@ from ...store.reader import Store
 from ...types import Finding, Section
 from ..base import Study, StudyContext
 from ..choice import chosen_joints, keep_picture, takes_part
-from .rows import index_rows, maps_of, targets_of
+from .rows import index_names, index_rows, maps_of, targets_of
 
 __all__ = ["OutputSpace"]
 
@@ -59,7 +59,7 @@ class OutputSpace(Study):
         if self.pictures:
             from .sheet import draw_sheet
 
-            sheet = draw_sheet(sample, context.groups.keypoint_names, maps, rows)
+            sheet = draw_sheet(sample, context.groups.keypoint_names, maps, rows, index_names(finding))
             keep_picture(context, self.name, sample.sample_id, sheet, self.pictures)
         return rows
 

@@ -56,7 +56,7 @@ def stage_rows(
             "layers": stage.last,
             "total_layers": stage.total,
             "last_layer": stage.last_name,
-            **{name: float(indices[name][k]) if name in indices else math.nan for name in ("di", "fi", "li")},
+            **{name: float(value[k]) for name, value in indices.items() if value.ndim == 1},
             "rank_correlation": float(ranks[i]),
             "ssim": float(ssim[i]),
             "ssim_chance": float(chance[i]),
@@ -79,7 +79,7 @@ def _scattered(maps: Tensor, seed: str) -> Tensor:
 
 def soft_errors(finding: Finding, attribution: Attribution) -> list[float]:
     """Distance of the differentiable prediction from the truth, a joint each, in the run's unit."""
-    if attribution.coords is None:
+    if attribution.soft_coords is None:
         return [math.nan] * len(finding.sample.visible)
-    distances = (attribution.coords[0].cpu().double() - finding.sample.keypoints.double()).norm(dim=-1)
+    distances = (attribution.soft_coords[0].cpu().double() - finding.sample.keypoints.double()).norm(dim=-1)
     return [float(d) for d in distances]

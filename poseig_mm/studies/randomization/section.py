@@ -14,7 +14,7 @@ from ...functional.statistics import Estimate
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
 from ...seeding import stable_hash
 from ...store.reader import Store
-from ...summary.measures import estimate, finite, run_value
+from ...summary.measures import Measure, estimate, finite, index_measures, run_value
 from ...summary.sentences import format_estimate, format_p, plural
 from ...types import Gallery, Picture, Section, Table
 from ..published_indices import simple_baseline_on_coco
@@ -25,9 +25,8 @@ __all__ = ["randomization_section"]
 
 ORDER = 314
 TITLE = "Model randomisation"
-INDICES = {"di": "DI", "fi": "FI", "li": "LI"}
-MEASURES = {**INDICES, "rank_correlation": "rank correlation", "ssim": "SSIM"}
-COLUMNS = (*MEASURES, "ssim_chance", "epe_soft", "response")
+LIKENESS = (Measure("rank_correlation", "rank correlation"), Measure("ssim", "SSIM"))  # of a map to the original
+ACROSS = 3  # panels side by side
 ALIKE = 0.5  # rank correlation that parts 'changes' from 'stays much alike'; a choice of this project
 GONE = 1e-3  # of the original response: below that, the model's output no longer depends on the image
 STRIPS = 6  # on the page
@@ -35,7 +34,7 @@ STRIPS = 6  # on the page
 PUBLISHED = {"di": (13.58, 13.93, 16.53, 17.44, 19.91, 21.06), "fi": (1.375, 1.342, 1.186, 1.110, 0.967, 0.884)}
 Rows = dict[int, pl.DataFrame]  # by stage
 Values = dict[int, dict[str, Estimate]]  # stage -> column -> estimate
-Tests = dict[str, tuple[Comparison, float]]  # index -> difference, and p after Holm's correction
+Tests = dict[Measure, tuple[Comparison, float]]  # index -> difference, and p after Holm's correction
 
 
 def randomization_section(store: Store, name: str) -> Section | None:
@@ -44,16 +43,18 @@ def randomization_section(store: Store, name: str) -> Section | None:
         return None
     stages = rows["stage"].unique().sort().to_list()
     by_stage = {s: rows.filter(pl.col("stage") == s) for s in stages}
-    values = {s: {m: estimate(frame, m) for m in COLUMNS} for s, frame in by_stage.items()}
+    indices = index_measures(store, rows)
+    columns = [m.name for m in (*indices, *LIKENESS)] + ["ssim_chance", "epe_soft", "response"]
+    values = {s: {name: estimate(frame, name) for name in columns} for s, frame in by_stage.items()}
     total, independent = int(rows["total_layers"][0]), bool(rows["independent"][0])
-    tests = {} if independent or len(stages) < 2 else _tests(by_stage[stages[0]], by_stage[stages[-1]])
+    tests = {} if independent or len(stages) < 2 else _tests(by_stage[stages[0]], by_stage[stages[-1]], indices)
     persons, unit = rows["sample_id"].n_unique(), str(rows["unit"][0])
     lead = _lead_alone(by_stage, values) if independent else _lead(values, tests, total, persons)
     ids = sorted(rows["sample_id"].unique().to_list(), key=lambda i: (stable_hash(i), i))
     strips = tuple(find_strips(store.pictures(name), ids)[:STRIPS])
     blocks: tuple[Table | Picture | Gallery, ...] = (
-        _table_b(by_stage, values, unit, published=not independent and _as_published(store, by_stage)),
-        Picture("randomization", _caption(rows, persons), _figure(by_stage, values, unit, independent)),
+        _table_b(by_stage, values, indices, unit, published=not independent and _as_published(store, by_stage)),
+        Picture("randomization", _caption(rows, persons), _figure(by_stage, values, indices, unit, independent)),
         *([_table_of_tests(tests, total)] if tests else ()),
         *reasons_by(rows, ["layers"], _MISSING, ("layers re-initialised", "reason", "joints")),
         *([Gallery(_GALLERY, strips)] if strips else ()),
@@ -68,12 +69,12 @@ _GALLERY = (
 )
 
 
-def _tests(first: pl.DataFrame, last: pl.DataFrame) -> Tests:
-    """Last stage minus original of the same joints, and p after Holm's correction for the three indices."""
+def _tests(first: pl.DataFrame, last: pl.DataFrame, indices: Sequence[Measure]) -> Tests:
+    """Last stage minus original of the same joints, and p after Holm's correction for the indices."""
     pairs = first.join(last, on=["sample_id", "joint"], suffix="_last")
     groups = pairs["sample_id"].to_numpy()
     return with_holm(
-        {m: paired_difference(pairs[m].to_numpy(), pairs[f"{m}_last"].to_numpy(), groups) for m in INDICES}
+        {m: paired_difference(pairs[m.name].to_numpy(), pairs[f"{m.name}_last"].to_numpy(), groups) for m in indices}
     )
 
 
@@ -82,10 +83,10 @@ def _lead(values: Values, tests: Tests, total: int, n: int) -> str:
     if not tests:
         return f"{plural(n, 'person')}; no stage beyond the original, so nothing can be said."
     parts = []
-    for m, title in (("di", "DI"), ("fi", "FI")):
-        comparison, p = tests[m]
+    for m, (comparison, p) in list(tests.items())[:2]:
         change = f"difference {format_estimate(comparison.difference)}, {format_p(p)}"
-        parts.append(f"{title} goes from {format_estimate(first[m])} to {format_estimate(last[m])} ({change})")
+        ends = f"from {format_estimate(first[m.name])} to {format_estimate(last[m.name])}"
+        parts.append(f"{m.title} goes {ends} ({change})")
     text = (
         f"With all {total} layers re-initialised, {' and '.join(parts)}; {plural(n, 'person')}. {_direction(tests, n)} "
     )
@@ -108,9 +109,10 @@ def _direction(tests: Tests, persons: int) -> str:
     if persons < FEWEST:
         return f"Too few persons for a test (at least {FEWEST}), so this is a description of these persons alone."
     signs = []
-    for m, title, wanted in (("di", "DI", 1), ("fi", "FI", -1)):
-        comparison, p = tests[m]
-        mean = comparison.difference.mean
+    for m, (comparison, p) in tests.items():
+        if m.name not in PUBLISHED:
+            continue
+        title, mean, wanted = m.title, comparison.difference.mean, PUBLISHED[m.name][-1] - PUBLISHED[m.name][0]
         if not math.isfinite(mean):
             signs.append(f"{title} is unknown")
         elif not p < 0.05:
@@ -157,12 +159,14 @@ def _as_published(store: Store, by_stage: Rows) -> bool:
     return trained and simple_baseline_on_coco(store.run) and layers == [0, 9, 18, 27, 36, 45, 54]
 
 
-def _table_b(by_stage: Rows, values: Values, unit: str, *, published: bool) -> Table:
-    columns = ["re-initialised", "joints", *MEASURES.values(), "SSIM by chance", f"EPE ({unit})", "response"]
+def _table_b(by_stage: Rows, values: Values, indices: Sequence[Measure], unit: str, *, published: bool) -> Table:
+    measured = (*indices, *LIKENESS)
+    papers = [m for m in indices if published and m.name in PUBLISHED]
+    columns = ["re-initialised", "joints", *(m.label for m in measured), "SSIM by chance", f"EPE ({unit})", "response"]
     rows: list[tuple[Any, ...]] = []
     for i, (s, e) in enumerate(values.items()):
-        beside = tuple(PUBLISHED[m][i - 1] if i else None for m in PUBLISHED) if published else ()
-        rows.append((_span(by_stage[s]), e["di"].n, *(e[m] for m in COLUMNS), *beside))
+        beside = tuple(PUBLISHED[m.name][i - 1] if i else None for m in papers)
+        rows.append((_span(by_stage[s]), max(e[m.name].n for m in measured), *e.values(), *beside))
     caption = (
         "Indices of the maps after re-initialisation, and how alike the maps are to the originals: mean [95 % "
         "interval], persons resampled. 'none' is the model as it is, with this study's quadrature; its rank "
@@ -172,17 +176,17 @@ def _table_b(by_stage: Rows, values: Values, unit: str, *, published: bool) -> T
         "nothing, maps show how the model is built."
     )
     if published:
-        columns += ["DI, published", "FI, published"]
+        columns += [f"{m.title}, published" for m in papers]
         caption += " Published: Table B of the PoseIG paper (SB-R50, COCO, other persons and weights), not of this run."
     return Table(caption, tuple(columns), tuple(rows), 3)
 
 
 def _table_of_tests(tests: Tests, total: int) -> Table:
-    rows = tuple((MEASURES[m], c.difference.n, c.difference, c.effect, p) for m, (c, p) in tests.items())
+    rows = tuple((m.title, c.difference.n, c.difference, c.effect, p) for m, (c, p) in tests.items())
     caption = (
         f"All {total} layers re-initialised minus original, same joints: mean difference [95 % interval]; Wilcoxon's "
-        f"signed-rank test on the persons' means, Holm-corrected for three indices (none below {FEWEST} persons); "
-        "effect: matched rank-biserial, +1 where every person's rises."
+        f"signed-rank test on the persons' means, Holm-corrected for {len(tests)} indices (none below {FEWEST} "
+        "persons); effect: matched rank-biserial, +1 where every person's rises."
     )
     return Table(caption, ("index", "joints", "difference", "effect", "p (Holm)"), rows, 3)
 
@@ -200,12 +204,15 @@ def _caption(rows: pl.DataFrame, persons: int) -> str:
     )
 
 
-def _figure(by_stage: Rows, values: Values, unit: str, independent: bool) -> Figure:
-    panels = {**MEASURES, "epe_soft": f"EPE ({unit})"}
-    stages = list(values)
+def _figure(by_stage: Rows, values: Values, indices: Sequence[Measure], unit: str, independent: bool) -> Figure:
+    panels = (*indices, *LIKENESS, Measure("epe_soft", "EPE", unit))
+    stages, lines = list(values), math.ceil(len(panels) / ACROSS)
     with figure_style():
-        figure, axes = new_figure(9.6, 5.8, 2, 3)
-        for axis, (measure, title) in zip(axes, panels.items(), strict=True):
+        figure, axes = new_figure(9.6, 2.9 * lines, lines, ACROSS)
+        for axis in axes[len(panels) :]:
+            axis.set_axis_off()
+        for axis, panel in zip(axes, panels, strict=False):
+            measure = panel.name
             compared = measure in ("rank_correlation", "ssim")
             shown = [s for s in stages if s or not compared]
             _line(axis, shown, [values[s][measure] for s in shown], "none" if independent else "-")
@@ -219,16 +226,16 @@ def _figure(by_stage: Rows, values: Values, unit: str, independent: bool) -> Fig
             if measure == "ssim":
                 chance = [values[s]["ssim_chance"].mean for s in shown]
                 axis.plot(shown, chance, color=PALETTE[4], lw=1.2, ls=":", marker=".", ms=4)
-            if measure in ("fi", "li"):
-                axis.axhline(1.0, color=MUTED, lw=0.8, ls=(0, (1, 2)), zorder=1)
+            if panel.neutral is not None:
+                axis.axhline(panel.neutral, color=MUTED, lw=0.8, ls=(0, (1, 2)), zorder=1)
             if not len(finite([values[s][measure].mean for s in shown])):
                 axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
-            axis.set_title(title)
+            axis.set_title(panel.label)
             labels = [_span(by_stage[s]) if independent else str(int(by_stage[s]["layers"][0])) for s in stages]
             skip = max(1, math.ceil(len(stages) / 8))
             axis.set_xticks(stages[::skip], labels[::skip], rotation=35 if independent else 0)
             axis.set_xlim(stages[0] - 0.4, stages[-1] + 0.4)
-        for axis in axes[3:]:
+        for axis in axes[len(panels) - ACROSS : len(panels)]:
             axis.set_xlabel("layers re-initialised alone" if independent else "layers re-initialised")
     return figure
 

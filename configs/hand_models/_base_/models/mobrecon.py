@@ -1,18 +1,6 @@
-# MobRecon with spiral convolutions (official file: mobrecon_densestack.pt).  POSEIG_HANDMESH: a clone of
-# github.com/SeanChenxy/HandMesh, whose template/ holds the mesh's topology and the joint regressor, both made of MANO
-# (MANO's licence; nothing of it is shipped here).
-template = "{{$POSEIG_HANDMESH:data/HandMesh}}/template/"
+# MobRecon with spiral convolutions (official file: mobrecon_densestack.pt).
+_base_ = ["handmesh.py"]
 model = dict(
-    type="HandMeshEstimator",
-    data_preprocessor=dict(type="PoseDataPreprocessor", mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True),
-    backbone=dict(type="MobRecon", topology=f"{template}transform.pkl", convolution="spiral", size=128),
-    head=dict(
-        type="HandMeshHead",
-        input_size=(128, 128),
-        scale=200.0,  # mm: vertices are in units of 0.2 m
-        regressor=f"{template}j_reg.npy",
-        tips="handmesh",
-        topology=f"{template}transform.pkl",
-    ),
-    test_cfg=dict(flip_test=False),  # a mirrored right hand is a left one
+    backbone=dict(type="MobRecon", topology=f"{_base_.template}transform.pkl", convolution="spiral", size=128),
+    head=dict(input_size=(128, 128)),
 )

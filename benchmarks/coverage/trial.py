@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..adapters.base import CoordinateAdapter
-from ..adapters.soft import SoftArgmaxAdapter
-from ..api import attribute, load_adapter, load_config
-from ..errors import PoseIGError
-from ..functional.likelihood import scaled_settings
-from ..functional.paths import BlurPath
-from ..run.versions import peak_memory
+from poseig_mm.adapters.base import CoordinateAdapter
+from poseig_mm.adapters.soft import SoftArgmaxAdapter
+from poseig_mm.api import attribute, load_adapter, load_config
+from poseig_mm.errors import PoseIGError
+from poseig_mm.functional.likelihood import scaled_settings
+from poseig_mm.functional.paths import BlurPath
+from poseig_mm.run.process import peak_memory
 
 __all__ = ["Trial", "configs", "try_config"]
 

@@ -32,7 +32,7 @@ def coverage_page(results: Mapping[str, Trial | None], about: str) -> str:
         "the model itself finds no peak for do not count; '-': no joint counts. "
         "*seconds*: all of it, building included.",
         "",
-        "Made by `python -m poseig_mm.coverage`; a part of it by `--only PATTERN`.",
+        "Made by `python -m benchmarks.coverage`; a part of it by `--only PATTERN`.",
         "",
         *_families(trials),
         "",

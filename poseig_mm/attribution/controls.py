@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..functional.maps import attribution_from_sums
+from ..functional.targets import CoordsFn, check_inputs, joint_slots, make_target
 from ..types import Attribution
-from .maps import attribution_from_sums
-from .targets import CoordsFn, check_inputs, joint_slots, make_target
 
 __all__ = ["gradient_attribution", "nobody_attribution", "random_attribution"]
 

@@ -1,4 +1,4 @@
-"""Hashes, versions and memory that a result is stored with."""
+"""Hashes and versions that a result is stored with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import platform
 
 from poseig_mm import __version__
-from poseig_mm.run.versions import digest, peak_memory, versions
+from poseig_mm.run.about import digest, versions
 
 
 def test_a_digest_depends_on_content_alone() -> None:
@@ -29,8 +29,3 @@ def test_versions_name_what_is_installed() -> None:
     found = versions()
     assert (found["python"], found["poseig-mm"]) == (platform.python_version(), __version__)
     assert {"torch", "mmpose", "numpy"} <= found.keys()
-
-
-def test_peak_memory_is_in_bytes() -> None:
-    """A Python process takes more than a few MB and less than a TB."""
-    assert 2**22 < peak_memory()["cpu"] < 2**40

@@ -1,4 +1,4 @@
-"""`python -m poseig_mm.coverage`: trials, each in a process of its own, and the page made of them."""
+"""`python -m benchmarks.coverage`: trials, each in a process of its own, and the page made of them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pytest
 import torch
 from tiny import ROOT, tiny, write_run
 
+from benchmarks.coverage import trial as trial_module
+from benchmarks.coverage.__main__ import main
+from benchmarks.coverage.runs import read_results, try_all
+from benchmarks.coverage.table import coverage_page
+from benchmarks.coverage.trial import Trial, configs, try_config
 from poseig_mm.api import load_adapter, load_config
-from poseig_mm.coverage import trial as trial_module
-from poseig_mm.coverage.__main__ import main
-from poseig_mm.coverage.runs import read_results, try_all
-from poseig_mm.coverage.table import coverage_page
-from poseig_mm.coverage.trial import Trial, configs, try_config
 from poseig_mm.functional.paths import BlurPath
 
 # The smallest config of every family of estimators and heads that MMPose ships.  Too heavy for every run, and tried by
-# `python -m poseig_mm.coverage` alone: EDPose (800 x 1333) and IntegralRegressionHead's debiasing; tests/adapters has
+# `python -m benchmarks.coverage` alone: EDPose (800 x 1333) and IntegralRegressionHead's debiasing; tests/adapters has
 # tiny ones of both.
 FAMILIES = {
     "heatmap": "body_2d_keypoint/topdown_heatmap/coco/td-hm_mobilenetv2_8xb64-210e_coco-256x192.py",
@@ -166,7 +166,7 @@ def test_what_is_there_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.Mo
         tried.append(name)
         return Trial(name)
 
-    monkeypatch.setattr("poseig_mm.coverage.runs.in_own_process", record)
+    monkeypatch.setattr("benchmarks.coverage.runs.in_own_process", record)
     _write(tmp_path, [("a", 1.0, ""), ("b", 2.0, "too slow")], "shard-2-of-2.jsonl")
     names = {name: tmp_path for name in "abc"}
     try_all(names, tmp_path)
@@ -182,7 +182,7 @@ def test_shards_share_the_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """1/2 and 2/2 are every second one each, whatever the other has done in between; 3/2 is refused."""
     tried: list[str] = []
     monkeypatch.setattr(
-        "poseig_mm.coverage.runs.in_own_process", lambda name, path, timeout: tried.append(name) or Trial(name)
+        "benchmarks.coverage.runs.in_own_process", lambda name, path, timeout: tried.append(name) or Trial(name)
     )
     names = {name: tmp_path for name in "abcde"}
     try_all(names, tmp_path, shard=(2, 2))

@@ -1,4 +1,4 @@
-"""`python -m poseig_mm.coverage`: try every config that MMPose ships, and write docs/coverage.md."""
+"""`python -m benchmarks.coverage`: try every config that MMPose ships, and write docs/coverage.md."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, try, write; 0 where every config that has a model could be diagnosed."""
-    parser = argparse.ArgumentParser("python -m poseig_mm.coverage", description=__doc__)
+    parser = argparse.ArgumentParser("python -m benchmarks.coverage", description=__doc__)
     parser.add_argument(
         "--work-dir", type=Path, default=Path("work_dirs/coverage"), help="results; what is there is kept"
     )
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--table", type=Path, help="write this Markdown page of all results in the work dir")
     options = parser.parse_args(argv)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from ..compat import prepare_environment
+    from poseig_mm.compat import prepare_environment
 
     prepare_environment()
     import mmpose.models  # once, before the processes are forked

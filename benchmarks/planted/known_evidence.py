@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..errors import ShapeError
+from poseig_mm.errors import ShapeError
 
 __all__ = ["area_share", "auroc", "mass_share", "peak_share"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from benchmarks.planted.known_evidence import area_share, auroc, mass_share, peak_share
 from poseig_mm.errors import ShapeError
-from poseig_mm.functional.known_evidence import area_share, auroc, mass_share, peak_share
 
 EVIDENCE = torch.tensor([[True, True, False], [False, False, False]])
 

@@ -1,0 +1,1 @@
+"""Which of MMPose's shipped configs can be diagnosed: `python -m benchmarks.coverage`."""

@@ -1,1 +1,0 @@
-"""Which of MMPose's shipped configs can be diagnosed: `python -m poseig_mm.coverage`."""

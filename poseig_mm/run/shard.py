@@ -1,0 +1,56 @@
+"""A process' share of a run's persons, and how the processes of a launcher wait for one another."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+__all__ = ["Shard"]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part `rank` of `world_size`.
+
+    Where a process group is up (`--launcher`), rank 0 waits for the others before it makes the report.  Without one (jobs
+    of another scheduler, all with `resume`), rank 0 makes it of what is there; a last call without a shard makes it of all.
+
+    >>> Shard(1, 2).positions(["a", "b", "c", "d"], done={"d"})
+    [1]
+    """
+
+    rank: int = 0
+    world_size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process does what is done once for all."""
+        return self.rank == 0
+
+    def positions(self, ids: Sequence[str], done: Collection[str]) -> list[int]:
+        """Positions in `ids` of the persons that are this process' to do.
+
+        Ranks of a launcher have all looked at what is done before anybody writes, and share what is left.  Without a process
+        group (a job of another scheduler, tried again as often as it fails) a rank's persons are always the same.
+        """
+        if self._grouped():
+            return [i for i, name in enumerate(ids) if name not in done][self.rank :: self.world_size]
+        return [i for i in range(self.rank, len(ids), self.world_size) if ids[i] not in done]
+
+    def wait_for_others(self) -> None:
+        """Until all processes of a launcher have come here; alone, or without one, this does nothing."""
+        self.all_of(True)
+
+    def all_of(self, value: bool) -> bool:
+        """Whether this holds in every process of a launcher, once all have come here."""
+        if not self._grouped():
+            return value
+        import torch
+        from mmengine.dist import all_gather
+
+        return all(bool(v) for v in all_gather(torch.tensor([value], dtype=torch.uint8)))
+
+    def _grouped(self) -> bool:
+        from mmengine.dist import is_distributed
+
+        return self.world_size > 1 and bool(is_distributed())

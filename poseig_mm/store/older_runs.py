@@ -1,0 +1,42 @@
+"""What run.json of earlier versions did not say, filled in when it is read: the one place that knows of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["filled_in"]
+
+
+def _index(title: str, meaning: str, neutral: float | None = None) -> dict[str, Any]:
+    return {"title": title, "unit": "", "meaning": meaning, "neutral": neutral}
+
+
+# These were known by name wherever they were shown, and were columns of every run.
+_JOINT = {
+    "di": _index("DI", "diffusion: 0 one pixel, 100 the whole input alike"),
+    "fi": _index("FI", "foreground: 1 no preference for the person, more is more", 1.0),
+    "li": _index("LI", "locality: 1 no preference for the joint's surroundings, more is more", 1.0),
+}
+_RELATION = {"ri": _index("RI", "relation: 1 no preference for the other joint's surroundings, more is more", 1.0)}
+
+
+def filled_in(run: dict[str, Any]) -> dict[str, Any]:
+    """The content of a run.json with `indices` as they are described now, and the columns that its tables have.
+
+    >>> old = {'indices': [{'name': 'ci', 'title': 'Centre', 'unit': 'px', 'kind': 'joint'}], 'store': {}}
+    >>> filled_in(old)['indices']
+    [{'title': 'Centre', 'unit': 'px', 'meaning': '', 'neutral': None, 'kind': 'joint', 'name': 'ci'}]
+    >>> [index['title'] for index in filled_in({})['indices']]
+    ['DI', 'FI', 'LI']
+    """
+    indices = run.get("indices") or [{"name": name} for name in _JOINT]
+    store = dict(run.get("store", {}))
+    if "indices" not in store:
+        store["indices"] = [*_JOINT, *store.pop("extra_indices", ())]
+        store["relations"] = [*_RELATION, *store.pop("extra_relations", ())]
+    return {**run, "indices": [index if "neutral" in index else _described(index) for index in indices], "store": store}
+
+
+def _described(index: dict[str, Any]) -> dict[str, Any]:
+    name = index["name"]
+    return {**_index(name, ""), "kind": "joint", **index, **(_JOINT | _RELATION).get(name, {})}

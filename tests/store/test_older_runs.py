@@ -1,0 +1,67 @@
+"""Work dirs of earlier versions say less in run.json; they open, are reported and compared as before."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from synthetic_store import make_store, record
+
+from poseig_mm.comparison import comparison_sections
+from poseig_mm.indices import describe_index
+from poseig_mm.indices.builtin import BUILTIN_INDICES
+from poseig_mm.store import Store, StoreWriter
+from poseig_mm.store.older_runs import filled_in
+from poseig_mm.summary.measures import Measure, measures
+
+
+def age(store: Store) -> Store:
+    """The same run as version 0.1 wrote it."""
+    path = store.path / "run.json"
+    run = json.loads(path.read_text())
+    del run["store"]["indices"], run["store"]["relations"]
+    run["store"] |= {"extra_indices": [], "extra_relations": []}
+    run["indices"] = [
+        {key: index[key] for key in ("name", "title", "unit", "kind")} | {"title": f"{index['title']} index"}
+        for index in map(describe_index, (index() for index in BUILTIN_INDICES))
+    ]
+    path.write_text(json.dumps(run))
+    return Store(store.path)
+
+
+def test_built_in_indices_are_filled_in_as_they_describe_themselves() -> None:
+    """Whatever title an older version wrote; a run that says nothing has the joints' three."""
+    described = [describe_index(index()) for index in BUILTIN_INDICES]
+    old = [{"name": d["name"], "title": "Other", "unit": "", "kind": d["kind"]} for d in described]
+    assert filled_in({"indices": old})["indices"] == described
+    assert filled_in({})["indices"] == [d for d in described if d["kind"] == "joint"]
+    assert filled_in({"indices": described})["indices"] == described
+
+
+def test_an_old_run_shows_the_same_measures(tmp_path: Path) -> None:
+    """Titles, meanings and values of no preference; and it can be compared with a new one."""
+    new = make_store(tmp_path / "new", [record(i) for i in range(3)])
+    old = age(make_store(tmp_path / "old", [record(i) for i in range(3)]))
+    shown = measures(old, old.joints())
+    assert shown == measures(new, new.joints())
+    assert shown[2] == Measure("fi", "FI", "", "foreground: 1 no preference for the person, more is more", 1.0)
+    titles = [section.title for section in comparison_sections({"new": new, "old": old}, tmp_path / "pictures")]
+    assert "Differences between runs" in titles
+
+
+def test_an_empty_old_run_has_its_columns(tmp_path: Path) -> None:
+    """They were in every table."""
+    with StoreWriter(tmp_path, identity={}):
+        pass
+    old = age(Store(tmp_path))
+    assert [name for name in old.joints().columns if name in ("di", "fi", "li")] == ["di", "fi", "li"]
+    assert old.relations().columns[-1] == "ri"
+
+
+def test_an_old_run_is_taken_up(tmp_path: Path) -> None:
+    """By a writer with the columns that it has."""
+    age(make_store(tmp_path, [record(0)]))
+    options = {"indices": ["di", "fi", "li"], "relations": ["ri"]}
+    with StoreWriter(tmp_path, identity={"model": "abc"}, resume=True, **options) as writer:  # type: ignore[arg-type]
+        writer.write([record(1)])
+    assert len(Store(tmp_path)) == 2
