@@ -200,10 +200,10 @@ def _pipeline(loader: Mapping[str, Any] | None) -> Iterator[Any]:
             yield from _pipeline({"dataset": inner})
 
 
-def rows_of(found: Tensor, table: Tensor) -> list[int]:
-    """Index of the row of `table` (M, D) that each row of `found` (N, D) was taken from: the nearest one.
+def rows_of(values: Tensor, table: Tensor) -> list[int]:
+    """Index of the row of `table` (M, D) that each row of `values` (N, D) was taken from: the nearest one.
 
     >>> rows_of(torch.tensor([[2.0, 2.0]]), torch.tensor([[0.0, 0.0], [2.0, 2.0]]))
     [1]
     """
-    return [int((table - row).square().sum(1).argmin()) for row in found.to(table)]
+    return [int((table - row).square().sum(1).argmin()) for row in values.to(table)]

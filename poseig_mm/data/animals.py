@@ -54,8 +54,8 @@ def garment_groups(names: Sequence[str]) -> tuple[str, ...] | None:
     if parts and all(part in _CLOTHES for part in parts):
         return tuple(parts)
     kinds = [re.fullmatch(r"([a-z]+)_kpt\d+", name) for name in names]
-    found = tuple(_GARMENTS.get(kind[1], "") if kind else "" for kind in kinds)
-    return found if found and all(found) else None
+    garments = tuple(_GARMENTS.get(kind[1], "") if kind else "" for kind in kinds)
+    return garments if garments and all(garments) else None
 
 
 def _part(name: str) -> str:

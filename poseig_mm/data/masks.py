@@ -118,8 +118,8 @@ def union(masks: Iterable[Mask | None]) -> Mask | None:
     >>> union([None, np.eye(2, dtype=np.uint8)]).tolist()
     [[1, 0], [0, 1]]
     """
-    found = [m for m in masks if m is not None]
-    return np.maximum.reduce(found) if found else None
+    present = [m for m in masks if m is not None]
+    return np.maximum.reduce(present) if present else None
 
 
 def warp_mask(mask: Mask, warp: NDArray[np.float64], size: Sequence[int]) -> NDArray[np.bool_]:

@@ -75,12 +75,12 @@ class _Recording:
             given = cotangents.clone()
             # A walk of its own: what one derives once is derived in every replay of its recording, and in no other.
             walk = self._backward(self._coords, self._x)
-            found, replay = _record(lambda: walk(given), self._pool)
-            self._walks[len(cotangents)] = given, found, replay
-        given, found, replay = self._walks[len(cotangents)]
+            gradients, replay = _record(lambda: walk(given), self._pool)
+            self._walks[len(cotangents)] = given, gradients, replay
+        given, gradients, replay = self._walks[len(cotangents)]
         given.copy_(cotangents)
         replay()
-        return found.clone()  # the next replay writes over it
+        return gradients.clone()  # the next replay writes over it
 
 
 def _can_record(x: Tensor) -> bool:

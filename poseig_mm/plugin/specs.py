@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .markers import hookspec
+from ..markers import hookspec
 
 if TYPE_CHECKING:
     from mmengine.config import Config
