@@ -15,9 +15,8 @@ from torch import Tensor
 
 from benchmarks.planted.known_evidence import area_share, auroc, mass_share, peak_share
 from poseig_mm.api import attribute
-from poseig_mm.functional.inference import bootstrap_of
 from poseig_mm.functional.shares import share
-from poseig_mm.functional.statistics import Estimate, bootstrap_mean
+from poseig_mm.functional.statistics import Estimate, bootstrap_mean, bootstrap_of
 from poseig_mm.types import Attribution
 
 from .figures import BATCH, JOINT, Case

@@ -6,6 +6,7 @@ import copy
 import importlib.util
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from ..compat import read_config
 from ..errors import ConfigError, PoseIGError
+from ..seeding import random_states_kept
 from .checkpoints import read_checkpoint
 from .distillation import distilled_model, distilled_state, is_distiller, refuse_distiller
 from .freezing import frozen
@@ -64,9 +66,8 @@ def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, 
     _simplify(parts, "model", dropped)
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope") or "mmpose"):
         try:
-            with torch.random.fork_rng(devices=[], enabled=state is not None):
-                if state is not None:  # layers that the checkpoint lacks are the same in every process: so is the hash
-                    torch.default_generator.manual_seed(0)
+            # layers that the checkpoint lacks are the same in every process: so is the hash
+            with random_states_kept(0) if state is not None else nullcontext():
                 model = MODELS.build(parts)
         except PoseIGError:
             raise

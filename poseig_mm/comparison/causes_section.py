@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import polars as pl
 
+from ..report.blocks import GuardedSection, Heading
 from ..studies.shortcuts.measures import JointEvidence, evidence_of_joints
 from ..studies.shortcuts.study import Shortcuts
-from ..types import Section, Table
+from ..types import Table
 from .runs import Runs
 
-__all__ = ["causes_section", "have_causes"]
+__all__ = ["HEADING", "causes_section", "have_causes"]
 
+HEADING = Heading("comparison-causes", "What each joint is read from, run by run", 51)
 READ = ("own", "undecided")  # no cause that makes a joint suspicious
 
 
@@ -21,26 +23,26 @@ def have_causes(runs: Runs) -> bool:
     return all(Shortcuts.name in store.studies for store in runs.stores.values())
 
 
-def causes_section(runs: Runs) -> Section:
+def causes_section(runs: Runs) -> GuardedSection:
     """A line a joint that is suspicious in a run, with its error in all; of all persons of each run."""
-    found = {
-        name: {e.name: e for e in evidence_of_joints(store.study(Shortcuts.name), Shortcuts().thresholds)}
+    evidence = {
+        name: {e.name: e for e in evidence_of_joints(store.study(Shortcuts.name))}
         for name, store in runs.stores.items()
     }
-    joints = [j for j in next(iter(found.values())) if all(j in there for there in found.values())]
-    suspicious = [j for j in joints if any(there[j].cause.code not in READ for there in found.values())]
-    said = [_sentence(run, there, suspicious) for run, there in found.items()]
+    joints = [j for j in next(iter(evidence.values())) if all(j in there for there in evidence.values())]
+    suspicious = [j for j in joints if any(there[j].cause.code not in READ for there in evidence.values())]
+    said = [_sentence(run, there, suspicious) for run, there in evidence.items()]
     lead = " ".join(s for s in said if s) or "No joint is read from anything but itself, as far as can be told."
     lines = tuple(
         (joint, run, _error(runs, run, joint), there[joint].cause.words, there[joint].cause.why)
         for joint in suspicious or joints
-        for run, there in found.items()
+        for run, there in evidence.items()
     )
     caption = (
         f"Joints that a run reads from something else (else: all); EPE ({runs.unit}): mean over the compared persons."
     )
     table = Table(caption, ("joint", "run", "EPE", "read from", "times a uniform map's density [95 % interval]"), lines)
-    return Section("comparison-causes", "What each joint is read from, run by run", lead, (table,), 51)
+    return HEADING.section(lead, (table,))
 
 
 def _sentence(run: str, there: dict[str, JointEvidence], suspicious: list[str]) -> str:
@@ -50,5 +52,5 @@ def _sentence(run: str, there: dict[str, JointEvidence], suspicious: list[str]) 
 
 
 def _error(runs: Runs, run: str, joint: str) -> float | None:
-    found = runs.joints[run].filter(pl.col("joint_name") == joint)["epe"].drop_nans().mean()
-    return float(found) if isinstance(found, (int, float)) else None
+    error = runs.joints[run].filter(pl.col("joint_name") == joint)["epe"].drop_nans().mean()
+    return float(error) if isinstance(error, (int, float)) else None

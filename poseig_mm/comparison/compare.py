@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..report.blocks import attempt
+from ..report.blocks import GuardedSection, attempt
 from ..report.build import build_report
 from ..store import Store
-from ..types import Section
-from .causes_section import causes_section, have_causes
-from .difference_tables import easy_hard_runs_section, groups_runs_section
-from .differences import differences_section
+from . import causes_section, difference_tables, differences, runs_section, side_by_side
+from .causes_section import have_causes
 from .runs import match, open_runs
-from .runs_section import overview_section
-from .side_by_side import maps_section
 
 __all__ = ["compare", "comparison_sections"]
 
 
-def comparison_sections(stores: Mapping[str, Store], folder: Path) -> list[Section]:
+def comparison_sections(stores: Mapping[str, Store], folder: Path) -> list[GuardedSection]:
     """Sections of orders 50 to 58: in a run's own report, after the overview and before the indices.
 
     Args:
@@ -30,15 +26,15 @@ def comparison_sections(stores: Mapping[str, Store], folder: Path) -> list[Secti
         DataError: the runs share nothing that could be compared.
     """
     runs = match(stores)
-    title = "What each joint is read from, run by run"
-    causes = [attempt("comparison-causes", title, 51, lambda: causes_section(runs))] if have_causes(runs) else []
+    sections = [attempt(runs_section.HEADING, lambda: runs_section.overview_section(runs))]
+    if have_causes(runs):
+        sections.append(attempt(causes_section.HEADING, lambda: causes_section.causes_section(runs)))
     return [
-        attempt("comparison", "Comparison", 50, lambda: overview_section(runs)),
-        *causes,
-        attempt("comparison-differences", "Differences between runs", 52, lambda: differences_section(runs)),
-        attempt("comparison-groups", "Joint groups, run by run", 54, lambda: groups_runs_section(runs)),
-        attempt("comparison-easy-hard", "Easy and hard persons, run by run", 56, lambda: easy_hard_runs_section(runs)),
-        attempt("comparison-maps", "Maps, run by run", 58, lambda: maps_section(runs, folder)),
+        *sections,
+        attempt(differences.HEADING, lambda: differences.differences_section(runs)),
+        attempt(difference_tables.GROUPS, lambda: difference_tables.groups_runs_section(runs)),
+        attempt(difference_tables.EASY_HARD, lambda: difference_tables.easy_hard_runs_section(runs)),
+        attempt(side_by_side.HEADING, lambda: side_by_side.maps_section(runs, folder)),
     ]
 
 

@@ -6,144 +6,128 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..functional.statistics import Estimate
 from ..plotting.intervals import Panel, interval_panels
-from ..studies.easy_hard.section import split_in_words
-from ..studies.easy_hard.study import EasyHard, easy_and_hard, easy_hard_table
-from ..studies.groups.study import group_table
-from ..summary.estimates import estimate_of, in_words
+from ..report.blocks import GuardedSection, Heading
+from ..studies.easy_hard.rows import EasyHardSettings, easy_and_hard, easy_hard_table, split_in_words
+from ..studies.groups.rows import group_table
+from ..summary.estimates import estimate_of
 from ..summary.measures import Measure, group_order
-from ..types import Picture, Section, Table
+from ..summary.sentences import format_estimate
+from ..types import Picture, Table
 from .runs import Runs
 
-__all__ = ["easy_hard_runs_section", "groups_runs_section"]
+__all__ = ["EASY_HARD", "GROUPS", "easy_hard_runs_section", "groups_runs_section"]
 
-Rows = Mapping[tuple[str, str], Mapping[str, Any]]  # (measure, group) -> row
+GROUPS = Heading("comparison-groups", "Joint groups, run by run", 54)
+EASY_HARD = Heading("comparison-easy-hard", "Easy and hard persons, run by run", 56)
+Values = Mapping[str, Mapping[tuple[str, str], Estimate]]  # run -> (measure, group) -> estimate
 
 
-def groups_runs_section(runs: Runs) -> Section:
+def groups_runs_section(runs: Runs) -> GuardedSection:
     """Means by group and their variance over the groups, a column a run."""
     names = [m.name for m in runs.measures]
     tables = {run: group_table(joints, names) for run, joints in runs.joints.items()}
-    means: dict[str, Rows] = {run: _by_group(rows, "mean") for run, rows in tables.items()}
-    spread: dict[str, Rows] = {run: _by_group(rows, "variance_over_groups") for run, rows in tables.items()}
+    means = {run: _values([r for r in rows if r["kind"] == "mean"], "value") for run, rows in tables.items()}
     groups = [*group_order(runs.first), "all"]
-    lines = tuple(
-        (m.label, g, *(estimate_of(means[run][m.name, g], "value") for run in runs.names))
-        for m in runs.measures
-        for g in groups
-    )
-    blocks: list[Table | Picture] = [
-        Picture(
-            "groups",
-            "Means of the groups in each run with 95 % intervals (persons resampled); dashed, where near: no "
-            "preference.",
-            interval_panels([_panel(m, runs, means, groups, "value", m.neutral) for m in runs.measures], groups),
-        ),
-        Table(
-            "Means by group (Table C) [95 % interval, persons resampled].", ("measure", "group", *runs.names), lines, 3
-        ),
-    ]
+    blocks = _figure_and_table(
+        runs, means, groups, [m.neutral for m in runs.measures], "groups",
+        "Means of the groups in each run with 95 % intervals (persons resampled); dashed, where near: no preference.",
+        "Means by group (Table C) [95 % interval, persons resampled].",
+    )  # fmt: skip
     if len(groups) > 2:
-        lines = tuple(
-            (m.label, *(estimate_of(spread[run][m.name, "all"], "value") for run in runs.names)) for m in runs.measures
-        )
+        variances = {
+            run: _values([r for r in rows if r["kind"] == "variance_over_groups"], "value")
+            for run, rows in tables.items()
+        }
+        spread = {m.label: {run: variances[run][m.name, "all"] for run in runs.names} for m in runs.measures}
         caption = (
             "Variance over the groups' means (supplement C.2) [95 % interval, persons resampled]; it holds the chance "
             "scatter of the means too."
         )
-        blocks.append(Table(caption, ("measure", *runs.names), lines, 4))
-        panels = [
-            Panel(m.label, {"": {run: estimate_of(spread[run][m.name, "all"], "value") for run in runs.names}})
-            for m in runs.measures
+        lines = tuple((label, *values.values()) for label, values in spread.items())
+        figure = interval_panels([Panel(label, {"": values}) for label, values in spread.items()], runs.names)
+        blocks += [
+            Table(caption, ("measure", *runs.names), lines, 4),
+            Picture("variance", "The same, with 95 % intervals (persons resampled).", figure),
         ]
-        blocks.append(
-            Picture(
-                "variance", "The same, with 95 % intervals (persons resampled).", interval_panels(panels, runs.names)
-            )
-        )
     lead = f"The same joints in every run, by {'group' if len(groups) > 1 else 'no group: the data set has none'}."
     if len(groups) > 2:
         parts = [_most_and_least(m, groups[:-1], runs, means) for m in runs.measures if m.name != "epe"]
         lead = f"{lead} {' '.join(filter(None, parts))}"
-    return Section("comparison-groups", "Joint groups, run by run", lead, tuple(blocks), 54)
+    return GROUPS.section(lead, blocks)
 
 
-def _most_and_least(measure: Measure, groups: Sequence[str], runs: Runs, means: Mapping[str, Rows]) -> str:
+def _most_and_least(measure: Measure, groups: Sequence[str], runs: Runs, means: Values) -> str:
     """In which group each run's mean is largest."""
-    found: dict[str, list[str]] = {}
+    runs_of: dict[str, list[str]] = {}
     for run in runs.names:
-        known = {g: means[run][measure.name, g]["value"] for g in groups}
-        known = {g: value for g, value in known.items() if math.isfinite(value)}
+        values = {g: means[run][measure.name, g].mean for g in groups}
+        known = {g: value for g, value in values.items() if math.isfinite(value)}
         if known:
-            found.setdefault(max(known, key=known.__getitem__), []).append(run)
-    if len(found) == 1:
-        return f"{measure.title} is largest in {next(iter(found))} in all of them."
-    said = ", ".join(f"{group} in {' and '.join(names)}" for group, names in found.items())
+            runs_of.setdefault(max(known, key=known.__getitem__), []).append(run)
+    if len(runs_of) == 1:
+        return f"{measure.title} is largest in {next(iter(runs_of))} in all of them."
+    said = ", ".join(f"{group} in {' and '.join(names)}" for group, names in runs_of.items())
     return f"{measure.title} is largest in {said}." if said else ""
 
 
-def easy_hard_runs_section(runs: Runs) -> Section:
+def easy_hard_runs_section(runs: Runs) -> GuardedSection:
     """Hard minus easy of each run, by its own errors."""
     names = [m.name for m in runs.measures]
-    tables: dict[str, Rows] = {
-        run: {(r["measure"], r["group"]): r for r in easy_hard_table(joints, names)}
-        for run, joints in runs.joints.items()
-    }
-    split = split_in_words(EasyHard(), runs.unit)
+    tables = {run: easy_hard_table(joints, names) for run, joints in runs.joints.items()}
+    split = split_in_words(EasyHardSettings(), runs.unit)
     if runs.persons < 3:
         lead = f"{split}. With fewer than three persons there is no third to compare."
-        return Section("comparison-easy-hard", "Easy and hard persons, run by run", lead, (), 56)
+        return EASY_HARD.section(lead)
     groups = ["all", *group_order(runs.first)]
-    lines = tuple(
-        (m.label, g, *(estimate_of(tables[run][m.name, g], "difference") for run in runs.names))
-        for m in runs.measures
-        for g in groups
-    )
-    errors = tuple(
-        (run, *(estimate_of(rows["epe", "all"], k) for k in ("easy", "hard")), rows["epe", "all"]["persons_easy"],
-         rows["epe", "all"]["persons_hard"])
-        for run, rows in tables.items()
+    differences = {run: _values(rows, "difference") for run, rows in tables.items()}
+    blocks = _figure_and_table(
+        runs, differences, groups, [0.0] * len(names), "hard-minus-easy",
+        "Hard minus easy in each run with 95 % intervals (persons resampled); dashed: no difference.",
+        "Hard minus easy (Table D) [95 % interval, persons resampled].",
     )  # fmt: skip
-    blocks = (
-        Picture(
-            "hard-minus-easy",
-            "Hard minus easy in each run with 95 % intervals (persons resampled); dashed: no difference.",
-            interval_panels([_panel(m, runs, tables, groups, "difference", 0.0) for m in runs.measures], groups),
-        ),
-        Table(
-            "Hard minus easy (Table D) [95 % interval, persons resampled].", ("measure", "group", *runs.names), lines, 3
-        ),
-        Table(
-            f"Mean error on easy and hard persons (supplement C.3), {runs.unit} [95 % interval, persons resampled].",
-            ("run", "easy", "hard", "easy persons", "hard persons"),
-            errors,
-        ),
-    )
+    errors = []
+    for run, rows in tables.items():
+        row = next(r for r in rows if (r["measure"], r["group"]) == ("epe", "all"))
+        counts = (row["persons_easy"], row["persons_hard"])
+        errors.append((run, *(estimate_of(row, column) for column in ("easy", "hard")), *counts))
+    caption = f"Mean error on easy and hard persons (supplement C.3), {runs.unit} [95 % interval, persons resampled]."
+    blocks.append(Table(caption, ("run", "easy", "hard", "easy persons", "hard persons"), tuple(errors)))
     hard = {run: set(easy_and_hard(joints)[1]) for run, joints in runs.joints.items()}
     common = len(set.intersection(*hard.values()))
     number = len(hard[runs.names[0]])
     lead = f"{split}, in each run by its own errors ({common} of {number} hard persons are so in all runs)."
     parts = []
-    for run, rows in tables.items():
-        said = [
-            f"{m.title} {in_words(estimate_of(rows[m.name, 'all'], 'difference'), sign=True)}"
-            for m in runs.measures
-            if m.name != "epe" and math.isfinite(rows[m.name, "all"]["difference"])
-        ]
+    for run, values in differences.items():
+        known = [(m, values[m.name, "all"]) for m in runs.measures if m.name != "epe"]
+        said = [f"{m.title} {format_estimate(e, sign=True)}" for m, e in known if math.isfinite(e.mean)]
         parts.append(f"{run}: {', '.join(said)}")
     lead += f" Hard minus easy: {'; '.join(parts)}."
     if runs.persons < 24:
         lead += " With fewer than 8 persons a third the intervals say little."
-    return Section("comparison-easy-hard", "Easy and hard persons, run by run", lead, blocks, 56)
+    return EASY_HARD.section(lead, blocks)
 
 
-def _by_group(rows: Sequence[Mapping[str, Any]], kind: str) -> Rows:
-    return {(r["measure"], r["group"]): r for r in rows if r["kind"] == kind}
+def _values(rows: Sequence[Mapping[str, Any]], column: str) -> dict[tuple[str, str], Estimate]:
+    """(measure, group) -> the estimate that the rows hold in some columns."""
+    return {(r["measure"], r["group"]): estimate_of(r, column) for r in rows}
 
 
-def _panel(
-    measure: Measure, runs: Runs, rows: Mapping[str, Rows], groups: Sequence[str], column: str, reference: float | None
-) -> Panel:
-    """A measure's panel: a series a run, a line a group."""
-    values = {run: {g: estimate_of(rows[run][measure.name, g], column) for g in groups} for run in runs.names}
-    return Panel(measure.label, values, reference)
+def _figure_and_table(
+    runs: Runs,
+    values: Values,
+    groups: Sequence[str],
+    references: Sequence[float | None],
+    stem: str,
+    text: str,
+    caption: str,
+) -> list[Table | Picture]:
+    """A panel a measure with a series a run, and the same numbers with a column a run; one line a group."""
+    panels = [
+        Panel(m.label, {run: {g: values[run][m.name, g] for g in groups} for run in runs.names}, reference)
+        for m, reference in zip(runs.measures, references, strict=True)
+    ]
+    lines = tuple((m.label, g, *(values[run][m.name, g] for run in runs.names)) for m in runs.measures for g in groups)
+    table = Table(caption, ("measure", "group", *runs.names), lines, 3)
+    return [Picture(stem, text, interval_panels(panels, groups)), table]

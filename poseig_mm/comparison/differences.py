@@ -11,13 +11,16 @@ import polars as pl
 
 from ..functional.inference import FEWEST, paired_difference
 from ..plotting.intervals import Panel, interval_panels
-from ..summary.estimates import comparison_columns, corrected, estimate_of, in_words, person_means
-from ..summary.measures import group_order, plural
-from ..types import Picture, Section, Table
+from ..report.blocks import GuardedSection, Heading
+from ..summary.estimates import comparison_columns, corrected, estimate_of, person_means
+from ..summary.measures import group_order
+from ..summary.sentences import format_estimate, format_p, plural
+from ..types import Picture, Table
 from .runs import Runs
 
-__all__ = ["difference_rows", "differences_section"]
+__all__ = ["HEADING", "difference_rows", "differences_section"]
 
+HEADING = Heading("comparison-differences", "Differences between runs", 52)
 Row = dict[str, Any]
 
 
@@ -26,7 +29,7 @@ def difference_rows(runs: Runs) -> list[Row]:
 
     Wilcoxon's signed-rank test is over persons' mean differences; Holm's correction over all rows.
     """
-    found = []
+    rows = []
     for name in runs.names[1:]:
         for measure in runs.measures:
             for group in ("all", *group_order(runs.first)):
@@ -36,15 +39,15 @@ def difference_rows(runs: Runs) -> list[Row]:
                 )
                 persons = person_means(first, measure.name).height
                 head = {"run": name, "measure": measure.name, "group": group}
-                found.append(head | comparison_columns("difference", comparison, persons))
-    return corrected(found)
+                rows.append(head | comparison_columns("difference", comparison, persons))
+    return corrected(rows)
 
 
 def _rows(joints: pl.DataFrame, group: str) -> pl.DataFrame:
     return joints if group == "all" else joints.filter(pl.col("group") == group)
 
 
-def differences_section(runs: Runs) -> Section:
+def differences_section(runs: Runs) -> GuardedSection:
     """The differences as table and figure."""
     rows = difference_rows(runs)
     titles = {m.name: m.label for m in runs.measures}
@@ -75,7 +78,7 @@ def differences_section(runs: Runs) -> Section:
     if runs.persons < 2:
         text = f"Differences from {runs.names[0]}; dashed: no difference. One person has no interval."
     blocks = (Picture("differences", text, interval_panels(panels, groups)), Table(caption, columns, lines, 3))
-    return Section("comparison-differences", "Differences between runs", _lead(runs, rows), blocks, 52)
+    return HEADING.section(_lead(runs, rows), blocks)
 
 
 def _of(rows: Sequence[Row], run: str, measure: str) -> list[Row]:
@@ -89,14 +92,14 @@ def _lead(runs: Runs, rows: Sequence[Row]) -> str:
         return f"Nothing differs: every number is that of {runs.names[0]}."
     parts = []
     for name in runs.names[1:]:
-        said = []
+        parts_of_run = []
         for m in runs.measures:
             row = _of(rows, name, m.name)[0]
             e = estimate_of(row, "difference")
             if math.isfinite(e.mean):
-                p = f", p = {row['p_holm']:.2g}" if math.isfinite(row["p_holm"]) else ""
-                said.append(f"{m.label} {in_words(e, sign=True)}{p}")
-        parts.append(f"{name} minus {runs.names[0]}: {'; '.join(said)}.")
+                p = f", {format_p(row['p_holm'])}" if math.isfinite(row["p_holm"]) else ""
+                parts_of_run.append(f"{m.label} {format_estimate(e, sign=True)}{p}")
+        parts.append(f"{name} minus {runs.names[0]}: {'; '.join(parts_of_run)}.")
     if runs.persons < FEWEST:
         parts.append(
             f"With {plural(runs.persons, 'person')} nothing is tested"

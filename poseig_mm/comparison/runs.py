@@ -89,9 +89,9 @@ def _names(paths: Sequence[Path]) -> list[str]:
     (['x', 'y'], ['a/x', 'b/x'], ['x', 'x (2)'])
     """
     for parts in (1, 2, 3):
-        found = ["/".join(path.parts[-parts:]) for path in paths]
-        if len(set(found)) == len(found):
-            return found
+        names = ["/".join(path.parts[-parts:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
     short = [path.name for path in paths]
     return [name if i == short.index(name) else f"{name} ({i + 1})" for i, name in enumerate(short)]
 
@@ -136,8 +136,14 @@ def match(stores: Mapping[str, Store]) -> Runs:
         )
         for name in stores
     }
-    found = _shared_measures(stores, joints)
-    return Runs(dict(stores), _finite_in_all(joints, found), found, lost, tuple(r for r in rescaled if r != first))
+    common = _shared_measures(stores, joints)
+    return Runs(
+        dict(stores),
+        _finite_in_all(joints, common),
+        common,
+        lost,
+        tuple(r for r in rescaled if r != first),
+    )
 
 
 def _with_place(store: Store) -> pl.DataFrame:
@@ -164,15 +170,15 @@ def _has_map() -> pl.Expr:
 
 def _in_first_pixels(joints: Mapping[str, pl.DataFrame]) -> tuple[dict[str, pl.DataFrame], list[str]]:
     """Errors in the first run's input pixels, where another input or crop makes pixels of another size."""
-    found, rescaled = {}, []
+    tables, rescaled = {}, []
     for name, table in joints.items():
         factor = table["_scale"] / table["_scale_first"]
         differs = ((factor - 1).abs() > 1e-6).any()
         if differs and unit_of(table) == "px":
             rescaled.append(name)
             table = table.with_columns(pl.col("epe") * factor)
-        found[name] = table.drop("_scale", "_scale_first", "_x", "_y")
-    return found, rescaled
+        tables[name] = table.drop("_scale", "_scale_first", "_x", "_y")
+    return tables, rescaled
 
 
 def _shared_measures(stores: Mapping[str, Store], joints: Mapping[str, pl.DataFrame]) -> tuple[Measure, ...]:
@@ -180,10 +186,10 @@ def _shared_measures(stores: Mapping[str, Store], joints: Mapping[str, pl.DataFr
     return tuple(m for m in every[0] if all(any(m.name == other.name for other in rest) for rest in every[1:]))
 
 
-def _finite_in_all(joints: Mapping[str, pl.DataFrame], found: Iterable[Measure]) -> dict[str, pl.DataFrame]:
+def _finite_in_all(joints: Mapping[str, pl.DataFrame], common: Iterable[Measure]) -> dict[str, pl.DataFrame]:
     """A number that one run lacks is NaN in all, so that means are over the same joints."""
     columns: dict[str, Any] = {}
-    for measure in found:
+    for measure in common:
         finite = [table[measure.name].is_finite() for table in joints.values()]
         columns[measure.name] = reduce(lambda a, b: a & b, finite)
     return {
@@ -207,8 +213,8 @@ def _check_names(stores: Mapping[str, Store], tables: Mapping[str, pl.DataFrame]
         return
     said = "; ".join(
         f"{name} ({(stores[name].run.get('dataset') or {}).get('name') or 'unknown data set'}): "
-        f"{', '.join(sorted(found)[:4]) or 'none'}{' ...' if len(found) > 4 else ''}"
-        for name, found in named.items()
+        f"{', '.join(sorted(own)[:4]) or 'none'}{' ...' if len(own) > 4 else ''}"
+        for name, own in named.items()
     )
     raise DataError(f"the runs have no joint name in common: {said}. Compare runs on one data set")
 

@@ -8,21 +8,24 @@ from typing import Any
 import polars as pl
 
 from ..plotting.charts import group_distributions
-from ..report.blocks import Notices
+from ..report.blocks import GuardedSection, Heading, Notices
 from ..report.provenance import flatten
 from ..report.tables import NOTHING
 from ..store import Store
-from ..summary.measures import estimate, finite, plural, run_value, scale_in_words
-from ..types import Picture, Section, Table
+from ..summary.measures import estimate, finite, measures, run_value
+from ..summary.sentences import plural, scale_in_words
+from ..types import Picture, Table
 from .runs import Runs
 
-__all__ = ["different_settings", "overview_section", "warnings"]
+__all__ = ["HEADING", "different_settings", "overview_section", "warnings"]
+
+HEADING = Heading("comparison", "Comparison", 50)
 
 # Of `diagnosis.attribution`: what changes no number, or stands in other settings
 _SAME_NUMBERS = ("preset", "chunk", "residual_threshold", "signed")
 
 
-def overview_section(runs: Runs) -> Section:
+def overview_section(runs: Runs) -> GuardedSection:
     """The runs' facts, remarks, what was left out, and means over the shared joints."""
     notices = [("warning", text) for text in warnings(runs)] + [("note", text) for text in _notes(runs)]
     facts = tuple(
@@ -51,7 +54,7 @@ def overview_section(runs: Runs) -> Section:
             group_distributions(values, runs.measures),
         ),
     )
-    return Section("comparison", "Comparison", _lead(runs), blocks, 50)
+    return HEADING.section(_lead(runs), blocks)
 
 
 def _settings_table(runs: Runs) -> tuple[Table, ...]:
@@ -61,9 +64,9 @@ def _settings_table(runs: Runs) -> tuple[Table, ...]:
 
 def warnings(runs: Runs) -> list[str]:
     """Why the numbers may not be comparable, or may say little."""
-    found = []
+    texts = []
     if different := different_settings(runs):
-        found.append(
+        texts.append(
             f"The attribution settings differ ({', '.join(different)}; see below): the maps were made in different "
             "ways, so that DI, FI and LI do not compare the models."
         )
@@ -71,7 +74,7 @@ def warnings(runs: Runs) -> list[str]:
     numbers = {round(float(b), 6) for b in betas if isinstance(b, (int, float))}
     if len(numbers) > 1:
         said = ", ".join(f"{b} ({name})" for name, b in zip(runs.names, betas, strict=True))
-        found.append(f"The soft-argmax beta differs: {said}. The maps explain decodings of different sharpness.")
+        texts.append(f"The soft-argmax beta differs: {said}. The maps explain decodings of different sharpness.")
     for label, what in (
         ("Masks", "FI is relative to different masks."),
         ("Input", "DI and LI count input pixels, so they are not comparable."),
@@ -80,62 +83,56 @@ def warnings(runs: Runs) -> list[str]:
         values = {name: _FACTS[label](store) for name, store in runs.stores.items()}
         if len(set(values.values())) > 1:
             said = ", ".join(f"{value or NOTHING} ({name})" for name, value in values.items())
-            found.append(f"{label} differ{'' if label == 'Masks' else 's'}: {said}. {what}")
+            texts.append(f"{label} differ{'' if label == 'Masks' else 's'}: {said}. {what}")
     if runs.rescaled:
-        found.append(
+        texts.append(
             f"Errors of {', '.join(runs.rescaled)} are given in input pixels of {runs.names[0]}: theirs are of another "
             "size."
         )
     for name, store in runs.stores.items():
         if (status := store.run.get("status")) != "complete":
-            found.append(f"{name} is not complete ({status or 'unknown'}): only its persons done so far are compared.")
+            texts.append(f"{name} is not complete ({status or 'unknown'}): only its persons done so far are compared.")
         if run_value(store, "model", "random_weights", default=False):
-            found.append(f"{name} has random weights: its maps say nothing about a trained model.")
+            texts.append(f"{name} has random weights: its maps say nothing about a trained model.")
     if runs.persons < 2:
-        found.append("Only one person is compared: there are no intervals over persons, and nothing is tested.")
+        texts.append("Only one person is compared: there are no intervals over persons, and nothing is tested.")
     elif runs.persons < 8:
-        found.append(f"Only {runs.persons} persons are compared: the intervals say little, and nothing is tested.")
-    return found
+        texts.append(f"Only {runs.persons} persons are compared: the intervals say little, and nothing is tested.")
+    return texts
 
 
 def _notes(runs: Runs) -> list[str]:
-    found = []
+    texts = []
     hashes = {str(store.run.get("weights_hash")) for store in runs.stores.values()}
     if len(hashes) == 1 and "None" not in hashes:
-        found.append("All runs have the same weights (equal hashes).")
+        texts.append("All runs have the same weights (equal hashes).")
     missing = {
         m.label
         for name, store in runs.stores.items()
-        for m in _own_measures(store)
+        for m in measures(store, store.joints())
         if m.name not in {known.name for known in runs.measures}
     }
     if missing:
-        found.append(f"Not in all runs, so left out: {', '.join(sorted(missing))}.")
-    return found
-
-
-def _own_measures(store: Store) -> Any:
-    from ..summary.measures import measures
-
-    return measures(store, store.joints())
+        texts.append(f"Not in all runs, so left out: {', '.join(sorted(missing))}.")
+    return texts
 
 
 def different_settings(runs: Runs) -> dict[str, dict[str, str]]:
     """Settings of the attribution that are not the same: key -> run -> value."""
     every = {name: dict(flatten(_attribution(store))) for name, store in runs.stores.items()}
     keys = dict.fromkeys(key for settings in every.values() for key in settings)
-    found = {}
+    different = {}
     for key in keys:
         values = {name: settings.get(key, NOTHING) for name, settings in every.items()}
         if key.split(".")[0] not in _SAME_NUMBERS and len(set(values.values())) > 1:
-            found[key] = values
-    return found
+            different[key] = values
+    return different
 
 
 def _attribution(store: Store) -> Mapping[str, Any]:
     """`path_settings` and the like are one entry each where they are empty, so that a missing key shows."""
-    found: Mapping[str, Any] = run_value(store, "settings", "attribution", default={})
-    return {key: value for key, value in found.items() if value != {}}
+    given: Mapping[str, Any] = run_value(store, "settings", "attribution", default={})
+    return {key: value for key, value in given.items() if value != {}}
 
 
 def _lead(runs: Runs) -> str:

@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..plotting.drawing import Canvas, overlay, row_of_panels, to_input_size
+from ..report.blocks import GuardedSection, Heading
 from ..store import Store
-from ..summary.estimates import in_words
-from ..summary.measures import estimate, group_order, place_columns, plural, run_value
-from ..types import Gallery, Picture, Section, Table
+from ..summary.measures import estimate, group_order, place_columns, run_value
+from ..summary.sentences import format_estimate, plural
+from ..types import Gallery, Table
 from .runs import Runs
 
-__all__ = ["map_correlations", "maps_section"]
+__all__ = ["HEADING", "map_correlations", "maps_section"]
 
+HEADING = Heading("comparison-maps", "Maps, run by run", 58)
 PANEL = 256  # px, height of one map
 MOST_PICTURES = 24
 MOST_SAMPLES = 500  # whose maps are correlated: a quarter of a second a sample and run at 256 x 192
@@ -28,20 +30,20 @@ KINDS = ("pearson", "spearman")
 Floats = NDArray[np.floating[Any]]
 
 
-def maps_section(runs: Runs, folder: Path) -> Section:
+def maps_section(runs: Runs, folder: Path) -> GuardedSection:
     """Correlations with the first run's maps, then pictures, written to `folder`."""
     first = runs.names[0]
-    found, remarks = map_correlations(runs)
-    blocks: list[Table | Picture | Gallery] = []
+    correlations, remarks = map_correlations(runs)
+    blocks: list[Table | Gallery] = []
     lead = " ".join(f"{run}: {remark}." for run, remark in remarks.items())
-    if len(found):
+    if len(correlations):
         rows = []
-        for run in found["run"].unique(maintain_order=True):
+        for run in correlations["run"].unique(maintain_order=True):
             for group in ("all", *group_order(runs.first)):
-                mine = found.filter((pl.col("run") == run) & ((pl.col("group") == group) | (group == "all")))
+                mine = correlations.filter((pl.col("run") == run) & ((pl.col("group") == group) | (group == "all")))
                 if len(mine):
                     rows.append((run, group, *(estimate(mine, kind) for kind in KINDS), mine["sample_id"].n_unique()))
-        said = "; ".join(f"{row[0]} {in_words(row[3])}" for row in rows if row[1] == "all")
+        said = "; ".join(f"{row[0]} {format_estimate(row[3])}" for row in rows if row[1] == "all")
         lead = f"Rank correlation of a joint's map with that of {first}, over pixels: {said}. {lead}".strip()
         caption = f"Correlation over all pixels of the input with the map of {first}, mean over joints [95 % interval]."
         blocks.append(Table(caption, ("run", "group", "Pearson", "Spearman", "persons"), tuple(rows)))
@@ -53,7 +55,7 @@ def maps_section(runs: Runs, folder: Path) -> Section:
         blocks.append(Gallery(caption, pictures))
     else:
         lead = f"{lead} Not all runs kept maps and crops (store.maps), so there is nothing to look at.".strip()
-    return Section("comparison-maps", "Maps, run by run", lead, tuple(blocks), 58)
+    return HEADING.section(lead, blocks)
 
 
 def map_correlations(runs: Runs) -> tuple[pl.DataFrame, dict[str, str]]:
@@ -134,7 +136,7 @@ def _pictures(runs: Runs, folder: Path) -> tuple[tuple[Path, str], ...]:
     with np.errstate(invalid="ignore"):
         order = np.argsort(-np.nan_to_num(np.ptp(errors, axis=0), nan=-1.0), kind="stable")
     folder.mkdir(parents=True, exist_ok=True)
-    found: list[tuple[Path, str]] = []
+    pictures: list[tuple[Path, str]] = []
     for i in order[:MOST_PICTURES]:
         panels, titles = [], []
         for name, store in runs.stores.items():
@@ -145,10 +147,10 @@ def _pictures(runs: Runs, folder: Path) -> tuple[tuple[Path, str], ...]:
                 panels.append(panel)
                 titles.append(f"{row['joint_name']}, {name}: {row['epe']:.1f} {row['unit']}")
         if len(panels) == len(runs.stores):
-            path = folder / f"joint-{len(found):02d}.jpg"
+            path = folder / f"joint-{len(pictures):02d}.jpg"
             row_of_panels(panels, titles).save(path, quality=88)
-            found.append((path, f"{row['joint_name']} of {row['sample_id']}"))
-    return tuple(found)
+            pictures.append((path, f"{row['joint_name']} of {row['sample_id']}"))
+    return tuple(pictures)
 
 
 def _panel(store: Store, row: Mapping[str, Any], together: pl.DataFrame) -> Image.Image | None:

@@ -5,10 +5,7 @@ A top-down pipeline crops one person (TopdownAffine); a bottom-up one fits the w
 
 from __future__ import annotations
 
-import random
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +22,6 @@ __all__ = [
     "random_transforms",
     "run_pipeline",
     "run_transforms",
-    "seeded",
     "split_pipeline",
 ]
 
@@ -189,24 +185,3 @@ def invert(warp: NDArray[np.float64]) -> NDArray[np.float64]:
     linear = np.linalg.inv(warp[:, :2])
     result: NDArray[np.float64] = np.hstack([linear, -linear @ warp[:, 2:]]) + 0.0  # no negative zeros
     return result
-
-
-@contextmanager
-def seeded(name: str, seed: int = 0) -> Iterator[None]:
-    """Random transforms draw the same numbers for the same sample, in whatever order samples are loaded.
-
-    The global generators of Python, NumPy and torch, which MMPose's transforms use, come back as they were.
-    """
-    import torch
-
-    own = zlib.crc32(f"{seed}/{name}".encode())
-    kept = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - the transforms' own
-    try:
-        random.seed(own)
-        np.random.seed(own)  # noqa: NPY002
-        torch.manual_seed(own)
-        yield
-    finally:
-        random.setstate(kept[0])
-        np.random.set_state(kept[1])  # noqa: NPY002
-        torch.set_rng_state(kept[2])

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError, did_you_mean
 from ..functional.limbs import skeleton_mask
+from ..seeding import random_states_kept, stable_hash
 from ..types import JointGroups, Sample
 from .building import build_dataset, read_annotations
-from .crops import Crop, invert, is_whole, random_transforms, run_pipeline, seeded, split_pipeline
+from .crops import Crop, invert, is_whole, random_transforms, run_pipeline, split_pipeline
 from .entries import Entries, choose, unique_ids
 from .groups import joint_groups
 from .masks import is_box, rasterise, union, warp_mask
@@ -145,7 +146,7 @@ class SampleSource:
             info = self._entries.info(index)
             path = str(info.get("img_path", "?"))
             person = copy.copy(info)  # as annotated: transforms put other objects in their place
-            with seeded(name, self._seed):
+            with random_states_kept(stable_hash(f"{self._seed}/{name}")):  # of transforms that draw
                 return self._made(index, person, info)
         except Exception as error:
             detail = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"

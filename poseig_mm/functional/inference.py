@@ -1,4 +1,4 @@
-"""Ratios, correlations and comparisons with bootstrap intervals; persons are resampled, not joints.  numpy and scipy.
+"""Correlations and comparisons with bootstrap intervals; persons are resampled, not joints.  numpy and scipy.
 
 A test on fewer than `FEWEST` values is not made: its p-value is NaN, and `n` says why.
 """
@@ -6,7 +6,6 @@ A test on fewer than `FEWEST` values is not made: its p-value is NaN, and `n` sa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,11 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ShapeError
-from .statistics import Estimate
+from .statistics import Estimate, bootstrap_mean, bootstrap_of, resampled_sums
 
-__all__ = ["FEWEST", "Comparison", "bootstrap_of", "compare_groups", "correlation", "holm", "paired_difference"]
+__all__ = ["FEWEST", "Comparison", "compare_groups", "correlation", "holm", "paired_difference"]
 
-_CHUNK = 131_072  # drawn labels held at once, as in statistics.py
 FEWEST = 8  # values (or persons) below which nothing is tested
 Array = NDArray[np.float64]
 
@@ -30,67 +28,6 @@ class Comparison:
     difference: Estimate  # n: values, or pairs
     p: float  # two-sided
     effect: float  # in [-1, 1]: rank-biserial, or Cliff's delta
-
-
-def bootstrap_of(
-    statistic: Callable[[Array], Array],
-    columns: ArrayLike,
-    groups: ArrayLike | None = None,
-    *,
-    n_resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Estimate:
-    """Any statistic of sums, with a percentile bootstrap interval over groups.
-
-    Args:
-        statistic: from sums of columns (R, C) to values (R,), e.g. a ratio of two means.
-        columns: (N, C); rows with a value that is not finite are left out.
-        groups: (N,) labels of what is resampled (persons); None: every row by itself.
-        n_resamples, level, seed: as in `bootstrap_mean`.
-
-    Returns:
-        `Estimate`: n rows, the statistic of all rows, std of the resampled values, and the interval (NaN with fewer
-        than two groups).
-
-    >>> bootstrap_of(lambda s: s[:, 0] / s[:, 1], [[2.0, 1.0], [4.0, 2.0], [6.0, 3.0]]).mean
-    2.0
-    """
-    x = np.asarray(columns, dtype=np.float64)
-    if x.ndim != 2:
-        raise ShapeError(f"columns have shape {x.shape}; expected (N, C)")
-    labels = np.arange(len(x)) if groups is None else np.asarray(groups)
-    if len(labels) != len(x):
-        raise ShapeError(f"groups have {len(labels)} entries, columns {len(x)}; expected one label a row")
-    keep = np.isfinite(x).all(1)
-    x, labels = x[keep], labels[keep]
-    if not len(x):
-        return Estimate(0, math.nan, math.nan, math.nan, math.nan)
-    names, inverse = np.unique(labels, return_inverse=True)
-    sums = np.zeros((len(names), x.shape[1]))
-    np.add.at(sums, inverse, x)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = float(statistic(sums.sum(0, keepdims=True))[0])
-        if len(names) < 2:
-            return Estimate(len(x), value, math.nan, math.nan, math.nan)
-        drawn = statistic(_resampled_sums(sums, n_resamples, seed))
-    drawn = drawn[np.isfinite(drawn)]
-    if len(drawn) < n_resamples / 2:
-        return Estimate(len(x), value, math.nan, math.nan, math.nan)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(len(x), value, float(drawn.std(ddof=1)), float(low), float(high))
-
-
-def _resampled_sums(sums: Array, n_resamples: int, seed: int) -> Array:
-    """Sums (n_resamples, C) over as many groups as there are, drawn with replacement from (G, C)."""
-    rng, n, found = np.random.default_rng(seed), len(sums), []
-    step = max(1, _CHUNK // n)
-    for start in range(0, n_resamples, step):
-        rows = min(step, n_resamples - start)
-        drawn = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)  # how often each group was drawn
-        found.append(times.astype(np.float64) @ sums)
-    return np.concatenate(found)
 
 
 def correlation(
@@ -109,8 +46,7 @@ def correlation(
     Raises:
         ShapeError: x, y and groups are not of one length.
 
-    >>> found = [correlation([1, 2, 3.0], [1, 4, 9.0], method=m).mean for m in ('pearson', 'spearman')]
-    >>> [round(r, 3) for r in found]
+    >>> [round(correlation([1, 2, 3.0], [1, 4, 9.0], method=m).mean, 3) for m in ('pearson', 'spearman')]
     [0.99, 1.0]
     """
     from scipy.stats import rankdata
@@ -165,18 +101,18 @@ def paired_difference(first: ArrayLike, second: ArrayLike, groups: ArrayLike | N
     labels = _labels(a, b, groups)
     keep = np.isfinite(a) & np.isfinite(b)
     d, labels = b[keep] - a[keep], labels[keep]
-    found = bootstrap_of(lambda s: s[:, 0] / s[:, 1], np.stack([d, np.ones_like(d)], 1), labels)
-    names, inverse = np.unique(labels, return_inverse=True)
-    if not len(names):
-        return Comparison(found, math.nan, math.nan)
+    difference = bootstrap_mean(d, groups=labels)
+    if not len(d):
+        return Comparison(difference, math.nan, math.nan)
+    _, inverse = np.unique(labels, return_inverse=True)
     means = np.bincount(inverse, weights=d) / np.bincount(inverse)
     nonzero = means[means != 0]
     if not len(nonzero):
-        return Comparison(found, 1.0 if len(names) >= FEWEST else math.nan, 0.0)
+        return Comparison(difference, 1.0 if len(means) >= FEWEST else math.nan, 0.0)
     ranks = rankdata(np.abs(nonzero))
     effect = float((ranks * np.sign(nonzero)).sum() / ranks.sum())
-    p = float(wilcoxon(means).pvalue) if len(names) >= FEWEST else math.nan
-    return Comparison(found, p, effect)
+    p = float(wilcoxon(means).pvalue) if len(means) >= FEWEST else math.nan
+    return Comparison(difference, p, effect)
 
 
 def compare_groups(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> Comparison:
@@ -191,16 +127,17 @@ def compare_groups(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> Com
 
     a, b = (np.asarray(v, dtype=np.float64).ravel() for v in (first, second))
     a, b = a[np.isfinite(a)], b[np.isfinite(b)]
-    nothing = Estimate(len(a) + len(b), math.nan, math.nan, math.nan, math.nan)
+    n, nan = len(a) + len(b), math.nan
     if not len(a) or not len(b):
-        return Comparison(nothing, math.nan, math.nan)
-    drawn = [_resampled_sums(v[:, None], 2000, seed + i)[:, 0] / len(v) for i, v in enumerate((a, b))]
-    draws = drawn[1] - drawn[0]
-    low, high = np.quantile(draws, [0.025, 0.975]) if min(len(a), len(b)) > 1 else (math.nan, math.nan)
-    found = Estimate(len(a) + len(b), float(b.mean() - a.mean()), float(draws.std(ddof=1)), float(low), float(high))
+        return Comparison(Estimate(n, nan, nan, nan, nan), nan, nan)
+    low, high = nan, nan
+    if min(len(a), len(b)) > 1:
+        means = [resampled_sums(v[:, None], seed=seed + i)[:, 0] / len(v) for i, v in enumerate((a, b))]
+        low, high = (float(end) for end in np.quantile(means[1] - means[0], [0.025, 0.975]))
     u = mannwhitneyu(b, a)
-    p = float(u.pvalue) if min(len(a), len(b)) >= FEWEST else math.nan
-    return Comparison(found, p, float(2 * u.statistic / (len(a) * len(b)) - 1))
+    p = float(u.pvalue) if min(len(a), len(b)) >= FEWEST else nan
+    difference = Estimate(n, float(b.mean() - a.mean()), nan, low, high)
+    return Comparison(difference, p, float(2 * u.statistic / (len(a) * len(b)) - 1))
 
 
 def holm(p: ArrayLike) -> Array:

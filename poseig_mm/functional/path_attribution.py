@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import AttributionError, ConfigError
+from ..seeding import noise_generator
 from ..types import Attribution
 from .fast_backward import FastBackward
 from .likelihood import Likelihood
@@ -266,11 +267,8 @@ def _cotangent(targets: Tensor, places: Tensor, slot: Slot) -> Tensor:
 
 def _noise(p: _Problem, cells: range, draw: int) -> Tensor:
     """Standard normal noise (m, C, H, W), the same for a cell whatever the batch and the chunk it is computed in."""
-    found = []
-    for cell in cells:
-        generator = torch.Generator().manual_seed(hash((p.seed, draw, cell)) % 2**63)
-        found.append(torch.randn(p.images.shape[1:], generator=generator, dtype=torch.float64))
-    return torch.stack(found).to(p.images)
+    shape, generators = p.images.shape[1:], (noise_generator(p.seed, draw, cell) for cell in cells)
+    return torch.stack([torch.randn(shape, generator=g, dtype=torch.float64) for g in generators]).to(p.images)
 
 
 def _merge_pairs(increments: Tensor) -> Tensor:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import ShapeError
-from .inference import bootstrap_of
-from .statistics import Estimate
+from .statistics import Estimate, bootstrap_of
 
 __all__ = ["share"]
 
@@ -24,15 +24,15 @@ def share(hits: ArrayLike, totals: ArrayLike, *, seed: int = 0) -> Estimate:
         seed: of the bootstrap.
 
     Returns:
-        `Estimate` with n = sum of totals, mean and interval in [0, 1].  The interval is a bootstrap over groups; where
-        all or nothing is a hit, resampling shows no spread, and it is Wilson's, as if each of the n were drawn by
-        itself.
+        `Estimate` with n = sum of totals, mean and interval in [0, 1], no std.  The interval is a bootstrap over
+        groups; where all or nothing is a hit, resampling shows no spread, and it is Wilson's, as if each of the n were
+        drawn by itself.
 
     Raises:
         ShapeError: hits and totals of different lengths.
 
-    >>> found = share([1, 0, 2], [2, 2, 4])
-    >>> found.n, found.mean
+    >>> rate = share([1, 0, 2], [2, 2, 4])
+    >>> rate.n, rate.mean
     (8, 0.375)
     >>> none = share([0, 0], [4, 4])
     >>> none.mean, none.low, round(none.high, 3)  # z^2 / (n + z^2)
@@ -45,7 +45,6 @@ def share(hits: ArrayLike, totals: ArrayLike, *, seed: int = 0) -> Estimate:
     if n == 0:
         return Estimate(0, math.nan, math.nan, math.nan, math.nan)
     if 0 < k < n:
-        found = bootstrap_of(lambda s: s[:, 0] / s[:, 1], np.stack([h, t], 1), seed=seed)
-        return Estimate(n, found.mean, found.std, found.low, found.high)
+        return replace(bootstrap_of(lambda s: s[:, 0] / s[:, 1], np.stack([h, t], 1), seed=seed), n=n)
     edge = Z**2 / (n + Z**2)
-    return Estimate(n, k / n, 0.0, *((0.0, edge) if k == 0 else (1 - edge, 1.0)))
+    return Estimate(n, k / n, math.nan, *((0.0, edge) if k == 0 else (1 - edge, 1.0)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
+
+from ..seeding import random_states_kept
 
 __all__ = ["undisturbed"]
 
@@ -27,17 +27,11 @@ def undisturbed() -> Iterator[None]:
     >>> bool((torch.get_rng_state() == before).all())
     True
     """
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the old generator is what libraries use
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    try:
-        with (
-            torch.random.fork_rng(devices),
-            torch.inference_mode(False),
-            torch.enable_grad(),
-            torch.autocast("cuda", enabled=False),
-            torch.autocast("cpu", enabled=False),
-        ):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
+    with (
+        random_states_kept(),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast("cuda", enabled=False),
+        torch.autocast("cpu", enabled=False),
+    ):
+        yield

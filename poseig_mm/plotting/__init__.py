@@ -1,3 +1,1 @@
-"""How numbers and maps are shown, for studies and report alike: one look for figures, marks on images, means in
-words.
-"""
+"""How numbers and maps are shown, for studies and report alike: one look for figures, marks on images."""

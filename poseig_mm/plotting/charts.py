@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .figures import PALETTE, SEQUENTIAL, figure_style, group_styles, new_figure
+from .figures import (
+    PALETTE,
+    SEQUENTIAL,
+    draw_estimate,
+    draw_reference,
+    figure_style,
+    group_styles,
+    new_figure,
+    say_no_values,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,17 +52,15 @@ def dot_plot(
         positions = _positions([r.group for r in rows])
         for axis, measure in zip(axes, measures, strict=True):
             for row, y in zip(rows, positions, strict=True):
-                _dot(axis, row.values[measure.name], y, *styles[row.group])
+                draw_estimate(axis, row.values[measure.name], y, *styles[row.group])
             for group, means in group_means.items():
                 ys = [y for row, y in zip(rows, positions, strict=True) if row.group == group]
                 mean = means[measure.name].mean
                 if ys and np.isfinite(mean):
                     axis.plot([mean, mean], [min(ys) - 0.4, max(ys) + 0.4], color=styles[group][0], lw=1.4, alpha=0.55)
-            if measure.neutral is not None:
-                axis.axvline(measure.neutral, color="#444", lw=0.8, ls=(0, (4, 3)), zorder=1)
+            draw_reference(axis, measure.neutral)
             if not any(np.isfinite(r.values[measure.name].mean) for r in rows):
-                axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
-                axis.set_xticks([])
+                say_no_values(axis)
             axis.set_title(measure.label)
             axis.grid(axis="y", visible=False)
             axis.margins(x=0.08)
@@ -67,18 +74,11 @@ def dot_plot(
 
 def _positions(groups: Sequence[str]) -> list[float]:
     """A line a joint, and half a line between groups."""
-    y, found = 0.0, []
+    y, positions = 0.0, []
     for i, group in enumerate(groups):
         y += 0.0 if i == 0 else (1.0 if group == groups[i - 1] else 1.6)
-        found.append(y)
-    return found
-
-
-def _dot(axis: Axes, value: Estimate, y: float, color: str, marker: str) -> None:
-    if np.isfinite(value.low) and np.isfinite(value.high):
-        axis.plot([value.low, value.high], [y, y], color=color, lw=1.6, solid_capstyle="round")
-    if np.isfinite(value.mean):
-        axis.plot([value.mean], [y], marker=marker, color=color, ms=5.5, mec="white", mew=0.6, ls="none", zorder=3)
+        positions.append(y)
+    return positions
 
 
 def _group_legend(figure: Figure, styles: Mapping[str, tuple[str, str]]) -> None:
@@ -160,10 +160,9 @@ def group_distributions(values: Mapping[str, Mapping[str, Array]], measures: Seq
                         boxprops={"color": "#222", "lw": 1.0}, whiskerprops={"color": "#222", "lw": 1.0},
                         medianprops={"color": "#222", "lw": 2.0},
                     )  # fmt: skip
-            if measure.neutral is not None:
-                axis.axhline(measure.neutral, color="#444", lw=0.8, ls=(0, (4, 3)), zorder=1)
+            draw_reference(axis, measure.neutral, across=True)
             if not any(values[g][measure.name].size for g in groups):
-                axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
+                say_no_values(axis)
             labels = [f"{group or 'no group'}\nn = {values[group][measure.name].size}" for group in groups]
             axis.set_xticks(range(len(groups)), labels)
             axis.set_xlim(-0.6, len(groups) - 0.4)
@@ -189,8 +188,7 @@ def _cumulative(axis: Axes, values: Array, line: float | None, word: str, color:
     axis.set_ylim(0, 102)
     axis.set_ylabel("joints at or below (%)")
     if not values.size:
-        axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
-        axis.set_xticks([])
+        say_no_values(axis)
         return
     ordered = np.sort(values)
     share = 100 * np.arange(1, ordered.size + 1) / ordered.size

@@ -93,9 +93,9 @@ def density(values: Floats) -> Floats | None:
 
     from ..functional.kde import kde_heatmap
 
-    found = kde_heatmap(torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))).numpy()
-    peak = float(found.max()) if np.isfinite(found).all() else 0.0
-    return found / peak if peak > 0 else None
+    blurred = kde_heatmap(torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))).numpy()
+    peak = float(blurred.max()) if np.isfinite(blurred).all() else 0.0
+    return blurred / peak if peak > 0 else None
 
 
 def overlay(image: Pixels, values: Floats, *, smooth: bool = False) -> Pixels:

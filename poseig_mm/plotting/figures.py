@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ..functional.statistics import Estimate
+
 __all__ = [
-    "MARKERS", "MUTED", "PALETTE", "SEQUENTIAL", "SavedFigure", "figure_style", "group_styles", "new_figure", "save_figure",
+    "MARKERS", "MUTED", "PALETTE", "SEQUENTIAL", "SavedFigure", "draw_estimate", "draw_reference", "figure_style",
+    "group_styles", "new_figure", "rows_of_panels", "save_figure", "say_no_values",
 ]  # fmt: skip
 
 # Okabe & Ito: told apart with any kind of colour vision; each goes with a marker of its own, for print.
@@ -21,6 +25,7 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 MUTED = "#8a8f98"
 SEQUENTIAL = "cividis"  # perceptually uniform, the same with red-green blindness
+COLUMNS = 4  # panels in a row
 SVG_LIMIT = 1_500_000  # bytes; a larger drawing is shown as PNG
 
 _STYLE: dict[Any, Any] = {
@@ -68,6 +73,38 @@ def new_figure(
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, sharey=sharey, squeeze=False)
     return figure, list(axes.flat)
+
+
+def rows_of_panels(count: int) -> tuple[int, int]:
+    """(rows, columns) for so many panels, at most four side by side.
+
+    >>> rows_of_panels(3), rows_of_panels(9)
+    ((1, 3), (3, 4))
+    """
+    columns = min(COLUMNS, count)
+    return -(-count // columns), columns
+
+
+def say_no_values(axis: Axes) -> None:
+    """What stands in a panel that has nothing to show."""
+    axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
+    axis.set_xticks([])
+
+
+def draw_estimate(axis: Axes, value: Estimate, y: float, color: str, marker: str, width: float = 1.6) -> bool:
+    """A mark at the mean, on the line of its interval, as far as there are such; whether there is a mean."""
+    if isfinite(value.low) and isfinite(value.high):
+        axis.plot([value.low, value.high], [y, y], color=color, lw=width, solid_capstyle="round")
+    if isfinite(value.mean):
+        axis.plot([value.mean], [y], marker=marker, color=color, ms=5.5, mec="white", mew=0.6, ls="none", zorder=3)
+    return isfinite(value.mean)
+
+
+def draw_reference(axis: Axes, value: float | None, *, across: bool = False) -> None:
+    """A dashed line at the value that says 'no preference', upright or `across`; nothing where there is no such value."""
+    if value is not None:
+        draw = axis.axhline if across else axis.axvline
+        draw(value, color="#444", lw=0.8, ls=(0, (4, 3)), zorder=1)
 
 
 def group_styles(groups: Sequence[str]) -> dict[str, tuple[str, str]]:

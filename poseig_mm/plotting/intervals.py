@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figures import MARKERS, PALETTE, figure_style, new_figure
+from .figures import (
+    MARKERS,
+    PALETTE,
+    draw_estimate,
+    draw_reference,
+    figure_style,
+    new_figure,
+    rows_of_panels,
+    say_no_values,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,10 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Panel", "interval_panels"]
 
-COLUMNS = 4  # panels in a row
 FAR = 1.0  # spans of what is drawn, beyond which a reference is left out
 SPREAD = 0.62  # of a line's height, over which the series are spread
-REFERENCE = {"color": "#444", "lw": 0.8, "ls": (0, (4, 3)), "zorder": 1}
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,7 @@ def interval_panels(panels: Sequence[Panel], lines: Sequence[str]) -> Figure:
     from matplotlib.lines import Line2D
 
     series = list(dict.fromkeys(name for panel in panels for name in panel.values))
-    columns = min(COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
+    rows, columns = rows_of_panels(len(panels))
     step = 0.26 + 0.14 * len(series)  # inches a line
     legend = len(series) > 1
     width = 1.5 + 2.1 * columns
@@ -72,24 +78,15 @@ def interval_panels(panels: Sequence[Panel], lines: Sequence[str]) -> Figure:
 
 
 def _draw(axis: Axes, panel: Panel, series: Sequence[str], lines: Sequence[str]) -> None:
-    found = False
+    anything = False
     for i, name in enumerate(series):
         shift = (i - (len(series) - 1) / 2) * SPREAD / max(len(series), 2)
         for y, line in enumerate(lines):
-            value = panel.values.get(name, {}).get(line)
-            if value is None or not np.isfinite(value.mean):
-                continue
-            found = True
-            if np.isfinite(value.low) and np.isfinite(value.high):
-                axis.plot([value.low, value.high], [y + shift] * 2, color=_color(i), lw=1.7, solid_capstyle="round")
-            axis.plot(
-                [value.mean], [y + shift], marker=_marker(i), color=_color(i), ms=5.5, mec="white", mew=0.6, ls="none",
-                zorder=3,
-            )  # fmt: skip
+            if (value := panel.values.get(name, {}).get(line)) is not None:
+                anything |= draw_estimate(axis, value, y + shift, _color(i), _marker(i), 1.7)
     _limits(axis, panel)
-    if not found:
-        axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
-        axis.set_xticks([])
+    if not anything:
+        say_no_values(axis)
     for y in range(1, len(lines)):
         axis.axhline(y - 0.5, color="#e4e7ec", lw=0.7, zorder=0)
     axis.set_title(panel.title)
@@ -110,7 +107,7 @@ def _limits(axis: Axes, panel: Panel) -> None:
     near = line is not None and min(abs(line - low), abs(line - high)) <= FAR * (high - low)
     if line is not None and (near or line == 0):
         low, high = min(low, line), max(high, line)
-        axis.axvline(line, **REFERENCE)  # type: ignore[arg-type]
+        draw_reference(axis, line)
     margin = 0.1 * (high - low) or 0.5 * abs(high) or 0.5
     axis.set_xlim(low - margin, high + margin)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figures import figure_style, group_styles, new_figure
+from .figures import draw_reference, figure_style, group_styles, new_figure, rows_of_panels, say_no_values
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["index_against_error"]
 
 MOST_VECTORS = 2000  # points of a drawing; more become pixels, so that files stay small
-COLUMNS = 4
 
 
 def index_against_error(joints: pl.DataFrame, measures: Sequence[Measure], groups: Sequence[str], unit: str) -> Figure:
@@ -37,8 +36,7 @@ def index_against_error(joints: pl.DataFrame, measures: Sequence[Measure], group
     error, group = joints["epe"].to_numpy(), joints["group"].to_numpy()
     order = np.random.default_rng(0).permutation(len(error))  # so that no group lies on top of the others
     size, alpha = (16, 0.75) if len(error) < 500 else (7, 0.5) if len(error) < 5000 else (3, 0.3)
-    columns = min(COLUMNS, len(measures))
-    rows = -(-len(measures) // columns)
+    rows, columns = rows_of_panels(len(measures))
     with figure_style():
         figure, axes = new_figure(0.6 + 2.4 * columns, 0.5 + 2.7 * rows, rows, columns)
         for axis, measure in zip(axes, measures, strict=False):
@@ -52,10 +50,8 @@ def index_against_error(joints: pl.DataFrame, measures: Sequence[Measure], group
                         rasterized=len(error) > MOST_VECTORS,
                     )  # fmt: skip
             if not known.any():
-                axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
-                axis.set_xticks([])
-            if measure.neutral is not None:
-                axis.axvline(measure.neutral, color="#444", lw=0.8, ls=(0, (4, 3)), zorder=1)
+                say_no_values(axis)
+            draw_reference(axis, measure.neutral)
             highest = float(error.max())
             axis.set_yscale("symlog", linthresh=1, linscale=0.5)
             axis.set_ylim(0, 1.25 * highest)

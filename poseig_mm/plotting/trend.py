@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from ..summary.measures import Measure, estimate
-from .figures import MUTED, PALETTE, figure_style, new_figure
+from .figures import MUTED, PALETTE, draw_reference, figure_style, new_figure, rows_of_panels, say_no_values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,6 @@ __all__ = ["error_bins", "error_trends"]
 BIN, MOST_BINS = 12, 8  # joints that a bin has at least; bins
 MOST_POINTS = 3000  # of a panel; the trend is of all
 WIDE = 10.0  # largest error over smallest, from which on the axis is logarithmic
-COLUMNS = 4
 
 
 def error_trends(joints: pl.DataFrame, measures: Sequence[Measure], unit: str) -> Figure:
@@ -31,8 +30,7 @@ def error_trends(joints: pl.DataFrame, measures: Sequence[Measure], unit: str) -
         measures: columns of it.
         unit: of EPE.
     """
-    columns = min(COLUMNS, len(measures))
-    rows = -(-len(measures) // columns)
+    rows, columns = rows_of_panels(len(measures))
     with figure_style():
         figure, axes = new_figure(0.8 + 2.7 * columns, 0.3 + 2.7 * rows, rows, columns)
         for axis, measure in zip(axes, measures, strict=False):
@@ -60,8 +58,7 @@ def error_bins(joints: pl.DataFrame) -> list[pl.DataFrame]:
 def _panel(axis: Axes, joints: pl.DataFrame, measure: Measure) -> None:
     axis.set_title(measure.label)
     if not len(joints):
-        axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
-        axis.set_xticks([])
+        say_no_values(axis)
         axis.set_yticks([])
         return
     some = joints if len(joints) <= MOST_POINTS else joints.sample(MOST_POINTS, seed=0)
@@ -74,17 +71,16 @@ def _panel(axis: Axes, joints: pl.DataFrame, measure: Measure) -> None:
     axis.plot(
         error, some[measure.name].to_numpy(), ".", color=MUTED, ms=3.5, alpha=0.45, mew=0, rasterized=len(some) > 1000
     )
-    if measure.neutral is not None:
-        axis.axhline(measure.neutral, color="#444", lw=0.8, ls=(0, (4, 3)), zorder=1)
+    draw_reference(axis, measure.neutral, across=True)
     bins = error_bins(joints)
     if not bins:
         return
     xs = [max(float(np.median(part["epe"].to_numpy())), float(error.min())) for part in bins]
-    found = [estimate(part, measure.name) for part in bins]
-    for x, e in zip(xs, found, strict=True):
+    means = [estimate(part, measure.name) for part in bins]
+    for x, e in zip(xs, means, strict=True):
         if np.isfinite(e.low):
             axis.plot([x, x], [e.low, e.high], color=PALETTE[0], lw=1.7, solid_capstyle="round", zorder=3)
-    axis.plot(xs, [e.mean for e in found], "-o", color=PALETTE[0], lw=1.2, ms=5.5, mec="white", mew=0.6, zorder=4)
+    axis.plot(xs, [e.mean for e in means], "-o", color=PALETTE[0], lw=1.2, ms=5.5, mec="white", mew=0.6, zorder=4)
 
 
 def _plain_ticks(axis: Axes, low: float, high: float) -> None:

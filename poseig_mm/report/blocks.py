@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..types import Failure, Picture, Section, Table
+from ..types import Failure, Gallery, Picture, Section, Table
 
-__all__ = ["Cards", "GuardedSection", "LinkedScatter", "Notices", "SamplePictures", "attempt", "failure_of"]
+__all__ = ["Cards", "GuardedSection", "Heading", "LinkedScatter", "Notices", "SamplePictures", "attempt", "failure_of"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,26 @@ class GuardedSection(Section):
     """A section parts of which could not be made; `build_report` adds what went wrong to the report's failures."""
 
     failures: tuple[Failure, ...] = ()
+    pictures: Mapping[str, SamplePictures] = field(default_factory=dict)  # sample id -> what other sections may link to
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What a section is called and where it stands, said once, in the section's module."""
+
+    name: str  # anchor
+    title: str
+    order: int
+
+    def section(
+        self, lead: str, blocks: Sequence[Table | Picture | Gallery] = (), failures: Sequence[Failure] = ()
+    ) -> GuardedSection:
+        """The section under this heading.
+
+        >>> Heading('a', 'A', 1).section('Nothing to show.').title
+        'A'
+        """
+        return GuardedSection(self.name, self.title, lead, tuple(blocks), self.order, tuple(failures))
 
 
 def failure_of(error: BaseException, plugin: str, sample_id: str = "") -> Failure:
@@ -67,14 +87,14 @@ def failure_of(error: BaseException, plugin: str, sample_id: str = "") -> Failur
     )
 
 
-def attempt(name: str, title: str, order: int, make: Callable[[], Section]) -> Section:
+def attempt(heading: Heading, make: Callable[[], GuardedSection]) -> GuardedSection:
     """`make()`, or a section that says that it could not be made: one broken section leaves the others alone.
 
-    >>> attempt('a', 'A', 1, lambda: 1 / 0).lead
+    >>> attempt(Heading('a', 'A', 1), lambda: 1 / 0).lead
     'This section could not be made: division by zero (ZeroDivisionError).'
     """
     try:
         return make()
     except Exception as error:
         lead = f"This section could not be made: {error} ({type(error).__name__})."
-        return GuardedSection(name, title, lead, order=order, failures=(failure_of(error, f"report.{name}"),))
+        return heading.section(lead, failures=[failure_of(error, f"report.{heading.name}")])

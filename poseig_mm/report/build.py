@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StoreError
 from ..types import Failure, Section, Table
 from .blocks import GuardedSection, failure_of
-from .failures import COLUMNS, failures_section, grouped
+from .failures import COLUMNS, HEADING, failures_section, grouped
 from .rendering import Places, RenderedSection, render_section
 
 if TYPE_CHECKING:
@@ -111,14 +111,10 @@ def _with_failures(sections: list[Section], store: Store, known: Sequence[Failur
     try:
         new = failures_section(store, known)
     except Exception as error:  # the store cannot be read: the other sections have said so too
-        new = _failures_alone([*known, failure_of(error, "report.failures")])
+        failures = [*known, failure_of(error, "report.failures")]
+        table = Table("Failures of this report.", COLUMNS, tuple(grouped(failures)))
+        new = HEADING.section("The store could not be read in full.", (table,))
     return sorted([s for s in sections if s.name != new.name] + [new], key=lambda s: (s.order, s.name))
-
-
-def _failures_alone(failures: Sequence[Failure]) -> Section:
-    """The section on failures when even the store's tables cannot be read."""
-    table = Table("Failures of this report.", COLUMNS, tuple(grouped(failures)))
-    return Section("failures", "Failures", "The store could not be read in full.", (table,), 900)
 
 
 def _prepare(out: Path) -> None:

@@ -7,25 +7,28 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from ..summary.measures import missing_reasons, plural, reason_text
-from ..types import Failure, Gallery, Picture, Section, Table
+from ..summary.reasons import missing_reasons, reason_text
+from ..summary.sentences import plural
+from ..types import Failure, Table
+from .blocks import GuardedSection, Heading
 
 if TYPE_CHECKING:
     from ..store import Store
 
-__all__ = ["COLUMNS", "failures_section", "grouped"]
+__all__ = ["COLUMNS", "HEADING", "failures_section", "grouped"]
 
+HEADING = Heading("failures", "Failures", 900)
 COLUMNS = ("stage", "plugin", "error", "count", "first message", "first sample")
 LONGEST = 400  # characters of a message on the page
 
 
-def failures_section(store: Store, report_failures: Sequence[Failure] = ()) -> Section:
+def failures_section(store: Store, report_failures: Sequence[Failure] = ()) -> GuardedSection:
     """All failures of the run and of this report; says "None" where there are none."""
     failures = [*store.failures, *(f for f in report_failures if f not in store.failures)]
     joints, samples = store.joints(), store.samples()
     skipped = samples.filter(pl.col("n_visible") == 0).select("sample_id", "image_path").rows()
     reasons = missing_reasons(joints)
-    blocks: list[Table | Picture | Gallery] = []
+    blocks = []
     if failures:
         blocks.append(Table("Failures of one stage, plugin and kind, counted.", COLUMNS, tuple(grouped(failures))))
         rows = tuple((f.sample_id, f.stage, f.error, _short(f.message)) for f in failures if f.sample_id)
@@ -45,7 +48,7 @@ def failures_section(store: Store, report_failures: Sequence[Failure] = ()) -> S
         lead += (
             f" {plural(incomplete, 'joint')} of {len(joints)} lack{'s' if incomplete == 1 else ''} one or more numbers."
         )
-    return Section("failures", "Failures", lead, tuple(blocks), 900)
+    return HEADING.section(lead, blocks)
 
 
 def grouped(failures: Sequence[Failure]) -> list[tuple[str, str, str, int, str, str]]:

@@ -1,24 +1,26 @@
-"""Persons to look at: the worst, the middle and the best, each joint's map and its density on the input and the
-original.
-"""
+"""Persons to look at, the worst, the middle and the best: each joint's map and its density on input and original."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ..summary.measures import measures, plural, run_value
-from .blocks import GuardedSection, failure_of
-from .person import Notes
-from .sequence import person_of
+from ..settings import ReportSettings
+from ..summary.measures import measures, run_value
+from ..summary.sentences import plural
+from .blocks import GuardedSection, Heading, failure_of
+from .person import pictures_of
+from .person_pictures import Notes
 
 if TYPE_CHECKING:
     from ..store import Store
 
-__all__ = ["choose", "gallery_section"]
+__all__ = ["HEADING", "choose", "gallery_section"]
 
+HEADING = Heading("gallery", "Gallery", 200)
 LEGEND = (
     "Ring: annotated joint, cross: prediction, line between them: the error. Maps glow where a change of the pixel "
     "moves the joint's score; the density of a map is drawn with the areas that hold 50 % and 80 % of it."
@@ -31,7 +33,7 @@ SEQUENCE_LEGEND = (
 )
 
 
-def gallery_section(store: Store, limit: int = 12) -> GuardedSection:
+def gallery_section(store: Store, limit: int = ReportSettings.gallery) -> GuardedSection:
     """Up to `limit` persons; pictures go to `report/assets/gallery` of the work dir.
 
     A person who cannot be drawn is left out and stands among the report's failures.
@@ -39,23 +41,25 @@ def gallery_section(store: Store, limit: int = 12) -> GuardedSection:
     samples = store.samples()
     chosen = choose(samples, limit)
     if not chosen:
-        return GuardedSection("gallery", "Gallery", "There is no person to show.", order=200)
+        return HEADING.section("There is no person to show.")
     joints, notes = store.joints(), Notes()
-    found = measures(store, joints)
+    shown = measures(store, joints)
     folder = store.path / "report" / "assets" / "gallery"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    blocks = []
+    blocks, pictures = [], {}
     for i, (kind, row) in enumerate(chosen):
         try:
-            person = person_of(store, row, joints.filter(pl.col("sample_id") == row["sample_id"]), found, notes)
-            blocks.append(person.gallery(folder, f"{i:03d}", kind))
+            block, drawn = pictures_of(store, row, joints, shown, notes).gallery(folder, f"{i:03d}", kind)
         except Exception as error:
             notes.failures.append(failure_of(error, "report.gallery", str(row["sample_id"])))
+        else:
+            blocks.append(block)
+            pictures[str(row["sample_id"])] = drawn
     remarks = " ".join(f"{remark} ({plural(n, 'person')})." for remark, n in notes.remarks.items())
     legend = LEGEND if run_value(store, "model", "input") != "sequence" else SEQUENCE_LEGEND
     lead = f"{_lead(len(blocks), len(samples))} {legend} {remarks}".strip()
-    return GuardedSection("gallery", "Gallery", lead, tuple(blocks), 200, tuple(notes.failures))
+    return replace(HEADING.section(lead, blocks, notes.failures), pictures=pictures)
 
 
 def choose(samples: pl.DataFrame, limit: int) -> list[tuple[str, dict[str, Any]]]:

@@ -8,60 +8,53 @@ import numpy as np
 import polars as pl
 
 from ..plotting.charts import JointEstimates, dot_plot, group_distributions, relation_matrix
-from ..summary.measures import (
-    Measure,
-    estimate,
-    finite,
-    group_order,
-    index_measures,
-    joint_order,
-    measures,
-    missing_reasons,
-    plural,
-    reason_text,
-)
-from ..types import Gallery, Picture, Section, Table
+from ..summary.measures import Measure, estimate, finite, group_order, index_measures, joint_order, measures
+from ..summary.reasons import reasons_table
+from ..summary.sentences import plural
+from ..types import Gallery, Picture, Table
+from .blocks import GuardedSection, Heading
 from .tables import NOTHING
 
 if TYPE_CHECKING:
     from ..functional.statistics import Estimate
     from ..store import Store
 
-__all__ = ["indices_section", "relation_means"]
+__all__ = ["HEADING", "indices_section", "relation_means"]
 
+HEADING = Heading("indices", "Indices", 100)
 MOST_JOINTS = 40  # lines of the dot plot
 Estimates = dict[str, "Estimate"]
 
 
-def indices_section(store: Store) -> Section:
+def indices_section(store: Store) -> GuardedSection:
     """The indices, as tables and figures."""
     joints = store.joints()
     visible = joints.filter(pl.col("visible"))
     if not len(visible):
-        return Section("indices", "Indices", "No joint was diagnosed, so there are no indices.", order=100)
-    found = measures(store, joints)
+        return HEADING.section("No joint was diagnosed, so there are no indices.")
+    shown = measures(store, joints)
     groups = group_order(visible)
     order = joint_order(visible, groups)
-    by_joint = {j: _estimates(visible.filter(pl.col("joint") == j), found) for j, _, _ in order}
-    by_group = {g: _estimates(visible.filter(pl.col("group") == g), found) for g in groups}
-    by_group["all"] = _estimates(visible, found)
-    shown = _joints_shown(order, by_joint)
-    rows = [JointEstimates(name, group, by_joint[j]) for j, name, group in shown]
-    means = {g: e for g, e in by_group.items() if g != "all"}
-    left = len(order) - len(shown)
+    by_joint = {j: _estimates(visible.filter(pl.col("joint") == j), shown) for j, _, _ in order}
+    by_group = {g: _estimates(visible.filter(pl.col("group") == g), shown) for g in groups}
+    by_group["all"] = _estimates(visible, shown)
+    drawn = _joints_shown(order, by_joint)
+    rows = [JointEstimates(name, group, by_joint[j]) for j, name, group in drawn]
+    means, titles = {g: e for g, e in by_group.items() if g != "all"}, [m.label for m in shown]
+    left = len(order) - len(drawn)
     caption = (
         "Mean and 95 % interval per joint; the line behind a group's joints is the group's mean, dashed: no preference."
     )
     if left:
-        caption += f" The {len(shown)} joints of largest error; {left} more are in the table."
+        caption += f" The {len(drawn)} joints of largest error; {left} more are in the table."
     blocks: list[Table | Picture | Gallery] = [
-        Table("Per group: mean [95 % interval], persons resampled.", ("group", "joints", *_titles(found)), _rows(
-            [((g,), e) for g, e in by_group.items()], found)),
-        Picture("joints", caption, dot_plot(rows, means, found)),
-        Table("Per joint: mean [95 % interval], persons resampled.", ("joint", "group", "n", *_titles(found)), _rows(
-            [((name, group), by_joint[j]) for j, name, group in order], found)),
+        Table("Per group: mean [95 % interval], persons resampled.", ("group", "joints", *titles), _rows(
+            [((g,), e) for g, e in by_group.items()], shown)),
+        Picture("joints", caption, dot_plot(rows, means, shown)),
+        Table("Per joint: mean [95 % interval], persons resampled.", ("joint", "group", "n", *titles), _rows(
+            [((name, group), by_joint[j]) for j, name, group in order], shown)),
         Picture("groups", "Distribution over visible joints: box = quartiles and median, dots = joints.",
-                group_distributions(_values(visible, found, groups), found)),
+                group_distributions(_values(visible, shown, groups), shown)),
     ]  # fmt: skip
     relations = store.relations()
     for i, measure in enumerate(index_measures(store, relations, "relation")):
@@ -70,10 +63,9 @@ def indices_section(store: Store) -> Section:
             text = f"{measure.label}: {measure.meaning or 'of a map (row) to a joint (column)'}."
             figure = relation_matrix(matrix, [name for _, name, _ in order], measure)
             blocks.append(Picture(f"relations-{measure.name}" if i else "relations", text, figure))
-    missing = _missing(joints)
-    if missing.rows:
-        blocks.append(missing)
-    return Section("indices", "Indices", _lead(by_group, found), tuple(blocks), 100)
+    caption = f"Why a number is missing (shown as {NOTHING}), of {plural(len(joints), 'joint')}."
+    blocks += reasons_table(joints, caption, "joints")
+    return HEADING.section(_lead(by_group, shown), blocks)
 
 
 def relation_means(
@@ -89,8 +81,8 @@ def relation_means(
     return matrix
 
 
-def _estimates(rows: pl.DataFrame, found: tuple[Measure, ...]) -> Estimates:
-    return {m.name: estimate(rows, m.name) for m in found}
+def _estimates(rows: pl.DataFrame, shown: tuple[Measure, ...]) -> Estimates:
+    return {m.name: estimate(rows, m.name) for m in shown}
 
 
 def _joints_shown(order: list[tuple[int, str, str]], by_joint: dict[int, Estimates]) -> list[tuple[int, str, str]]:
@@ -101,38 +93,27 @@ def _joints_shown(order: list[tuple[int, str, str]], by_joint: dict[int, Estimat
     return [row for row in order if row in worst]
 
 
-def _titles(found: tuple[Measure, ...]) -> tuple[str, ...]:
-    return tuple(m.label for m in found)
+def _rows(named: list[tuple[tuple[str, ...], Estimates]], shown: tuple[Measure, ...]) -> tuple[tuple[Any, ...], ...]:
+    return tuple((*names, e["epe"].n, *(e[m.name] for m in shown)) for names, e in named)
 
 
-def _rows(named: list[tuple[tuple[str, ...], Estimates]], found: tuple[Measure, ...]) -> tuple[tuple[Any, ...], ...]:
-    return tuple((*names, e["epe"].n, *(e[m.name] for m in found)) for names, e in named)
-
-
-def _values(visible: pl.DataFrame, found: tuple[Measure, ...], groups: list[str]) -> dict[str, dict[str, Any]]:
+def _values(visible: pl.DataFrame, shown: tuple[Measure, ...], groups: list[str]) -> dict[str, dict[str, Any]]:
     """Finite values of each measure in each group; everything is one group where there are none."""
     if not groups:
-        return {"": {m.name: finite(visible[m.name]) for m in found}}
-    return {g: {m.name: finite(visible.filter(pl.col("group") == g)[m.name]) for m in found} for g in groups}
+        return {"": {m.name: finite(visible[m.name]) for m in shown}}
+    return {g: {m.name: finite(visible.filter(pl.col("group") == g)[m.name]) for m in shown} for g in groups}
 
 
-def _lead(by_group: dict[str, Estimates], found: tuple[Measure, ...]) -> str:
+def _lead(by_group: dict[str, Estimates], shown: tuple[Measure, ...]) -> str:
     """What the table says: the group of largest error, and how the maps of the groups differ."""
     named = {g: e for g, e in by_group.items() if g != "all" and np.isfinite(e["epe"].mean)}
     if len(named) < 2:
         return "Means over visible joints with 95 % intervals; persons, not joints, are resampled."
     parts = []
-    for measure in found:
+    for measure in shown:
         means = {g: e[measure.name].mean for g, e in named.items() if np.isfinite(e[measure.name].mean)}
         if len(means) > 1:
             low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
             parts.append(f"{measure.title} from {means[low]:.2f} ({low}) to {means[high]:.2f} ({high})")
     text = "; ".join(parts)
     return f"Between the joint groups, the means go: {text}. The intervals say whether that is more than chance."
-
-
-def _missing(joints: pl.DataFrame) -> Table:
-    counts = missing_reasons(joints)
-    rows = tuple((code, n, 100 * n / len(joints), reason_text(code)) for code, n in counts.most_common())
-    caption = f"Why a number is missing (shown as {NOTHING}), of {plural(len(joints), 'joint')}."
-    return Table(caption, ("reason", "joints", "share (%)", "meaning"), rows, 1)

@@ -8,31 +8,24 @@ import numpy as np
 import polars as pl
 
 from ..plotting.charts import trust_plot
-from ..summary.measures import (
-    Measure,
-    estimate,
-    finite,
-    measures,
-    missing_reasons,
-    plural,
-    run_value,
-    scale_in_words,
-    unit_of,
-)
-from ..types import Picture, Section, Table
-from .blocks import Cards, Notices
+from ..summary.measures import Measure, estimate, finite, measures, run_value, unit_of
+from ..summary.reasons import missing_reasons
+from ..summary.sentences import plural, scale_in_words
+from ..types import Picture, Table
+from .blocks import Cards, GuardedSection, Heading, Notices
 from .tables import NOTHING, show
 
 if TYPE_CHECKING:
     from ..store import Store
 
-__all__ = ["overview_section"]
+__all__ = ["HEADING", "overview_section"]
 
+HEADING = Heading("overview", "Overview", 0)
 AGREEMENT_WANTED = 0.95  # share of joints whose differentiable decoding is within 1 heatmap px of the model's own
 RESIDUAL_THRESHOLD = 0.25
 
 
-def overview_section(store: Store) -> Section:
+def overview_section(store: Store) -> GuardedSection:
     """What a reader must know before any other number.
 
     Raises:
@@ -42,20 +35,17 @@ def overview_section(store: Store) -> Section:
     visible = joints.filter(pl.col("visible"))
     if not len(samples):
         lead = f"No person was diagnosed ({_status(store)}), so there is nothing to show yet; see Failures for the reasons."
-        return Section(
-            "overview", "Overview", lead, (_notices(store, joints, samples), _what(store, joints, samples)), 0
-        )
-    found = measures(store, joints)
+        return HEADING.section(lead, (_notices(store, joints, samples), _what(store, joints, samples)))
     residuals, errors = finite(joints["residual_rel"].abs()), finite(joints["map_error"])
     figure = trust_plot(residuals, errors, _threshold(store), _tolerance(store))
     blocks = (
-        _cards(found, visible),
+        _cards(measures(store, joints), visible),
         _notices(store, joints, samples),
         _what(store, joints, samples),
         _trust(store, joints),
         Picture("trust", "How far the maps can be trusted: a map is converged towards the left.", figure),
     )
-    return Section("overview", "Overview", _lead(store, visible, len(samples)), blocks, 0)
+    return HEADING.section(_lead(store, visible, len(samples)), blocks)
 
 
 def _lead(store: Store, visible: pl.DataFrame, persons: int) -> str:
@@ -75,9 +65,9 @@ def _lead(store: Store, visible: pl.DataFrame, persons: int) -> str:
     return f"{first} The attributions of {share:.0f} % of the joints are complete within {_threshold(store):g}."
 
 
-def _cards(found: tuple[Measure, ...], visible: pl.DataFrame) -> Cards:
+def _cards(shown: tuple[Measure, ...], visible: pl.DataFrame) -> Cards:
     rows = []
-    for measure in found:
+    for measure in shown:
         value = estimate(visible, measure.name)
         title = "MEPE" if measure.name == "epe" else measure.title
         label = f"{title} ({measure.unit})" if measure.unit else title
@@ -192,42 +182,42 @@ def _notices(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Notic
 
 def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list[str]:
     """Whatever weakens the numbers of this report."""
-    found = []
+    texts = []
     status = store.run.get("status")
     if status != "complete":
-        found.append(f"The run is not complete ({_status(store)}): the numbers are of the persons done so far.")
+        texts.append(f"The run is not complete ({_status(store)}): the numbers are of the persons done so far.")
     if run_value(store, "model", "random_weights", default=False):
-        found.append(
+        texts.append(
             "No checkpoint was given: the model has random weights, and its maps say nothing about a trained one."
         )
     failed = run_value(store, "counts", "failed", default=0)
     if failed:
-        found.append(
+        texts.append(
             f"{plural(int(failed), 'person')} failed and {'is' if failed == 1 else 'are'} missing here; see Failures."
         )
     if len(samples) and not samples.filter(pl.col("mask_source") != "none").height:
-        found.append(f"No person has a mask, so FI is undefined everywhere (shown as {NOTHING}).")
+        texts.append(f"No person has a mask, so FI is undefined everywhere (shown as {NOTHING}).")
     for source, how in (("predicted", "predicted by the model"), ("joints", "drawn from the annotated joints")):
         if count := samples.filter(pl.col("mask_source") == source).height:
-            found.append(f"FI of {plural(count, 'person')} uses a mask {how}, not an annotated one.")
+            texts.append(f"FI of {plural(count, 'person')} uses a mask {how}, not an annotated one.")
     if run_value(store, "keypoints", "derived", default=False):
-        found.append("The joint groups were derived from the data set's skeleton; they are not laid down by hand.")
+        texts.append("The joint groups were derived from the data set's skeleton; they are not laid down by hand.")
     if 0 < len(samples) < 8:
-        found.append(f"Only {plural(len(samples), 'person')}: the intervals say little.")
+        texts.append(f"Only {plural(len(samples), 'person')}: the intervals say little.")
     residuals, threshold = finite(joints["residual_rel"].abs()), _threshold(store)
     if residuals.size and (share := float((residuals > threshold).mean())) > 0.1:
-        found.append(
+        texts.append(
             f"{100 * share:.0f} % of the joints have a completeness residual above {threshold:g}: use more nodes."
         )
     tolerance, errors = _tolerance(store), finite(joints["map_error"])
     if tolerance is not None and errors.size and (share := float((errors > tolerance).mean())) > 0.1:
-        found.append(
+        texts.append(
             f"The maps of {100 * share:.0f} % of the joints did not reach the tolerance {tolerance:g}: raise max_nodes."
         )
     zero = missing_reasons(joints).get("zero_map", 0) + missing_reasons(joints).get("nonfinite_gradient", 0)
     if zero:
-        found.append(f"{plural(zero, 'joint')} without a usable gradient: no map, no indices.")
-    return found
+        texts.append(f"{plural(zero, 'joint')} without a usable gradient: no map, no indices.")
+    return texts
 
 
 def _agreement_text(store: Store) -> tuple[str, str] | None:

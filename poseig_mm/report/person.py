@@ -1,225 +1,31 @@
-"""One person's pictures: the strip, a tile for each joint's map, and a sheet of all of them.
+"""The pictures of anybody in a run's store, by what the run's model takes.
 
-`python -m poseig_mm.report.person WORK_DIR SAMPLE_ID OUT.jpg` draws the sheet of anybody in a run's store.
+`python -m poseig_mm.report.person WORK_DIR SAMPLE_ID OUT.jpg` draws the sheet of one sample; pages name this command.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from PIL import Image
 
-from ..plotting import drawing
-from ..plotting.drawing import Canvas
-from ..summary.measures import Measure, measures, place_columns, plural
-from ..types import Failure, Gallery
-from .tables import NOTHING, show
+from ..store import Store
+from ..summary.measures import Measure, measures, run_value
+from .person_pictures import Notes, PersonPictures, save
+from .sequence_pictures import SequencePictures
 
-if TYPE_CHECKING:
-    from ..store import Store
-
-__all__ = ["Notes", "Person", "draw_sample", "save"]
-
-STRIP_HEIGHT, TILE_HEIGHT, SHEET_HEIGHT, SHEET_WIDTH = 360, 300, 190, 1240  # px; of the sheet: a map's and all of it
-MOST_TILES = 40  # joints of a person
-NO_BREAK = "\u00a0"  # a space at which no line breaks
-Floats = NDArray[np.float64]
+__all__ = ["draw_sample", "pictures_of"]
 
 
-@dataclass
-class Notes:
-    """What could not be drawn, and of whom."""
-
-    failures: list[Failure] = field(default_factory=list)
-    remarks: dict[str, int] = field(default_factory=dict)  # remark -> how many persons
-
-    def say(self, remark: str) -> None:
-        """Count a remark once more."""
-        self.remarks[remark] = self.remarks.get(remark, 0) + 1
-
-
-class Person:
-    """One sample's pictures."""
-
-    def __init__(
-        self, store: Store, row: Mapping[str, Any], joints: pl.DataFrame, found: Sequence[Measure], notes: Notes
-    ) -> None:
-        self.row, self.notes, self.measures = row, notes, found
-        self.joints = joints.sort("joint").to_dicts()
-        self.size = int(row["height"]), int(row["width"])
-        groups = store.groups
-        self.bones = groups.skeleton if groups is not None else ()
-        display, maps = store.display(row["sample_id"]), store.map(row["sample_id"])
-        if display is None:
-            notes.say("The input was not kept; it is shown grey")
-            display = np.full((*self.size, 3), 128, np.uint8)
-        if maps is None:
-            notes.say("No maps were kept; only the joints are drawn")
-        self.display = display
-        self.maps = None if maps is None else np.stack([drawing.to_input_size(m, self.size) for m in maps])
-        in_pixels = all(j["unit"] == "px" for j in self.joints)
-        self.truth, self.prediction = self._points(*place_columns(joints)), self._points("pred_x", "pred_y")
-        if not in_pixels:
-            notes.say("Predictions in other units than pixels are not drawn")
-            self.prediction[:] = np.nan
-        self.visible = np.array([bool(j["visible"]) for j in self.joints])
-        self.warp = np.array([[row[f"warp_{i}{j}"] for j in range(3)] for i in range(2)], np.float64)
-
-    def _points(self, x: str, y: str) -> Floats:
-        return np.array([[j[x], j[y]] for j in self.joints], np.float64)
-
-    def gallery(self, folder: Path, stem: str, kind: str) -> Gallery:
-        """The strip and the tiles, written to `folder`."""
-        unit = self.joints[0]["unit"]
-        error = f"MEPE {show(float(self.row['mepe']), 1).text} {unit}"
-        title = f"{kind}: {self.row['sample_id']}, {error}, {plural(int(self.row['n_visible']), 'visible joint')}"
-        strip = folder / f"{stem}-strip.jpg"
-        save(self._strip(), strip)
-        images = [(strip, f"{self.row['sample_id']}: {error}")]
-        for k in self.drawn():
-            path = folder / f"{stem}-joint-{k:03d}.jpg"
-            save(self._tile(k), path)
-            images.append((path, self._caption(k)))
-        return Gallery(title, tuple(images))
-
-    def sheet(self) -> tuple[Image.Image, dict[int, tuple[float, float, float, float]]]:
-        """The joints and every joint's map, each under its name; and where each joint stands in it.
-
-        Returns:
-            The picture, and joint -> (left, top, width, height) as shares of it.
-        """
-        everything = np.flatnonzero(self.visible).tolist()
-        first = Canvas(self.display, SHEET_HEIGHT)
-        self._skeleton(first, self.truth, self.prediction)
-        self._mark(first, everything, self.truth, self.prediction, size=0.6)
-        panels, titles, drawn = [first.finish()], ["all joints"], self.drawn()
-        for k in drawn:
-            assert self.maps is not None
-            panel = Canvas(drawing.overlay(self.display, self.maps[k].astype(np.float64)), SHEET_HEIGHT)
-            self._mark(panel, [k], self.truth, self.prediction, size=0.8)
-            panels.append(panel.finish())
-            titles.append(str(self.joints[k]["joint_name"]))
-        return self._grid(panels, titles, drawn)
-
-    def _grid(
-        self, panels: Sequence[Image.Image], titles: Sequence[str], drawn: Sequence[int]
-    ) -> tuple[Image.Image, dict[int, tuple[float, float, float, float]]]:
-        """Panels in rows, each under its title; of all but the first, which are of the joints `drawn`, the places."""
-        gap, width = 6, panels[0].width
-        columns = min(len(panels), max(1, (SHEET_WIDTH + gap) // (width + gap)))
-        starts = range(0, len(panels), columns)
-        rows = [drawing.row_of_panels(panels[i : i + columns], titles[i : i + columns], gap) for i in starts]
-        height = rows[0].height
-        whole = Image.new("RGB", (rows[0].width, len(rows) * (height + gap) - gap), "white")
-        for i, row in enumerate(rows):
-            whole.paste(row, (0, i * (height + gap)))
-        cells = {}
-        for i, k in enumerate(drawn, start=1):
-            left, top = i % columns * (width + gap), i // columns * (height + gap)
-            cells[k] = (left / whole.width, top / whole.height, width / whole.width, height / whole.height)
-        return whole, cells
-
-    def drawn(self) -> list[int]:
-        """Joints that have a map; those of largest error where there are too many."""
-        if self.maps is None:
-            return []
-        drawn = [k for k, m in enumerate(self.maps) if np.isfinite(m).all() and m.max() > 0]
-        if len(drawn) <= MOST_TILES:
-            return drawn
-        self.notes.say(f"The {MOST_TILES} joints of largest error are shown")
-        return sorted(sorted(drawn, key=lambda k: -np.nan_to_num(self.joints[k]["epe"], nan=-1.0))[:MOST_TILES])
-
-    def _caption(self, k: int) -> str:
-        joint = self.joints[k]
-        numbers = []
-        for m in self.measures:
-            text = show(value := float(joint[m.name]), 1 if m.name == "epe" or abs(value) >= 10 else 2).text
-            unit = m.unit if text != NOTHING else ""
-            numbers.append(" ".join(filter(None, (m.title, text, unit))).replace(" ", NO_BREAK))
-        return f"{joint['joint_name']} · {' · '.join(numbers)}"
-
-    def _tile(self, k: int) -> Image.Image:
-        """Joint k: its map on the input, and the map's density."""
-        assert self.maps is not None
-        values = self.maps[k].astype(np.float64)
-        panels = [Canvas(drawing.overlay(self.display, values), TILE_HEIGHT)]
-        blurred = drawing.density(values)
-        if blurred is not None:
-            panels.append(Canvas(drawing.overlay(self.display, blurred, smooth=True), TILE_HEIGHT))
-            panels[-1].contours(blurred)
-        for panel in panels:
-            self._mark(panel, [k], self.truth, self.prediction)
-        return drawing.row_of_panels([p.finish() for p in panels], gap=4)
-
-    def _strip(self) -> Image.Image:
-        """The input with its joints; all maps together; their density; the same on the original image."""
-        everything = np.flatnonzero(self.visible).tolist()
-        first = Canvas(self.display, STRIP_HEIGHT)
-        self._skeleton(first, self.truth, self.prediction)
-        self._mark(first, everything, self.truth, self.prediction)
-        panels, titles = [first.finish()], ["input"]
-        total = None if self.maps is None else drawing.sum_of_maps(self.maps.astype(np.float64))
-        if total is not None:
-            panels.append(Canvas(drawing.overlay(self.display, total), STRIP_HEIGHT).finish())
-            titles.append("maps of all joints, summed")
-            blurred = drawing.density(total)
-            if blurred is not None:
-                smooth = Canvas(drawing.overlay(self.display, blurred, smooth=True), STRIP_HEIGHT)
-                smooth.contours(blurred)
-                panels.append(smooth.finish())
-                titles.append("their density")
-        original = self._original(total, everything)
-        if original is not None:
-            panels.append(original)
-            titles.append("original image")
-        return drawing.row_of_panels(panels, titles)
-
-    def _original(self, total: Floats | None, everything: list[int]) -> Image.Image | None:
-        """Maps and joints on the part of the original image around the person; None (and a remark) without the file."""
-        try:
-            image, scale = drawing.read_original(str(self.row["image_path"]))
-        except (OSError, ValueError, Image.DecompressionBombError):
-            self.notes.say("The original image is gone or cannot be read")
-            return None
-        # original px -> px of the smaller copy, whose pixel centres are at integers too
-        warp = self.warp * scale + np.array([[0, 0, 0.5 * scale - 0.5]] * 2)
-        height, width = self.size
-        corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]])
-        outline = drawing.to_original(corners, warp)
-        left, top, right, bottom = drawing.view_box(outline, (image.shape[0], image.shape[1]))
-        shift = np.array([left, top], np.float64)
-        warp[:, 2] -= shift
-        part = image[top:bottom, left:right]
-        if total is not None:
-            part = drawing.overlay(part, drawing.map_to_original(total, warp, (part.shape[0], part.shape[1])))
-        canvas = Canvas(part, STRIP_HEIGHT)
-        canvas.line(np.vstack([outline, outline[:1]]) - shift, (255, 255, 255), 1.0, halo=False)
-        truth, prediction = (drawing.to_original(p, warp) for p in (self.truth, self.prediction))
-        self._mark(canvas, everything, truth, prediction, size=0.8)
-        return canvas.finish()
-
-    def _skeleton(self, canvas: Canvas, truth: Floats, prediction: Floats) -> None:
-        """Bones between visible joints: annotated in blue, predicted in white."""
-        for a, b in self.bones:
-            if self.visible[a] and self.visible[b]:
-                canvas.line(prediction[[a, b]], drawing.PREDICTION, 1.0, halo=False)
-                canvas.line(truth[[a, b]], drawing.TRUTH, 1.4, halo=False)
-
-    def _mark(
-        self, canvas: Canvas, joints: Sequence[int], truth: Floats, prediction: Floats, size: float = 1.0
-    ) -> None:
-        for k in joints:
-            canvas.line(np.stack([truth[k], prediction[k]]), drawing.PREDICTION, 1.2)
-        for k in joints:
-            canvas.circle(truth[k], 6.0 * size)
-            canvas.cross(prediction[k], 5.5 * size)
+def pictures_of(
+    store: Store, row: Mapping[str, Any], joints: pl.DataFrame, measures: Sequence[Measure], notes: Notes
+) -> PersonPictures:
+    """What draws one sample: `row` of the samples, its rows of `joints`, and the measures that captions give."""
+    kind = SequencePictures if run_value(store, "model", "input") == "sequence" else PersonPictures
+    return kind(store, row, joints.filter(pl.col("sample_id") == row["sample_id"]), measures, notes)
 
 
 def draw_sample(store: Store, sample_id: str, path: Path) -> None:
@@ -231,22 +37,13 @@ def draw_sample(store: Store, sample_id: str, path: Path) -> None:
     rows = store.samples().filter(pl.col("sample_id") == sample_id).to_dicts()
     if not rows:
         store.map(sample_id)  # says so
-    joints = store.joints().filter(pl.col("sample_id") == sample_id)
-    from .sequence import person_of
-
-    image, _ = person_of(store, rows[0], joints, measures(store, joints), Notes()).sheet()
+    joints = store.joints()
+    image, _ = pictures_of(store, rows[0], joints, measures(store, joints), Notes()).sheet()
     save(image, path)
-
-
-def save(image: Image.Image, path: Path) -> None:
-    """Write a picture as JPEG."""
-    image.save(path, quality=84, optimize=True, subsampling=0)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of this module."""
-    from ..store import Store
-
     parser = argparse.ArgumentParser("python -m poseig_mm.report.person", description="Draw the maps of one person.")
     parser.add_argument("work_dir")
     parser.add_argument("sample_id")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..markers import hookimpl
@@ -16,32 +16,22 @@ __all__ = ["poseig_report_sections"]
 
 @hookimpl
 def poseig_report_sections(store: Store, config: Any) -> Sequence[Section]:
-    """Overview, indices, scatter, gallery, failures and provenance; each guarded: one that fails leaves the others."""
+    """Overview, indices, scatter, gallery, failures and provenance; each guarded: one that fails leaves the others.
+
+    How many persons the gallery shows stands in the run's settings.
+    """
+    from ..settings import ReportSettings
+    from ..summary.measures import run_value
+    from . import failures, gallery, index_section, overview, provenance, scatter_section
     from .blocks import attempt
-    from .failures import failures_section
-    from .gallery import gallery_section
-    from .index_section import indices_section
-    from .overview import overview_section
-    from .provenance import provenance_section
-    from .scatter_section import scatter_section
 
-    limit = _gallery_limit(store, config)
+    limit = run_value(store, "settings", "report", "gallery", default=ReportSettings.gallery)
+    drawn = attempt(gallery.HEADING, lambda: gallery.gallery_section(store, limit))
     return (
-        attempt("overview", "Overview", 0, lambda: overview_section(store)),
-        attempt("indices", "Indices", 100, lambda: indices_section(store)),
-        attempt("gallery", "Gallery", 200, lambda: gallery_section(store, limit)),
-        # after the gallery, whose pictures it links to
-        attempt("scatter", "Index against error", 150, lambda: scatter_section(store, limit)),
-        attempt("failures", "Failures", 900, lambda: failures_section(store)),
-        attempt("provenance", "Provenance", 950, lambda: provenance_section(store)),
+        attempt(overview.HEADING, lambda: overview.overview_section(store)),
+        attempt(index_section.HEADING, lambda: index_section.indices_section(store)),
+        attempt(scatter_section.HEADING, lambda: scatter_section.scatter_section(store, drawn.pictures)),
+        drawn,
+        attempt(failures.HEADING, lambda: failures.failures_section(store)),
+        attempt(provenance.HEADING, lambda: provenance.provenance_section(store)),
     )
-
-
-def _gallery_limit(store: Store, config: Any) -> int:
-    """`diagnosis.report.gallery` of the config, else of the run, else 12."""
-    diagnosis = config.get("diagnosis") if isinstance(config, Mapping) or hasattr(config, "get") else None
-    for settings in (diagnosis, store.run.get("settings")):
-        report = settings.get("report") if isinstance(settings, Mapping) else None
-        if isinstance(report, Mapping) and isinstance(report.get("gallery"), int):
-            return int(report["gallery"])
-    return 12

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..types import Gallery, Picture, Section, Table
+from ..types import Table
+from .blocks import GuardedSection, Heading
 
 if TYPE_CHECKING:
     from ..store import Store
 
-__all__ = ["flatten", "provenance_section"]
+__all__ = ["HEADING", "flatten", "provenance_section"]
+
+HEADING = Heading("provenance", "Provenance", 950)
+ABOUT = ("command", "started", "updated", "resumes", "device", "config", "checkpoint")  # keys of run.json
+PLUGIN = ("name", "distribution", "version", "status", "hooks")
 
 
-def provenance_section(store: Store) -> Section:
+def provenance_section(store: Store) -> GuardedSection:
     """Everything run.json holds on where the numbers come from."""
-    run = store.run
-    about = {
-        k: run[k] for k in ("command", "started", "updated", "resumes", "device", "config", "checkpoint") if run.get(k)
-    }
-    hashes = {k: run[k] for k in ("config_hash", "weights_hash") if run.get(k)} | dict(run.get("identity") or {})
-    samples = store.samples()
-    timings: list[tuple[Any, ...]] = [
-        (k, v) for k, v in (run.get("timings") or {}).items() if isinstance(v, (int, float))
-    ]
+    run, samples = store.run, store.samples()
+    about = {k: run[k] for k in ABOUT if run.get(k)}
+    hashes = {k: run[k] for k in ("config_hash", "weights_hash") if run.get(k)} | run.get("identity", {})
+    timings = _numbers(run.get("timings"))
     if len(samples):
         timings.append(("per person, mean", float(samples["seconds"].mean() or 0.0)))  # type: ignore[arg-type]
-    memory = run.get("peak_memory") or {}
-    memory = memory if isinstance(memory, Mapping) else {"cpu": memory}
-    plugins = run.get("plugins") or []
-    blocks: list[Table | Picture | Gallery] = []
-    for caption, columns, rows in (
+    plugins = [tuple(_text(plugin.get(column)) for column in PLUGIN) for plugin in run.get("plugins") or ()]
+    tables: tuple[tuple[str, tuple[str, ...], Sequence[tuple[Any, ...]]], ...] = (
         ("The run.", ("", "value"), flatten(about)),
         ("Versions.", ("package", "version"), flatten(run.get("versions") or {})),
         ("Hashes: equal hashes, equal inputs.", ("of", "SHA-256, shortened"), flatten(hashes)),
@@ -38,26 +35,15 @@ def provenance_section(store: Store) -> Section:
         ("What makes the passes cheaper.", ("", "value"), flatten(run.get("acceleration") or {})),
         ("Seeds.", ("of", "seed"), flatten(run.get("seeds") or {})),
         ("Times, added up over the run.", ("stage", "seconds"), timings),
-        (
-            "Largest memory.",
-            ("where", "GiB"),
-            [(k, v / 2**30) for k, v in memory.items() if isinstance(v, (int, float))],
-        ),
-        ("Plugins.", *_plugin_table(plugins)),
-    ):
-        if rows:
-            blocks.append(Table(caption, columns, tuple(rows)))
+        ("Largest memory.", ("where", "GiB"), [(k, v / 2**30) for k, v in _numbers(run.get("peak_memory"))]),
+        ("Plugins.", PLUGIN, plugins),
+    )
     lead = "What it takes to make these numbers again; the resolved configuration is config.py in the work dir."
-    return Section("provenance", "Provenance", lead, tuple(blocks), 950)
+    return HEADING.section(lead, [Table(caption, columns, tuple(rows)) for caption, columns, rows in tables if rows])
 
 
-def _plugin_table(plugins: list[Any]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    columns = ("name", "distribution", "version", "status", "hooks")
-    rows = []
-    for plugin in plugins:
-        record = plugin if isinstance(plugin, Mapping) else {"name": plugin}
-        rows.append(tuple(_text(record.get(c)) for c in columns))
-    return columns, rows
+def _numbers(values: Mapping[str, Any] | None) -> list[tuple[str, float]]:
+    return [(name, value) for name, value in (values or {}).items() if isinstance(value, (int, float))]
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

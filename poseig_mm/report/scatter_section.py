@@ -4,51 +4,54 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from ..plotting.figures import group_styles
 from ..plotting.scatter import index_against_error
-from ..summary.measures import Measure, group_order, measures, plural, unit_of
+from ..seeding import stable_hash
+from ..summary.measures import Measure, group_order, measures, unit_of
+from ..summary.sentences import plural
 from ..types import Picture
-from .blocks import GuardedSection, LinkedScatter, SamplePictures, failure_of
-from .gallery import choose
-from .person import Notes, save
+from .blocks import GuardedSection, Heading, LinkedScatter, SamplePictures, failure_of
+from .person import pictures_of
+from .person_pictures import Notes, save
 from .rendering import plotly_script
-from .sequence import person_of
 
 if TYPE_CHECKING:
     from ..store import Store
 
-__all__ = ["payload", "scatter_section", "thinned"]
+__all__ = ["HEADING", "payload", "scatter_section", "thinned"]
 
 MOST_POINTS = 20_000  # above, browsers grow slow
 MOST_SHEETS = 60  # samples drawn for this section, beside those of the gallery
 MAP_ERROR = Measure("map_error", "Map error", "", "how far the map can be trusted: 0 converged, 1 not at all")
 PLOTLY_SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross",
                   "X": "x", "*": "star"}  # fmt: skip
-NAME, TITLE, ORDER = "scatter", "Index against error", 150
+HEADING = Heading("scatter", "Index against error", 150)
 
 
-def scatter_section(store: Store, gallery: int = 12, sheets: int = MOST_SHEETS) -> GuardedSection:
-    """The scatter; it links to the pictures of the first `gallery` samples, as the gallery chose and drew them before.
+def scatter_section(
+    store: Store, drawn: Mapping[str, SamplePictures] = MappingProxyType({}), sheets: int = MOST_SHEETS
+) -> GuardedSection:
+    """The scatter, whose points open pictures of their samples.
 
     Args:
         store: the run.
-        gallery: as given to `gallery_section`.
+        drawn: sample id -> pictures that there are already, the gallery's.
         sheets: how many further samples get a picture: the worst, the best and a seeded draw, a third each.
     """
     joints = store.joints()
     usable = joints.filter(pl.col("visible") & pl.col("epe").is_finite())
     if not len(usable):
-        return GuardedSection(NAME, TITLE, "No joint has an error, so there is nothing to plot.", order=ORDER)
-    shown, found = thinned(usable, MOST_POINTS), (*measures(store, joints)[1:], MAP_ERROR)
+        return HEADING.section("No joint has an error, so there is nothing to plot.")
+    shown, plotted = thinned(usable, MOST_POINTS), (*measures(store, joints)[1:], MAP_ERROR)
     groups = group_order(usable)
-    figure = index_against_error(shown, found, groups, unit_of(joints))
+    figure = index_against_error(shown, plotted, groups, unit_of(joints))
     lead = [f"Each point is a visible joint ({len(usable)} of {plural(usable['sample_id'].n_unique(), 'person')})."]
     if len(shown) < len(usable):
         lead.append(f"Shown are {len(shown)} of them, a seeded draw: more would make the page slow.")
@@ -57,18 +60,17 @@ def scatter_section(store: Store, gallery: int = 12, sheets: int = MOST_SHEETS) 
         plotly_script()
     except FileNotFoundError:
         lead.append("plotly is not installed (pip install plotly), so this is a picture: its points cannot be clicked.")
-        return GuardedSection(NAME, TITLE, " ".join(lead), (Picture("joints", still, figure),), ORDER)
+        return HEADING.section(" ".join(lead), [Picture("joints", still, figure)])
     notes = Notes()
     samples = store.samples()
-    pictures = _gallery_pictures(store, samples, gallery)
-    pictures |= _draw_sheets(store, samples, joints, chosen_sheets(samples, set(pictures), sheets), notes)
-    points = payload(store, shown, found, groups)
+    pictures = {**drawn, **_draw_sheets(store, samples, joints, chosen_sheets(samples, set(drawn), sheets), notes)}
+    points = payload(store, shown, plotted, groups)
     lead.append(
         "Point at one to see which it is; click it to see its maps"
         f" ({len(pictures)} of {plural(len(samples), 'person')} were drawn)."
     )
     block = LinkedScatter("joints", still, figure, points, pictures)
-    return GuardedSection(NAME, TITLE, " ".join(lead), (block,), ORDER, tuple(notes.failures))
+    return HEADING.section(" ".join(lead), [block], notes.failures)
 
 
 def thinned(rows: pl.DataFrame, most: int) -> pl.DataFrame:
@@ -87,7 +89,7 @@ def thinned(rows: pl.DataFrame, most: int) -> pl.DataFrame:
 
 def _draw(text: str) -> tuple[int, str]:
     """A pseudo-random order that depends on nothing but the name."""
-    return zlib.crc32(f"scatter:{text}".encode()), text
+    return stable_hash(f"scatter:{text}"), text
 
 
 def chosen_sheets(samples: pl.DataFrame, drawn: set[str], limit: int) -> list[str]:
@@ -103,15 +105,15 @@ def chosen_sheets(samples: pl.DataFrame, drawn: set[str], limit: int) -> list[st
     return [*worst, *best, *others[: limit - len(worst) - len(best)]]
 
 
-def payload(store: Store, rows: pl.DataFrame, found: Sequence[Measure], groups: Sequence[str]) -> dict[str, Any]:
+def payload(store: Store, rows: pl.DataFrame, plotted: Sequence[Measure], groups: Sequence[str]) -> dict[str, Any]:
     """What the page's script draws, as JSON has it: names once, then columns of numbers, null where there is none."""
     samples = rows["sample_id"].unique(maintain_order=True).to_list()
     place = {sample_id: i for i, sample_id in enumerate(samples)}
     names = dict(sorted(rows.select("joint", "joint_name").unique().rows()))
     known = [*groups, *([""] if "" in rows["group"] else [])]
     styles = group_styles(known)
-    columns = {m.name: _numbers(rows[m.name]) for m in found if m.name in rows.columns}
-    reasons = {m.name: _reasons(rows, m.name) for m in found}
+    columns = {m.name: _numbers(rows[m.name]) for m in plotted if m.name in rows.columns}
+    reasons = {m.name: _reasons(rows, m.name) for m in plotted}
     return {
         "unit": unit_of(rows),
         "samples": samples,
@@ -121,7 +123,7 @@ def payload(store: Store, rows: pl.DataFrame, found: Sequence[Measure], groups: 
         ],
         "measures": [
             {"name": m.name, "label": m.label, "title": m.title, "meaning": m.meaning, "neutral": m.neutral,
-             "missing": reasons[m.name]} for m in found if m.name in rows.columns
+             "missing": reasons[m.name]} for m in plotted if m.name in rows.columns
         ],
         "sample": [place[s] for s in rows["sample_id"]],
         "joint": rows["joint"].to_list(),
@@ -147,17 +149,6 @@ def _numbers(values: pl.Series) -> list[float | None]:
     return [float(f"{v:.5g}") if v is not None and abs(v) < float("inf") else None for v in values]
 
 
-def _gallery_pictures(store: Store, samples: pl.DataFrame, limit: int) -> dict[str, SamplePictures]:
-    """What the gallery has drawn, by sample."""
-    folder, found = store.path / "report" / "assets" / "gallery", {}
-    for i, (_, row) in enumerate(choose(samples, limit)):
-        strip = folder / f"{i:03d}-strip.jpg"
-        if strip.is_file():
-            tiles = {int(p.stem.rsplit("-", 1)[1]): p for p in sorted(folder.glob(f"{i:03d}-joint-*.jpg"))}
-            found[str(row["sample_id"])] = SamplePictures(strip, tiles)
-    return found
-
-
 def _draw_sheets(
     store: Store, samples: pl.DataFrame, joints: pl.DataFrame, ids: Sequence[str], notes: Notes
 ) -> dict[str, SamplePictures]:
@@ -166,14 +157,13 @@ def _draw_sheets(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     rows: Mapping[str, Any] = {r["sample_id"]: r for r in samples.filter(pl.col("sample_id").is_in(ids)).to_dicts()}
-    found = {}
+    drawn = {}
     for i, sample_id in enumerate(ids):
         try:
-            person = person_of(store, rows[sample_id], joints.filter(pl.col("sample_id") == sample_id), (), notes)
-            image, cells = person.sheet()
+            image, cells = pictures_of(store, rows[sample_id], joints, (), notes).sheet()
             path = folder / f"{i:03d}.jpg"
             save(image, path)
-            found[sample_id] = SamplePictures(path, cells=cells)
+            drawn[sample_id] = SamplePictures(path, cells=cells)
         except Exception as error:
             notes.failures.append(failure_of(error, "report.scatter", sample_id))
-    return found
+    return drawn

@@ -94,32 +94,25 @@ class MapPolicy:
         """Take up the worst maps of committed `parts`; returns the files that should have been deleted already."""
         if self.mode != "worst":
             return ()
-        found: dict[str, float] = {}
+        errors: dict[str, float] = {}
         for part in parts:
             for name, mepe in part.samples.filter(pl.col("maps_file").is_not_null()).select("maps_file", "mepe").rows():
                 if (work_dir / name).exists():
-                    found[name] = _badness(mepe)
-        self._kept = self._largest(found)
-        return tuple(f for name in found.keys() - self._kept.keys() for f in _files_of(name))
+                    errors[name] = _badness(mepe)
+        self._kept = self._largest(errors)
+        return tuple(f for name in errors.keys() - self._kept.keys() for f in _files_of(name))
 
     def plan(self, stem: str, records: Sequence[SampleRecord]) -> MapPlan:
         """The files of the batch `stem`, whose records have passed `check_arrays`."""
         if self.mode == "worst":
             return self._plan_worst(stem, records)
-        files: dict[str, bytes] = {}
-        names: tuple[str | None, ...] = (None,) * len(records)
-        maps = {r.sample_id: self._encode(r.maps) for r in records if r.maps is not None and self.mode != "none"}
-        if maps:
-            path = f"maps/{stem}.safetensors"
-            names = tuple(path if r.sample_id in maps else None for r in records)
-            files[path] = save(maps)
-        signed = {r.sample_id: self._encode_signed(r.signed) for r in records if r.signed is not None and maps}
-        if signed:
-            files[f"signed/{stem}.safetensors"] = save(signed)
-        displays = {r.sample_id: np.ascontiguousarray(r.display) for r in records if r.display is not None}
-        if displays:
-            files[f"displays/{stem}.safetensors"] = save(displays)
-        return MapPlan(files, names)
+        kept: dict[str, dict[str, NDArray[Any]]] = {}  # directory -> sample id -> array
+        for record in records:
+            for directory, array in self._kept_of(record).items():
+                kept.setdefault(directory, {})[record.sample_id] = array
+        files = {f"{directory}/{stem}.safetensors": save(arrays) for directory, arrays in kept.items()}
+        with_maps = kept.get("maps", {})
+        return MapPlan(files, tuple(f"maps/{stem}.safetensors" if r.sample_id in with_maps else None for r in records))
 
     def committed(self, plan: MapPlan) -> None:
         """The batch is on disk: its maps take part in the choice of the worst from now on."""
@@ -132,12 +125,9 @@ class MapPolicy:
         files: dict[str, bytes] = {}
         for record in records:
             name = name_of.get(record.sample_id)
-            if name in kept and record.maps is not None:
-                files[name] = save({record.sample_id: self._encode(record.maps)})
-                if record.signed is not None:
-                    files[_beside(name, "signed")] = save({record.sample_id: self._encode_signed(record.signed)})
-                if record.display is not None:
-                    files[_beside(name, "displays")] = save({record.sample_id: np.ascontiguousarray(record.display)})
+            if name in kept:
+                for directory, array in self._kept_of(record).items():
+                    files[_beside(name, directory)] = save({record.sample_id: array})
         drop = tuple(f for name in self._kept.keys() - kept.keys() for f in _files_of(name))
         return MapPlan(
             files, tuple(n if (n := name_of.get(r.sample_id)) in kept else None for r in records), drop, kept
@@ -147,11 +137,15 @@ class MapPolicy:
         ranked = sorted(candidates.items(), key=lambda item: item[1], reverse=True)  # stable: the earlier one stays
         return dict(ranked[: self.worst])
 
-    def _encode(self, maps: NDArray[Any]) -> NDArray[Any]:
-        return np.ascontiguousarray(pool(maps) if self.mode == "pooled" else maps, dtype=self.dtype)
-
-    def _encode_signed(self, maps: NDArray[Any]) -> NDArray[Any]:
-        return np.ascontiguousarray(pool(maps) if self.mode == "pooled" else maps, dtype=np.float32)
+    def _kept_of(self, record: SampleRecord) -> dict[str, NDArray[Any]]:
+        """Directory -> what is kept there of a sample."""
+        arrays: dict[str, NDArray[Any]] = {}
+        for directory, maps, dtype in (("maps", record.maps, self.dtype), ("signed", record.signed, np.float32)):
+            if maps is not None and record.maps is not None and self.mode != "none":
+                arrays[directory] = np.ascontiguousarray(pool(maps) if self.mode == "pooled" else maps, dtype=dtype)
+        if record.display is not None:
+            arrays["displays"] = np.ascontiguousarray(record.display)
+        return arrays
 
 
 def _badness(mepe: float) -> float:

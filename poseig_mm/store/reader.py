@@ -126,9 +126,8 @@ class Store:
         Raises:
             StoreError: no such sample, or the file is damaged.
         """
-        _, maps_file = self._find(sample_id)
-        found = None if maps_file is None else self._tensor(maps_file, sample_id)
-        return None if found is None else found.astype(np.float32)
+        kept = self._kept("maps", sample_id)
+        return None if kept is None else kept.astype(np.float32)
 
     def signed_map(self, sample_id: str) -> NDArray[np.float32] | None:
         """Signed sums of one sample, (K, H, W), neither absolute nor normalised; None where none were kept.
@@ -136,10 +135,7 @@ class Store:
         Raises:
             StoreError: no such sample, or the file is damaged.
         """
-        _, maps_file = self._find(sample_id)
-        if maps_file is None:
-            return None
-        return self._tensor(maps_file.replace("maps/", "signed/", 1), sample_id)
+        return self._kept("signed", sample_id)
 
     def display(self, sample_id: str) -> NDArray[np.uint8] | None:
         """The input crop of one sample to look at, (H, W, 3) uint8 RGB; None where none was kept.
@@ -147,16 +143,14 @@ class Store:
         Raises:
             StoreError: no such sample, or the file is damaged.
         """
-        stem, maps_file = self._find(sample_id)
-        name = Path(maps_file).name if maps_file is not None else f"{stem}.safetensors"
-        return self._tensor(f"displays/{name}", sample_id)
+        return self._kept("displays", sample_id)
 
     @cached_property
     def failures(self) -> tuple[Failure, ...]:
         """What went wrong and was survived, of all ranks, and the parts found damaged now."""
         paths = [failures_path(self.path, 0), *sorted(self.path.glob("failures-r*.jsonl"))]
-        found = [failure for path in paths for failure in read_failures(path)]
-        return tuple(dict.fromkeys((*found, *self._damaged)))
+        recorded = [failure for path in paths for failure in read_failures(path)]
+        return tuple(dict.fromkeys((*recorded, *self._damaged)))
 
     @property
     def groups(self) -> JointGroups | None:
@@ -172,14 +166,6 @@ class Store:
             skeleton=tuple((int(a), int(b)) for a, b in about["skeleton"]),
             derived=bool(about.get("derived", False)),
         )
-
-    def _find(self, sample_id: str) -> tuple[str, str | None]:
-        try:
-            return self._where[sample_id]
-        except KeyError:
-            raise StoreError(
-                f"no sample {sample_id!r} among the {len(self)} of {self.path} (see `sample_ids`)"
-            ) from None
 
     def _scan(self, table: str, schema: Schema) -> pl.LazyFrame:
         """The table's committed parts as one lazy frame."""
@@ -205,11 +191,17 @@ class Store:
         if together:
             yield pl.scan_parquet(together, glob=False)
 
-    def _tensor(self, name: str, key: str) -> NDArray[Any] | None:
-        path = self.path / name
+    def _kept(self, directory: str, sample_id: str) -> NDArray[Any] | None:
+        """What one of the directories keeps of a sample; signed maps are kept where maps are."""
+        if sample_id not in self._where:
+            raise StoreError(f"no sample {sample_id!r} among the {len(self)} of {self.path} (see `sample_ids`)")
+        stem, maps_file = self._where[sample_id]
+        if maps_file is None and directory != "displays":
+            return None
+        path = self.path / directory / (f"{stem}.safetensors" if maps_file is None else Path(maps_file).name)
         try:
             with safe_open(path, framework="np") as file:
-                return np.asarray(file.get_tensor(key)) if key in file.keys() else None  # noqa: SIM118
+                return np.asarray(file.get_tensor(sample_id)) if sample_id in file.keys() else None  # noqa: SIM118
         except FileNotFoundError:
             return None
         except (SafetensorError, OSError) as e:

@@ -104,13 +104,13 @@ def read_failures(path: Path) -> list[Failure]:
         return []
     except OSError as e:
         raise StoreError(f"cannot read {path}: {e}") from e
-    found = []
+    failures = []
     for line in lines:
         try:
-            found.append(Failure(**json.loads(line)))
+            failures.append(Failure(**json.loads(line)))
         except (ValueError, TypeError):
             continue
-    return found
+    return failures
 
 
 class RunFile:

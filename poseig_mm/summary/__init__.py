@@ -1,1 +1,1 @@
-"""How numbers are said: measures, reason codes and sentences, for page, terminal and comparison alike."""
+"""How numbers are said, for page, terminal and comparison alike: measures, reasons, sentences, estimates in rows."""

@@ -1,4 +1,4 @@
-"""What the studies of the tables share: estimates as columns of a row and back, rows that count, tests in words."""
+"""Estimates and comparisons as columns of a row, and back; the rows that count for them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ..functional.statistics import Estimate
 
 __all__ = [
-    "TOO_FEW", "comparison_columns", "corrected", "estimate_columns", "estimate_of", "in_words", "person_means",
-    "reason_of", "visible_joints",
+    "TOO_FEW", "comparison_columns", "corrected", "estimate_columns", "estimate_of", "person_means", "reason_of",
+    "visible_joints",
 ]  # fmt: skip
 
 TOO_FEW = "fewer than 8 persons, not tested"
@@ -56,22 +56,22 @@ def estimate_of(row: Mapping[str, Any], name: str) -> Estimate:
     return Estimate(int(n), float(mean), float(std), float(low), float(high))
 
 
-def comparison_columns(name: str, found: Comparison, persons: int) -> Row:
+def comparison_columns(name: str, comparison: Comparison, persons: int) -> Row:
     """A comparison as columns, its difference by `name`; `p_holm` is filled in by `corrected`."""
-    return estimate_columns(name, found.difference) | {
+    return estimate_columns(name, comparison.difference) | {
         "persons": persons,
-        "p": found.p,
+        "p": comparison.p,
         "p_holm": math.nan,
-        "effect": found.effect,
-        "reason": reason_of(found),
+        "effect": comparison.effect,
+        "reason": reason_of(comparison),
     }
 
 
-def reason_of(found: Comparison) -> str:
+def reason_of(comparison: Comparison) -> str:
     """Why there is no difference, or no test of it; '' where there is."""
-    if not math.isfinite(found.difference.mean):
+    if not math.isfinite(comparison.difference.mean):
         return "no values"
-    return "" if math.isfinite(found.p) else TOO_FEW
+    return "" if math.isfinite(comparison.p) else TOO_FEW
 
 
 def corrected(rows: Sequence[Row]) -> list[Row]:
@@ -83,22 +83,3 @@ def corrected(rows: Sequence[Row]) -> list[Row]:
     from ..functional.inference import holm
 
     return [row | {"p_holm": float(p)} for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True)]
-
-
-def in_words(value: Estimate, digits: int = 2, *, sign: bool = False, small: bool = False) -> str:
-    """An estimate as a sentence has it, with a real minus sign; no interval where there is none.
-
-    Args:
-        digits: decimals, or significant figures with `small`.
-        sign: a plus before what is not below zero.
-        small: for numbers that decimals would make 0.
-
-    >>> from poseig_mm.functional.statistics import Estimate
-    >>> in_words(Estimate(9, 1.5, 1.0, 0.25, 2.75), sign=True)
-    '+1.50 [+0.25, +2.75]'
-    """
-    form = f"{'+' if sign else ''}.{digits}{'g' if small else 'f'}"
-    text = f"{value.mean:{form}}"
-    if math.isfinite(value.low) and math.isfinite(value.high):
-        text += f" [{value.low:{form}}, {value.high:{form}}]"
-    return text.replace("-", "\u2212")

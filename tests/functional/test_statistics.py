@@ -64,7 +64,7 @@ def test_one_value_has_no_interval() -> None:
 
 def test_labels_must_fit() -> None:
     """Groups of another length are refused."""
-    with pytest.raises(ShapeError, match="2 entries, values 3"):
+    with pytest.raises(ShapeError, match="2 entries for 3 rows"):
         bootstrap_mean([1, 2, 3], groups=[0, 1])
 
 

@@ -42,7 +42,8 @@ MIXED = (
 def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with the scatter: of four persons one is in the gallery, one has a sheet, two have no picture."""
     store: Store = make_store(tmp_path_factory.mktemp("linked"), [record(i) for i in range(4)])
-    return build_report(store, [gallery_section(store, 1), scatter_section(store, 1, 1), *tables()])
+    gallery = gallery_section(store, 1)
+    return build_report(store, [gallery, scatter_section(store, gallery.pictures, 1), *tables()])
 
 
 @pytest.fixture(scope="module")

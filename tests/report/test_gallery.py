@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from PIL import Image
 from synthetic_store import make_store, record
 
 from poseig_mm.report.gallery import choose, gallery_section
+from poseig_mm.report.plugin import poseig_report_sections
 from poseig_mm.store import Store
 from poseig_mm.types import Gallery
 
@@ -50,6 +52,16 @@ def test_persons_with_maps_come_first_and_those_without_joints_never() -> None:
 
 def galleries(store: Store, limit: int = 12) -> list[Gallery]:
     return [b for b in gallery_section(store, limit).blocks if isinstance(b, Gallery)]
+
+
+@pytest.mark.parametrize(("settings", "shown"), [({"report": {"gallery": 1}}, 1), ({}, 3)])
+def test_the_run_s_own_setting_counts(tmp_path: Path, settings: dict[str, Any], shown: int) -> None:
+    """`diagnosis.report.gallery` as run.json has it, whatever config is at hand; runs without it have the default."""
+    made = make_store(tmp_path, [record(i) for i in range(3)], settings=settings)
+    (section,) = (
+        s for s in poseig_report_sections(made, {"diagnosis": {"report": {"gallery": 2}}}) if s.name == "gallery"
+    )
+    assert len(section.blocks) == shown
 
 
 def test_each_visible_joint_has_a_tile(tmp_path: Path) -> None:

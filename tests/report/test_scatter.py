@@ -26,15 +26,15 @@ from poseig_mm.store import SampleRecord, Store
 from poseig_mm.types import Picture
 
 
-def block_of(store: Store, *arguments: Any) -> LinkedScatter:
-    (block,) = scatter_section(store, *arguments).blocks
+def block_of(store: Store, sheets: int = 0) -> LinkedScatter:
+    (block,) = scatter_section(store, sheets=sheets).blocks
     assert isinstance(block, LinkedScatter)
     return block
 
 
 def test_every_visible_joint_is_a_point_with_its_numbers(store: Store) -> None:
     """Sample, joint, group, error and indices of the store, to five figures."""
-    data = block_of(store, 0, 0).points
+    data = block_of(store).points
     rows = store.joints().filter(pl.col("visible")).to_dicts()
     assert len(data["epe"]) == len(rows)
     for i, row in enumerate(rows):
@@ -48,13 +48,13 @@ def test_every_visible_joint_is_a_point_with_its_numbers(store: Store) -> None:
 
 def test_groups_differ_in_colour_and_mark(store: Store) -> None:
     """Whoever cannot tell the colours has the marks."""
-    groups = block_of(store, 0, 0).points["groups"]
+    groups = block_of(store).points["groups"]
     assert len({g["color"] for g in groups}) == len({g["symbol"] for g in groups}) == len(groups) == 3
 
 
 def test_missing_numbers_are_null_with_their_reason(tmp_path: Path) -> None:
     """Without masks FI is null everywhere, never 0, and the script knows why."""
-    data = block_of(make_store(tmp_path, [record(0, mask=False)]), 0, 0).points
+    data = block_of(make_store(tmp_path, [record(0, mask=False)])).points
     assert set(data["values"]["fi"]) == {None}
     (fi,) = (m for m in data["measures"] if m["name"] == "fi")
     assert fi["missing"] == "no_mask"
@@ -64,7 +64,7 @@ def test_missing_numbers_are_null_with_their_reason(tmp_path: Path) -> None:
 def test_more_points_than_a_browser_draws_are_thinned_and_said(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A seeded draw, and the lead says how many of how many."""
     monkeypatch.setattr(module, "MOST_POINTS", 10)
-    section = scatter_section(store, 0, 0)
+    section = scatter_section(store, sheets=0)
     assert len(section.blocks[0].points["epe"]) == 10  # type: ignore[union-attr]
     assert "Shown are 10 of them, a seeded draw" in section.lead
 
@@ -107,6 +107,17 @@ def test_pictures_of_the_gallery_are_shared(store: Store, page: Path) -> None:
             assert (page.parent / address).is_file()
 
 
+def test_only_what_it_is_given_is_linked(tmp_path: Path) -> None:
+    """Pictures of an earlier build that still lie there are not taken for this one's."""
+    store = make_store(tmp_path, [record(i) for i in range(2)])
+    pictures = gallery_section(store, 2).pictures
+    assert set(pictures) == set(store.sample_ids)
+    assert all(set(of.joints) and of.whole.is_file() for of in pictures.values())
+    assert block_of(store).samples == {}
+    (block,) = scatter_section(store, pictures, 0).blocks
+    assert block.samples == pictures  # type: ignore[union-attr]
+
+
 def points_of(page: Path) -> dict[str, Any]:
     text = (page.parent / "assets" / "scatter-points.js").read_text()
     return json.loads(text[text.index("] = ") + 4 :].rstrip(";\n"))  # type: ignore[no-any-return]
@@ -125,7 +136,7 @@ def test_without_plotly_there_is_a_picture_and_a_sentence(
 ) -> None:
     """The page is whole, and no script asks for what is not there."""
     monkeypatch.setattr("poseig_mm.report.rendering.find_spec", lambda name: None)
-    section = scatter_section(store, 0, 0)
+    section = scatter_section(store, sheets=0)
     assert type(section.blocks[0]) is Picture
     assert "plotly is not installed" in section.lead
     index = build_report(store, [section], tmp_path / "page")
@@ -144,7 +155,7 @@ def test_a_store_without_errors_says_so(tmp_path: Path) -> None:
 
 def test_a_sheet_holds_every_joint_s_map_in_its_place(store: Store, tmp_path: Path) -> None:
     """Cells tile the sheet without overlap, one for each map; the command line draws the same."""
-    pictures = next(iter(block_of(store, 0, 1).samples.items()))
+    pictures = next(iter(block_of(store, 1).samples.items()))
     sample_id, of = pictures
     visible = store.joints().filter((pl.col("sample_id") == sample_id) & pl.col("visible"))
     assert set(of.cells) == set(visible["joint"])
@@ -180,7 +191,8 @@ def many(n: int, with_maps: int) -> list[SampleRecord]:
 def test_a_page_of_two_thousand_persons_stays_small(tmp_path: Path) -> None:
     """index.html is far below 6 MB, with plotly and points too; pictures wait until they are looked at."""
     store = make_store(tmp_path, many(2000, 6))
-    sections = (gallery_section(store, 1), scatter_section(store, 1, 3), failures_section(store))
+    gallery = gallery_section(store, 1)
+    sections = (gallery, scatter_section(store, gallery.pictures, 3), failures_section(store))
     index = build_report(store, sections)
     html = index.read_text()
     assert len(html) < 300_000

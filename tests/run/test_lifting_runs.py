@@ -17,8 +17,9 @@ from poseig_mm import Plugins, Session
 from poseig_mm.data.sequences import colours_of, is_sequence
 from poseig_mm.errors import ConfigError
 from poseig_mm.plotting.drawing import HEAT
-from poseig_mm.report.person import Notes, draw_sample
-from poseig_mm.report.sequence import SequencePerson, person_of
+from poseig_mm.report.person import draw_sample, pictures_of
+from poseig_mm.report.person_pictures import Notes
+from poseig_mm.report.sequence_pictures import SequencePictures
 from poseig_mm.store import Store
 from poseig_mm.summary.measures import measures
 
@@ -159,8 +160,8 @@ def test_pictures_show_the_share_of_each_joint(store: Store, tmp_path: Path) -> 
     row = store.samples().filter(pl.col("sample_id") == sample_id).to_dicts()[0]
     joints = store.joints().filter(pl.col("sample_id") == sample_id)
     notes = Notes()
-    person = person_of(store, row, joints, measures(store, joints), notes)
-    assert isinstance(person, SequencePerson)
+    person = pictures_of(store, row, joints, measures(store, joints), notes)
+    assert isinstance(person, SequencePictures)
     _, seen = poses()
     pose = seen[4] - seen[4].mean(0)
     drawn = person.points - person.points.mean(0)

@@ -20,9 +20,10 @@ from poseig_mm import Plugins, Session, attribute, load_adapter
 from poseig_mm.data.samples import SampleSource
 from poseig_mm.errors import ConfigError, DataError
 from poseig_mm.plugin.manager import PluginHost
-from poseig_mm.report.person import Notes, Person
+from poseig_mm.report.person_pictures import Notes, PersonPictures
 from poseig_mm.store import Store
-from poseig_mm.summary.measures import measures, scale_in_words
+from poseig_mm.summary.measures import measures
+from poseig_mm.summary.sentences import scale_in_words
 
 STUDIES = ["shortcuts", "sanity", "insertion_deletion", "output_space", "error_kinds", "perturbation", "inversion"]
 
@@ -244,7 +245,7 @@ def test_drawings_show_where_joints_appear(store: Store) -> None:
     row = store.samples().filter(pl.col("sample_id") == IDS[0]).to_dicts()[0]
     joints = store.joints().filter(pl.col("sample_id") == IDS[0])
     notes = Notes()
-    person = Person(store, row, joints, measures(store, joints), notes)
+    person = PersonPictures(store, row, joints, measures(store, joints), notes)
     np.testing.assert_array_equal(person.truth, joints.select("place_x", "place_y").to_numpy())
     assert np.isnan(person.prediction).all()
     assert list(notes.remarks) == ["Predictions in other units than pixels are not drawn"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import multiprocessing
+import errno
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -277,23 +277,28 @@ def test_a_worker_that_outlives_the_writer_does_not_keep_the_lock(tmp_path: Path
         os.kill(worker, 9)
 
 
-@pytest.mark.parametrize(("alive", "host"), [(False, None), (True, None), (False, "elsewhere")])
-def test_lock_where_the_file_system_has_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alive: bool, host: str | None
-) -> None:
-    """Without flock the lock file's pid decides: a dead one on this host is taken over, others are believed."""
-    import socket
+def no_locks(descriptor: int, operation: int) -> None:
+    """What `flock` says on some network file systems."""
+    raise OSError(errno.ENOTSUP, "no locks here")
 
-    from poseig_mm.store import lock
 
-    monkeypatch.setattr(lock, "_try_flock", lambda descriptor: None)
-    ended = multiprocessing.get_context("spawn").Process()
-    ended.start()
-    ended.join()
-    holder = {"pid": os.getpid() if alive else ended.pid, "host": host or socket.gethostname(), "since": ""}
-    (tmp_path / ".lock-r000").write_text(json.dumps(holder))
-    if alive or host:
-        with pytest.raises(StoreError, match="another process is writing"):
-            StoreWriter(tmp_path, identity=IDENTITY)
-    else:
-        StoreWriter(tmp_path, identity=IDENTITY).close()
+def test_lock_where_the_file_system_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without flock a file with the holder's pid decides: it is free once that process is gone, but not if it may live
+    on another host.
+    """
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with StoreWriter(tmp_path, identity=IDENTITY), pytest.raises(StoreError, match=f"another.*{os.getpid()}"):
+        StoreWriter(tmp_path, identity=IDENTITY)
+    code = (
+        "import errno, fcntl, os\nfrom poseig_mm.store import StoreWriter\n"
+        "def no_locks(descriptor, operation): raise OSError(errno.ENOTSUP, 'no locks here')\n"
+        f"fcntl.flock = no_locks\nwriter = StoreWriter({str(tmp_path)!r}, identity={IDENTITY}, resume=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False, timeout=300)
+    (left,) = tmp_path.glob(".lock-r000.soft")
+    StoreWriter(tmp_path, identity=IDENTITY, resume=True).close()
+    subprocess.run([sys.executable, "-c", code], check=False, timeout=300)
+    left.write_text(left.read_text().replace(socket.gethostname(), "elsewhere"))
+    with pytest.raises(StoreError, match=r"another process is writing.*elsewhere"):
+        StoreWriter(tmp_path, identity=IDENTITY, resume=True)

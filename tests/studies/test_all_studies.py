@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from tiny import run, session, write_run
 
+from poseig_mm.report.plugin import poseig_report_sections
+from poseig_mm.studies.base import configured
 from poseig_mm.studies.plugin import poseig_studies
 
 CHEAP: dict[str, dict[str, Any]] = {
@@ -38,6 +40,18 @@ def test_no_study_fails_and_each_has_its_section(made: Any) -> None:
     assert "could not be made" not in page
     for study in poseig_studies():
         assert f'id="{study.name}"' in page, study.name
+
+
+def test_each_section_has_a_place_and_a_name_of_its_own(made: Any) -> None:
+    """The sections of the studies and the report's own: no two share an order, so that none is decided by chance."""
+    _, store = made
+    settings = dict(store.run["settings"]["studies"])
+    sections = [configured(s, settings[s.name]).section(store) for s in poseig_studies()]
+    sections += poseig_report_sections(store, {})
+    assert None not in sections
+    for key in ("order", "name", "title"):
+        values = [getattr(section, key) for section in sections]
+        assert len(set(values)) == len(values), key
 
 
 def test_studies_that_need_a_model_have_rows(made: Any) -> None:

@@ -11,8 +11,8 @@ import polars as pl
 from poseig_mm.functional.inference import Comparison, holm, paired_difference
 from poseig_mm.functional.statistics import bootstrap_mean
 from poseig_mm.store import Store
-from poseig_mm.summary.estimates import in_words
 from poseig_mm.summary.measures import measures
+from poseig_mm.summary.sentences import format_estimate
 from poseig_mm.types import Section, Table
 
 __all__ = ["indices_section"]
@@ -79,7 +79,7 @@ def _lead(compared: list[tuple[str, pl.DataFrame, str, Comparison]], persons: in
         if e.low <= 0 <= e.high or math.isnan(e.low):
             unclear.append(label)
         else:
-            said.append(f"{label} {in_words(e, 3, sign=True)}")
+            said.append(f"{label} {format_estimate(e, 3, sign=True)}")
     text = f"Maps of {persons} persons, made alike for both models. "
     text += f"Refinement changes {'; '.join(said)}. " if said else "No index changes by more than its interval. "
     return text + (f"No change is shown of {', '.join(unclear)}." if unclear and said else "")

@@ -14,12 +14,12 @@ import numpy as np
 
 from poseig_mm.comparison import comparison_sections
 from poseig_mm.errors import DataError
-from poseig_mm.functional.inference import FEWEST, Comparison, bootstrap_of, holm, paired_difference
-from poseig_mm.functional.statistics import Estimate, bootstrap_mean
+from poseig_mm.functional.inference import FEWEST, Comparison, holm, paired_difference
+from poseig_mm.functional.statistics import Estimate, bootstrap_mean, bootstrap_of
 from poseig_mm.plotting.intervals import Panel, interval_panels
 from poseig_mm.report.build import build_report
 from poseig_mm.store import Store
-from poseig_mm.summary.estimates import in_words
+from poseig_mm.summary.sentences import format_estimate
 from poseig_mm.types import Picture, Section, Table
 
 from .evaluation import PCK, inversions_by_pair, read_table
@@ -261,16 +261,17 @@ def _lead(
     persons = tables["frozen"]["sample_id"].n_unique()
     parts = [
         f"On {persons} held-out persons the mean error goes from {epe['frozen']:.2f} to {epe[graphs[0]]:.2f} px: "
-        f"{in_words(epe_change, sign=True)} ({_verdict(epe_change, p[graphs[0], 'frozen', 'epe'])}). "
+        f"{format_estimate(epe_change, sign=True)} ({_verdict(epe_change, p[graphs[0], 'frozen', 'epe'])}). "
         f"Inversions of symmetric joints go from {total['frozen']} to {total[graphs[0]]}"
-        + (f", {in_words(change, 0, sign=True)} %." if math.isfinite(change.mean) else ".")
+        + (f", {format_estimate(change, 0, sign=True)} %." if math.isfinite(change.mean) else ".")
     ]
     for name, other, c, _ in differences:
         if name == graphs[0] and other in graphs:
             parts.append(
                 f"Against the same block with {NAMES.get(other, other)}, the skeleton's change the error by "
-                f"{in_words(c['epe'].difference, sign=True)} px ({_verdict(c['epe'].difference, p[name, other, 'epe'])})"
-                f" and inversions by {in_words(c['inversions'].difference, 3, sign=True)} a person "
+                f"{format_estimate(c['epe'].difference, sign=True)} px "
+                f"({_verdict(c['epe'].difference, p[name, other, 'epe'])})"
+                f" and inversions by {format_estimate(c['inversions'].difference, 3, sign=True)} a person "
                 f"({_verdict(c['inversions'].difference, p[name, other, 'inversions'])})."
             )
     parts.append("Only what the skeleton adds to the controls is the graph's doing; the rest is the block's.")

@@ -8,9 +8,10 @@ import polars as pl
 
 from poseig_mm.functional.inference import FEWEST
 from poseig_mm.plotting.charts import JointEstimates, dot_plot
-from poseig_mm.studies.choice import kept_pictures
-from poseig_mm.summary.measures import Measure, estimate, group_order, missing_table, plural
-from poseig_mm.summary.words import said
+from poseig_mm.studies.choice import kept_gallery
+from poseig_mm.summary.measures import Measure, estimate, group_order
+from poseig_mm.summary.reasons import missing_table
+from poseig_mm.summary.sentences import format_estimate, plural
 from poseig_mm.types import Gallery, Picture, Section, Table
 
 if TYPE_CHECKING:
@@ -64,9 +65,7 @@ def attention_section(study: Attention, store: Store) -> Section | None:
             ),
         ),
     ]
-    if images := kept_pictures(store, study.name):
-        blocks.append(Gallery(_GALLERY, tuple(images)))
-    blocks += missing_table(rows, "joints")
+    blocks += [*kept_gallery(store, study.name, _GALLERY), *missing_table(rows, "joints")]
     persons = known["sample_id"].n_unique()
     return Section(study.name, TITLE, _lead(found["all joints"][1], persons, layer), tuple(blocks), ORDER)
 
@@ -86,14 +85,17 @@ def _lead(overall: dict[str, Estimate], persons: int, layer: str) -> str:
     rank, other, gain = (overall[c] for c in ("rank", "rank_other", "rank_gain"))
     text = (
         f"Where the cell of a joint's prediction attends to in {layer}, and what the prediction depends on, have a "
-        f"rank correlation of {said(rank)} over the cells ({plural(persons, 'person')}, {plural(rank.n, 'joint')}), "
-        f"and share {said(overall['shared'])} of their mass. With the attention of the person's other joints the "
-        f"correlation is {said(other)}: "
+        f"rank correlation of {format_estimate(rank)} over the cells "
+        f"({plural(persons, 'person')}, {plural(rank.n, 'joint')}), and share {format_estimate(overall['shared'])} of "
+        f"their mass. With the attention of the person's other joints the correlation is {format_estimate(other)}: "
     )
     if persons < FEWEST:
         return text + f"{plural(persons, 'person')} are too few to say whether the difference is one."
     if gain.low > 0:
-        return text + f"a joint's own attention is nearer to its attribution, by {said(gain)}."
+        return text + f"a joint's own attention is nearer to its attribution, by {format_estimate(gain)}."
     if gain.high < 0:
-        return text + f"a joint's own attention is farther from its attribution, by {said(gain)}."
-    return text + f"the difference, {said(gain)}, may be none, so attention is no guide to what this joint depends on."
+        return text + f"a joint's own attention is farther from its attribution, by {format_estimate(gain)}."
+    return (
+        text
+        + f"the difference, {format_estimate(gain)}, may be none, so attention is no guide to what this joint depends on."
+    )

@@ -5,13 +5,14 @@ torch is loaded here: studies import this inside their functions.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+
+from ...seeding import random_states_kept, stable_hash
 
 __all__ = ["KINDS", "layers_in_order", "preserved", "reinitialise"]
 
@@ -76,9 +77,7 @@ def reinitialise(model: nn.Module, name: str, seed: int = 0) -> None:
     statistics.
     """
     layer = model.get_submodule(name)
-    cuda = sorted({p.device.index for p in layer.parameters() if p.device.type == "cuda"})
-    with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(zlib.crc32(f"{seed} {name}".encode()))
+    with random_states_kept(stable_hash(f"{seed} {name}")):
         if isinstance(layer, nn.MultiheadAttention):
             layer.out_proj.reset_parameters()  # its own reset leaves the output's weights as they are
             layer._reset_parameters()

@@ -1,6 +1,4 @@
-"""Pictures of a sample whose input is a sequence of 2D poses: the pose, joints coloured by attribution; and the
-frames.
-"""
+"""Pictures of a sample whose input is a sequence of 2D poses: the pose with coloured joints, and the frames."""
 
 from __future__ import annotations
 
@@ -8,44 +6,36 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
 from ..plotting import drawing
 from ..plotting.drawing import Canvas
-from ..summary.measures import Measure, run_value
-from .person import SHEET_HEIGHT, STRIP_HEIGHT, TILE_HEIGHT, Notes, Person
+from ..summary.measures import Measure
+from .person_pictures import SHEET_HEIGHT, STRIP_HEIGHT, TILE_HEIGHT, Cells, Floats, Notes, PersonPictures
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from ..store import Store
 
-__all__ = ["SequencePerson", "person_of"]
+__all__ = ["SequencePictures"]
 
 PAPER, MARGIN, SIDE = 244, 24, 256  # grey; px around the pose; px of its wider extent, and the steps that `display` has
 BONE = (150, 154, 163)
-Floats = NDArray[np.float64]
 
 
-def person_of(
-    store: Store, row: Mapping[str, Any], joints: pl.DataFrame, found: Sequence[Measure], notes: Notes
-) -> Person:
-    """The pictures of one sample, by what the run's model takes."""
-    kind = SequencePerson if run_value(store, "model", "input") == "sequence" else Person
-    return kind(store, row, joints, found, notes)
-
-
-class SequencePerson(Person):
+class SequencePictures(PersonPictures):
     """One sample's pictures.  The pose is the middle frame's; a joint's colour is its share in all frames.
 
     What a tile shows of joint k of the output, ringed: how much of its map lies on each joint of the input.
     """
 
     def __init__(
-        self, store: Store, row: Mapping[str, Any], joints: pl.DataFrame, found: Sequence[Measure], notes: Notes
+        self, store: Store, row: Mapping[str, Any], joints: pl.DataFrame, measures: Sequence[Measure], notes: Notes
     ) -> None:
         own = Notes()
-        super().__init__(store, row, joints, found, own)
+        super().__init__(store, row, joints, measures, own)
         notes.failures += own.failures
         notes.say("The input is a sequence of 2D poses, whose middle frame is drawn")
         self.notes = notes
@@ -54,7 +44,7 @@ class SequencePerson(Person):
             notes.say("The input was not kept; joints are drawn in a row")
         self.points = _points(self.display) if known else _in_a_row(len(self.joints))
 
-    def sheet(self) -> tuple[Image.Image, dict[int, tuple[float, float, float, float]]]:
+    def sheet(self) -> tuple[Image.Image, Cells]:
         """The pose for every joint that has a map, under its name; and where each joint stands in it."""
         drawn = self.drawn()
         panels = [self._pose(None, SHEET_HEIGHT)] + [self._pose(k, SHEET_HEIGHT) for k in drawn]
@@ -106,8 +96,8 @@ def _colours(values: Floats | None, count: int) -> list[tuple[int, int, int]]:
 
     if values is None or not np.isfinite(values).all() or values.max() <= 0:
         return [BONE] * count
-    found = np.rint(255 * colormaps[drawing.HEAT](values / values.max())[:, :3]).astype(int)
-    return [(int(r), int(g), int(b)) for r, g, b in found]
+    colours = np.rint(255 * colormaps[drawing.HEAT](values / values.max())[:, :3]).astype(int)
+    return [(int(r), int(g), int(b)) for r, g, b in colours]
 
 
 def _points(display: NDArray[np.uint8]) -> Floats:
@@ -119,5 +109,5 @@ def _points(display: NDArray[np.uint8]) -> Floats:
 
 
 def _in_a_row(count: int) -> Floats:
-    found: Floats = np.stack([np.linspace(MARGIN, MARGIN + SIDE, count), np.full(count, MARGIN + SIDE / 2)], 1)
-    return found
+    points: Floats = np.stack([np.linspace(MARGIN, MARGIN + SIDE, count), np.full(count, MARGIN + SIDE / 2)], 1)
+    return points

@@ -1,0 +1,70 @@
+"""Why numbers are missing: reason codes in words, and counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import polars as pl
+
+from ..types import Table
+from .sentences import plural
+
+__all__ = ["missing_reasons", "missing_table", "reason_text", "reasons_table"]
+
+_REASONS = {
+    "no_mask": "no mask of this person, so FI is undefined",
+    "empty_mask": "the mask has no pixel inside the input, so FI is undefined",
+    "not_visible": "joint not annotated, or outside the input",
+    "not_asked": "joint left out by the settings",
+    "no_match": "the model gives out nobody who is this person, so there is no map",
+    "no_place": "the joint has no place in the input (it is no image, or the place is not known), so LI is undefined",
+    "outside": "joint outside the input",
+    "random_unchanged": "no permuted map moved this joint: no ratio of its own, but R_E counts its changes",
+    "predicted_mask": "FI is there, but uses a mask that the model itself predicted",
+    "joints_mask": "FI is there, but uses a mask drawn from the annotated joints",
+    "no_map": "the attribution gave no map",
+    "no_heatmaps": "no reference point, so LI and RI are undefined",
+    "zero_map": "the gradient is zero everywhere, so there is no map",
+    "nonfinite_gradient": "the gradient is NaN or infinite, so there is no map",
+}
+
+
+def missing_reasons(rows: pl.DataFrame) -> Counter[str]:
+    """How many rows carry each reason code."""
+    counts: Counter[str] = Counter()
+    for reason, n in rows.group_by("reason").len().rows():
+        for code in filter(None, str(reason or "").split(";")):
+            counts[code.strip()] += n
+    return counts
+
+
+def reason_text(code: str) -> str:
+    """A reason code in words.
+
+    >>> reason_text('my_index_failed')
+    'the index my_index raised an exception (see Failures)'
+    """
+    if code in _REASONS:
+        return _REASONS[code]
+    if code.endswith("_failed"):
+        return f"the index {code.removesuffix('_failed')} raised an exception (see Failures)"
+    if code.endswith("_undefined"):
+        return f"the index {code.removesuffix('_undefined')} has no value for this joint"
+    return "said by a plugin"
+
+
+def missing_table(rows: pl.DataFrame, of_what: str) -> tuple[Table, ...]:
+    """Why rows of a study have no number, counted by reason; no table where none is missing.
+
+    Args:
+        rows: with a column `reason`, codes joined by ';'.
+        of_what: what a row is, e.g. 'joints times masks'.
+    """
+    return reasons_table(rows, f"Why a number is missing, of {plural(len(rows), 'row')} ({of_what}).", "rows")
+
+
+def reasons_table(rows: pl.DataFrame, caption: str, counted: str) -> tuple[Table, ...]:
+    """How many `rows` carry which reason, under a heading that says what is counted; no table where none does."""
+    counts = missing_reasons(rows).most_common()
+    lines = tuple((code, n, 100 * n / len(rows), reason_text(code)) for code, n in counts)
+    return (Table(caption, ("reason", counted, "share (%)", "meaning"), lines, 1),) if lines else ()

@@ -1,0 +1,73 @@
+"""Numbers in a sentence: estimates, p-values, counts."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from .measures import run_value
+
+if TYPE_CHECKING:
+    from ..functional.statistics import Estimate
+    from ..store import Store
+
+__all__ = ["format_estimate", "format_p", "plural", "scale_in_words"]
+
+
+def format_estimate(value: Estimate, digits: int = 2, *, sign: bool = False, small: bool = False) -> str:
+    """An estimate with its interval, as far as there is one, and with a real minus sign.
+
+    Args:
+        digits: decimals, or significant figures with `small`.
+        sign: a plus before what is not below zero.
+        small: for numbers that decimals would make 0.
+
+    >>> from poseig_mm.functional.statistics import Estimate
+    >>> format_estimate(Estimate(9, 1.5, 1.0, 0.25, 2.75), sign=True)
+    '+1.50 [+0.25, +2.75]'
+    >>> nan = math.nan
+    >>> format_estimate(Estimate(1, -1.5, nan, nan, nan)), format_estimate(Estimate(0, nan, nan, nan, nan))
+    ('\u22121.50', 'unknown')
+    """
+    if not math.isfinite(value.mean):
+        return "unknown"
+    form = f"{'+' if sign else ''}.{digits}{'g' if small else 'f'}"
+    text = f"{value.mean:{form}}"
+    if math.isfinite(value.low) and math.isfinite(value.high):
+        text += f" [{value.low:{form}}, {value.high:{form}}]"
+    return text.replace("-", "\u2212")
+
+
+def format_p(p: float) -> str:
+    """A p-value, or that there is none.
+
+    >>> format_p(0.0412), format_p(1e-9), format_p(math.nan)
+    ('p = 0.041', 'p < 0.001', 'not tested')
+    """
+    if not math.isfinite(p):
+        return "not tested"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def plural(n: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> plural(1, 'person'), plural(2, 'person')
+    ('1 person', '2 persons')
+    """
+    return f"{n} {noun}" + ("" if n == 1 else "s")
+
+
+def scale_in_words(store: Store) -> str:
+    """What the run's likelihood is made for, where coordinates are in another unit than px.
+
+    '' for px, or where it was given.
+    """
+    scale = run_value(store, "likelihood_scale")
+    if not scale or not scale["settings"]:
+        return ""
+    (name, value), unit = next(iter(scale["settings"].items())), scale["unit"]
+    return (
+        f"{name} {value:.4g} {'per ' if name == 'alpha' else ''}{unit}, for the median error of "
+        f"{plural(int(scale['persons']), 'person')}, {scale['median']:.4g} {unit}"
+    )
