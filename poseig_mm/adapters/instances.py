@@ -20,6 +20,7 @@ from torch import Tensor
 from ..errors import AdapterError, ShapeError
 from ..types import Coordinates
 from .base import CoordinateAdapter, input_size_of
+from .heads import codec_kind, codec_scale
 from .matching import match_person
 
 __all__ = ["InstanceAdapter", "Instances", "Person", "configured_size", "packed", "rows_of"]
@@ -54,13 +55,19 @@ class InstanceAdapter(CoordinateAdapter):
     Attributes:
         person: the one that it is bound to; None: not bound yet.
         sigmas: (K,) of OKS, from the metainfo.
+        scale: where there is a `codec_name`, input px per heatmap px or cell, (x, y).
     """
 
     one_image: ClassVar[bool] = True
+    codec_name: ClassVar[str | None] = None  # the only one that the head may have; None: it needs none
     person: Person | None = None
 
     def __init__(self, model: Any, *, beta: float | None = None, metainfo: Mapping[str, Any] | None = None) -> None:
         super().__init__(model, beta=beta, metainfo=metainfo)
+        if self.codec_name is not None:
+            codec_kind(self.head, (self.codec_name,), self.name)
+            self.scale = codec_scale(self.head)
+            self.stride = sum(self.scale) / 2
         sigmas = (metainfo or getattr(model, "dataset_meta", None) or {}).get("sigmas")
         count = len(self.keypoint_names)
         fits = sigmas is not None and len(sigmas) == count
