@@ -89,7 +89,7 @@ class InstanceAdapter(CoordinateAdapter):
         """As `decode`, but the way the model itself decodes the bound person: (B, K, 2); no gradient is asked for."""
         return self.decode(output).coords
 
-    # ---- what everybody calls ----------------------------------------------------------------------------------------
+    # ---- what callers use --------------------------------------------------------------------------------------------
 
     def bind(self: Self, images: Tensor, keypoints: Tensor | None = None) -> Self:
         """The adapter for one person of one image: a copy that can be called.
@@ -125,7 +125,7 @@ class InstanceAdapter(CoordinateAdapter):
         return twin
 
     def __call__(self, images: Tensor) -> Coordinates:
-        """Images (B, C, H, W) -> the bound person's coordinates (B, K, 2) in each; NaN where nobody matched.
+        """Images (B, C, H, W) -> the bound person's coordinates (B, K, 2) in each; NaN where there is no match.
 
         Raises:
             AdapterError: not bound yet.
@@ -134,7 +134,7 @@ class InstanceAdapter(CoordinateAdapter):
 
     @property
     def cell(self) -> Any:
-        """Where the bound person is read off; None: nobody matched.
+        """Where the bound person is read off; None: no match.
 
         Raises:
             AdapterError: not bound yet.
@@ -148,11 +148,11 @@ class InstanceAdapter(CoordinateAdapter):
 
     @property
     def matched(self) -> bool:
-        """Whether the model gives out somebody who is the annotated person."""
+        """Whether the model gives out a person who is the annotated one."""
         return self.cell is not None
 
     def predict(self, images: Tensor) -> Tensor:
-        """The bound person as the model itself decodes it, from the same cell: (B, K, 2), NaN where nobody matched."""
+        """The bound person as the model itself decodes it, from the same cell: (B, K, 2), NaN where there is no match."""
         if not self.matched:
             return _nowhere(images.detach(), len(self.keypoint_names))
         with self.frozen(), torch.no_grad():
