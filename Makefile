@@ -7,13 +7,17 @@ BIN := .venv/bin
 # Any Python runs the setup, which then looks for 3.11, 3.12 or 3.10; PYTHON=/path/to/python3.11 names one.
 SETUP_PYTHON := $(firstword $(foreach name,$(PYTHON) python3 python3.11 python3.12 python3.10 python,$(shell command -v $(name) 2>/dev/null)))
 
-.PHONY: demo test bench lint setup clean
+.PHONY: demo test test-largest bench lint setup clean
 
 demo: setup
 	$(BIN)/python tools/demo.py
 
 test: lint
-	$(BIN)/python -m pytest tests plugins poseig_mm
+	$(BIN)/python -m pytest tests plugins poseig_mm --durations=25
+
+# What `make test` leaves out.
+test-largest: setup
+	$(BIN)/python -m pytest tests plugins -m largest --durations=25
 
 bench: setup
 	$(BIN)/python -m pip install --quiet --no-deps captum==0.8.0

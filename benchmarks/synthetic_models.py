@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from poseig_mm.api import load_adapter, load_config
 from poseig_mm.data.samples import SampleSource
-from poseig_mm.studies.shortcuts.study import partners_of
+from poseig_mm.studies.shortcuts.rows import partners_of
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs" / "synthetic_figures"

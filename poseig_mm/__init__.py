@@ -18,16 +18,15 @@ if sys.version_info < (3, 10):  # noqa: UP036 - from a checkout, which pip did n
 
 from .errors import PoseIGError
 from .types import Attribution, Coordinates, Failure, JointGroups, Sample, Section
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .api import attribute, load_adapter
-    from .plugin.markers import hookimpl
+    from .markers import hookimpl
     from .run.open import Plugins
     from .run.session import Session
     from .run.shard import Shard
     from .store import Store
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Attribution",
@@ -52,7 +51,7 @@ _LAZY = {
     "Shard": ".run.shard",
     "Store": ".store",
     "attribute": ".api",
-    "hookimpl": ".plugin.markers",
+    "hookimpl": ".markers",
     "load_adapter": ".api",
 }
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from .errors import ConfigError, did_you_mean
+from .settings_fields import check_fields, one_of, whole
 
 __all__ = ["AttributionSettings", "ReportSettings", "SampleSettings", "Settings", "StoreSettings"]
 
@@ -40,8 +41,8 @@ class AttributionSettings:
     path: str | None = None  # 'blur' | 'linear' | a plugin's; None: the adapter's ('blur', of sequences 'linear')
     path_settings: dict[str, Any] = field(default_factory=dict)  # e.g. dict(baseline='white'), dict(baseline='x.png')
     quadrature: str = "adaptive"  # 'adaptive' | 'riemann_left' | 'midpoint' | 'trapezoid' | 'gauss_legendre'
-    nodes: int | None = None  # None: 16 in the first adaptive pass, 50 for a fixed rule
-    max_nodes: int = 64  # adaptive: limit of gradients a joint
+    nodes: int | None = whole(None, least=1)  # None: 16 in the first adaptive pass, 50 for a fixed rule
+    max_nodes: int = whole(64, least=1)  # adaptive: limit of gradients a joint
     tol: float = 0.3  # adaptive: wanted map error estimate; the true error is about a third of it
     likelihood: str = "exp_l2"
     likelihood_settings: dict[str, Any] = field(default_factory=dict)  # unit: the model's (px or mm)
@@ -50,24 +51,23 @@ class AttributionSettings:
     contrast: str | None = None  # as reference: the target becomes T(reference) - T(contrast)
     power: float = 1.0
     noise_std: float = 0.0  # in units of the normalised image (the published one: 1 % of its range)
-    noise_draws: int = 1
+    noise_draws: int = whole(1, least=1)
     seed: int = 0
     beta: float | None = None  # soft-argmax; None: set per head so that it agrees with the model's own decoding
     joints: str | list[str] = "visible"  # 'visible', or names of joints to compute where they are visible
     signed: bool = False  # also keep the signed maps (signed/*.safetensors), of the samples whose maps are kept
-    locality: str = (
-        "exact"  # weight of LI and RI: 'exact' Gaussian in the input frame, or 'published' (resized stride 4)
-    )
-    frame: str | None = (
-        None  # what indices are read off: 'input', or 'instance' (box and margin); None: 'instance' where
-    )
-    # the input is a whole image, 'input' where it is a person's crop
+    # weight of LI and RI: 'exact' Gaussian in the input frame, or 'published' (resized stride 4)
+    locality: str = one_of("exact", "published")
+    # what indices are read off: 'input', or 'instance' (box and margin); None: 'instance' where the input is a whole
+    # image, 'input' where it is a person's crop
+    frame: str | None = one_of(None, "input", "instance")
     residual_threshold: float = 0.25  # joints with a larger relative residual are flagged
-    chunk: int | None = None  # images in one forward pass; None: 8 on a CPU, 64 on a GPU
-    dtype: str = "float32"  # 'float64' for checks
-    compute: str = "fast"  # 'fast' | 'exact': float32, the model as it is
+    chunk: int | None = whole(None, least=1)  # images in one forward pass; None: 8 on a CPU, 64 on a GPU
+    dtype: str = one_of("float32", "float64")  # 'float64' for checks
+    compute: str = one_of("fast", "exact")  # 'exact': float32, the model as it is
     tf32: bool = False  # GPU: float32 convolutions and products with factors rounded to 10 bits
-    backward_dtype: str = "auto"  # 'auto': bfloat16 where the hardware has it and a check on real samples allows it
+    # 'auto': bfloat16 where the hardware has it and a check on real samples allows it
+    backward_dtype: str = one_of("auto", "float32", "bfloat16")
 
     def changed(self, **changes: Any) -> AttributionSettings:
         """The same with some settings changed for one map, checked as the config's are.
@@ -101,21 +101,20 @@ class AttributionSettings:
 class SampleSettings:
     """`diagnosis.samples`: which persons."""
 
-    split: str = "test"  # 'test' | 'val': whose dataloader
-    limit: int | None = None  # the first N (after the seeded shuffle, when there is a seed)
+    split: str = one_of("test", "val")  # whose dataloader
+    limit: int | None = whole(None, least=1)  # the first N (after the seeded shuffle, when there is a seed)
     seed: int | None = None  # a random subset or order
     ids: list[str] | None = None  # just these sample ids
-    # 'instance' | 'union' | 'none', or, where the data have none, 'predicted' (by the model) | 'joints' (drawn from
-    # them)
-    mask: str = "instance"
-    batch_size: int | None = None  # persons computed and written at once; None: 1 on a CPU, 8 on a GPU
+    # where the data have none, 'predicted' (by the model) or 'joints' (drawn from them)
+    mask: str = one_of("instance", "union", "none", "predicted", "joints")
+    batch_size: int | None = whole(None, least=1)  # persons computed and written at once; None: 1 on a CPU, 8 on a GPU
 
 
 @dataclass(frozen=True)
 class StoreSettings:
     """`diagnosis.store`: what is kept."""
 
-    maps: str = "all"  # 'all' | 'none' | 'pooled' | 'worst'
+    maps: str = one_of("all", "none", "pooled", "worst")
     worst: int = 100  # how many, with maps='worst'
 
 
@@ -175,19 +174,6 @@ class Settings:
         return settings
 
     def _check(self) -> None:
-        choices = {
-            "attribution.locality": (self.attribution.locality, ("exact", "published")),
-            "attribution.frame": (self.attribution.frame, (None, "input", "instance")),
-            "attribution.dtype": (self.attribution.dtype, ("float32", "float64")),
-            "attribution.compute": (self.attribution.compute, ("fast", "exact")),
-            "attribution.backward_dtype": (self.attribution.backward_dtype, ("auto", "float32", "bfloat16")),
-            "samples.split": (self.samples.split, ("test", "val")),
-            "samples.mask": (self.samples.mask, ("instance", "union", "none", "predicted", "joints")),
-            "store.maps": (self.store.maps, ("all", "none", "pooled", "worst")),
-        }
-        for key, (value, known) in choices.items():
-            if value not in known:
-                raise ConfigError(f"diagnosis.{key} is {value!r}; expected one of {', '.join(map(repr, known))}")
         if self.attribution.signed and self.store.maps == "none":
             raise ConfigError(
                 "diagnosis.attribution.signed is True, but store.maps is 'none': signed maps are kept where maps are; "
@@ -306,15 +292,6 @@ def _section(cls: type, given: Mapping[str, Any], where: str) -> Any:
             raise ConfigError(f"{where}.{f.name} is {value!r} ({type(value).__name__}); expected {f.type}")
         elif "float" in allowed:
             values[f.name] = float(value)  # type: ignore[arg-type]  # int or float, just checked
-    for name, least in (
-        ("nodes", 1),
-        ("max_nodes", 1),
-        ("limit", 1),
-        ("batch_size", 1),
-        ("chunk", 1),
-        ("noise_draws", 1),
-    ):
-        value = values.get(name)
-        if value is not None and value < least:
-            raise ConfigError(f"{where}.{name} is {value}; expected at least {least}")
-    return cls(**values)
+    section = cls(**values)
+    check_fields(section, f"{where}.")
+    return section

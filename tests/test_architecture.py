@@ -37,9 +37,13 @@ prepare_environment()
 import matplotlib.figure, mmengine.runner, mmpose.apis, mmpose.models, polars, pytest, scipy.ndimage, scipy.stats
 for name in [name for name in sys.modules if name.split('.')[0] == 'poseig_mm']:
     del sys.modules[name]
-status = 0
+status, running = 0, 0
 for name in sys.argv[1:]:
+    if running == os.cpu_count():
+        status |= os.wait()[1]
+        running -= 1
     child = os.fork()
+    running += 1
     if child == 0:
         try:
             importlib.import_module(name)
@@ -49,7 +53,8 @@ for name in sys.argv[1:]:
             sys.stderr.flush()
             os._exit(1)
         os._exit(0)
-    status |= os.waitpid(child, 0)[1]
+for _ in range(running):
+    status |= os.wait()[1]
 sys.exit(status != 0)
 """
 
@@ -72,6 +77,15 @@ def test_each_module_imports_alone() -> None:
     assert len(modules) > 50
     done = python(EACH_ALONE, *modules)
     assert done.returncode == 0, done.stderr
+
+
+def test_no_test_file_is_long() -> None:
+    """A file is about one rule, or a few that go together: 400 lines at most."""
+    files = [path for folder in ("tests", "plugins") for path in (ROOT / folder).rglob("*.py")]
+    tests = [path for path in files if "tests" in path.relative_to(ROOT).parts[:3]]
+    assert len(tests) > 150
+    long = {str(path.relative_to(ROOT)): n for path in tests if (n := len(path.read_text().splitlines())) > 400}
+    assert long == {}
 
 
 def test_importing_the_package_is_cheap() -> None:

@@ -86,9 +86,8 @@ def rows_of(store: Store, variant: str, split: str) -> pl.DataFrame:
 def named(rows: pl.DataFrame, joint: str = JOINT_NAME) -> tuple[str, str]:
     """(code, why): what the study of shortcuts says of a joint."""
     from poseig_mm.studies.shortcuts.measures import evidence_of_joints
-    from poseig_mm.studies.shortcuts.study import Shortcuts
 
-    for found in evidence_of_joints(rows, Shortcuts().thresholds):
+    for found in evidence_of_joints(rows):
         if found.name == joint:
             return found.cause.code, found.cause.why
     return "undecided", "no map"

@@ -149,17 +149,17 @@ def _local(source: str | Path) -> Path:
 
 
 def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
-    found = content
+    weights = content
     if isinstance(content, Mapping):
-        found = next((content[k] for k in STATE_DICT_KEYS if isinstance(content.get(k), Mapping)), content)
-    if not isinstance(found, Mapping) or not found or not all(isinstance(v, Tensor) for v in found.values()):
+        weights = next((content[k] for k in STATE_DICT_KEYS if isinstance(content.get(k), Mapping)), content)
+    if not isinstance(weights, Mapping) or not weights or not all(isinstance(v, Tensor) for v in weights.values()):
         what = f"the keys {list(content)[:5]}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
         raise CheckpointError(
             f"checkpoint {path} holds {what}; expected weights by name, under 'state_dict' or as the whole file"
         )
-    prefix = "module." if all(key.startswith("module.") for key in found) else ""
-    state = _StateDict({key[len(prefix) :]: value for key, value in found.items()})
-    metadata = getattr(found, "_metadata", None)  # versions of the modules, which their conversion hooks look at
+    prefix = "module." if all(key.startswith("module.") for key in weights) else ""
+    state = _StateDict({key[len(prefix) :]: value for key, value in weights.items()})
+    metadata = getattr(weights, "_metadata", None)  # versions of the modules, which their conversion hooks look at
     if isinstance(metadata, Mapping):
         state._metadata = {key.removeprefix(prefix): value for key, value in metadata.items()}
     return state

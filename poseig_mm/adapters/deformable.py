@@ -40,8 +40,8 @@ def deform_conv2d(
     Source: Dai et al., Deformable Convolutional Networks (ICCV 2017), eq. 2 and 3.
 
     >>> x, weight = torch.randn(1, 4, 5, 6), torch.randn(8, 2, 3, 3)
-    >>> found = deform_conv2d(x, torch.zeros(1, 18, 5, 6), weight, padding=1, groups=2)
-    >>> torch.allclose(found, F.conv2d(x, weight, padding=1, groups=2), atol=1e-5)
+    >>> convolved = deform_conv2d(x, torch.zeros(1, 18, 5, 6), weight, padding=1, groups=2)
+    >>> torch.allclose(convolved, F.conv2d(x, weight, padding=1, groups=2), atol=1e-5)
     True
     """
     (sy, sx), (py, px), (dy, dx) = (v if isinstance(v, tuple) else (v, v) for v in (stride, padding, dilation))

@@ -130,14 +130,14 @@ def _inner(parts: Mapping[str, Any], key: str, filename: str | None) -> dict[str
     if isinstance(given, (str, Path)):
         path = _find(str(given), key, filename)
         try:
-            found: Any = read_config(path)
+            content: Any = read_config(path)
         except Exception as error:
             raise ConfigError(
                 f"the distiller's {key} {path} cannot be read: {type(error).__name__}: {error}"
             ) from error
     else:
-        found = given
-    model = found.get("model", found) if isinstance(found, Mapping) or hasattr(found, "get") else None
+        content = given
+    model = content.get("model", content) if isinstance(content, Mapping) or hasattr(content, "get") else None
     if not isinstance(model, Mapping) or "type" not in model:
         raise ConfigError(f"the distiller's {key} is {given!r}; expected a config with a `model`, or the path of one")
     return copy.deepcopy(dict(model))
@@ -166,11 +166,11 @@ def _under(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
-def _like(state: Mapping[str, Tensor], found: dict[str, Tensor]) -> dict[str, Tensor]:
-    """`found` with the student's module versions, where `state` has any: conversions of old names look at them."""
+def _like(state: Mapping[str, Tensor], weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`weights` with the student's module versions, where `state` has any: conversions of old names look at them."""
     metadata = getattr(state, "_metadata", None)
     if not isinstance(metadata, Mapping):
-        return found
-    kept: Any = OrderedDict(found)
+        return weights
+    kept: Any = OrderedDict(weights)
     kept._metadata = _under(metadata, "student.")
     return kept  # type: ignore[no-any-return]

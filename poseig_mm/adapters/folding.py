@@ -1,6 +1,4 @@
-"""A copy of a model in which every batch norm behind a convolution is folded into it: less to do, backward above
-all.
-"""
+"""A copy of a model with every batch norm folded into the convolution before it: less to do, backward above all."""
 
 from __future__ import annotations
 
@@ -23,8 +21,7 @@ TOLERANCE = 1e-4  # largest change of an output, relative to its largest value
 
 
 def fold_batch_norm(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], images: Tensor) -> nn.Module | None:
-    """A frozen copy in evaluation mode, channels last, with batch norms folded; None where that would change the
-    output.
+    """A frozen copy in evaluation mode, channels last, batch norms folded; None where that changes the output.
 
     A model with mmcv's compiled operators keeps its channels first: of channels last some of them refuse tensors, and
     modulated deformable convolution reads them as if they were not.
@@ -44,8 +41,8 @@ def fold_batch_norm(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], 
             _fold(twin, convolution, norm)
         if not _has_compiled_operators(twin):
             twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        found = forward(twin, images)
-    change = (found - expected).abs().max() / expected.abs().max().clamp_min(1e-12)
+        folded = forward(twin, images)
+    change = (folded - expected).abs().max() / expected.abs().max().clamp_min(1e-12)
     if not bool(change <= TOLERANCE):
         logger.warning("folding batch norms changes the output by %.1e of its size; the model is used as it is", change)
         return None
@@ -61,7 +58,7 @@ def _has_compiled_operators(model: nn.Module) -> bool:
 def _pairs(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], images: Tensor) -> list[tuple[str, str]]:
     """Names of (convolution, the batch norm that alone reads its output)."""
     outputs: dict[int, tuple[str, Tensor]] = {}  # id of a convolution's output -> its name, and the tensor kept alive
-    found: dict[str, str] = {}
+    norm_behind: dict[str, str] = {}
     runs: Counter[str] = Counter()
 
     def watch(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
@@ -70,7 +67,7 @@ def _pairs(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], images: T
             if isinstance(module, _CONVOLUTIONS):
                 outputs[id(output)] = (name, output)
             elif args and id(args[0]) in outputs:
-                found[outputs[id(args[0])][0]] = name
+                norm_behind[outputs[id(args[0])][0]] = name
 
         return hook
 
@@ -81,7 +78,7 @@ def _pairs(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], images: T
     finally:
         for hook in hooks:
             hook.remove()
-    return [(c, n) for c, n in found.items() if runs[c] == runs[n] == 1]
+    return [(c, n) for c, n in norm_behind.items() if runs[c] == runs[n] == 1]
 
 
 def _fold(model: nn.Module, convolution: str, norm: str) -> None:
@@ -101,9 +98,7 @@ def _fold(model: nn.Module, convolution: str, norm: str) -> None:
 
 
 def _scaled(layer: Any, scale: Tensor) -> Tensor:
-    """The layer's weight times a factor for each output channel (torch's own fusion forgets grouped transposed
-    ones).
-    """
+    """The layer's weight times a factor an output channel (torch's own forgets grouped transposed ones)."""
     if not isinstance(layer, nn.ConvTranspose2d):  # (out, in / groups, h, w)
         weight: Tensor = layer.weight * scale[:, None, None, None]
         return weight

@@ -171,8 +171,7 @@ def packed(size: tuple[int, int], metainfo: Mapping[str, Any] | None = None) -> 
 
 
 def configured_size(model: Any, default: tuple[int, int]) -> tuple[int, int]:
-    """(w, h) that the test (or validation) pipeline of the model's config fits images into; for heads that don't know
-    it.
+    """(w, h) that the test (or validation) pipeline fits images into; for heads that don't know it.
 
     Args:
         model: with its config as `cfg`.
@@ -200,10 +199,10 @@ def _pipeline(loader: Mapping[str, Any] | None) -> Iterator[Any]:
             yield from _pipeline({"dataset": inner})
 
 
-def rows_of(found: Tensor, table: Tensor) -> list[int]:
-    """Index of the row of `table` (M, D) that each row of `found` (N, D) was taken from: the nearest one.
+def rows_of(values: Tensor, table: Tensor) -> list[int]:
+    """Index of the row of `table` (M, D) that each row of `values` (N, D) was taken from: the nearest one.
 
     >>> rows_of(torch.tensor([[2.0, 2.0]]), torch.tensor([[0.0, 0.0], [2.0, 2.0]]))
     [1]
     """
-    return [int((table - row).square().sum(1).argmin()) for row in found.to(table)]
+    return [int((table - row).square().sum(1).argmin()) for row in values.to(table)]

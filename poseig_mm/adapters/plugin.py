@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..plugin.markers import hookimpl
+from ..markers import hookimpl
 
 if TYPE_CHECKING:
     from .base import CoordinateAdapter

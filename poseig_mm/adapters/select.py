@@ -37,8 +37,8 @@ def select_adapter(model: Any, adapters: Mapping[str, type[CoordinateAdapter]]) 
         )
     head = type(coordinate_head(model))
     for cls in head.__mro__:
-        if found := _named(cls.__name__, adapters):
-            return found
+        if adapter := _named(cls.__name__, adapters):
+            return adapter
         if cls.__name__ in UNLIKE_THEIR_BASE:
             raise AdapterError(_message(head, estimator, adapters, UNLIKE_THEIR_BASE[cls.__name__]))
     raise AdapterError(_message(head, estimator, adapters))

@@ -62,5 +62,5 @@ def pose_features(model: Any, images: Tensor) -> Any:
         )
     # (B, K * C, T) for convolutions over time, (B, T, K, C) for transformers: as MMPose's codecs lay them out
     inputs = images.permute(0, 3, 1, 2).flatten(1, 2) if convolutional else images.permute(0, 2, 3, 1)
-    found = model.extract_feat(inputs)
-    return found[0] if model.with_traj else found
+    features = model.extract_feat(inputs)
+    return features[0] if model.with_traj else features

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,72 +52,68 @@ def load_weights(
     Raises:
         CheckpointError: names the first keys that are missing, unexpected, or of another shape.
     """
-    found = _load(model, dict(state), getattr(state, "_metadata", None) or {})
-    tolerated = [k for k in (*found.missing, *found.unexpected) if _only_for_training(k)]
-    found.missing = [k for k in found.missing if not _only_for_training(k)]
-    found.unexpected = [k for k in found.unexpected if not _only_for_training(k)]
-    if found.missing and probe and not found.unconverted and not _reach_output(model, found.missing, probe):
-        tolerated += found.missing
-        found.missing = []
+    mismatch = _load(model, dict(state), getattr(state, "_metadata", None) or {})
+    tolerated = [k for k in (*mismatch.missing, *mismatch.unexpected) if _only_for_training(k)]
+    mismatch.missing = [k for k in mismatch.missing if not _only_for_training(k)]
+    mismatch.unexpected = [k for k in mismatch.unexpected if not _only_for_training(k)]
+    if mismatch.missing and probe and not mismatch.unconverted and not _reach_output(model, mismatch.missing, probe):
+        tolerated += mismatch.missing
+        mismatch.missing = []
     if tolerated:
         logger.info("%s: %d keys do not match but reach no prediction, e.g. %s", source, len(tolerated), tolerated[0])
-    if not (found.missing or found.unexpected or found.shapes or found.unconverted):
+    names = {
+        "missing in the checkpoint": mismatch.missing,
+        "unknown to the model": mismatch.unexpected,
+        "not convertible": mismatch.unconverted,
+    }
+    if not any(names.values()) and not mismatch.shapes:
         return
-    other = None if found.missing or found.unexpected or found.unconverted else _other_count(found.shapes, keypoints)
-    details = [
-        _listed(len(found.missing), "missing in the checkpoint", found.missing),
-        _listed(len(found.unexpected), "unknown to the model", found.unexpected),
-        _listed(len(found.unconverted), "not convertible", found.unconverted),
-        _listed(
-            len(found.shapes),
-            "of another shape",
-            (f"{key} is {file} in the checkpoint, {own} in the model" for key, (file, own) in found.shapes.items()),
-        ),
+    other = None if any(names.values()) else _other_count(mismatch.shapes, keypoints)
+    names["of another shape"] = [
+        f"{key} is {file} in the checkpoint, {own} in the model" for key, (file, own) in mismatch.shapes.items()
     ]
+    listed = "; ".join(_listed(what, keys) for what, keys in names.items() if keys)
     what = (
         f"checkpoint has {other} keypoints, config {keypoints}"
         if other
         else "the checkpoint belongs to another architecture than the config"
     )
     raise CheckpointError(
-        f"{source}: {what}; keys: {'; '.join(d for d in details if d)}. Give the checkpoint that was trained with this "
+        f"{source}: {what}; keys: {listed}. Give the checkpoint that was trained with this "
         "config, or the config of this checkpoint"
     )
 
 
 def _load(model: nn.Module, state: dict[str, Tensor], metadata: Mapping[str, Any]) -> _Mismatch:
-    """torch's own recursion (as in MMEngine's loader), which keeps shape mismatches apart instead of putting all in one
-    error text."""
-    found, ignored = _Mismatch(), list[str]()
+    """torch's own recursion (as in MMEngine's loader), with shape mismatches kept apart."""
+    mismatch, ignored = _Mismatch(), list[str]()
 
     def load(module: nn.Module, state: dict[str, Tensor], prefix: str) -> None:
         names = set(state)
         try:  # pre-hooks, which convert old names, change `state` in here
             module._load_from_state_dict(
-                state, prefix, metadata.get(prefix[:-1], {}), True, found.missing, found.unexpected, ignored
+                state, prefix, metadata.get(prefix[:-1], {}), True, mismatch.missing, mismatch.unexpected, ignored
             )
         except Exception as error:  # such a hook gave up on the names: MMPose's assert what they expect
             own_keys = {prefix + key for key in module.state_dict()}
-            found.missing += sorted(own_keys - names)
-            found.unexpected += sorted(names - own_keys)
-            found.unconverted.append(f"{prefix}* by {type(module).__name__}, {type(error).__name__}")
+            mismatch.missing += sorted(own_keys - names)
+            mismatch.unexpected += sorted(names - own_keys)
+            mismatch.unconverted.append(f"{prefix}* by {type(module).__name__}, {type(error).__name__}")
             return
         for name, own in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
             given = state.get(prefix + name)
             if given is not None and given.shape != own.shape:
-                found.shapes[prefix + name] = (tuple(given.shape), tuple(own.shape))
+                mismatch.shapes[prefix + name] = (tuple(given.shape), tuple(own.shape))
         for name, child in module.named_children():
             inner = prefix + name + "."
             load(child, {k: v for k, v in state.items() if k.startswith(inner)}, inner)
 
     load(model, state, "")
-    return found
+    return mismatch
 
 
 def _reach_output(model: nn.Module, keys: Iterable[str], probe: Callable[[], Iterable[Tensor]]) -> bool:
-    """Whether the output depends on these weights: with NaN in their place it would hold NaN.  The weights are put
-    back.
-    """
+    """Whether the output depends on these weights (with NaN in their place it holds NaN); they are put back."""
     own = model.state_dict(keep_vars=True)
     tensors = [own[key].detach() for key in keys if key in own]
     if not all(t.is_floating_point() for t in tensors):
@@ -139,9 +135,8 @@ def _only_for_training(key: str) -> bool:
     return any(part in TRAINING_ONLY for part in key.split("."))
 
 
-def _listed(count: int, what: str, keys: Iterable[str]) -> str:
-    shown = list(keys)[:SHOWN]
-    return f"{count} {what} ({', '.join(shown)}{', ...' if count > len(shown) else ''})" if count else ""
+def _listed(what: str, keys: Sequence[str]) -> str:
+    return f"{len(keys)} {what} ({', '.join(keys[:SHOWN])}{', ...' if len(keys) > SHOWN else ''})"
 
 
 def _other_count(shapes: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]], keypoints: int | None) -> int | None:

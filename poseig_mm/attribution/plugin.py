@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..plugin.markers import hookimpl
+from ..markers import hookimpl
 
 __all__: list[str] = []
 

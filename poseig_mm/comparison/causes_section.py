@@ -1,6 +1,4 @@
-"""What each joint is read from, run by run: a model that is right for a wrong reason stands out beside one that is
-not.
-"""
+"""What each joint is read from, run by run: a model that is right for a wrong reason stands out."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ def have_causes(runs: Runs) -> bool:
 def causes_section(runs: Runs) -> GuardedSection:
     """A line a joint that is suspicious in a run, with its error in all; of all persons of each run."""
     evidence = {
-        name: {e.name: e for e in evidence_of_joints(store.study(Shortcuts.name), Shortcuts().thresholds)}
+        name: {e.name: e for e in evidence_of_joints(store.study(Shortcuts.name))}
         for name, store in runs.stores.items()
     }
     joints = [j for j in next(iter(evidence.values())) if all(j in there for there in evidence.values())]

@@ -9,9 +9,8 @@ from typing import Any
 from ..functional.statistics import Estimate
 from ..plotting.intervals import Panel, interval_panels
 from ..report.blocks import GuardedSection, Heading
-from ..studies.easy_hard.section import split_in_words
-from ..studies.easy_hard.study import EasyHard, easy_and_hard, easy_hard_table
-from ..studies.groups.study import group_table
+from ..studies.easy_hard.rows import EasyHardSettings, easy_and_hard, easy_hard_table, split_in_words
+from ..studies.groups.rows import group_table
 from ..summary.estimates import estimate_of
 from ..summary.measures import Measure, group_order
 from ..summary.sentences import format_estimate
@@ -77,7 +76,7 @@ def easy_hard_runs_section(runs: Runs) -> GuardedSection:
     """Hard minus easy of each run, by its own errors."""
     names = [m.name for m in runs.measures]
     tables = {run: easy_hard_table(joints, names) for run, joints in runs.joints.items()}
-    split = split_in_words(EasyHard(), runs.unit)
+    split = split_in_words(EasyHardSettings(), runs.unit)
     if runs.persons < 3:
         lead = f"{split}. With fewer than three persons there is no third to compare."
         return EASY_HARD.section(lead)

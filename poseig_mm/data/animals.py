@@ -43,8 +43,7 @@ def animal_groups(names: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def garment_groups(names: Sequence[str]) -> tuple[str, ...] | None:
-    """DeepFashion: 'collar', 'sleeve', 'waistline' and 'hem'; DeepFashion2, one garment a sample: the garments; else
-    None.
+    """DeepFashion: 'collar', 'sleeve', 'waistline', 'hem'; DeepFashion2: the garments; else None.
 
     >>> garment_groups(["left collar", "right hem"]), garment_groups(["vest_kpt1", "sd_kpt19"])
     (('collar', 'hem'), ('vest', 'sling dress'))
@@ -54,8 +53,8 @@ def garment_groups(names: Sequence[str]) -> tuple[str, ...] | None:
     if parts and all(part in _CLOTHES for part in parts):
         return tuple(parts)
     kinds = [re.fullmatch(r"([a-z]+)_kpt\d+", name) for name in names]
-    found = tuple(_GARMENTS.get(kind[1], "") if kind else "" for kind in kinds)
-    return found if found and all(found) else None
+    garments = tuple(_GARMENTS.get(kind[1], "") if kind else "" for kind in kinds)
+    return garments if garments and all(garments) else None
 
 
 def _part(name: str) -> str:

@@ -116,12 +116,12 @@ def _adapt(dataset: Any, notes: list[str]) -> None:
 
 
 def _files(dataset: Any) -> str:
-    found = []
+    files = []
     for inner in inner_datasets(dataset):
         if inner.get("ann_file"):
             path = Path(str(inner.get("data_root") or "")) / str(inner["ann_file"])
-            found.append(f"{path}{'' if path.is_file() else ' (no such file)'}")
-    return ", ".join(found) or "no ann_file is given"
+            files.append(f"{path}{'' if path.is_file() else ' (no such file)'}")
+    return ", ".join(files) or "no ann_file is given"
 
 
 @contextlib.contextmanager
@@ -139,5 +139,5 @@ def read_annotations(path: str) -> list[dict[str, Any]]:
     if not path.endswith(".json") or not Path(path).is_file():
         return []
     with Path(path).open() as file:
-        found = json.load(file)
-    return list(found.get("annotations", [])) if isinstance(found, dict) else []
+        content = json.load(file)
+    return list(content.get("annotations", [])) if isinstance(content, dict) else []

@@ -146,8 +146,8 @@ def _affine(results: Mapping[str, Any], crop: Any) -> NDArray[np.float64]:
 def _warped(keypoints: NDArray[Any], warp: NDArray[np.float64]) -> NDArray[Any]:
     import cv2
 
-    found: NDArray[Any] = cv2.transform(keypoints[..., :2], warp) if keypoints.size else keypoints[..., :2]
-    return found
+    moved: NDArray[Any] = cv2.transform(keypoints[..., :2], warp) if keypoints.size else keypoints[..., :2]
+    return moved
 
 
 def _check(keypoints: NDArray[Any], results: Mapping[str, Any], warp: NDArray[np.float64]) -> None:

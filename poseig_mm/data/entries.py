@@ -26,10 +26,10 @@ class _Part:
     @property
     def transforms(self) -> list[Any]:
         """All transforms an entry goes through, the wrappers' metainfo put in between."""
-        found = list(self.dataset.pipeline.transforms)
+        transforms = list(self.dataset.pipeline.transforms)
         for wrapper in self.wrappers:
-            found += [_metainfo_of(wrapper), *wrapper.pipeline.transforms]
-        return found
+            transforms += [_metainfo_of(wrapper), *wrapper.pipeline.transforms]
+        return transforms
 
 
 def _metainfo_of(wrapper: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -64,8 +64,8 @@ class Entries:
         part, i = self._index[index]
         dataset = self._parts[part].dataset
         plain = isinstance(dataset, BaseDataset)
-        found: dict[str, Any] = BaseDataset.get_data_info(dataset, i) if plain else dataset.get_data_info(i)
-        return found
+        entry: dict[str, Any] = BaseDataset.get_data_info(dataset, i) if plain else dataset.get_data_info(i)
+        return entry
 
     def info(self, index: int) -> dict[str, Any]:
         """An entry as its pipeline wants it."""
@@ -106,7 +106,7 @@ def unique_ids(entries: Entries, notes: list[str]) -> list[tuple[str, str, str]]
     Entries without ids have their number in the data set; of several with the same id the second ends in '-2', and so
     on.
     """
-    found: list[tuple[str, str, str]] = []
+    ids: list[tuple[str, str, str]] = []
     used: dict[str, int] = {}
     repeated = 0
     for i in range(len(entries)):
@@ -119,12 +119,12 @@ def unique_ids(entries: Entries, notes: list[str]) -> list[tuple[str, str, str]]
             used[base] += 1
             name = f"{base}-{used[base]}"
         used[name] = 1
-        found.append((name, image, instance))
+        ids.append((name, image, instance))
     if repeated:
         notes.append(
             f"{repeated} entries repeat the image and instance id of an earlier one; theirs end in -2, -3, ..."
         )
-    return found
+    return ids
 
 
 def choose(all_ids: Sequence[str], limit: int | None, seed: int | None, ids: Sequence[str] | None) -> list[int]:

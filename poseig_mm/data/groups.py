@@ -1,6 +1,4 @@
-"""Groups and kinematic chains of joints: laid down for the kinds of data sets that MMPose ships, else from the
-skeleton.
-"""
+"""Groups and chains of joints: laid down for the data sets that MMPose ships, else from the skeleton."""
 
 from __future__ import annotations
 
@@ -74,8 +72,8 @@ def joint_groups(metainfo: Mapping[str, Any]) -> JointGroups:
         metainfo: with `keypoint_id2name`, `skeleton_links` and `flip_pairs`, as `dataset.metainfo` has them.
 
     >>> names = {0: "bow", 1: "keel", 2: "stern"}
-    >>> found = joint_groups({"keypoint_id2name": names, "skeleton_links": [(0, 1), (1, 2)], "flip_pairs": []})
-    >>> found.group_of, found.parent_of, found.derived
+    >>> boat = joint_groups({"keypoint_id2name": names, "skeleton_links": [(0, 1), (1, 2)], "flip_pairs": []})
+    >>> boat.group_of, boat.parent_of, boat.derived
     (('trunk', 'trunk', 'trunk'), (1, -1, 1), True)
     """
     id2name = metainfo["keypoint_id2name"]

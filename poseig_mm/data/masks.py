@@ -74,8 +74,7 @@ def _from_runs(segmentation: dict[str, Any], height: int, width: int) -> Mask:
 
 
 def _run_lengths(counts: str | bytes) -> list[int]:
-    """COCO's compressed run lengths: five bits a character, lowest first; from the fourth run on, the difference to the
-    run before the last one."""
+    """COCO's compressed run lengths: five bits a character; from the fourth on, differences to the last but one."""
     text = counts.encode() if isinstance(counts, str) else counts
     runs: list[int] = []
     value = shift = 0
@@ -118,8 +117,8 @@ def union(masks: Iterable[Mask | None]) -> Mask | None:
     >>> union([None, np.eye(2, dtype=np.uint8)]).tolist()
     [[1, 0], [0, 1]]
     """
-    found = [m for m in masks if m is not None]
-    return np.maximum.reduce(found) if found else None
+    present = [m for m in masks if m is not None]
+    return np.maximum.reduce(present) if present else None
 
 
 def warp_mask(mask: Mask, warp: NDArray[np.float64], size: Sequence[int]) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,30 +109,26 @@ class SampleSource:
         return sum(int(((g if g.ndim == 2 else g[..., 0]) > 0).sum()) for g in given)
 
     def fingerprint(self) -> str:
-        """SHA-256 over the annotation files, also those of data sets inside wrappers: other annotations, another
-        run.
-        """
-        found = hashlib.sha256()
+        """SHA-256 over the annotation files, also inside wrappers: other annotations, another run."""
+        digest = hashlib.sha256()
         for path in self._entries.annotation_files():
             if not Path(path).is_file():
-                found.update(path.encode())
+                digest.update(path.encode())
                 continue
             with Path(path).open("rb") as file:
                 while block := file.read(1 << 20):
-                    found.update(block)
-        return found.hexdigest()
+                    digest.update(block)
+        return digest.hexdigest()
 
     def first(self, count: int) -> list[Sample]:
         """The first samples of the whole data set that load, whatever was selected: the same for every selection."""
-        found: list[Sample] = []
+        samples: list[Sample] = []
         for index in range(len(self._names)):
-            if len(found) == count:
+            if len(samples) == count:
                 break
-            try:
-                found.append(self._load(index))
-            except DataError:
-                continue  # a run that selects it will meet and record it
-        return found
+            with suppress(DataError):  # a run that selects it will meet and record it
+                samples.append(self._load(index))
+        return samples
 
     def load(self, position: int) -> Sample:
         """The sample at a position of `ids()`.
@@ -165,9 +162,8 @@ class SampleSource:
         crop = run_pipeline(self._entries.transforms(index), info)
         pixels = crop.packed["inputs"]  # (C, h, w), as loaded
         data = {"inputs": [pixels], "data_samples": [crop.packed["data_samples"]]}
-        image = (
-            self._preprocess(data, False)["inputs"][0].detach().cpu().float()
-        )  # (C, H, W), padded to the right and below
+        # (C, H, W), padded to the right and below
+        image = self._preprocess(data, False)["inputs"][0].detach().cpu().float()
         places, visible = _places(crop.results, pixels.shape[-1], pixels.shape[-2])
         keypoints, visible = self._true(crop.packed["data_samples"], places, visible)
         if len(keypoints) != len(self.groups.keypoint_names):
@@ -194,18 +190,15 @@ class SampleSource:
         )
 
     def _true(self, data_sample: Any, places: torch.Tensor, visible: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Truth (K, D), NaN where not annotated, and (K,) annotated and not outside the input, of joints at (K, 2)
-        px.
-        """
-        found = self._truth(data_sample)
-        if found is None:
+        """Of joints at (K, 2) px: truth (K, D), NaN where not annotated, and (K,) annotated inside the input."""
+        truth = self._truth(data_sample)
+        if truth is None:
             return places, visible
-        points, given = found
+        points, given = truth
         if points.shape != (len(places), self.dimensions):
             raise DataError(
-                f"the true joints have shape {tuple(points.shape)}; expected (K, D) = "
-                f"{(len(places), self.dimensions)}, "
-                "as many as the data set has keypoints and as many coordinates as the model gives (see the adapter's "
+                f"the true joints have shape {tuple(points.shape)}; expected (K, D) = {(len(places), self.dimensions)}, as "
+                "many as the data set has keypoints and as many coordinates as the model gives (see the adapter's "
                 "`truth`)"
             )
         points = points.float().where(given[:, None], torch.nan)
@@ -222,18 +215,15 @@ class SampleSource:
     ) -> tuple[torch.Tensor | None, str]:
         """(H, W) bool in the input frame, False in what the preprocessor padded, and its source."""
         source = self._mask_kind
-        if source == "none":
-            return None, "none"
-        drawn = source == "joints"
-        found = self._annotated_mask(index, person, crop, size)
-        if found is not None and drawn:
+        mask = None if source == "none" else self._annotated_mask(index, person, crop, size)
+        if source == "joints" and mask is not None:
             source = "instance"
-        elif drawn:
-            found = skeleton_mask(places.numpy(), self.groups.skeleton, (size[0], size[1]))
-        if found is None:
+        elif source == "joints":
+            mask = skeleton_mask(places.numpy(), self.groups.skeleton, (size[0], size[1]))
+        if mask is None:
             return None, "none"
         result = torch.zeros(tuple(padded), dtype=torch.bool)
-        result[: size[0], : size[1]] = torch.from_numpy(found)
+        result[: size[0], : size[1]] = torch.from_numpy(mask)
         return result, source
 
     def _annotated_mask(
@@ -251,11 +241,11 @@ class SampleSource:
         file = self._entries.annotation_file(index)
         if file not in self._annotations:
             images = {self._names[i][1] for i in self._order}
-            found: dict[str, list[Any]] = {}
+            by_image: dict[str, list[Any]] = {}
             for annotation in read_annotations(file):
                 if str(annotation.get("image_id")) in images:  # all that is kept
-                    found.setdefault(str(annotation["image_id"]), []).append(annotation.get("segmentation"))
-            self._annotations[file] = found
+                    by_image.setdefault(str(annotation["image_id"]), []).append(annotation.get("segmentation"))
+            self._annotations[file] = by_image
         return self._annotations[file].get(self._names[index][1], [])
 
     def _joint_groups(self, datasets: Mapping[str, JointGroups]) -> JointGroups:
@@ -287,8 +277,8 @@ class SampleSource:
         if self.groups.derived:
             self.notes.append(f"joint groups of {self.dataset_name} were derived from its skeleton")
         if self._mask_kind != "none":
-            found = [_segmentation(self._entries.stored(i)) for i in self._order[:LOOKED_AT]]
-            if any(found) and all(is_box(s) for s in found if s):
+            given = [s for i in self._order[:LOOKED_AT] if (s := _segmentation(self._entries.stored(i)))]
+            if given and all(is_box(s) for s in given):
                 self.notes.append(
                     f"the segmentations of {self.dataset_name} are upright boxes: FI compares box and surroundings"
                 )

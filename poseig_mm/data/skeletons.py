@@ -54,8 +54,7 @@ def groups_by_distance(count: int, skeleton: Bones) -> Found:
 
 
 def parents_by_groups(groups: Sequence[str], skeleton: Bones) -> tuple[int, ...]:
-    """Each joint's neighbour that is nearer to the roots of its piece: its axial joints, else its trunk, else its
-    branches.
+    """Each joint's neighbour nearer to the roots of its piece: axial joints, else trunk, else branches.
 
     >>> parents_by_groups(("leaf", "axial", "trunk", "leaf", "branch", "leaf"), [(0, 1), (1, 2), (2, 3), (4, 5)])
     (1, -1, 1, 2, -1, 4)
@@ -76,23 +75,23 @@ def parents_by_groups(groups: Sequence[str], skeleton: Bones) -> tuple[int, ...]
 
 
 def _neighbours(count: int, skeleton: Bones) -> list[list[int]]:
-    found: list[set[int]] = [set() for _ in range(count)]
+    neighbours: list[set[int]] = [set() for _ in range(count)]
     for a, b in skeleton:
         if a != b:
-            found[a].add(b)
-            found[b].add(a)
-    return [sorted(near) for near in found]
+            neighbours[a].add(b)
+            neighbours[b].add(a)
+    return [sorted(near) for near in neighbours]
 
 
 def _distances(start: int | Sequence[int], neighbours: Sequence[Sequence[int]]) -> dict[int, int]:
     """Number of bones from `start`, or the nearest of several, to every joint that can be reached."""
     frontier = [start] if isinstance(start, int) else list(start)
-    found = dict.fromkeys(frontier, 0)
+    distance = dict.fromkeys(frontier, 0)
     while frontier:
-        reached = [(n, found[i] + 1) for i in frontier for n in neighbours[i] if n not in found]
-        found.update(reached)
+        reached = [(n, distance[i] + 1) for i in frontier for n in neighbours[i] if n not in distance]
+        distance.update(reached)
         frontier = list(dict.fromkeys(n for n, _ in reached))
-    return found
+    return distance
 
 
 def _parents(count: int, neighbours: Sequence[Sequence[int]], depth: dict[int, int]) -> tuple[int, ...]:

@@ -55,8 +55,8 @@ class ConvolutionGradient:
         if min(margin) < 0 or (max(stride) > 1 and not (pointwise or slow)):
             return self._any(node, gradient, dtype)
         if max(stride) > 1 and pointwise:  # a place is read once: convolved first, then spread
-            found = self._convolved(gradient, weight, margin, [1, 1], dilation, groups, flipped=True)
-            return _spread(found, x.shape[2:], stride, _layout(x))
+            convolved = self._convolved(gradient, weight, margin, [1, 1], dilation, groups, flipped=True)
+            return _spread(convolved, x.shape[2:], stride, _layout(x))
         if max(stride) > 1:
             size = [n + r - 2 * m for n, r, m in zip(x.shape[2:], reach, margin, strict=True)]
             gradient = _spread(gradient, size, stride, _layout(x))
@@ -99,11 +99,11 @@ class ConvolutionGradient:
         layout = torch.preserve_format if len(gradient) == len(x) else _layout(x)
         like = x if len(gradient) == len(x) else x[:1].expand(len(gradient), *x.shape[1:])
         shape_only = torch.empty_like(like, dtype=dtype, memory_format=layout)
-        found: Tensor = torch.ops.aten.convolution_backward(
+        input_gradient: Tensor = torch.ops.aten.convolution_backward(
             gradient, shape_only, converted, None, node._saved_stride, node._saved_padding, node._saved_dilation,
             node._saved_transposed, node._saved_output_padding, node._saved_groups, [True, False, False],
         )[0]  # fmt: skip
-        return found
+        return input_gradient
 
 
 def _layout(x: Tensor) -> torch.memory_format:

@@ -1,6 +1,4 @@
-"""A model's forward pass and its walk, recorded on a GPU once a shape and then replayed: one launch instead of
-hundreds.
-"""
+"""A model's forward pass and walk, recorded on a GPU once a shape, then replayed: one launch, not hundreds."""
 
 from __future__ import annotations
 
@@ -75,12 +73,12 @@ class _Recording:
             given = cotangents.clone()
             # A walk of its own: what one derives once is derived in every replay of its recording, and in no other.
             walk = self._backward(self._coords, self._x)
-            found, replay = _record(lambda: walk(given), self._pool)
-            self._walks[len(cotangents)] = given, found, replay
-        given, found, replay = self._walks[len(cotangents)]
+            gradients, replay = _record(lambda: walk(given), self._pool)
+            self._walks[len(cotangents)] = given, gradients, replay
+        given, gradients, replay = self._walks[len(cotangents)]
         given.copy_(cotangents)
         replay()
-        return found.clone()  # the next replay writes over it
+        return gradients.clone()  # the next replay writes over it
 
 
 def _can_record(x: Tensor) -> bool:

@@ -127,8 +127,8 @@ class Walk:
         first, name = given[0], node.name
         if first is not None:
             if name == "ConvolutionBackward0":
-                found = self._convolution(node.function, first.value.flatten(0, 1))
-                return (Cotangent(found.unflatten(0, (len(first.value), -1)), True),)
+                convolved = self._convolution(node.function, first.value.flatten(0, 1))
+                return (Cotangent(convolved.unflatten(0, (len(first.value), -1)), True),)
             if name in _GATES:
                 return (_gated(node, first),)
             if name in _ELEMENTWISE:
@@ -153,8 +153,8 @@ class Walk:
 
 def _called(function: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
     """What one of autograd's nodes returns, as a tuple also where it has one input."""
-    found = function(*cotangents)
-    return found if isinstance(found, tuple) else (found,)
+    gradients = function(*cotangents)
+    return gradients if isinstance(gradients, tuple) else (gradients,)
 
 
 def _called_stacked(function: Any, cotangents: Sequence[Tensor | None]) -> Sequence[Tensor | None]:

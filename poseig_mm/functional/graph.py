@@ -35,12 +35,12 @@ def adjacency(num_joints: int, edges: Iterable[tuple[int, int]], *, dtype: torch
     """
     if num_joints < 1:
         raise ConfigError(f"num_joints is {num_joints}; expected at least 1")
-    found = torch.eye(num_joints, dtype=dtype)
+    matrix = torch.eye(num_joints, dtype=dtype)
     for a, b in edges:
         if not (0 <= a < num_joints and 0 <= b < num_joints):
             raise ConfigError(f"edge ({a}, {b}): expected joints from 0 to {num_joints - 1}, as there are {num_joints}")
-        found[a, b] = found[b, a] = 1.0
-    return found
+        matrix[a, b] = matrix[b, a] = 1.0
+    return matrix
 
 
 def random_adjacency(num_joints: int, num_edges: int, seed: int = 0, *, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -144,10 +144,10 @@ def chebyshev_polynomials(scaled: Tensor, order: int) -> Tensor:
     _check_square(scaled, "scaled Laplacian")
     if order < 1:
         raise ConfigError(f"order is {order}; expected at least 1")
-    found = [torch.eye(len(scaled)).to(scaled), scaled]
-    while len(found) < order:
-        found.append(2 * scaled @ found[-1] - found[-2])
-    return torch.stack(found[:order])
+    polynomials = [torch.eye(len(scaled)).to(scaled), scaled]
+    while len(polynomials) < order:
+        polynomials.append(2 * scaled @ polynomials[-1] - polynomials[-2])
+    return torch.stack(polynomials[:order])
 
 
 def _check_square(matrix: Tensor, what: str) -> None:

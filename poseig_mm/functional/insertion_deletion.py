@@ -27,8 +27,8 @@ def deletion_images(image: Tensor, baseline: Tensor, fractions: Sequence[float],
     Raises:
         ShapeError: shapes that do not fit.
 
-    >>> found = deletion_images(torch.ones(1, 1, 4), torch.zeros(1, 1, 4), [0, 0.5, 1], torch.tensor([1, 3, 2, 0]))
-    >>> found[:, 0, 0].tolist()
+    >>> deleted = deletion_images(torch.ones(1, 1, 4), torch.zeros(1, 1, 4), [0, 0.5, 1], torch.tensor([1, 3, 2, 0]))
+    >>> deleted[:, 0, 0].tolist()
     [[1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
     """
     if image.ndim != 3 or baseline.shape != image.shape:

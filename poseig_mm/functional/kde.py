@@ -34,6 +34,8 @@ def kde_heatmap(attribution_map: Tensor) -> Tensor:
     >>> (density.argmax() // 30).item() in (9, 10)  # the middle row
     True
     """
+    from scipy.fft import next_fast_len
+
     if attribution_map.ndim != 2:
         raise ShapeError(f"the map has shape {tuple(attribution_map.shape)}; expected (H, W)")
     height, width = attribution_map.shape
@@ -58,20 +60,8 @@ def kde_heatmap(attribution_map: Tensor) -> Tensor:
     kx = torch.arange(-half[1], half[1] + 1, dtype=w.dtype, device=w.device)
     distance = (var_y * kx.square() - 2 * cov * kx * ky + var_x * ky.square()) / determinant
     kernel = torch.exp(-0.5 * distance) / (2 * math.pi * determinant.sqrt())
-    shape = (_fast_size(height + 2 * half[0]), _fast_size(width + 2 * half[1]))
+    shape = [next_fast_len(size + 2 * reach, real=True) for size, reach in zip((height, width), half, strict=True)]
     spectrum = torch.fft.rfft2(w, shape) * torch.fft.rfft2(kernel, shape)
     density: Tensor = torch.fft.irfft2(spectrum, shape)
     inside: Tensor = density[half[0] : half[0] + height, half[1] : half[1] + width]
     return inside.clamp_min(0).to(attribution_map)
-
-
-def _fast_size(n: int) -> int:
-    """The next size whose FFT is fast: n or more, with no prime factor above 5."""
-    while True:
-        rest = n
-        for p in (2, 3, 5):
-            while rest % p == 0:
-                rest //= p
-        if rest == 1:
-            return n
-        n += 1

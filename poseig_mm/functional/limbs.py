@@ -86,8 +86,8 @@ def skeleton_mask(points: Floats, skeleton: Sequence[tuple[int, int]], size: tup
         return None
     segments = np.stack([points[[a, b]] for a, b in bones])
     radius = THICKNESS * float(np.median(np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1)))
-    found: Bools = limb_distance(segments, size) <= radius
-    return found
+    limb: Bools = limb_distance(segments, size) <= radius
+    return limb
 
 
 def limb_shares(

@@ -30,13 +30,13 @@ def box_region(
     >>> box_region((-50.0, 0.0, 50.0, 4.0), (100, 100), margin=1.0)
     (slice(0, 5, None), slice(0, 51, None))
     """
-    found = []
+    slices = []
     for low, high, length in ((box[1], box[3], size[0]), (box[0], box[2], size[1])):
         centre, half = (low + high) / 2, margin * (high - low) / 2
         first = min(max(0, math.ceil(centre - half)), length - 1)
         last = min(max(first, math.floor(centre + half)), length - 1)
-        found.append(slice(first, last + 1))
-    return found[0], found[1]
+        slices.append(slice(first, last + 1))
+    return slices[0], slices[1]
 
 
 def mass_share(maps: Tensor, region: Tensor) -> Tensor:

@@ -163,13 +163,13 @@ def prepared_convolution() -> tuple[Callable[..., Tensor], Callable[..., Tensor]
         return arranged
 
     def apply(x: Tensor, weight: Tensor, padding: Any, stride: Any, dilation: Any, groups: int) -> Tensor:
-        found: Tensor = convolve(x, weight, None, padding, stride, dilation, groups, "none", [], "")
-        return found
+        convolved: Tensor = convolve(x, weight, None, padding, stride, dilation, groups, "none", [], "")
+        return convolved
 
     x, weight = torch.linspace(-1, 1, 64).reshape(1, 4, 4, 4), torch.linspace(-1, 1, 32).reshape(8, 4, 1, 1)
     one = ([0, 0], [1, 1], [1, 1], 1)
     try:
-        found = apply(x, prepare(weight, *one, x.shape), *one)
+        convolved = apply(x, prepare(weight, *one, x.shape), *one)
     except (RuntimeError, TypeError):  # no oneDNN in this build, or another signature
         return None
-    return (prepare, apply) if torch.allclose(found, torch.nn.functional.conv2d(x, weight), atol=1e-5) else None
+    return (prepare, apply) if torch.allclose(convolved, torch.nn.functional.conv2d(x, weight), atol=1e-5) else None

@@ -1,1 +1,1 @@
-"""The plugin host: markers, hook specifications, loading, catalog."""
+"""The plugin host: hook specifications, kinds of entries, loading, catalog, failures that are survived."""

@@ -37,12 +37,9 @@ def resolve(spec: str) -> object:
         PluginError: no such module, file or attribute.  What the module itself raises on import is passed on.
     """
     if match := _FILE.fullmatch(spec):
-        module = _import_file(Path(match["path"]).expanduser())
-        return _attribute(module, match["attribute"]) if match["attribute"] else module
+        return _attribute(_import_file(Path(match["path"]).expanduser()), match["attribute"])
     if match := _DOTTED.fullmatch(spec):
-        if match["attribute"]:
-            return _attribute(_import(match["module"], spec), match["attribute"])
-        return _module_or_attribute(spec)
+        return _import(spec, match["module"], match["attribute"])
     raise PluginError(
         f"plugin {spec!r} is neither a module nor a file; expected 'pkg.mod', 'pkg.mod.Class', 'path/file.py' or "
         "'path/file.py:Class'"
@@ -67,35 +64,25 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _import(module: str, spec: str) -> ModuleType:
+def _import(spec: str, name: str, attribute: str | None) -> object:
+    """A module, or what is called `attribute` in it; without `attribute` the last part of the name may be one too."""
     try:
-        return import_module(module)
+        return _attribute(import_module(name), attribute)
     except ModuleNotFoundError as error:
-        if not _is_part_of(error.name, module):
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise  # the module is there; one that it needs is not
+        parent, _, last = name.rpartition(".")
+        if error.name == name and parent and attribute is None:
+            return _attribute(import_module(parent), last)
         raise PluginError(
             f"plugin {spec!r}: no module named {error.name!r}; is it installed, or on PYTHONPATH? "
             "A file that is not installed is given by its path, 'path/file.py'"
         ) from error
 
 
-def _module_or_attribute(spec: str) -> object:
-    parent, _, attribute = spec.rpartition(".")
-    try:
-        return import_module(spec)
-    except ModuleNotFoundError as error:
-        if not _is_part_of(error.name, spec):
-            raise
-        if not parent:
-            return _import(spec, spec)  # for its message
-    return _attribute(_import(parent, spec), attribute)
-
-
-def _is_part_of(missing: str | None, module: str) -> bool:
-    return missing is not None and f"{module}.".startswith(f"{missing}.")
-
-
-def _attribute(module: ModuleType, name: str) -> object:
+def _attribute(module: ModuleType, name: str | None) -> object:
+    if name is None:
+        return module
     if not hasattr(module, name):
         classes = [n for n, value in vars(module).items() if inspect.isclass(value)]
         raise PluginError(f"module {module.__name__!r} has no {name!r}; {did_you_mean(name, classes)}")

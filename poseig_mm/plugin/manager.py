@@ -1,18 +1,17 @@
 """The plugin host: finds plugins, loads them in a fixed order, and calls their hooks so that none can stop the others.
 
-pluggy calls last in, first out, and one implementation that raises stops the rest.  So the host calls plugins one by
-one, in the order they were loaded (`tryfirst` and `trylast` hold), and turns what they raise into `Failure`s.
+pluggy calls last in, first out, and one implementation that raises stops the rest.  So the host calls implementations
+itself, one by one, in the order the plugins were loaded (`tryfirst` and `trylast` hold), and turns what they raise into
+`Failure`s.
 Importing this loads no torch.  All state lives in the host object.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
-
-import pluggy
 
 from ..errors import PluginError, did_you_mean
 from ..types import Failure
@@ -62,15 +61,11 @@ class PluginHost:
         self._log = FailureLog()
         self._in_on_error = False
         self._silenced: set[str] = set()  # plugins whose failing on_error has been logged
-        self._callers: dict[str, list[tuple[str, pluggy.HookCaller]]] = {}
         self._registry.load_builtins(builtins)
         if entry_points:
             self._registry.load_entry_points()
         self.add(plugins)
         self._registry.warn_of_unknown_blocks()
-        if logger.isEnabledFor(logging.DEBUG):
-            self._registry.manager.trace.root.setwriter(lambda text: logger.debug("%s", text.rstrip()))
-            self._registry.manager.enable_tracing()
         for record, error in self._registry.broken:
             self._tell(error, self._log.add(error, "plugin", plugin=record.name)[0])
 
@@ -81,7 +76,6 @@ class PluginHost:
             PluginError: one of them cannot be loaded.
         """
         self._registry.load_config(plugins)
-        self._callers.clear()
         self.__dict__.pop("catalog", None)  # it is made anew
 
     @property
@@ -129,27 +123,25 @@ class PluginHost:
         """
         self._check_call(hook, arguments, collected=True)
         collected = []
-        for name, call in self._callers_of(hook):
+        for name, call in self._implementations(hook, arguments):
+            source = self._registry.loaded[name].source
+            fatal = source == "built-in"
             try:
-                results = call(**arguments)
+                result = call()
+                fatal = source != "entry point"  # from here on: a wrong result
+                COLLECTED[hook].entries(result)
             except Exception as error:
-                self._give_up(hook, name, error, fatal=self._registry.loaded[name].source == "built-in")
-                continue
-            try:
-                for result in results or [None]:  # pluggy drops a None
-                    COLLECTED[hook].entries(result)
-            except Exception as error:
-                self._give_up(hook, name, error, fatal=self._registry.loaded[name].source != "entry point")
-                continue
-            collected += [(name, result) for result in reversed(results)]
+                self._give_up(hook, name, error, fatal)
+            else:
+                collected.append((name, result))
         return collected
 
     def notify(self, hook: str, /, *, stage: str, sample_id: str = "", **arguments: Any) -> None:
         """Tell every observer; what one raises is recorded under `stage` and `sample_id`, and the rest are told."""
         self._check_call(hook, arguments, collected=False)
-        for name, call in self._callers_of(hook):
+        for name, call in self._implementations(hook, arguments):
             try:
-                call(**arguments)
+                call()
             except Exception as error:
                 self.record(error, stage, plugin=name, sample_id=sample_id)
 
@@ -160,9 +152,9 @@ class PluginHost:
             PluginError: a plugin raises before one has answered, or answers with a name that is not there.
         """
         self._check_call(hook, arguments, collected=False)
-        for name, call in self._callers_of(hook):
+        for name, call in self._implementations(hook, arguments):
             try:
-                answer = call(**arguments)
+                answer = call()
             except Exception as error:
                 raise PluginError(
                     f"{hook} of plugin {self._owner(name)} failed ({type(error).__name__}: {error}); its answer "
@@ -202,10 +194,11 @@ class PluginHost:
         if self._in_on_error:
             return
         self._in_on_error = True
+        about = {"stage": failure.stage, "plugin_name": failure.plugin, "sample_id": failure.sample_id}
         try:
-            for name, call in self._callers_of(ON_ERROR):
+            for name, call in self._implementations(ON_ERROR, {"error": error, **about}):
                 try:
-                    call(error=error, stage=failure.stage, plugin_name=failure.plugin, sample_id=failure.sample_id)
+                    call()
                 except Exception:
                     level = logging.DEBUG if name in self._silenced else logging.WARNING
                     self._silenced.add(name)
@@ -230,19 +223,13 @@ class PluginHost:
         if set(arguments) != set(HOOKS[hook]):
             raise PluginError(f"{hook} takes ({', '.join(HOOKS[hook])}), got ({', '.join(arguments)})")
 
-    def _callers_of(self, hook: str) -> list[tuple[str, pluggy.HookCaller]]:
-        """Each plugin that implements `hook`, in the order to ask, with something that calls it alone."""
-        if hook not in self._callers:
-            manager = self._registry.manager
-            implementations = getattr(manager.hook, hook).get_hookimpls()  # pluggy calls them from the back
-            place = {name: at for at, name in enumerate(self._registry.loaded)}
-            if hook == SELECT:
-                implementations.reverse()
-            else:
-                implementations.sort(key=lambda i: (not i.tryfirst, i.trylast, place[i.plugin_name]))
-            plugins = {i.plugin_name: i.plugin for i in implementations}  # in order, each once
-            self._callers[hook] = [
-                (name, manager.subset_hook_caller(hook, [p for other, p in plugins.items() if other != name]))
-                for name in plugins
-            ]
-        return self._callers[hook]
+    def _implementations(self, hook: str, arguments: Mapping[str, Any]) -> list[tuple[str, Callable[[], Any]]]:
+        """(plugin, its implementation of `hook` with the arguments it names), in the order to ask."""
+        implementations = getattr(self._registry.manager.hook, hook).get_hookimpls()  # pluggy calls them from the back
+        place = {name: at for at, name in enumerate(self._registry.loaded)}
+        if hook == SELECT:
+            implementations.reverse()
+        else:
+            implementations.sort(key=lambda i: (not i.tryfirst, i.trylast, place[i.plugin_name]))
+        logger.debug("%s: %s", hook, [i.plugin_name for i in implementations])
+        return [(i.plugin_name, partial(i.function, *map(arguments.__getitem__, i.argnames))) for i in implementations]

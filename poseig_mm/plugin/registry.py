@@ -7,17 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import TypeVar
 
 import pluggy
 
-from .. import __version__
 from ..errors import PluginError, did_you_mean
+from ..markers import PROJECT
+from ..version import __version__
 from . import specs
 from .builtins import short_name
 from .loading import plugin_name, resolve
-from .markers import PROJECT
 from .records import PluginRecord
 from .validation import hooks_of, spec_parameters
 
@@ -63,7 +63,16 @@ class PluginRegistry:
     def load_entry_points(self) -> None:
         """What installed distributions offer, each by itself: one that is broken is one warning."""
         for point in sorted(entry_points(group=PROJECT), key=lambda p: (p.name, p.value)):
-            self._add_entry_point(point)
+            origin = (str(point.dist.name), str(point.dist.version)) if point.dist else ("unknown", "?")
+            try:
+                self._add(PluginRecord(point.name, "entry point", point.value, *origin, (), "loaded"), point.load)
+            except PluginError as error:
+                cause = error.__cause__
+                self.broken.append((self.records[-1], cause if isinstance(cause, Exception) else error))
+                logger.warning(
+                    "%s It is left out: switch it off with --no-plugin %s, or update or uninstall %s",
+                    *(error, point.name, origin[0]),
+                )
 
     def load_config(self, plugins: Sequence[object]) -> None:
         """Plugins that somebody asked for, by what `resolve` takes or as objects.
@@ -73,10 +82,11 @@ class PluginRegistry:
         """
         for plugin in _names(plugins, "plugins"):
             if isinstance(plugin, str):
-                self._add(_config_record(plugin_name(plugin), plugin), partial(resolve, plugin))
+                target, load = plugin, partial(resolve, plugin)
             else:
-                title = str(getattr(plugin, "__name__", type(plugin).__name__))  # modules and classes have one
-                self._add(_config_record(plugin_name(title), title), partial(_as_is, plugin))
+                target = str(getattr(plugin, "__name__", type(plugin).__name__))  # modules and classes have one
+                load = partial(_same, plugin)
+            self._add(PluginRecord(plugin_name(target), "config", target, "", "", (), "loaded"), load)
         self.manager.check_pending()  # hooks_of() has refused all it could find: this holds pluggy to the same opinion
 
     def warn_of_unknown_blocks(self) -> None:
@@ -86,20 +96,6 @@ class PluginRegistry:
             if name not in known:
                 hint = did_you_mean(name, known)
                 logger.warning("--no-plugin %s: nothing that is loaded or installed is called that; %s", name, hint)
-
-    def _add_entry_point(self, point: EntryPoint) -> None:
-        """Load one installed plugin; one that is broken is one warning."""
-        distribution, version = (str(point.dist.name), str(point.dist.version)) if point.dist else ("unknown", "?")
-        record = PluginRecord(point.name, "entry point", point.value, distribution, version, (), "loaded")
-        try:
-            self._add(record, point.load)
-        except PluginError as error:
-            cause = error.__cause__
-            self.broken.append((self.records[-1], cause if isinstance(cause, Exception) else error))
-            logger.warning(
-                "%s It is left out: switch it off with --no-plugin %s, or update or uninstall %s",
-                *(error, point.name, distribution),
-            )
 
     def _add(self, record: PluginRecord, load: Callable[[], object]) -> None:
         if self.manager.is_blocked(record.name):
@@ -148,9 +144,5 @@ def _names(value: Sequence[_T], what: str) -> Sequence[_T]:
     return value
 
 
-def _config_record(name: str, target: str) -> PluginRecord:
-    return PluginRecord(name, "config", target, "", "", (), "loaded")
-
-
-def _as_is(plugin: object) -> object:
+def _same(plugin: object) -> object:
     return plugin

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .markers import hookspec
+from ..markers import hookspec
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -56,9 +56,7 @@ def poseig_attribution_methods() -> Mapping[str, Any]:  # type: ignore[empty-bod
 
 @hookspec
 def poseig_likelihoods() -> Mapping[str, Any]:  # type: ignore[empty-body]
-    """Likelihoods by name: `likelihood(coords (B, K, D), reference (B, K, D), **settings) -> (B, K)`; collected,
-    once.
-    """
+    """Likelihoods by name: `likelihood(coords (B, K, D), reference (B, K, D), **settings) -> (B, K)`; once."""
 
 
 @hookspec

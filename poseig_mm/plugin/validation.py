@@ -9,7 +9,7 @@ from typing import Any
 from pluggy import PluginManager
 
 from ..errors import PluginError, did_you_mean
-from .markers import PROJECT
+from ..markers import PROJECT
 
 __all__ = ["PREFIX", "hooks_of", "spec_parameters"]
 
@@ -32,10 +32,11 @@ def hooks_of(plugin: object, known: Mapping[str, tuple[str, ...]], manager: Plug
     Raises:
         PluginError: an unknown hook; a hook without `@hookimpl`; a parameter the hook hasn't, or one with a default,
             which pluggy before 1.7 does not pass; a wrapper, generator or coroutine, which would do nothing when it is
-            called alone; a plugin that cannot be hashed.
+            called alone; None.
     """
-    _check_hashable(plugin)
-    found = set()
+    if plugin is None:
+        raise PluginError("a plugin is a module, a class or an object; got None")
+    implemented = set()
     for attribute in dir(plugin):
         options = manager.parse_hookimpl_opts(plugin, attribute)
         if options is None:
@@ -45,22 +46,10 @@ def hooks_of(plugin: object, known: Mapping[str, tuple[str, ...]], manager: Plug
         hook = options.get("specname") or attribute
         if hook in known:
             _check_implementation(hook, getattr(plugin, attribute), known[hook])
-            found.add(hook)
+            implemented.add(hook)
         elif not options.get("optionalhook"):
             raise PluginError(f"there is no hook {hook!r}; {did_you_mean(hook, known)}")
-    return tuple(hook for hook in known if hook in found)
-
-
-def _check_hashable(plugin: object) -> None:
-    try:
-        hashable = plugin is not None and hash(plugin) is not None
-    except TypeError:
-        hashable = False
-    if not hashable:
-        raise PluginError(
-            f"a plugin is a module or an object that can be hashed, got {type(plugin).__name__}; "
-            "a dataclass can with @dataclass(eq=False)"
-        )
+    return tuple(hook for hook in known if hook in implemented)
 
 
 def _check_unmarked(plugin: object, attribute: str, known: Mapping[str, tuple[str, ...]]) -> None:

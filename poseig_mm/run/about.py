@@ -11,11 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
 from ..indices.base import describe_index
 from ..plugin.records import PluginRecord
 from ..settings import Settings
 from ..types import JointGroups
+from ..version import __version__
 
 if TYPE_CHECKING:
     from mmengine.config import Config

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from ..errors import ConfigError, did_you_mean
+from ..settings_fields import check_fields
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
     from ..store.reader import Store
     from ..types import Attribution, Finding, JointGroups, Sample, Section
 
-__all__ = ["Study", "StudyContext", "configured"]
+__all__ = ["COMPARED_MAPS", "Study", "StudyContext", "configured"]
+
+# Changes for `StudyContext.attribute` that make maps comparable whatever the run's own settings: one rule, no noise,
+# the truth as reference.
+COMPARED_MAPS: dict[str, Any] = {
+    **{"method": "path_ig", "quadrature": "midpoint", "power": 1.0, "noise_std": 0.0, "reference": "truth"},
+    **{"contrast": None, "signed": False},
+}
 
 
 class StudyContext(Protocol):
@@ -27,37 +35,28 @@ class StudyContext(Protocol):
     @property
     def adapter(self) -> CoordinateAdapter:
         """The model as it is, frozen; a study that changes it gives it back bit for bit."""
-        ...
 
     @property
     def groups(self) -> JointGroups:
         """Names, groups and chain of the joints."""
-        ...
 
     @property
     def unit(self) -> str:
         """Of coordinates and errors, 'px' or 'mm'."""
-        ...
 
     @property
     def alpha(self) -> float:
-        """Of exp_l2 per unit of the coordinates, for this model's errors: 0.075 a px, else 1 / the run's median
-        error.
-        """
-        ...
+        """Of exp_l2 per unit of the coordinates: 0.075 a px, else 1 / the run's median error."""
 
     @property
     def seed(self) -> int:
         """`diagnosis.attribution.seed`; combine it with the sample's id, so that nothing depends on the order."""
-        ...
 
     def predict(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) -> the model's own decoding (N, K, D) on the CPU, in batches of the run's size."""
-        ...
 
     def coordinates(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) -> the differentiable decoding (N, K, D) on the CPU, without gradient, in batches."""
-        ...
 
     def attribute(
         self, sample: Sample, *, image: Tensor | None = None, changed_model: bool = False, **changes: Any
@@ -74,29 +73,36 @@ class StudyContext(Protocol):
         Raises:
             ConfigError: a change that the settings would refuse.
         """
-        ...
 
     def indices(self, sample: Sample, attribution: Attribution) -> Mapping[str, Tensor]:
         """The run's indices of such maps around the sample's truth: name -> (K,), or (K, K) for a relation."""
-        ...
 
     def save_picture(self, study: str, stem: str, image: Image) -> Path:
         """Keep an image for the study's section (`Store.pictures`); one of the same name is replaced."""
-        ...
 
 
 class Study(ABC):
     """Base of all studies; override one of the first two methods, and `section` for a part of the report.
 
     A study with settings is a frozen dataclass whose fields have defaults: `dict(type='<name>', field=value)` in
-    `diagnosis.studies` changes them.  Rows are flat mappings (str, int, float, bool); they land in `studies/<name>/` of
-    the work dir.  What cannot be computed is NaN with a `reason` column, or is left out and counted in the section.
+    `diagnosis.studies` changes them.  Fields made by `poseig_mm.settings_fields` (`whole(5, least=1)`) are checked; a
+    `__post_init__` of the study's own begins with `super().__post_init__()`.
+
+    Rows are flat mappings (str, int, float, bool); they land in `studies/<name>/` of the work dir.  What cannot be
+    computed is NaN with a `reason` column, or is left out and counted in the section.
     """
 
     name: ClassVar[str]
-    images_only: ClassVar[bool] = (
-        False  # it changes or measures images: of no use where the input is a sequence of poses
-    )
+    # it changes or measures images: of no use where the input is a sequence of poses
+    images_only: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Check the fields of a study that is a dataclass.
+
+        Raises:
+            ConfigError: a value that its field does not take.
+        """
+        check_fields(self)
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """Rows that need the model, for one sample, each with its `sample_id`; called while the run goes on.

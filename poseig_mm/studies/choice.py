@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError
 from ..seeding import stable_hash
+from ..store.reader import Store
+from ..types import Finding, Gallery
+from .base import StudyContext
+from .joints import asked_joints
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from ..store.reader import Store
-    from ..types import Finding
-    from .base import StudyContext
-
-__all__ = ["check_counts", "chosen_joints", "keep_picture", "kept_pictures", "takes_part"]
-
-
-def check_counts(study: object, **least: int) -> None:
-    """Fields of a study that count something.
-
-    Raises:
-        ConfigError: one is no whole number, or below the least that is given.
-
-    >>> from types import SimpleNamespace
-    >>> check_counts(SimpleNamespace(every=0), every=1)
-    Traceback (most recent call last):
-        ...
-    poseig_mm.errors.ConfigError: every is 0; expected a whole number, at least 1
-    """
-    for name, smallest in least.items():
-        value = getattr(study, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
-            raise ConfigError(f"{name} is {value!r}; expected a whole number, at least {smallest}")
+__all__ = ["chosen_joints", "keep_picture", "kept_gallery", "takes_part"]
 
 
 def takes_part(sample_id: str, every: int) -> bool:
@@ -52,9 +32,8 @@ def chosen_joints(finding: Finding, most: int) -> list[int]:
     They are those of lowest stable hash of '<sample id>:<joint>': over many persons every joint comes up as often.
     """
     visible = finding.sample.visible.tolist()
-    reasons = finding.attribution.reasons[0]
-    there = [k for k, reason in enumerate(reasons) if visible[k] and reason not in ("not_visible", "not_asked")]
-    return sorted(sorted(there, key=lambda k: stable_hash(f"{finding.sample.sample_id}:{k}"))[:most])
+    candidates = [k for k in asked_joints(finding.attribution.reasons[0]) if visible[k]]
+    return sorted(sorted(candidates, key=lambda k: stable_hash(f"{finding.sample.sample_id}:{k}"))[:most])
 
 
 def keep_picture(context: StudyContext, study: str, sample_id: str, image: Image, most: int) -> None:
@@ -64,10 +43,11 @@ def keep_picture(context: StudyContext, study: str, sample_id: str, image: Image
         superfluous.unlink(missing_ok=True)
 
 
-def kept_pictures(store: Store, study: str) -> list[tuple[Path, str]]:
-    """(file, sample id) of the pictures that were kept, of samples that the store has."""
+def kept_gallery(store: Store, study: str, caption: str) -> tuple[Gallery, ...]:
+    """The pictures that were kept, each with its sample's id, of samples that the store has; () without any."""
     ids = {_stem(sample_id): sample_id for sample_id in store.sample_ids}
-    return [(path, ids[path.stem]) for path in store.pictures(study) if path.stem in ids]
+    images = tuple((path, ids[path.stem]) for path in store.pictures(study) if path.stem in ids)
+    return (Gallery(caption, images),) if images else ()
 
 
 def _stem(sample_id: str) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from ..types import Finding
+from .base import StudyContext
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..types import Finding
-    from .base import StudyContext
-
-__all__ = ["joint_columns", "visible_places", "visible_truth", "why_missing"]
+__all__ = ["asked_joints", "joint_columns", "visible_places", "visible_truth", "why_missing"]
 
 
 def joint_columns(finding: Finding, context: StudyContext, joint: int) -> dict[str, Any]:
@@ -21,6 +22,15 @@ def joint_columns(finding: Finding, context: StudyContext, joint: int) -> dict[s
         "joint_name": context.groups.keypoint_names[joint],
         "group": context.groups.group_of[joint],
     }
+
+
+def asked_joints(reasons: Sequence[str]) -> list[int]:
+    """Joints that can have a map: visible, and asked for by the run's settings.
+
+    >>> asked_joints(['', 'not_visible', 'zero_map', 'not_asked'])
+    [0, 2]
+    """
+    return [k for k, reason in enumerate(reasons) if reason not in ("not_visible", "not_asked")]
 
 
 def visible_truth(finding: Finding) -> Tensor:
@@ -36,9 +46,7 @@ def visible_places(finding: Finding) -> Tensor | None:
 
 
 def why_missing(finding: Finding, points: Tensor) -> list[str]:
-    """For each joint '' or the reason why nothing can be measured: it has no map, or no point (K, D) to measure
-    from.
-    """
+    """For each joint '' or why nothing can be measured: it has no map, or no point (K, D) to measure from."""
     reasons = list(finding.attribution.reasons[0])
     known = finding.attribution.maps[0].flatten(1).isfinite().all(1).tolist()
     placed = points.isfinite().all(1).tolist()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ..types import JointGroups
+from ..types import JointGroups
 
 __all__ = ["PAIR_KINDS", "PRESETS", "by_name", "pair_kinds"]
 
@@ -35,7 +33,6 @@ def pair_kinds(groups: JointGroups, preset: str = "corrected") -> tuple[tuple[st
         groups: of the data set.
         preset: of `PRESETS`; matters to bodies alone.
 
-    >>> from ..types import JointGroups
     >>> names = ('left_elbow', 'right_elbow', 'left_shoulder')
     >>> body = JointGroups(names, ('',) * 3, (2, -1, -1), ((0, 1),), ())
     >>> pair_kinds(body)[0]
@@ -43,7 +40,7 @@ def pair_kinds(groups: JointGroups, preset: str = "corrected") -> tuple[tuple[st
     """
     named = by_name(groups)
     parts = [_PART.fullmatch(name.lower()) for name in groups.keypoint_names]
-    sides = [(found[1][0], found[2]) if found else None for found in parts]  # ('l' | 'r', part)
+    sides = [(part[1][0], part[2]) if part else None for part in parts]  # ('l' | 'r', part)
     flips = {frozenset(pair) for pair in groups.flip_pairs}
 
     def kind(a: int, b: int) -> str:

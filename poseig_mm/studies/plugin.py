@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..plugin.markers import hookimpl
+from ..markers import hookimpl
 
 if TYPE_CHECKING:
     from .base import Study
@@ -29,17 +29,6 @@ def poseig_studies() -> Sequence[Study]:
     from .sanity.study import Sanity
     from .shortcuts.study import Shortcuts
 
-    return (
-        Sanity(),
-        Groups(),
-        EasyHard(),
-        ErrorRelation(),
-        ErrorKinds(),
-        Inversion(),
-        Shortcuts(),
-        Perturbation(),
-        InsertionDeletion(),
-        Randomization(),
-        Baselines(),
-        OutputSpace(),
-    )
+    of_tables = (Groups(), EasyHard(), ErrorRelation(), ErrorKinds(), Inversion(), Shortcuts())
+    of_the_model = (Perturbation(), InsertionDeletion(), Randomization(), Baselines(), OutputSpace())
+    return (Sanity(), *of_tables, *of_the_model)

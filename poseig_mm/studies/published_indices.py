@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["DI_HARD_MINUS_EASY", "FI_BY_GROUP", "FI_HARD_MINUS_EASY", "VARIANCE_OVER_GROUPS", "published_model"]
+__all__ = ["FI_BY_GROUP", "HARD_MINUS_EASY", "VARIANCE_OVER_GROUPS", "published_model", "simple_baseline_on_coco"]
 
 # PoseIG (CVPR 2023), Table C and D and supplement C.2; COCO val2017, 256 x 192
 FI_BY_GROUP: dict[str, dict[str, float]] = {
@@ -15,8 +15,13 @@ FI_BY_GROUP: dict[str, dict[str, float]] = {
     "Integral": {"trunk": 1.865, "branch": 1.907, "leaf": 1.946},
     "RLE": {"trunk": 1.754, "branch": 1.795, "leaf": 1.853},
 }
-DI_HARD_MINUS_EASY = {"SB-R50": 4.03, "SB-R101": 3.71, "HRNet-W32": 3.58, "Integral": 2.68, "RLE": 2.17}
-FI_HARD_MINUS_EASY = {"SB-R50": -0.52, "SB-R101": -0.52, "HRNet-W32": -0.50, "Integral": -0.43, "RLE": -0.41}
+HARD_MINUS_EASY = {
+    "SB-R50": {"di": 4.03, "fi": -0.52},
+    "SB-R101": {"di": 3.71, "fi": -0.52},
+    "HRNet-W32": {"di": 3.58, "fi": -0.50},
+    "Integral": {"di": 2.68, "fi": -0.43},
+    "RLE": {"di": 2.17, "fi": -0.41},
+}
 VARIANCE_OVER_GROUPS = {"HRNet-W32": {"di": 3.15, "li": 5.68}, "SB-R50": {"di": 2.14, "li": 4.49}}
 
 # backbone, head, smallest and largest number of parameters (millions) that the paper's model can have
@@ -46,3 +51,14 @@ def published_model(run: Mapping[str, Any]) -> str | None:
         if (model.get("backbone"), model.get("head")) == (backbone, head) and low <= millions <= high:
             return name
     return None
+
+
+def simple_baseline_on_coco(run: Mapping[str, Any]) -> bool:
+    """Whether the model of a run.json is a ResNet with a heatmap head (of any depth), its data COCO.
+
+    >>> simple_baseline_on_coco({'model': {'backbone': 'ResNet', 'adapter': 'heatmap'}, 'dataset': {'name': 'coco'}})
+    True
+    """
+    model, data = run.get("model") or {}, run.get("dataset") or {}
+    resnet = (model.get("adapter"), model.get("backbone")) == ("heatmap", "ResNet")
+    return resnet and str(data.get("name", "")).lower() == "coco"

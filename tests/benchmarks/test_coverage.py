@@ -223,6 +223,7 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
         main(["--only", "no-such-config"])
 
 
+@pytest.mark.largest
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_representative_of_each_family(family: str, mmpose_ready: None) -> None:
     """Built, adapted, attributed; where there is a decoding of its own, within a heatmap pixel of it (method section

@@ -29,7 +29,7 @@ class Made:
 def runs(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Two runs, whose study says what `CODES` holds; errors of 2 and 4 px, one of them not known."""
 
-    def said(rows: str, _: object) -> list[Any]:
+    def said(rows: str) -> list[Any]:
         return [SimpleNamespace(name=joint, cause=Cause(code, "why")) for joint, code in CODES[rows].items()]
 
     monkeypatch.setattr(causes, "evidence_of_joints", said)

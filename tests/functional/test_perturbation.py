@@ -8,7 +8,7 @@ import torch
 from poseig_mm.errors import ConfigError, ShapeError
 from poseig_mm.functional.perturbation import MASKS, blend, error_change, mask_image, permuted_maps
 from poseig_mm.seeding import generator_of
-from poseig_mm.studies.perturbation.study import MASKS as NAMED
+from poseig_mm.studies.perturbation.rows import MASKS as NAMED
 
 LOW, HIGH = (-2.0, -1.0, 0.0), (2.0, 1.0, 4.0)
 

@@ -30,6 +30,7 @@ __all__ = [
     "tables",
     "tiny",
     "visible",
+    "visible_rows",
     "write_plugin",
     "write_run",
 ]
@@ -197,6 +198,12 @@ def visible(store: Store, sample_id: str | None = None) -> Any:
     """Rows of joints that have numbers."""
     rows = store.joints().filter(visible=True)
     return rows if sample_id is None else rows.filter(sample_id=sample_id)
+
+
+def visible_rows(store: Store, *columns: str, sample_id: str | None = None) -> list[tuple[Any, ...]]:
+    """Some columns of the visible joints, of one sample or all."""
+    rows: list[tuple[Any, ...]] = visible(store, sample_id).select(columns).rows()
+    return rows
 
 
 def write_plugin(path: Path, body: str) -> Path:

@@ -94,7 +94,7 @@ def toy_finding(context: ToyContext, maps: Tensor, sample_id: str = "1-1", **opt
 
 
 class toy_store:
-    """As much of a `Store` as a section asks for: one study's table, run.json, the joints' groups.
+    """As much of a `Store` as a section asks for: one study's table, run.json, the joints' groups, no pictures.
 
     >>> toy_store('counting', [{'sample_id': '1-1', 'n': 2}]).study('counting')['n'].to_list()
     [2]
@@ -110,3 +110,6 @@ class toy_store:
     def study(self, name: str) -> Any:
         assert name in self.studies
         return self._table
+
+    def pictures(self, study: str) -> list[Path]:
+        return []

@@ -9,12 +9,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from tiny import ROOT, run, write_run
 
 from poseig_mm import cli
 from poseig_mm.comparison import comparison_sections, open_runs
+from poseig_mm.errors import ConfigError
 from poseig_mm.plotting.intervals import Panel, interval_panels
 from poseig_mm.plugin.manager import BUILTINS, PluginHost
 from poseig_mm.report.index_section import indices_section
@@ -113,7 +115,7 @@ class MeanAdapter(CoordinateAdapter):
     name, head_types = "mean", ("MeanHead",)
 
     def decode(self, output):
-        return Coordinates(output, self.unit)
+        return Coordinates(output)
 
 
 @hookimpl
@@ -240,6 +242,25 @@ def test_a_head_adapter(tmp_path: Path) -> None:
     assert joints["di"].is_between(0, 100).all()
 
 
+def test_an_attribution_method_with_a_setting(tmp_path: Path) -> None:
+    """One file, the one of docs/plugins.md; its setting arrives, and a misspelt one is an error."""
+    page = (ROOT / "docs" / "plugins.md").read_text()
+    body = page.split("<!-- file: blurred_gradient.py -->\n```python\n")[1].split("```")[0]
+    (tmp_path / "blurred_gradient.py").write_text(body)
+    made = write_run(tmp_path / "data", {"plugins": [str(tmp_path / "blurred_gradient.py")]})
+    maps = {}
+    for name, settings in {"plain": {"width": 1}, "wide": {"width": 5}}.items():
+        asked = {"attribution.method": "blurred_gradient", "attribution.method_settings": settings}
+        store = run(made, tmp_path / name, asked)
+        assert store.failures == ()
+        maps[name] = np.nan_to_num(store.map("1-1"))
+    gradient = np.nan_to_num(run(made, tmp_path / "gradient", {"attribution.method": "gradient"}).map("1-1"))
+    assert np.allclose(maps["plain"], gradient, atol=1e-3)
+    assert np.abs(np.diff(maps["wide"])).mean() < 0.5 * np.abs(np.diff(gradient)).mean()
+    with pytest.raises(ConfigError, match="widht"):
+        run(made, tmp_path / "misspelt", {**asked, "attribution.method_settings": {"widht": 5}})
+
+
 # A built-in is its own file and a line of its room's plugin.py: no other room knows it by name.  What is left:
 KNOWN_ELSEWHERE = {
     "store/older_runs.py": "what runs of before did not say of themselves",
@@ -251,7 +272,6 @@ KNOWN_ELSEWHERE = {
     "studies/inversion/pull_tables.py": "a study of this one index",
     "studies/baselines/study.py": "a column of its own",
     "studies/baselines/section.py": "a column of its own",
-    "report/index_section.py": "a figure of this one index",
 }
 
 

@@ -13,9 +13,9 @@ from fakes import FakeIndex, host_of, install, messages, plugin_with, write_modu
 
 from poseig_mm import hookimpl
 from poseig_mm.errors import PluginError
+from poseig_mm.markers import PROJECT
 from poseig_mm.plugin import specs
 from poseig_mm.plugin.manager import PluginHost
-from poseig_mm.plugin.markers import PROJECT
 
 BROKEN = {
     "raises": "raise ImportError('no such library')",
@@ -214,16 +214,24 @@ def test_a_plugin_without_any_hook_is_loaded_with_a_warning(caplog: pytest.LogCa
     assert "implements no hook" in messages(caplog)[0]
 
 
-def test_a_plugin_that_cannot_be_hashed_is_refused() -> None:
-    """subset_hook_caller keeps plugins in a set."""
+def test_a_plugin_need_not_be_hashable() -> None:
+    """A dataclass is not, and may hold a plugin's settings."""
 
     @dataclass
     class Settings:
-        values: list[int] = field(default_factory=list)
+        names: list[str] = field(default_factory=lambda: ["a", "b"])
 
-    for plugin in (Settings(), None):
-        with pytest.raises(PluginError, match="can be hashed"):
-            host_of(plugin)
+        @hookimpl
+        def poseig_indices(self) -> list[FakeIndex]:
+            return [FakeIndex(name) for name in self.names]
+
+    assert list(host_of(Settings()).catalog.indices) == ["a", "b"]
+
+
+def test_none_is_no_plugin() -> None:
+    """To pluggy it would mean that the name is blocked."""
+    with pytest.raises(PluginError, match="got None"):
+        host_of(None)
 
 
 def test_a_failed_registration_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, site: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from poseig_mm.studies.choice import chosen_joints, keep_picture, kept_pictures, takes_part
+from poseig_mm.studies.choice import chosen_joints, keep_picture, kept_gallery, takes_part
 
 
 def finding(sample_id: str, visible: list[int], reasons: dict[int, str] | None = None) -> Any:
@@ -62,4 +62,8 @@ def test_the_same_pictures_stay_in_any_order(tmp_path: Path, order: int) -> None
     for i in ids[::order]:
         keep_picture(SimpleNamespace(save_picture=save), "s", i, Image.new("RGB", (2, 2)), 3)  # type: ignore[arg-type]
     store: Any = SimpleNamespace(pictures=lambda study: sorted(tmp_path.glob("*.jpg")), sample_ids=tuple(ids))
-    assert [i for _, i in kept_pictures(store, "s")] == sorted(ids, key=lambda i: crc32(i.encode()))[:3]
+    (gallery,) = kept_gallery(store, "s", "what is seen")
+    assert gallery.caption == "what is seen"
+    assert [i for _, i in gallery.images] == sorted(ids, key=lambda i: crc32(i.encode()))[:3]
+    store.sample_ids = ()
+    assert kept_gallery(store, "s", "") == ()

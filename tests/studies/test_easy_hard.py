@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from made_up import joints_frame
 from scipy import stats
 
 from poseig_mm.errors import ConfigError
-from poseig_mm.studies.easy_hard.study import EasyHard, easy_and_hard, easy_hard_table
+from poseig_mm.studies.easy_hard.rows import easy_and_hard, easy_hard_table
+from poseig_mm.studies.easy_hard.study import EasyHard
 
 # person i has the error i at its trunk and i + 1 at its branch, and DI 10 i there and 10 i + 3
 PLAIN = joints_frame([(f"p{i}", k, float(i + k), 10.0 * i + 3 * k) for i in range(7) for k in range(2)])
@@ -50,6 +52,14 @@ def test_the_difference_by_hand() -> None:
     assert (every["persons_easy"], every["persons_hard"], every["difference_n"]) == (2, 2, 8)
     assert math.isnan(every["p"])
     assert every["reason"] == "fewer than 8 persons, not tested"
+
+
+def test_std_is_the_spread_of_single_values_and_nothing_else() -> None:
+    """Of the joints' values (n - 1) for a mean; a difference of two means has no single values, so it has none."""
+    (row,) = [r for r in easy_hard_table(PLAIN, ["di"]) if r["group"] == "all"]
+    assert row["easy_std"] == pytest.approx(np.std([0, 3, 10, 13], ddof=1))
+    assert row["hard_std"] == pytest.approx(np.std([50, 53, 60, 63], ddof=1))
+    assert math.isnan(row["difference_std"])
 
 
 def test_means_are_over_joints_and_tests_over_persons() -> None:

@@ -12,9 +12,11 @@ import pytest
 from planted import COCO, PLACES, PatchesContext, patches_finding, record, store_of
 
 from poseig_mm.errors import ConfigError
+from poseig_mm.store import Store, StoreWriter
 from poseig_mm.studies.base import configured
 from poseig_mm.studies.error_kinds.classify import KINDS
-from poseig_mm.studies.error_kinds.study import COCO_SIGMAS, ErrorKinds, sigmas_of
+from poseig_mm.studies.error_kinds.rows import COCO_SIGMAS, sigmas_of
+from poseig_mm.studies.error_kinds.study import ErrorKinds
 from poseig_mm.types import Picture, Section, Table
 
 AREA = 60.0**2  # s = 60 px: a wrist (sigma 0.062) is near up to 8.8 px, a hip (0.107) up to 15.1 px
@@ -173,6 +175,71 @@ def test_without_rows_or_pixels_the_section_says_why(tmp_path: Path) -> None:
     assert "No person's area" in ErrorKinds().section(store_of(tmp_path / "a", [record("a", PLACES, PLACES)])).lead
     store = store_of(tmp_path / "b", [record("a", PLACES, PLACES, unit="mm")])
     assert "another unit" in ErrorKinds().section(store).lead
+
+
+def finished(store: Store, study: ErrorKinds, most: int | None = None) -> Store:
+    """The same run with the kinds stored, or only the first of them."""
+    with StoreWriter(store.path, identity={"model": "made up"}, maps="none", resume=True) as writer:
+        writer.write_study(study.name, study.store_rows(store)[:most], replace_all=True)
+    return Store(store.path)
+
+
+def swapped(path: Path) -> Store:
+    """Two persons of one image, 300 px apart, and a wrist of a at the wrist of b; b has a joint without prediction."""
+    prediction, of_b = PLACES.copy(), moved(joint_9=(40, 0))
+    prediction[WRIST, 0] += 300
+    of_b[KNEE] = np.nan
+    people = [
+        record("a", PLACES, prediction, image="one"),
+        record("b", PLACES, of_b, image="one", warp=[[1, 0, 300], [0, 1, 0]]),
+        record("c", PLACES, PLACES),
+    ]
+    return store_of(path, people, "error_kinds", [area_row("a"), area_row("b"), area_row("c", math.nan, "none")])
+
+
+@pytest.mark.parametrize("confusable", ["any", "symmetric"])
+def test_stored_kinds_are_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, confusable: str) -> None:
+    """Table and section are those that a run without stored kinds has; nobody is classified for them."""
+    study, store = ErrorKinds(confusable=confusable), swapped(tmp_path)
+    table, section = study.joint_kinds(store), study.section(store)
+    assert "swap" in set(table["kind"])
+    store = finished(store, study)
+    monkeypatch.setattr("poseig_mm.studies.error_kinds.rows.classify", None)
+    assert study.joint_kinds(store).equals(table, null_equal=True)
+    again = study.section(store)
+    assert again.lead == section.lead
+    assert repr([b for b in again.blocks if isinstance(b, Table)]) == repr(
+        [b for b in section.blocks if isinstance(b, Table)]
+    )
+
+
+def test_stored_kinds_count_only_where_all_are_there(tmp_path: Path) -> None:
+    """Some are missing in a run that is being resumed: everybody is classified again."""
+    store = swapped(tmp_path)
+    table = ErrorKinds().joint_kinds(store)
+    assert ErrorKinds().joint_kinds(finished(store, ErrorKinds(), 5)).equals(table, null_equal=True)
+
+
+def test_stored_kinds_of_another_sigma_do_not_count(tmp_path: Path) -> None:
+    """Asked with a sigma of their own, the joints (not COCO's) are classified by it."""
+    groups = replace(COCO, keypoint_names=tuple(f"point{i}" for i in range(17)))
+    people = [record("a", PLACES, moved(joint_9=(6, 0)), groups=groups)]
+    store = store_of(tmp_path, people, "error_kinds", [area_row("a")], groups=groups)
+    strict, lenient = ErrorKinds(sigma=0.02), ErrorKinds(sigma=0.5)
+    store = finished(store, strict)
+    assert strict.joint_kinds(store)["kind"][WRIST] == "miss"
+    assert lenient.joint_kinds(store)["kind"][WRIST] == "good"
+
+
+def test_a_joint_without_a_kind_says_why(tmp_path: Path) -> None:
+    """A row for each visible joint of a person with an area; no prediction, no kind."""
+    rows = {(r["sample_id"], r["joint"]): r for r in ErrorKinds().store_rows(swapped(tmp_path))}
+    assert {name for name, _ in rows} == {"a", "b"}
+    unknown = rows["b", KNEE]
+    assert (unknown["kind_any"], unknown["kind_symmetric"], unknown["reason"]) == ("", "", "no_prediction")
+    assert math.isnan(unknown["ks"])
+    assert rows["a", WRIST]["kind_any"] == "swap"
+    assert all(r["reason"] == "" for key, r in rows.items() if key != ("b", KNEE))
 
 
 def test_settings_are_checked() -> None:

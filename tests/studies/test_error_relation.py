@@ -9,7 +9,7 @@ import pytest
 from made_up import joints_frame
 from scipy import stats
 
-from poseig_mm.studies.error_relation.study import correlation_table
+from poseig_mm.studies.error_relation.rows import correlation_table
 
 RANDOM = np.random.default_rng(0)
 ERRORS, INDEX = RANDOM.gamma(2, 3, (12, 3)), RANDOM.normal(20, 5, (12, 3))

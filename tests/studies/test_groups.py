@@ -9,7 +9,7 @@ import pytest
 from made_up import joints_frame
 from scipy import stats
 
-from poseig_mm.studies.groups.study import group_table
+from poseig_mm.studies.groups.rows import group_table
 
 # two persons: trunk 1 and 3, branch 2 and 6, leaf 10 and NaN
 TWO = joints_frame(

@@ -128,7 +128,7 @@ def test_a_joint_without_a_map_has_a_reason_and_costs_nothing(context: ToyContex
     ("settings", "message"),
     [({"fractions": [0.1, 1]}, "rise from 0 to 1"), ({"fractions": [0, 0.5]}, "rise from 0 to 1"),
      ({"fractions": [0, 0.5, 0.5, 1]}, "rise from 0 to 1"), ({"fractions": []}, "rise from 0 to 1"),
-     ({"baseline": "black"}, "'blur' or 'mean'"), ({"alpha": 0}, "positive"), ({"n_random": 0}, "at least 1")],
+     ({"baseline": "black"}, "'blur', 'mean'"), ({"alpha": 0}, "above 0"), ({"n_random": 0}, "at least 1")],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
     """With what was got and expected."""

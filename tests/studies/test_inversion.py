@@ -15,6 +15,7 @@ from planted import COCO, PLACES, PatchesContext, patches_finding, record, store
 
 from poseig_mm.errors import ConfigError
 from poseig_mm.studies.base import configured
+from poseig_mm.studies.inversion.rows import row_without_numbers
 from poseig_mm.studies.inversion.study import Inversion
 from poseig_mm.types import Gallery, Picture, Section, Table
 
@@ -206,7 +207,7 @@ def contrast_row(name: str, wrong: float, right: float, **changes: Any) -> dict[
     """A row as `sample_rows` makes it, both limbs a tenth of the area."""
     known = {"joint": 9, "joint_name": "left_wrist", "other": 10, "other_name": "right_wrist", "kind": "symmetric"}
     shares = {"mass_wrong": wrong, "mass_right": right, "area_wrong": 0.1, "area_right": 0.1, "positive_wrong": 0.9}
-    return Inversion._row(name, **{**known, **shares, "positive_right": 0.2, "distance_own": 40.0, **changes})
+    return row_without_numbers(name, **{**known, **shares, "positive_right": 0.2, "distance_own": 40.0, **changes})
 
 
 def test_contrast_shares_by_hand(tmp_path: Path) -> None:
@@ -268,9 +269,9 @@ def test_joints_of_unknown_names_are_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"pairs": "printed"}, "did you mean 'as_printed'"), ({"epsilon": 0}, "epsilon is 0; expected a number of px"),
+        ({"pairs": "printed"}, "pairs is 'printed'; .*'as_printed'"), ({"epsilon": 0}, "epsilon is 0; expected above 0"),
         ({"limb_radius": math.nan}, "limb_radius is nan"), ({"pictures": -1}, "pictures is -1"),
-        ({"not_inverted": 0}, "not_inverted 0"),
+        ({"not_inverted": 0}, "not_inverted is 0; expected at least 1"),
     ],
 )  # fmt: skip
 def test_settings_are_checked(changes: dict[str, Any], message: str) -> None:

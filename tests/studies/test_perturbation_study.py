@@ -17,8 +17,8 @@ from toy_context import ToyContext, toy_finding, toy_groups, toy_store
 from poseig_mm.errors import ConfigError
 from poseig_mm.functional.statistics import Estimate
 from poseig_mm.studies.base import configured
-from poseig_mm.studies.perturbation import study as perturbation
-from poseig_mm.studies.perturbation.section import error_ratio, perturbation_section
+from poseig_mm.studies.perturbation import rows as perturbation
+from poseig_mm.studies.perturbation.section import error_ratio
 from poseig_mm.studies.perturbation.study import Perturbation
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def test_no_rows_no_section() -> None:
     store: Any = toy_store("another", [{"sample_id": "1"}])
     assert Perturbation().section(store) is None
     unknown = [row | {"change_attr": math.nan, "change_random": math.nan} for row in table({"1": [(1, 0)]})]
-    assert "no R_E" in perturbation_section(store, pl.DataFrame(unknown)).lead
+    assert "no R_E" in section_of(unknown).lead
 
 
 def test_importing_the_studies_loads_no_torch() -> None:

@@ -11,15 +11,16 @@ import polars as pl
 import pytest
 import torch
 from study_toy import ToyContext, net, net_finding
+from toy_context import toy_store
 
 from poseig_mm.errors import ConfigError
 from poseig_mm.functional.path_attribution import path_attribution
 from poseig_mm.functional.quadrature import RULES
 from poseig_mm.store.older_runs import filled_in
 from poseig_mm.studies.randomization.reinitialise import reinitialise
-from poseig_mm.studies.randomization.section import randomization_section
 from poseig_mm.studies.randomization.similarity import rank_correlation
 from poseig_mm.studies.randomization.study import QUADRATURES, Randomization
+from poseig_mm.types import Section
 
 FAST: dict[str, Any] = {"step": 2, "nodes": 3}
 
@@ -163,19 +164,15 @@ def test_the_quadratures_are_those_there_are() -> None:
 # ---- the section -----------------------------------------------------------------------------------------------------
 
 
-class FakeStore:
-    """What the section asks of a store."""
-
-    def __init__(self, run: dict[str, Any] | None = None) -> None:
-        self.run = filled_in(run or {})
-
-    def pictures(self, study: str) -> list[Path]:
-        return []
+def section_of(rows: list[dict[str, Any]], run: dict[str, Any] | None = None) -> Section:
+    section = Randomization().section(toy_store("randomization", rows, run=filled_in(run or {})))  # type: ignore[arg-type]
+    assert section is not None
+    return section
 
 
 def table(
     persons: int, *, di: float, rank: float, layers: Sequence[int] = (0, 2, 3), response: float = 0.5
-) -> pl.DataFrame:
+) -> list[dict[str, Any]]:
     """Made-up rows: DI changes by `di` from the first to the last stage, FI by the opposite of a tenth."""
     rows = []
     for i in range(persons):
@@ -190,13 +187,11 @@ def table(
                 "response": response if s else 1.0, "reason": "",
                 "order": "output", "independent": False, "kind": "conv",
             })  # fmt: skip
-    return pl.DataFrame(rows)
+    return rows
 
 
 def lead(*args: Any, **settings: Any) -> str:
-    section = randomization_section(FakeStore(), table(*args, **settings), "randomization")  # type: ignore[arg-type]
-    assert section is not None
-    return section.lead
+    return section_of(table(*args, **settings)).lead
 
 
 def test_the_lead_says_which_way_the_indices_go() -> None:
@@ -221,9 +216,9 @@ def test_a_model_that_no_longer_sees_the_image_is_said_so() -> None:
 
 def test_few_persons_are_not_tested() -> None:
     """Seven: the differences are shown, no direction is claimed."""
-    found = lead(7, di=5.0, rank=0.2)
-    assert "Too few persons" in found
-    assert "rises" not in found
+    text = lead(7, di=5.0, rank=0.2)
+    assert "Too few persons" in text
+    assert "rises" not in text
 
 
 def test_published_figures_stand_beside_the_papers_model_alone() -> None:
@@ -235,9 +230,7 @@ def test_published_figures_stand_beside_the_papers_model_alone() -> None:
     nines = range(0, 55, 9)
 
     def columns(run: dict[str, Any], layers: Sequence[int] = nines) -> tuple[str, ...]:
-        section = randomization_section(FakeStore(run), table(8, di=5, rank=0.2, layers=layers), "x")  # type: ignore[arg-type]
-        assert section is not None
-        return section.blocks[0].columns  # type: ignore[union-attr]
+        return section_of(table(8, di=5, rank=0.2, layers=layers), run).blocks[0].columns  # type: ignore[union-attr]
 
     assert columns(paper)[-2:] == ("DI, published", "FI, published")
     for other in (

@@ -12,6 +12,7 @@ import pytest
 import torch
 from study_toy import NAMES, ToyContext, attribution, finding, sample
 from torch import Tensor
+from toy_context import toy_store
 
 from poseig_mm.errors import ConfigError
 from poseig_mm.studies.sanity.section import joint_verdicts, overall_verdict, sanity_section
@@ -234,10 +235,6 @@ def test_a_whole_run_with_the_study(tiny_files: Any, tmp_path: Path) -> None:
     assert section.lead.startswith("No verdict: 3 persons")
 
 
-class FakeStore:
-    run: dict[str, Any] = {}  # noqa: RUF012
-
-
 def section_of(rows: pl.DataFrame) -> Any:
     assert set(rows["joint_name"]) == set(NAMES)
-    return sanity_section(FakeStore(), rows, "sanity")  # type: ignore[arg-type]
+    return sanity_section(toy_store("sanity", rows.to_dicts()), "sanity")  # type: ignore[arg-type]

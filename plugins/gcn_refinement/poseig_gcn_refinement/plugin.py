@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from poseig_mm.plugin.markers import hookimpl
+from poseig_mm.markers import hookimpl
 from poseig_mm.types import Section, Table
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from poseig_mm.plugin.markers import hookimpl
+from poseig_mm.markers import hookimpl
 
 if TYPE_CHECKING:
     from poseig_mm.adapters.base import CoordinateAdapter

@@ -7,10 +7,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import official_handmesh as official
 import pytest
 import torch
 from official_handmesh import Layout, cmr, random_weights, shapes_of
+from official_handmesh_forward import forward
 from poseig_hand_models.convert import place, read_official
 from poseig_hand_models.handmesh import cmr_weights, mobrecon_weights
 from poseig_hand_models.mobrecon import mobrecon_name
@@ -110,7 +110,7 @@ def test_a_converted_file_computes_what_the_official_model_does(name: str, tmp_p
     x = images(m)
     with torch.no_grad():
         found = model.extract_feat(x)
-        expected = official.forward(m, given, x, mesh[0][m.length], mesh[1])
+        expected = forward(m, given, x, mesh[0][m.length], mesh[1])
     for key, value in expected.items():
         assert value.std() > 1e-4, key
         assert (value[0] - value[1]).abs().max() > 1e-4 * value.abs().max(), key  # the image matters
@@ -127,7 +127,7 @@ def test_every_weight_counts(name: str, mesh: Any) -> None:
     """So that the comparison above sees each: all reach an output, but those of the parts that are known to be idle."""
     m = TINY[name]
     given = {k: v.requires_grad_(v.is_floating_point() and "running" not in k) for k, v in random_weights(m).items()}
-    found = official.forward(m, given, images(m), mesh[0][m.length], mesh[1])
+    found = forward(m, given, images(m), mesh[0][m.length], mesh[1])
     sum((v * torch.randn_like(v)).sum() for v in found.values()).backward()
     idle = {k for k, v in given.items() if v.requires_grad and (v.grad is None or not v.grad.any())}
     expected = (
@@ -142,7 +142,7 @@ def test_the_spirals_order_matters(name: str, mesh: Any) -> None:
     m = TINY[name]
     given, x = random_weights(m), images(m)
     turned = [torch.cat([s[:, :1], s[:, 1:].roll(1, 1)], 1) for s in mesh[0][m.length]]
-    first, second = (official.forward(m, given, x, s, mesh[1])["vertices"] for s in (mesh[0][m.length], turned))
+    first, second = (forward(m, given, x, s, mesh[1])["vertices"] for s in (mesh[0][m.length], turned))
     assert (first - second).abs().max() > 0.01 * first.abs().max()
 
 

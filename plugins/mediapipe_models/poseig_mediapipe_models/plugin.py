@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poseig_mm.plugin.markers import hookimpl
+from poseig_mm.markers import hookimpl
 from poseig_mm.types import Section, Table
 
 if TYPE_CHECKING:

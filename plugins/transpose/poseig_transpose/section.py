@@ -8,7 +8,7 @@ import polars as pl
 
 from poseig_mm.functional.inference import FEWEST
 from poseig_mm.plotting.charts import JointEstimates, dot_plot
-from poseig_mm.studies.choice import kept_pictures
+from poseig_mm.studies.choice import kept_gallery
 from poseig_mm.summary.measures import Measure, estimate, group_order
 from poseig_mm.summary.reasons import missing_table
 from poseig_mm.summary.sentences import format_estimate, plural
@@ -65,9 +65,7 @@ def attention_section(study: Attention, store: Store) -> Section | None:
             ),
         ),
     ]
-    if images := kept_pictures(store, study.name):
-        blocks.append(Gallery(_GALLERY, tuple(images)))
-    blocks += missing_table(rows, "joints")
+    blocks += [*kept_gallery(store, study.name, _GALLERY), *missing_table(rows, "joints")]
     persons = known["sample_id"].n_unique()
     return Section(study.name, TITLE, _lead(found["all joints"][1], persons, layer), tuple(blocks), ORDER)
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from poseig_mm.errors import ConfigError
+from poseig_mm.settings_fields import checked, whole
 from poseig_mm.studies.base import Study
-from poseig_mm.studies.choice import check_counts, chosen_joints, keep_picture
-from poseig_mm.studies.joints import joint_columns, why_missing
+from poseig_mm.studies.choice import chosen_joints, keep_picture
+from poseig_mm.studies.joints import asked_joints, joint_columns, why_missing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,14 +41,10 @@ class Attention(Study):
     """
 
     name: ClassVar[str] = "attention"
-    layer: int = -1  # of the encoder; the last one, as in the paper
-    joints: int = 4  # most joints in a person's picture
-    pictures: int = 6  # persons whose maps are kept for the report
-
-    def __post_init__(self) -> None:
-        check_counts(self, joints=1, pictures=0)
-        if isinstance(self.layer, bool) or not isinstance(self.layer, int):
-            raise ConfigError(f"layer is {self.layer!r}; expected a whole number, e.g. -1 for the last layer")
+    # of the encoder; the last one, as in the paper
+    layer: int = checked(-1, "a whole number, e.g. -1 for the last layer", lambda v: type(v) is int)
+    joints: int = whole(4, least=1)  # most joints in a person's picture
+    pictures: int = whole(6, least=0)  # persons whose maps are kept for the report
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """A row a joint with a map; joints that were not asked for have none."""
@@ -58,7 +54,7 @@ class Attention(Study):
 
         if not has_attention(context.adapter.model):
             return ()
-        asked = [k for k, r in enumerate(finding.attribution.reasons[0]) if r not in ("not_visible", "not_asked")]
+        asked = asked_joints(finding.attribution.reasons[0])
         points = finding.prediction.detach().double().cpu()
         if context.unit != "px" or points.shape[-1] != 2:
             return [_row(finding, context, k, reason="not_pixels") for k in asked]

@@ -2,53 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
+from matplotlib.figure import Figure
 
 from ...functional.inference import FEWEST
-from ...functional.statistics import Estimate, bootstrap_of
+from ...functional.statistics import Estimate
 from ...plotting.charts import JointEstimates, dot_plot
+from ...store.reader import Store
 from ...summary.measures import Measure, estimate
 from ...summary.reasons import reason_text
 from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
-from ..choice import kept_pictures
-from .study import BASELINES, PAINTINGS
+from ..choice import kept_gallery
+from ..section_parts import ratio_of_means, study_rows
+from .rows import BASELINES, PAINTINGS
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from ...store.reader import Store
-
-__all__ = ["make_section"]
+__all__ = ["baselines_section"]
 
 ORDER = 380
-Cell = tuple[str, str]  # painting, baseline
+TITLE = "What a baseline hides"
+MEASURES = (Measure("share", "share on person"), Measure("kept", "kept", neutral=1.0), Measure("di", "DI"))
+Estimates = Mapping[tuple[str, str], Mapping[str, Estimate]]  # (painting, baseline) -> measure -> estimate
 
 
-def make_section(store: Store, name: str) -> Section | None:
+def baselines_section(store: Store, name: str) -> Section | None:
     """None where no person took part."""
-    if name not in store.studies:
+    if not len(rows := study_rows(store, name)):
         return None
-    rows = store.study(name)
-    title = "What a baseline hides"
     measured = rows.filter(pl.col("reason") == "")
-    without = rows.filter(pl.col("reason") != "").group_by("reason").agg(pl.col("sample_id").n_unique()).sort("reason")
     blocks: list[Table | Picture | Gallery] = []
     lead = "No person could be painted, so that nothing is known about the baselines."
     if len(measured):
-        kept = {(p, b): _kept(measured, p, b) for p in PAINTINGS for b in BASELINES}
-        lead = _lead(kept, measured)
-        blocks += [_table(measured, kept), Picture("baselines", _CAPTION, _chart(measured, kept))]
-        if images := kept_pictures(store, name):
-            blocks.append(Gallery(_GALLERY, tuple(images)))
+        cells = {(p, b): measured.filter(painting=p, baseline=b) for p in PAINTINGS for b in BASELINES}
+        values = {cell: _estimates(part) for cell, part in cells.items()}
+        lead = _lead(values, measured)
+        errors = [estimate(part, "map_error").mean for part in cells.values()]
+        blocks += [
+            _table(values, [len(part) for part in cells.values()], errors),
+            Picture("baselines", _CAPTION, _chart(values)),
+        ]
+        blocks += kept_gallery(store, name, _GALLERY)
+    without = rows.filter(pl.col("reason") != "").group_by("reason").agg(pl.col("sample_id").n_unique()).sort("reason")
     if len(without):
-        told = tuple((code, n, reason_text(code)) for code, n in without.rows())
-        blocks.append(Table("Persons without numbers.", ("reason", "persons", "meaning"), told))
-    return Section(name, title, lead, tuple(blocks), ORDER)
+        lines = tuple((code, n, reason_text(code)) for code, n in without.rows())
+        blocks.append(Table("Persons without numbers.", ("reason", "persons", "meaning"), lines))
+    return Section(name, TITLE, lead, tuple(blocks), ORDER)
 
 
 _CAPTION = (
@@ -61,51 +62,36 @@ _GALLERY = (
 )
 
 
-def _kept(rows: pl.DataFrame, painting: str, baseline: str) -> Estimate:
-    """Share on the painted person over the share on the same person in the original image: a ratio of means."""
-    cell = _cell(rows, painting, baseline)
-    columns = cell.select("share", "share_original").to_numpy()
-    return bootstrap_of(lambda s: s[:, 0] / s[:, 1], columns, cell["sample_id"].to_numpy())
+def _estimates(rows: pl.DataFrame) -> dict[str, Estimate]:
+    """Of one painting and baseline; kept: the share over that on the same persons in the original image."""
+    kept = ratio_of_means(rows, "share", "share_original")
+    return {"share": estimate(rows, "share"), "kept": kept, "di": estimate(rows, "di")}
 
 
-def _cell(rows: pl.DataFrame, painting: str, baseline: str) -> pl.DataFrame:
-    return rows.filter((pl.col("painting") == painting) & (pl.col("baseline") == baseline))
-
-
-def _table(rows: pl.DataFrame, kept: Mapping[Cell, Estimate]) -> Table:
-    found, errors = [], []
-    for painting in PAINTINGS:
-        for baseline in BASELINES:
-            cell = _cell(rows, painting, baseline)
-            numbers = (estimate(cell, "share"), kept[painting, baseline], estimate(cell, "di"))
-            found.append((painting, baseline, len(cell), *numbers))
-            errors.append(estimate(cell, "map_error").mean)
+def _table(values: Estimates, persons: Sequence[int], errors: Sequence[float]) -> Table:
     caption = (
         "n persons painted in one colour, maps with each baseline: mean [95 % interval], persons resampled. Share: of "
         "the map's mass on the person; kept: over the share in the original image, a ratio of means. Mean map error "
         f"{np.nanmin(errors):.2f} to {np.nanmax(errors):.2f}."
     )
-    return Table(caption, ("person", "baseline", "n", "share", "kept", "DI"), tuple(found))
+    lines = tuple((*cell, n, *numbers.values()) for (cell, numbers), n in zip(values.items(), persons, strict=True))
+    return Table(caption, ("person", "baseline", "n", "share", "kept", "DI"), lines)
 
 
-def _chart(rows: pl.DataFrame, kept: Mapping[Cell, Estimate]) -> Figure:
-    lines = []
-    for painting in PAINTINGS:
-        for baseline in BASELINES:
-            cell = _cell(rows, painting, baseline)
-            numbers = {"share": estimate(cell, "share"), "kept": kept[painting, baseline], "di": estimate(cell, "di")}
-            group = "as it is" if painting == "original" else f"painted {painting}"
-            lines.append(JointEstimates(f"{baseline} baseline", group, numbers))
-    measures = (Measure("share", "share on person"), Measure("kept", "kept", neutral=1.0), Measure("di", "DI"))
-    return dot_plot(lines, {}, measures)
+def _chart(values: Estimates) -> Figure:
+    lines = [
+        JointEstimates(f"{baseline} baseline", "as it is" if painting == "original" else f"painted {painting}", numbers)
+        for (painting, baseline), numbers in values.items()
+    ]
+    return dot_plot(lines, {}, MEASURES)
 
 
-def _lead(kept: Mapping[Cell, Estimate], rows: pl.DataFrame) -> str:
+def _lead(values: Estimates, rows: pl.DataFrame) -> str:
     """How much of the share each baseline keeps, and how sure that is."""
-    persons, joints = rows["sample_id"].n_unique(), _cell(rows, "original", "black")["n"].sum()
+    persons, joints = rows["sample_id"].n_unique(), rows.filter(painting="original", baseline="black")["n"].sum()
     parts = [
-        f"{baseline}: {format_estimate(kept['black', baseline])} on black, "
-        f"{format_estimate(kept['white', baseline])} on white"
+        f"{baseline}: {format_estimate(values['black', baseline]['kept'])} on black, "
+        f"{format_estimate(values['white', baseline]['kept'])} on white"
         for baseline in BASELINES
     ]
     text = (

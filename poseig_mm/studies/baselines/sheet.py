@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from PIL.Image import Image
 
-    from ...types import Attribution, Sample
+from ...functional.regions import mass_share
+from ...plotting.drawing import Canvas, overlay, row_of_panels, sum_of_maps
+from ...plotting.sheets import stack
+from ...types import Attribution, Sample
 
 __all__ = ["draw_sheet"]
 
@@ -16,10 +18,7 @@ HEIGHT = 260  # of a panel, px
 
 
 def draw_sheet(
-    displays: Mapping[str, Any],
-    maps: Mapping[tuple[str, str], Attribution],
-    sample: Sample,
-    joints: Sequence[int],
+    displays: Mapping[str, Any], maps: Mapping[tuple[str, str], Attribution], sample: Sample, joints: Sequence[int]
 ) -> Image:
     """A row a painting: the input, then the sum of the joints' maps for each baseline, with its share on the person.
 
@@ -29,18 +28,14 @@ def draw_sheet(
         sample: whose joints and mask they are.
         joints: that were explained; rings mark them.
     """
-    from ...functional.regions import mass_share
-    from ...plotting.drawing import Canvas, overlay, row_of_panels, sum_of_maps
-    from ...plotting.sheets import stack
-
     assert sample.mask is not None
     rows = []
     for painting, display in displays.items():
         panels, titles = [Canvas(display, HEIGHT)], ["as it is" if painting == "original" else f"painted {painting}"]
-        for (other, baseline), found in maps.items():
+        for (other, baseline), attribution in maps.items():
             if other != painting:
                 continue
-            chosen = found.maps[0, list(joints)].double().cpu()
+            chosen = attribution.maps[0, list(joints)].double().cpu()
             total = sum_of_maps(chosen.numpy())
             share = float(mass_share(chosen, sample.mask.cpu()).nanmean())
             panels.append(Canvas(display if total is None else overlay(display, total), HEIGHT))

@@ -33,8 +33,8 @@ def keypoint_similarity(distance: Floats, area: Floats, sigma: Floats) -> Floats
     >>> float(keypoint_similarity(np.array(2.0), np.array(100.0), np.array(0.1)).round(4))  # d = k s: exp(-1/2)
     0.6065
     """
-    found: Floats = np.exp(-(distance**2) / (2 * area * (2 * sigma) ** 2))
-    return found
+    similarity: Floats = np.exp(-(distance**2) / (2 * area * (2 * sigma) ** 2))
+    return similarity
 
 
 def classify(
@@ -106,8 +106,8 @@ def object_similarity(ks: Floats) -> Floats:
     """
     n = np.isfinite(ks).sum(-1)
     with np.errstate(invalid="ignore"):
-        found: Floats = np.where(n > 0, np.nansum(ks, -1) / np.where(n > 0, n, 1), np.nan)
-    return found
+        oks: Floats = np.where(n > 0, np.nansum(ks, -1) / np.where(n > 0, n, 1), np.nan)
+    return oks
 
 
 def average_precision(oks: Floats) -> Floats:
@@ -120,5 +120,5 @@ def average_precision(oks: Floats) -> Floats:
     [0.1, 0.5, 0.0, 1.0]
     """
     reached = (np.asarray(oks)[:, None] >= OKS_THRESHOLDS - 1e-10).mean(1)
-    found: Floats = np.where(np.isfinite(oks), reached, np.nan)
-    return found
+    parts: Floats = np.where(np.isfinite(oks), reached, np.nan)
+    return parts

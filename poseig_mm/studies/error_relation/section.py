@@ -4,50 +4,53 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from ...plotting.trend import error_trends
+from ...store.reader import Store
 from ...summary.estimates import estimate_of, visible_joints
 from ...summary.measures import Measure, measures, unit_of
 from ...summary.sentences import format_estimate, plural
 from ...types import Picture, Section, Table
-
-if TYPE_CHECKING:
-    from ...store.reader import Store
+from ..section_parts import study_rows
 
 __all__ = ["error_relation_section"]
 
-FEW = 8  # persons
+ORDER = 330
+TITLE = "Attribution against error"
 Rows = Sequence[Mapping[str, Any]]
 
 
-def error_relation_section(name: str, store: Store) -> Section | None:
+def error_relation_section(store: Store, name: str) -> Section | None:
     """Correlations as tables, and the indices over the error as a figure; None without rows."""
-    if name not in store.studies:
+    rows = study_rows(store, name).to_dicts()
+    if not rows:
         return None
-    joints, rows = store.joints(), store.study(name).to_dicts()
-    found = [m for m in measures(store, joints) if any(r["measure"] == m.name for r in rows)]
-    above = [r for r in rows if r["level"] != "joint"]
-    blocks: list[Table | Picture] = [
-        _table("Index against EPE over all joints, over persons and by group", found, above)
-    ]
-    known = visible_joints(joints).filter(pl.col("epe").is_finite())
-    if len(known):
-        caption = (
-            "Each index over the error: dots are joints, marks are means over joints of like error with 95 % intervals "
-            "(persons resampled); dashed: no preference."
-        )
-        blocks.append(Picture("index-over-error", caption, error_trends(known, found, unit_of(joints))))
+    joints = store.joints()
+    shown = [m for m in measures(store, joints) if any(r["measure"] == m.name for r in rows)]
     of_joints = [r for r in rows if r["level"] == "joint"]
-    blocks.append(_table("Index against EPE, joint by joint", found, of_joints))
-    return Section(name, "Attribution against error", _lead(found, rows), tuple(blocks), 330)
+    above = [r for r in rows if r["level"] != "joint"]
+    known = visible_joints(joints).filter(pl.col("epe").is_finite())
+    blocks: list[Table | Picture] = [
+        _table("Index against EPE over all joints, over persons and by group", shown, above)
+    ]
+    if len(known):
+        blocks.append(Picture("index-over-error", _CAPTION, error_trends(known, shown, unit_of(joints))))
+    blocks.append(_table("Index against EPE, joint by joint", shown, of_joints))
+    return Section(name, TITLE, _lead(shown, rows), tuple(blocks), ORDER)
 
 
-def _table(caption: str, found: Sequence[Measure], rows: Rows) -> Table:
+_CAPTION = (
+    "Each index over the error: dots are joints, marks are means over joints of like error with 95 % intervals "
+    "(persons resampled); dashed: no preference."
+)
+
+
+def _table(caption: str, shown: Sequence[Measure], rows: Rows) -> Table:
     """A line a measure and level, or joint."""
-    titles = {m.name: m.title for m in found}
+    titles = {m.name: m.title for m in shown}
     lines = tuple(
         (titles[r["measure"]], r["of"], r["n"], r["persons"], estimate_of(r, "pearson"), estimate_of(r, "spearman"))
         for r in rows
@@ -57,10 +60,12 @@ def _table(caption: str, found: Sequence[Measure], rows: Rows) -> Table:
     return Table(text, ("index", "of", "n", "persons", "Pearson", "Spearman"), lines)
 
 
-def _lead(found: Sequence[Measure], rows: Rows) -> str:
+def _lead(shown: Sequence[Measure], rows: Rows) -> str:
+    from ...functional.inference import FEWEST
+
     by = {(r["measure"], r["level"]): r for r in rows if r["level"] in ("all", "person")}
     parts = []
-    for m in found:
+    for m in shown:
         e = estimate_of(by[m.name, "all"], "spearman")
         if not math.isfinite(e.mean):
             parts.append(f"{m.title}: {by[m.name, 'all']['reason']}")
@@ -70,4 +75,4 @@ def _lead(found: Sequence[Measure], rows: Rows) -> str:
         parts.append(f"{m.title} {word} with the error (Spearman {format_estimate(e)})")
     persons = max((r["persons"] for r in rows), default=0)
     text = f"Over all joints of {plural(persons, 'person')}: {'; '.join(parts)}."
-    return text if persons >= FEW else f"{text} With fewer than {FEW} persons the intervals say little."
+    return text if persons >= FEWEST else f"{text} With fewer than {FEWEST} persons the intervals say little."

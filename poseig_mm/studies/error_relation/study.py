@@ -1,27 +1,18 @@
-"""Do an index and the error go together (Fig. E)?  Correlations per joint, per group, over all joints and over
-persons.
-"""
+"""Do an index and the error go together (Fig. E)?  Correlations per joint, per group, over all joints and persons."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-import polars as pl
-
-from ...summary.estimates import estimate_columns, visible_joints
-from ...summary.measures import group_order, joint_order, measures
+from ...store.reader import Store
+from ...summary.measures import measures
+from ...types import Section
 from ..base import Study
+from .rows import correlation_table
 
-if TYPE_CHECKING:
-    from ...store.reader import Store
-    from ...types import Section
-
-__all__ = ["ErrorRelation", "correlation_table"]
-
-Row = dict[str, Any]
+__all__ = ["ErrorRelation"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +21,7 @@ class ErrorRelation(Study):
 
     name: ClassVar[str] = "error_relation"
 
-    def store_rows(self, store: Store) -> Sequence[Row]:
+    def store_rows(self, store: Store) -> Sequence[dict[str, Any]]:
         """`correlation_table` of the whole run."""
         joints = store.joints()
         return correlation_table(joints, [m.name for m in measures(store, joints) if m.name != "epe"])
@@ -39,48 +30,4 @@ class ErrorRelation(Study):
         """The correlations, and a figure of the indices over the error."""
         from .section import error_relation_section
 
-        return error_relation_section(self.name, store)
-
-
-def correlation_table(joints: pl.DataFrame, names: Sequence[str]) -> list[Row]:
-    """Pearson's and Spearman's correlation of each index with EPE.
-
-    Args:
-        joints: the store's `joints`, or rows of it.
-        names: the indices, columns of it.
-
-    Returns:
-        A row a measure and `level`: 'all' (all visible joints), 'person' (persons' means against their MEPE), 'group',
-        'joint'; `of` names the group or joint.  Intervals over persons; NaN where either does not vary or where there
-        are fewer than three pairs, with a `reason`.
-    """
-    from ...functional.inference import correlation
-
-    found = []
-    for name in names:
-        for level, of, rows in _levels(joints, name):
-            x, y, persons = rows[name].to_numpy(), rows["epe"].to_numpy(), rows["sample_id"].to_numpy()
-            pearson = correlation(x, y, persons)
-            spearman = correlation(x, y, persons, method="spearman")
-            reason = "" if math.isfinite(spearman.mean) else "fewer than three pairs" if len(x) < 3 else "does not vary"
-            found.append(
-                {"measure": name, "level": level, "of": of, "n": len(x), "persons": rows["sample_id"].n_unique()}
-                | estimate_columns("pearson", pearson)
-                | estimate_columns("spearman", spearman)
-                | {"reason": reason}
-            )
-    return found
-
-
-def _levels(joints: pl.DataFrame, measure: str) -> Iterator[tuple[str, str, pl.DataFrame]]:
-    """(level, name, rows with both numbers)."""
-    visible = visible_joints(joints)
-    rows = visible.filter(pl.col(measure).is_finite() & pl.col("epe").is_finite())
-    yield "all", "all joints", rows
-    means = rows.group_by("sample_id").agg(pl.col(measure).mean(), pl.col("epe").mean()).sort("sample_id")
-    yield "person", "persons' means", means
-    groups = group_order(visible)
-    for group in groups:
-        yield "group", group, rows.filter(pl.col("group") == group)
-    for joint, name, _ in joint_order(visible, groups):
-        yield "joint", name, rows.filter(pl.col("joint") == joint)
+        return error_relation_section(store, self.name)

@@ -8,45 +8,47 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ...plotting.intervals import Panel, interval_panels
+from ...store.reader import Store
 from ...summary.estimates import estimate_of
 from ...summary.measures import Measure, measures
 from ...summary.sentences import format_estimate, plural
 from ...types import Picture, Section, Table
 from ..published_indices import FI_BY_GROUP, VARIANCE_OVER_GROUPS, published_model
+from ..section_parts import study_rows
 
 if TYPE_CHECKING:
     from ...functional.statistics import Estimate
-    from ...store.reader import Store
 
 __all__ = ["differences_table", "groups_section"]
 
-FEW = 8  # persons
+ORDER = 310
+TITLE = "Joint groups"
+Means = Mapping[tuple[str, str], Mapping[str, Any]]  # (measure, group) -> row
 Rows = Sequence[Mapping[str, Any]]
 
 
-def groups_section(name: str, store: Store) -> Section | None:
+def groups_section(store: Store, name: str) -> Section | None:
     """Tables C and C.2, the differences between groups, and the means as a figure; None without rows."""
-    if name not in store.studies:
+    rows = study_rows(store, name).to_dicts()
+    if not rows:
         return None
-    rows = store.study(name).to_dicts()
-    found = [m for m in measures(store, store.joints()) if any(r["measure"] == m.name for r in rows)]
+    shown = [m for m in measures(store, store.joints()) if any(r["measure"] == m.name for r in rows)]
     means = {(r["measure"], r["group"]): r for r in rows if r["kind"] == "mean"}
     groups = list(dict.fromkeys(group for _, group in means if group != "all"))
     differences = [r for r in rows if r["kind"] == "difference"]
     variances = {r["measure"]: r for r in rows if r["kind"] == "variance_over_groups"}
     model = published_model(store.run)
-    blocks: list[Table | Picture] = [_means_table(found, groups, means, model)]
+    blocks: list[Table | Picture] = [_means_table(shown, groups, means, model)]
     if len(groups) > 1:
-        blocks.append(_figure(found, groups, means, variances))
-        blocks.append(_variance_table(found, means, variances, model))
-        blocks.append(differences_table(found, differences))
-    lead = _lead(found, groups, means, differences)
-    return Section(name, "Joint groups", lead, tuple(blocks), 310)
+        blocks.append(_figure(shown, groups, means, variances))
+        blocks.append(_variance_table(shown, means, variances, model))
+        blocks.append(differences_table(shown, differences))
+    return Section(name, TITLE, _lead(shown, groups, means, differences), tuple(blocks), ORDER)
 
 
-def differences_table(found: Sequence[Measure], rows: Rows) -> Table:
+def differences_table(shown: Sequence[Measure], rows: Rows) -> Table:
     """Pairs of groups, a line each."""
-    titles = {m.name: m.label for m in found}
+    titles = {m.name: m.label for m in shown}
     lines = tuple(
         (titles[r["measure"]], f"{r['other']} minus {r['group']}", estimate_of(r, "value"), r["p"], r["p_holm"], r["effect"],
          r["persons"])
@@ -60,47 +62,31 @@ def differences_table(found: Sequence[Measure], rows: Rows) -> Table:
     return Table(caption, columns, lines, 3)
 
 
-def _means_table(
-    found: Sequence[Measure], groups: Sequence[str], means: Mapping[tuple[str, str], Any], model: str | None
-) -> Table:
+def _means_table(shown: Sequence[Measure], groups: Sequence[str], means: Means, model: str | None) -> Table:
     columns = ["measure", "group", "joints", "persons", "mean", "variance"]
     published = FI_BY_GROUP.get(model or "", {})
     if published:
         columns.append(f"FI published for {model}, another training")
     lines = []
-    for measure in found:
+    for m in shown:
         for group in (*groups, "all"):
-            row = means[measure.name, group]
-            line = [
-                measure.label,
-                group,
-                row["value_n"],
-                row["persons"],
-                estimate_of(row, "value"),
-                row["value_std"] ** 2,
-            ]
+            row = means[m.name, group]
+            line = [m.label, group, row["value_n"], row["persons"], estimate_of(row, "value"), row["value_std"] ** 2]
             if published:
-                line.append(published.get(group) if measure.name == "fi" else None)
+                line.append(published.get(group) if m.name == "fi" else None)
             lines.append(tuple(line))
     caption = "Mean over visible joints [95 % interval, persons resampled] and variance over joints (Table C)."
     return Table(caption, tuple(columns), tuple(lines), 3)
 
 
-def _variance_table(
-    found: Sequence[Measure], means: Mapping[tuple[str, str], Any], variances: Mapping[str, Any], model: str | None
-) -> Table:
+def _variance_table(shown: Sequence[Measure], means: Means, variances: Mapping[str, Any], model: str | None) -> Table:
     published = VARIANCE_OVER_GROUPS.get(model or "", {})
     columns = ["measure", "mean over all joints", "variance over the groups' means", "persons"]
     lines = []
-    for m in found:
-        row = variances[m.name]
-        line: list[Any] = [
-            m.label,
-            estimate_of(means[m.name, "all"], "value"),
-            estimate_of(row, "value"),
-            row["persons"],
-        ]
-        lines.append(tuple([*line, published.get(m.name)] if published else line))
+    for m in shown:
+        mean, variance = (estimate_of(row, "value") for row in (means[m.name, "all"], variances[m.name]))
+        line = (m.label, mean, variance, variances[m.name]["persons"])
+        lines.append((*line, published.get(m.name)) if published else line)
     if published:
         columns.append(f"variance published for {model}, another training")
     caption = (
@@ -110,14 +96,9 @@ def _variance_table(
     return Table(caption, tuple(columns), tuple(lines), 4)
 
 
-def _figure(
-    found: Sequence[Measure],
-    groups: Sequence[str],
-    means: Mapping[tuple[str, str], Any],
-    variances: Mapping[str, Any],
-) -> Picture:
+def _figure(shown: Sequence[Measure], groups: Sequence[str], means: Means, variances: Mapping[str, Any]) -> Picture:
     panels = []
-    for m in found:
+    for m in shown:
         values = {g: estimate_of(means[m.name, g], "value") for g in groups}
         spread = f"variance over groups\n{format_estimate(estimate_of(variances[m.name], 'value'), 2, small=True)}"
         panels.append(Panel(m.label, {"": values}, m.neutral, spread))
@@ -128,17 +109,20 @@ def _figure(
     return Picture("group-means", caption, interval_panels(panels, groups))
 
 
-def _lead(
-    found: Sequence[Measure], groups: Sequence[str], means: Mapping[tuple[str, str], Any], differences: Rows
-) -> str:
+def _lead(shown: Sequence[Measure], groups: Sequence[str], means: Means, differences: Rows) -> str:
+    from ...functional.inference import FEWEST
+
     persons = max((row["persons"] for row in means.values()), default=0)
     head = f"{plural(persons, 'person')}, groups {', '.join(groups) or 'none'}."
     if len(groups) < 2:
         return f"{head} With fewer than two groups there is nothing to compare."
-    parts = [_ordering(m, groups, [estimate_of(means[m.name, g], "value") for g in groups]) for m in found]
+    parts = [_ordering(m, groups, [estimate_of(means[m.name, g], "value") for g in groups]) for m in shown]
     tested = [r for r in differences if math.isfinite(r["p_holm"])]
     if not tested:
-        tail = f"Fewer than {FEW} persons have two groups, so no difference is tested: these are this run's means, no more."
+        tail = (
+            f"Fewer than {FEWEST} persons have two groups, so no difference is tested: these are this run's means, no "
+            "more."
+        )
     else:
         clear = [r for r in tested if r["p_holm"] < 0.05]
         tail = f"{len(clear)} of {len(tested)} differences between two groups have a corrected p below 0.05."

@@ -1,31 +1,18 @@
-"""Do the maps of trunk, branch and leaf joints differ (Table C, C.2, Fig. F-H)?  Means, variances, paired
-differences.
-"""
+"""Do the maps of trunk, branch and leaf joints differ (Table C, C.2, Fig. F-H)?"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-import numpy as np
-import polars as pl
-
-from ...summary.estimates import comparison_columns, corrected, estimate_columns, person_means, visible_joints
-from ...summary.measures import estimate, group_order, measures
+from ...store.reader import Store
+from ...summary.measures import measures
+from ...types import Section
 from ..base import Study
+from .rows import group_table
 
-if TYPE_CHECKING:
-    from ...functional.inference import Comparison
-    from ...functional.statistics import Estimate
-    from ...store.reader import Store
-    from ...types import Section
-
-__all__ = ["Groups", "group_difference", "group_table", "variance_over_groups"]
-
-Row = dict[str, Any]
+__all__ = ["Groups"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +21,7 @@ class Groups(Study):
 
     name: ClassVar[str] = "groups"
 
-    def store_rows(self, store: Store) -> Sequence[Row]:
+    def store_rows(self, store: Store) -> Sequence[dict[str, Any]]:
         """`group_table` of the whole run."""
         joints = store.joints()
         return group_table(joints, [m.name for m in measures(store, joints)])
@@ -43,79 +30,4 @@ class Groups(Study):
         """Tables C and C.2, the differences, and a figure of the means."""
         from .section import groups_section
 
-        return groups_section(self.name, store)
-
-
-def group_table(joints: pl.DataFrame, names: Sequence[str]) -> list[Row]:
-    """Long rows of every measure.
-
-    Args:
-        joints: the store's `joints`, or rows of it.
-        names: columns of it to look at.
-
-    Returns:
-        Rows of one `kind` each:
-        'mean': of `group` ('all': of all visible joints, with or without a group); `value_std` squared is the
-        variance over joints;
-        'variance_over_groups': see there; `group` is 'all';
-        'difference': `other` minus `group`, persons' means paired; Holm's correction is over all rows of this kind.
-    """
-    visible = visible_joints(joints)
-    groups = group_order(visible)
-    means, variances, differences = [], [], []
-    for name in names:
-        for group in (*groups, "all"):
-            rows = visible if group == "all" else visible.filter(pl.col("group") == group)
-            value = estimate(rows, name)
-            reason = "" if value.n else "no values"
-            means.append(_row("mean", name, group, "", value, person_means(rows, name).height, reason))
-        spread, persons = variance_over_groups(visible, name)
-        reason = "" if math.isfinite(spread.mean) else "fewer than two groups with values"
-        variances.append(_row("variance_over_groups", name, "all", "", spread, persons, reason))
-        for first, second in combinations(groups, 2):
-            found, persons = group_difference(visible, name, first, second)
-            head = {"kind": "difference", "measure": name, "group": first, "other": second}
-            differences.append(head | comparison_columns("value", found, persons))
-    return [*means, *variances, *corrected(differences)]
-
-
-def variance_over_groups(visible: pl.DataFrame, measure: str) -> tuple[Estimate, int]:
-    """Population variance of the groups' means, with an interval over persons, and how many persons there are.
-
-    The groups are all there are, so the denominator is their number (**choice**; supplement C.2 doesn't say).  Means of
-    few joints scatter by themselves: with no difference at all this is above 0, and so is its interval.
-    """
-    from ...functional.statistics import bootstrap_of
-
-    rows = visible.filter(pl.col(measure).is_finite() & (pl.col("group") != ""))
-    groups = group_order(rows)
-    value, group = rows[measure].to_numpy(), rows["group"].to_numpy()
-    inside = np.stack([group == g for g in groups], 1).astype(np.float64) if groups else np.zeros((len(rows), 0))
-    count = len(groups)
-
-    def variance(sums: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        if count < 2:
-            return np.full(len(sums), math.nan)
-        found: np.ndarray[Any, Any] = (sums[:, :count] / sums[:, count:]).var(axis=1)
-        return found
-
-    columns = np.concatenate([inside * value[:, None], inside], 1)
-    return bootstrap_of(variance, columns, rows["sample_id"].to_numpy()), rows["sample_id"].n_unique()
-
-
-def group_difference(visible: pl.DataFrame, measure: str, first: str, second: str) -> tuple[Comparison, int]:
-    """Mean of `second` minus mean of `first` in each person that has both, and how many have."""
-    from ...functional.inference import paired_difference
-
-    a, b = (person_means(visible.filter(pl.col("group") == g), measure) for g in (first, second))
-    both = a.join(b, on="sample_id", suffix="_second").sort("sample_id")
-    return paired_difference(both["value"].to_numpy(), both["value_second"].to_numpy()), both.height
-
-
-def _row(kind: str, measure: str, group: str, other: str, value: Estimate, persons: int, reason: str) -> Row:
-    """A row without a test."""
-    return {
-        **{"kind": kind, "measure": measure, "group": group, "other": other},
-        **estimate_columns("value", value),
-        **{"persons": persons, "p": math.nan, "p_holm": math.nan, "effect": math.nan, "reason": reason},
-    }
+        return groups_section(store, self.name)

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from ...functional.inference import FEWEST, Comparison, paired_difference
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
+from ...store.reader import Store
 from ...summary.measures import estimate, group_order
 from ...summary.reasons import missing_table
 from ...summary.sentences import plural
 from ...types import Gallery, Picture, Section, Table
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from ...functional.inference import Comparison
-    from ...store.reader import Store
+from ..section_parts import parts_of, study_rows, with_holm
 
 __all__ = ["insertion_deletion_section"]
 
+ORDER = 312
+TITLE = "Insertion and deletion"
 KINDS = ("deletion", "insertion")
-_BETTER = {"deletion": "less", "insertion": "more"}  # of the likelihood under a map that marks what matters
 _MEASURES = {"": "likelihood", "_error": "distance"}
 
 
-def insertion_deletion_section(store: Store, rows: pl.DataFrame) -> Section:
-    """What the study found, with the number of persons that it rests on."""
-    title = "Insertion and deletion"
+def insertion_deletion_section(store: Store, name: str) -> Section | None:
+    """None where the study has no rows."""
+    if not len(rows := study_rows(store, name)):
+        return None
     known = rows.filter(pl.col("area").is_finite() & pl.col("area_random").is_finite())
+    missing = missing_table(rows, "joints times kinds")
     if not len(known):
         lead = "No joint has a map and a point to measure from, so there are no curves."
-        return Section("insertion_deletion", title, lead, missing_table(rows, "joints times kinds"), 310)
-    groups = group_order(known)
-    whole = {kind: _difference(known.filter(kind=kind)) for kind in KINDS}
+        return Section(name, TITLE, lead, missing, ORDER)
+    groups = [*group_order(known), "all"]
     blocks: tuple[Table | Picture | Gallery, ...] = (
         Picture(
             "insertion_deletion",
@@ -45,27 +46,23 @@ def insertion_deletion_section(store: Store, rows: pl.DataFrame) -> Section:
         ),
         _areas(known, groups, ""),
         _areas(known, groups, "_error"),
-        *missing_table(rows, "joints times kinds"),
+        *missing,
     )
-    return Section("insertion_deletion", title, _lead(known, whole), blocks, 310)
+    return Section(name, TITLE, _lead(known), blocks, ORDER)
 
 
 def _difference(rows: pl.DataFrame, suffix: str = "") -> Comparison:
     """Map's area minus the random one, over joints, tested over persons."""
-    from ...functional.inference import paired_difference
-
     columns = (rows[f"area{suffix}_random"].to_numpy(), rows[f"area{suffix}"].to_numpy())
     return paired_difference(*columns, rows["sample_id"].to_numpy())
 
 
-def _lead(known: pl.DataFrame, whole: dict[str, Comparison]) -> str:
+def _lead(known: pl.DataFrame) -> str:
     """Both differences with their intervals, and whether they speak for the maps."""
-    from ...functional.inference import FEWEST
-
     persons = known["sample_id"].n_unique()
     parts = []
-    for kind, found in whole.items():
-        d, sign = found.difference, -1 if kind == "deletion" else 1
+    for kind, rows in parts_of(known, "kind", KINDS):
+        d, sign = _difference(rows).difference, -1 if kind == "deletion" else 1
         if not np.isfinite(d.low):
             parts.append(f"{kind} {d.mean:+.3f}, without an interval")
             continue
@@ -82,27 +79,20 @@ def _lead(known: pl.DataFrame, whole: dict[str, Comparison]) -> str:
     return text
 
 
-def _areas(known: pl.DataFrame, groups: list[str], suffix: str) -> Table:
+def _areas(known: pl.DataFrame, groups: Sequence[str], suffix: str) -> Table:
     """Areas and their paired differences by group and kind; p-values corrected for the lines of this table."""
-    from ...functional.inference import holm
-
-    parts = [
-        (group, kind, known.filter(kind=kind) if group == "all" else known.filter(kind=kind, group=group))
-        for group in (*groups, "all")
-        for kind in KINDS
-    ]
-    found = [_difference(part, suffix) for _, _, part in parts]
+    parts = {(g, k): part for g, rows in parts_of(known, "group", groups) for k, part in parts_of(rows, "kind", KINDS)}
+    tests = with_holm({key: _difference(part, suffix) for key, part in parts.items()})
+    means = {key: (part[f"area{suffix}"].mean(), part[f"area{suffix}_random"].mean()) for key, part in parts.items()}
     lines = tuple(
-        (g, kind, len(part), part[f"area{suffix}"].mean(), part[f"area{suffix}_random"].mean(), c.difference, c.effect,
-         float(p))
-        for (g, kind, part), c, p in zip(parts, found, holm([c.p for c in found]), strict=True)
-    )  # fmt: skip
+        (*key, len(parts[key]), *means[key], comparison.difference, comparison.effect, p)
+        for key, (comparison, p) in tests.items()
+    )
     unit = f", {known['unit'][0]}" if suffix else ""
     wanted = "a good map has less of it in deletion" if not suffix else "a good map has more of it in deletion"
     return Table(
         f"Mean area below the {_MEASURES[suffix]}{unit}, and its difference [95 % interval, persons resampled]; "
-        f"{wanted}, "
-        "and the reverse in insertion. Effect: matched rank-biserial; p: Wilcoxon on the persons' means, "
+        f"{wanted}, and the reverse in insertion. Effect: matched rank-biserial; p: Wilcoxon on the persons' means, "
         "Holm-corrected, from 8 persons on.",
         ("group", "kind", "joints", "map", "random", "difference", "effect", "p"),
         lines,
@@ -139,6 +129,6 @@ def _figure(known: pl.DataFrame) -> Figure:
 
 def _curve(axis: Axes, x: Any, rows: pl.DataFrame, column: str, color: str, style: dict[str, Any]) -> None:
     """Mean and 95 % band of the columns `column`_0, `column`_1, ..."""
-    found = [estimate(rows, f"{column}_{i}") for i in range(len(x))]
-    axis.fill_between(x, [e.low for e in found], [e.high for e in found], color=color, alpha=0.18, lw=0)
-    axis.plot(x, [e.mean for e in found], color=color, lw=1.8, ms=4, mec="white", mew=0.5, **style)
+    means = [estimate(rows, f"{column}_{i}") for i in range(len(x))]
+    axis.fill_between(x, [e.low for e in means], [e.high for e in means], color=color, alpha=0.18, lw=0)
+    axis.plot(x, [e.mean for e in means], color=color, lw=1.8, ms=4, mec="white", mew=0.5, **style)

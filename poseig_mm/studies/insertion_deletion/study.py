@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...errors import ConfigError
-from ..base import Study
+from ...settings_fields import checked, number, one_of, whole
+from ...store.reader import Store
+from ...types import Finding, Section
+from ..base import Study, StudyContext
 from ..joints import joint_columns, why_missing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ...store.reader import Store
-    from ...types import Finding, Section
-    from ..base import StudyContext
+__all__ = ["InsertionDeletion"]
 
-__all__ = ["BASELINES", "InsertionDeletion"]
 
-BASELINES = ("blur", "mean")
+def _from_0_to_1(fractions: Sequence[float]) -> bool:
+    return (*fractions[:1], *fractions[-1:]) == (0, 1) and all(a < b for a, b in pairwise(fractions))
 
 
 @dataclass(frozen=True)
@@ -39,22 +39,16 @@ class InsertionDeletion(Study):
     name: ClassVar[str] = "insertion_deletion"
     images_only: ClassVar[bool] = True
 
-    fractions: Sequence[float] = (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)  # of all pixels
-    baseline: str = "blur"  # 'blur': gamma(0) of the default blur path; 'mean': the image's own mean colour
-    alpha: float | None = None  # per unit of the coordinates; None: 0.075 a px (the paper's 0.3 a heatmap pixel at
-    # stride 4), else 1 / the run's median error
-    n_random: int = 3  # random orders a person; all joints share them, so they cost little
-
-    def __post_init__(self) -> None:
-        ends = (*self.fractions[:1], *self.fractions[-1:])
-        if ends != (0, 1) or any(a >= b for a, b in pairwise(self.fractions)):
-            raise ConfigError(f"fractions is {self.fractions!r}; expected numbers that rise from 0 to 1")
-        if self.baseline not in BASELINES:
-            raise ConfigError(f"baseline is {self.baseline!r}; expected {' or '.join(map(repr, BASELINES))}")
-        if self.alpha is not None and not self.alpha > 0:
-            raise ConfigError(f"alpha is {self.alpha!r}; expected a positive number per unit of the coordinates")
-        if isinstance(self.n_random, bool) or not isinstance(self.n_random, int) or self.n_random < 1:
-            raise ConfigError(f"n_random is {self.n_random!r}; expected a whole number of at least 1")
+    # of all pixels
+    fractions: Sequence[float] = checked(
+        (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1), "numbers that rise from 0 to 1", _from_0_to_1
+    )
+    # 'blur': gamma(0) of the default blur path; 'mean': the image's own mean colour
+    baseline: str = one_of("blur", "mean")
+    # per unit of the coordinates; None: 0.075 a px (the paper's 0.3 a heatmap pixel at stride 4), else 1 / the run's
+    # median error
+    alpha: float | None = number(None, above=0)
+    n_random: int = whole(3, least=1)  # random orders a person; all joints share them, so they cost little
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """One row a joint and kind; a joint without a map or a point to measure from has NaN and a reason."""
@@ -91,22 +85,24 @@ class InsertionDeletion(Study):
         """Curves and areas of one joint from its distances (F,) along the map's order and (R, F) along random ones."""
         from ...functional.insertion_deletion import area_under
 
-        found: dict[str, Any] = {"fractions": " ".join(f"{f:g}" for f in self.fractions)}
+        numbers: dict[str, Any] = {"fractions": " ".join(f"{f:g}" for f in self.fractions)}
         likelihood, likely = (-alpha * error).exp(), (-alpha * random).exp()
         for suffix, mine, chance in (("", likelihood, likely.mean(0)), ("_error", error, random.mean(0))):
             area, by_chance = (float(area_under(curve, self.fractions)) for curve in (mine, chance))
-            found |= {f"area{suffix}": area, f"area{suffix}_random": by_chance, f"difference{suffix}": area - by_chance}
-            found |= {f"{suffix[1:] or 'value'}_{i}": v for i, v in enumerate(mine.tolist())}
-            found |= {f"random{suffix}_{i}": v for i, v in enumerate(chance.tolist())}
-        return found
+            numbers |= {
+                f"area{suffix}": area,
+                f"area{suffix}_random": by_chance,
+                f"difference{suffix}": area - by_chance,
+            }
+            numbers |= {f"{suffix[1:] or 'value'}_{i}": v for i, v in enumerate(mine.tolist())}
+            numbers |= {f"random{suffix}_{i}": v for i, v in enumerate(chance.tolist())}
+        return numbers
 
     def section(self, store: Store) -> Section | None:
         """Areas by group, and the mean curves."""
-        if self.name not in store.studies:
-            return None
         from .section import insertion_deletion_section
 
-        return insertion_deletion_section(store, store.study(self.name))
+        return insertion_deletion_section(store, self.name)
 
 
 def _distances(context: StudyContext, images: Tensor, reference: Tensor) -> Tensor:

@@ -26,8 +26,8 @@ def distances(truth: Floats, prediction: Floats) -> Floats:
     """
     if truth.ndim != 2 or truth.shape != prediction.shape:
         raise ShapeError(f"truth has shape {truth.shape}, prediction {prediction.shape}; expected (K, D) both")
-    found: Floats = np.linalg.norm(prediction[:, None].astype(np.float64) - truth[None], axis=-1)
-    return found
+    gap: Floats = np.linalg.norm(prediction[:, None].astype(np.float64) - truth[None], axis=-1)
+    return gap
 
 
 def eligible_pairs(truth: Floats, prediction: Floats, visible: Bools) -> Bools:
@@ -61,5 +61,5 @@ def inverted_pairs(truth: Floats, prediction: Floats, visible: Bools, epsilon: f
     d = distances(truth, prediction)
     with np.errstate(invalid="ignore"):
         there, here = d <= epsilon, np.diagonal(d) <= epsilon
-    found: Bools = there & ~here[:, None] & eligible_pairs(truth, prediction, visible)
-    return found
+    inverted: Bools = there & ~here[:, None] & eligible_pairs(truth, prediction, visible)
+    return inverted

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from ...functional.limbs import limb_segments
 from ...plotting.drawing import PREDICTION, TRUTH, Canvas, overlay, row_of_panels
 from ...plotting.signed import POSITIVE, signed_overlay
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from ...types import Finding, JointGroups
+from ...types import Finding, JointGroups
 
 __all__ = ["inversion_picture"]
 
@@ -24,8 +21,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 def inversion_picture(finding: Finding, own: Floats, contrast: Floats, a: int, b: int, groups: JointGroups) -> Image:
-    """Three panels: blue ring and bone: the joint a itself; orange: the joint b where it was found; cross: the
-    prediction.
+    """Three panels: blue ring and bone: joint a itself; orange: joint b where it was found; cross: prediction.
 
     Args:
         finding: of the person.

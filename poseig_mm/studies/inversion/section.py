@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,16 +15,15 @@ from numpy.typing import NDArray
 from ...functional.inference import FEWEST
 from ...functional.shares import share
 from ...plotting.counts import count_matrix
+from ...store.reader import Store
 from ...summary.persons import in_pixels, persons_of
 from ...summary.sentences import plural
-from ...types import Gallery, Picture, Section, Table
+from ...types import Gallery, JointGroups, Picture, Section, Table
 from ..pairs import PAIR_KINDS, by_name, pair_kinds
+from ..section_parts import parts_of, percent, study_rows
 from .inverted import eligible_pairs, inverted_pairs
-from .pull_tables import contrast_table, percent, relation_table
-
-if TYPE_CHECKING:
-    from ...store.reader import Store
-    from .study import Inversion
+from .pull_tables import contrast_table, relation_table
+from .rows import InversionSettings
 
 __all__ = ["inversion_section"]
 
@@ -35,99 +36,81 @@ class _Counts:
     """Inversions of a run."""
 
     names: tuple[str, ...]
-    found: pl.DataFrame  # sample_id, joint, other, kind, swap: one row an inversion
+    rows: pl.DataFrame  # sample_id, joint, other, kind, swap: one row an inversion
     eligible: NDArray[np.int_]  # (K, K) ordered pairs of visible joints
-    by_kind: dict[str, tuple[NDArray[np.int_], NDArray[np.int_]]]  # (inversions, eligible pairs) of each person
+    by_kind: dict[str, tuple[NDArray[np.int_], NDArray[np.int_]]]  # (inversions, eligible pairs) of each person; 'all'
 
 
-def inversion_section(study: Inversion, store: Store) -> Section:
+def inversion_section(store: Store, name: str, settings: InversionSettings) -> Section:
     """Always a section: no inversion is a finding too."""
     joints = store.joints()
     if not len(joints):
-        return Section(study.name, TITLE, "There is no person, so nothing was looked at.", order=ORDER)
+        return Section(name, TITLE, "There is no person, so nothing was looked at.", order=ORDER)
     if not in_pixels(joints):
         lead = (
             "Inversions are defined for joints in pixels of the input; those of this run are in another unit or frame."
         )
-        return Section(study.name, TITLE, lead, order=ORDER)
-    counts = _count(study, store, joints)
-    blocks: list[Table | Picture | Gallery] = [_kinds_table(counts, study)]
-    if len(counts.found):
+        return Section(name, TITLE, lead, order=ORDER)
+    counts, rows = _count(store, joints, settings), study_rows(store, name)
+    blocks: list[Table | Picture | Gallery] = [_kinds_table(counts, settings.epsilon)]
+    if len(counts.rows):
         caption = "This joint (row) was predicted at that joint (column). White: none; joints without any: left out."
         blocks += [_pairs_table(counts), Picture("inversion-counts", caption, _matrix(counts))]
-        blocks += [relation_table(study, store, counts.found)]
-        rows = store.study(study.name) if study.name in store.studies else pl.DataFrame()
+        blocks += [relation_table(store, counts.rows, settings.not_inverted, settings.seed)]
         if len(rows):
-            blocks += [contrast_table(rows, study)]
-        blocks += _gallery(store, rows, study)
-    return Section(study.name, TITLE, _lead(study, store, counts), tuple(blocks), ORDER)
+            blocks += [contrast_table(rows, settings.limb_radius), *_gallery(store.pictures(name), rows)]
+    lead = _lead(counts, settings, store.groups, len(rows) > 0)
+    return Section(name, TITLE, lead, tuple(blocks), ORDER)
 
 
-def _count(study: Inversion, store: Store, joints: pl.DataFrame) -> _Counts:
+def _count(store: Store, joints: pl.DataFrame, settings: InversionSettings) -> _Counts:
     people, groups = persons_of(joints), store.groups
-    size = len(people.names)
-    kinds = np.array(pair_kinds(groups, study.pairs) if groups else [["other"] * size] * size)
+    size, persons = len(people.names), len(people.ids)
+    kinds = np.array(pair_kinds(groups, settings.pairs) if groups else [["other"] * size] * size)
+    of_kind = {kind: kinds == kind for kind in PAIR_KINDS} | {"all": np.full((size, size), True)}
+    by_kind = {kind: (np.zeros(persons, dtype=np.int_), np.zeros(persons, dtype=np.int_)) for kind in of_kind}
     eligible, rows = np.zeros((size, size), dtype=np.int_), []
-    by_kind = {
-        k: (np.zeros(len(people.ids), dtype=np.int_), np.zeros(len(people.ids), dtype=np.int_)) for k in PAIR_KINDS
-    }
     for i, sample_id in enumerate(people.ids):
         person = people.truth[i], people.prediction[i], people.visible[i]
-        may, found = eligible_pairs(*person), inverted_pairs(*person, study.epsilon)
-        eligible += may
-        for k, (hits, totals) in by_kind.items():
-            hits[i], totals[i] = (found & (kinds == k)).sum(), (may & (kinds == k)).sum()
-        rows += [
-            (sample_id, int(a), int(b), str(kinds[a, b]), bool(found[b, a]))
-            for a, b in zip(*found.nonzero(), strict=True)
-        ]
+        possible, inverted = eligible_pairs(*person), inverted_pairs(*person, settings.epsilon)
+        eligible += possible
+        for kind, (hits, totals) in by_kind.items():
+            hits[i], totals[i] = (inverted & of_kind[kind]).sum(), (possible & of_kind[kind]).sum()
+        for a, b in zip(*inverted.nonzero(), strict=True):
+            rows.append((sample_id, int(a), int(b), str(kinds[a, b]), bool(inverted[b, a])))
     schema = {"sample_id": pl.String, "joint": pl.Int32, "other": pl.Int32, "kind": pl.String, "swap": pl.Boolean}
     return _Counts(people.names, pl.DataFrame(rows, schema=schema, orient="row"), eligible, by_kind)
 
 
-def _kinds_table(counts: _Counts, study: Inversion) -> Table:
-    rows = []
-    for kind in (*PAIR_KINDS, "all"):
-        found = counts.found if kind == "all" else counts.found.filter(pl.col("kind") == kind)
-        hits, totals = _totals(counts) if kind == "all" else counts.by_kind[kind]
-        rate = share(hits, totals)
-        rows.append((kind, len(found), int(found["swap"].sum()), found["sample_id"].n_unique(), rate.n, percent(rate)))
+def _kinds_table(counts: _Counts, epsilon: float) -> Table:
+    lines = []
+    for kind, rows in parts_of(counts.rows, "kind", (*PAIR_KINDS, "all")):
+        rate = share(*counts.by_kind[kind])
+        lines.append((kind, len(rows), int(rows["swap"].sum()), rows["sample_id"].n_unique(), rate.n, percent(rate)))
     caption = (
-        f"Inversions by kind: predictions at most {study.epsilon:g} px from another visible joint of the same person "
+        f"Inversions by kind: predictions at most {epsilon:g} px from another visible joint of the same person "
         "and farther than that from their own. In swaps: the other joint is predicted at this one too. Rate: of "
         "eligible ordered pairs, both visible [95 % interval, persons resampled; where there is none, Wilson's, of "
         "single pairs]."
     )
-    return Table(caption, ("kind", "inversions", "in swaps", "persons", "eligible pairs", "rate (%)"), tuple(rows), 2)
-
-
-def _totals(counts: _Counts) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    hits, totals = zip(*counts.by_kind.values(), strict=True)
-    return sum(hits[1:], hits[0]), sum(totals[1:], totals[0])
+    return Table(caption, ("kind", "inversions", "in swaps", "persons", "eligible pairs", "rate (%)"), tuple(lines), 2)
 
 
 def _pairs_table(counts: _Counts, most: int = 30) -> Table:
-    pairs = (
-        counts.found.group_by("joint", "other", "kind")
-        .len()
-        .sort("len", "joint", "other", descending=[True, False, False])
-    )
+    pairs = counts.rows.group_by("joint", "other", "kind").len()
+    pairs = pairs.sort("len", "joint", "other", descending=[True, False, False])
     rows = tuple(
         (counts.names[a], counts.names[b], kind, n, int(counts.eligible[a, b]), 100 * n / int(counts.eligible[a, b]))
         for a, b, kind, n in pairs.head(most).rows()
     )
     left = f"; the {most} most frequent of {len(pairs)}" if len(pairs) > most else ""
-    return Table(
-        f"Inversions by pair of joints{left}.",
-        ("joint", "predicted at", "kind", "inversions", "eligible", "rate (%)"),
-        rows,
-        1,
-    )
+    columns = ("joint", "predicted at", "kind", "inversions", "eligible", "rate (%)")
+    return Table(f"Inversions by pair of joints{left}.", columns, rows, 1)
 
 
 def _matrix(counts: _Counts) -> Any:
     matrix = np.zeros((len(counts.names),) * 2, dtype=np.int_)
-    for a, b in counts.found.select("joint", "other").rows():
+    for a, b in counts.rows.select("joint", "other").rows():
         matrix[a, b] += 1
     rows, columns = np.flatnonzero(matrix.any(1)), np.flatnonzero(matrix.any(0))
     return count_matrix(
@@ -136,9 +119,9 @@ def _matrix(counts: _Counts) -> Any:
     )  # fmt: skip
 
 
-def _gallery(store: Store, rows: pl.DataFrame, study: Inversion) -> list[Gallery]:
-    about = {row["picture"]: row for row in rows.to_dicts() if row["picture"]} if len(rows) else {}
-    images = tuple((path, _caption(about[path.stem])) for path in store.pictures(study.name) if path.stem in about)
+def _gallery(pictures: Sequence[Path], rows: pl.DataFrame) -> list[Gallery]:
+    about = {row["picture"]: row for row in rows.to_dicts() if row["picture"]}
+    images = tuple((path, _caption(about[path.stem])) for path in pictures if path.stem in about)
     if not images:
         return []
     of = f" {len(images)} of {len(about)}, a random choice." if len(images) < len(about) else ""
@@ -156,34 +139,33 @@ def _caption(row: dict[str, Any]) -> str:
     )
 
 
-def _lead(study: Inversion, store: Store, counts: _Counts) -> str:
-    hits, totals = _totals(counts)
-    rate, found, persons = percent(share(hits, totals)), counts.found, len(hits)
+def _lead(counts: _Counts, settings: InversionSettings, groups: JointGroups | None, have_contrasts: bool) -> str:
+    hits, totals = counts.by_kind["all"]
+    rate, rows, persons = percent(share(hits, totals)), counts.rows, len(hits)
     if not rate.n:
         return "No person has two visible joints, so no pair could be inverted."
-    if not len(found):
+    if not len(rows):
         return (
             f"None of {rate.n} eligible ordered pairs of joints of {plural(persons, 'person')} is inverted at "
-            f"{study.epsilon:g} px; the 95 % interval of the rate, as if pairs were independent, ends at "
+            f"{settings.epsilon:g} px; the 95 % interval of the rate, as if pairs were independent, ends at "
             f"{rate.high:.2f} %."
         )
-    parts = [f"{len(found.filter(pl.col('kind') == k))} {k}" for k in PAIR_KINDS]
+    parts = [f"{len(part)} {kind}" for kind, part in parts_of(rows, "kind", PAIR_KINDS)]
     text = (
-        f"{plural(len(found), 'inversion')} among {rate.n} eligible ordered pairs of joints of "
+        f"{plural(len(rows), 'inversion')} among {rate.n} eligible ordered pairs of joints of "
         f"{plural(persons, 'person')}: "
         f"{rate.mean:.2f} % [{rate.low:.2f}, {rate.high:.2f}]; {', '.join(parts)}; "
-        f"{int(found['swap'].sum()) // 2} swapped both ways."
+        f"{int(rows['swap'].sum()) // 2} swapped both ways."
     )
-    several = len(found) - found.select("sample_id", "joint").n_unique()
+    several = len(rows) - rows.select("sample_id", "joint").n_unique()
     if several:
         text += f" {plural(several, 'prediction')} within reach of more than one joint count more than once."
-    if len(found) < FEWEST:
+    if len(rows) < FEWEST:
         text += f" Fewer than {FEWEST}: too few to test anything; look at the pictures."
-    if study.name not in store.studies:
+    if not have_contrasts:
         text += " No contrastive map was made (see Failures)."
-    groups = store.groups
     if groups is None or not by_name(groups):
         text += " The joints' names are not known here; pairs follow left-right partners and the chain of joints."
-    elif study.pairs != "corrected":
+    elif settings.pairs != "corrected":
         text += " Child and parent as the paper prints them: hip and elbow where wrist and elbow must be meant."
     return text if math.isfinite(rate.low) else text + " Of a single person there is no interval."

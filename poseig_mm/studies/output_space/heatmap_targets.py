@@ -1,6 +1,4 @@
-"""Scalars read off a joint's heatmap, to differentiate in the place of a likelihood of coordinates (method section
-2).
-"""
+"""Scalars read off a joint's heatmap, in the place of a likelihood of coordinates (method section 2)."""
 
 from __future__ import annotations
 

@@ -4,54 +4,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from matplotlib.figure import Figure
 
 from ...functional.inference import FEWEST
 from ...functional.statistics import Estimate
 from ...plotting.charts import JointEstimates, dot_plot
+from ...store.reader import Store
 from ...summary.measures import Measure, estimate, finite, index_measures
 from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
-from ..choice import kept_pictures
-from .study import Target
+from ..choice import kept_gallery
+from ..section_parts import reasons_by, study_rows
+from .rows import PUBLISHED_FACTOR, Target
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from ...store.reader import Store
-
-__all__ = ["make_section"]
+__all__ = ["output_space_section"]
 
 ORDER = 390
-PUBLISHED_FACTOR = 0.3
+TITLE = "What is explained"
 KEYS = ("sample_id", "joint")
 Estimates = Mapping[str, Estimate]
 
 
-def make_section(store: Store, name: str) -> Section | None:
+def output_space_section(store: Store, name: str) -> Section | None:
     """None where no joint took part."""
-    if name not in store.studies:
+    if not len(rows := study_rows(store, name)):
         return None
-    rows = store.study(name)
     targets = _targets(rows)
     default = next((t for t in targets if t.factor == PUBLISHED_FACTOR), targets[0])
     indices = index_measures(store, rows)
     values = {t: {m.name: estimate(_of(rows, t), m.name) for m in indices} for t in targets}
     changes = {t: _changes(rows, t, default, indices) for t in targets if t != default}
-    blocks: list[Table | Picture | Gallery] = [
+    blocks: tuple[Table | Picture | Gallery, ...] = (
         _table(rows, values, indices),
         _change_table(changes, default, indices),
         Picture("output_space", _CAPTION, _chart(values, indices)),
-    ]
-    if images := kept_pictures(store, name):
-        blocks.append(Gallery(f"{_GALLERY} Below each map {', '.join(m.title for m in indices)}.", tuple(images)))
-    missing = rows.filter(pl.col("reason") != "").group_by("space", "function", "reason").len().sort(pl.all())
-    if len(missing):
-        blocks.append(Table("Why numbers are missing.", ("space", "function", "reason", "rows"), tuple(missing.rows())))
-    return Section(name, "What is explained", _lead(rows, changes, default, indices), tuple(blocks), ORDER)
+        *kept_gallery(store, name, f"{_GALLERY} Below each map {', '.join(m.title for m in indices)}."),
+        *reasons_by(rows, ("space", "function"), "Why numbers are missing.", ("space", "function", "reason", "rows")),
+    )
+    return Section(name, TITLE, _lead(rows, changes, default, indices), blocks, ORDER)
 
 
 _CAPTION = (
@@ -64,10 +57,9 @@ _GALLERY = (
 
 
 def _targets(rows: pl.DataFrame) -> list[Target]:
-    found = rows.select("space", "function", "factor").unique(maintain_order=True).rows()
-    targets = {Target(s, f, math.nan if x is None else x).title: Target(s, f, math.nan if x is None else x)
-               for s, f, x in found}  # fmt: skip
-    return list(targets.values())
+    """In the order of the rows, each once (NaN is unlike itself, titles are not)."""
+    targets = (Target(*row) for row in rows.select("space", "function", pl.col("factor").fill_null(math.nan)).rows())
+    return list({target.title: target for target in targets}.values())
 
 
 def _of(rows: pl.DataFrame, target: Target) -> pl.DataFrame:
@@ -83,7 +75,7 @@ def _changes(rows: pl.DataFrame, target: Target, default: Target, indices: Seque
 
 
 def _table(rows: pl.DataFrame, values: Mapping[Target, Estimates], indices: Sequence[Measure]) -> Table:
-    found = tuple(
+    lines = tuple(
         (t.title, _joints(e), *e.values(),
          _median(_of(rows, t), "residual_rel"), _median(_of(rows, t), "map_error"))
         for t, e in values.items()
@@ -94,7 +86,7 @@ def _table(rows: pl.DataFrame, values: Mapping[Target, Estimates], indices: Sequ
         "heatmap: mean [95 % interval], persons resampled; n joints with a map. Residual (relative, of completeness) "
         "and map error are medians."
     )
-    return Table(caption, columns, found)
+    return Table(caption, columns, lines)
 
 
 def _median(rows: pl.DataFrame, column: str) -> float:
@@ -120,17 +112,13 @@ def _chart(values: Mapping[Target, Estimates], indices: Sequence[Measure]) -> Fi
 def _lead(rows: pl.DataFrame, changes: Mapping[Target, Estimates], default: Target, indices: Sequence[Measure]) -> str:
     """How much the choice changes the indices, in each space."""
     persons = rows["sample_id"].n_unique()
-    parts = []
-    for words, chosen in (
-        ("another factor", [t for t in changes if t.function == "exp_l2"]),
-        (
-            "another function of the coordinates",
-            [t for t in changes if t.space == "coordinates" and t.function != "exp_l2"],
-        ),
-        ("the heatmap", [t for t in changes if t.space == "heatmap"]),
-    ):
-        if told := _largest(chosen, changes, indices):
-            parts.append(f"{words} by up to {told}")
+    kinds = {
+        "another factor": [t for t in changes if t.function == "exp_l2"],
+        "another function of the coordinates": [t for t in changes if t.function in ("neg_l2", "neg_squared_l2")],
+        "the heatmap": [t for t in changes if t.space == "heatmap"],
+    }
+    largest = {words: _largest(targets, changes, indices) for words, targets in kinds.items()}
+    parts = [f"{words} by up to {numbers}" for words, numbers in largest.items() if numbers]
     joints = rows.select(KEYS).n_unique()
     text = (
         f"Explained otherwise than by {default.title}, the indices of a joint change on average with "
@@ -145,9 +133,6 @@ def _lead(rows: pl.DataFrame, changes: Mapping[Target, Estimates], default: Targ
 
 def _largest(targets: Sequence[Target], changes: Mapping[Target, Estimates], indices: Sequence[Measure]) -> str:
     """The largest mean absolute difference of each index among some targets."""
-    found = []
-    for m in indices:
-        known = [changes[t][m.name] for t in targets if math.isfinite(changes[t][m.name].mean)]
-        if known:
-            found.append(f"{m.title} {format_estimate(max(known, key=lambda e: e.mean))}")
-    return ", ".join(found)
+    known = {m.title: [changes[t][m.name] for t in targets if math.isfinite(changes[t][m.name].mean)] for m in indices}
+    largest = {title: max(values, key=lambda e: e.mean) for title, values in known.items() if values}
+    return ", ".join(f"{title} {format_estimate(value)}" for title, value in largest.items())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from PIL.Image import Image
 
-    from ...types import Attribution, Sample
-    from .study import Target
+from ...plotting.drawing import Canvas, overlay
+from ...plotting.sheets import stack, titled_row
+from ...types import Attribution, Sample
+from .rows import Target
 
 __all__ = ["draw_sheet"]
 
@@ -33,25 +34,20 @@ def draw_sheet(
         rows: of the study's table, target by target and in each joint by joint.
         indices: columns of `rows` to show.
     """
-    from ...plotting.drawing import Canvas, overlay
-    from ...plotting.sheets import stack, titled_row
-
     sheets = []
     joints = list(dict.fromkeys(int(row["joint"]) for row in rows))
     for i, joint in enumerate(joints):
         canvases, titles, notes = [Canvas(sample.display, HEIGHT)], [names[joint]], [f"{', '.join(indices)}:"]
-        for t, (target, found) in enumerate(maps.items()):
+        for t, (target, attribution) in enumerate(maps.items()):
             row = rows[t * len(joints) + i]
-            there = not isinstance(found, str) and not found.reasons[0][joint]
-            if there:
-                assert not isinstance(found, str)
-                canvases.append(Canvas(overlay(sample.display, found.maps[0, joint].double().cpu().numpy()), HEIGHT))
-            else:
-                canvases.append(Canvas((sample.display // 3).astype(sample.display.dtype), HEIGHT))
             titles.append(target.title)
-            notes.append(
-                _note([float(row[name]) for name in indices]) if there else str(row["reason"]).replace("_", " ")
-            )
+            if isinstance(attribution, str) or attribution.reasons[0][joint]:
+                canvases.append(Canvas((sample.display // 3).astype(sample.display.dtype), HEIGHT))
+                notes.append(str(row["reason"]).replace("_", " "))
+            else:
+                values = attribution.maps[0, joint].double().cpu().numpy()
+                canvases.append(Canvas(overlay(sample.display, values), HEIGHT))
+                notes.append(_note([float(row[name]) for name in indices]))
         for canvas in canvases:
             if sample.pixels is not None:
                 canvas.circle(sample.pixels[joint].cpu().numpy(), 4.5, width=1.6)

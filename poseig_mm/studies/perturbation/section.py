@@ -5,26 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from matplotlib.figure import Figure
 
+from ...functional.inference import FEWEST
+from ...functional.statistics import Estimate, bootstrap_of
 from ...plotting.charts import JointEstimates, dot_plot
-from ...summary.measures import Measure, group_order, run_value
+from ...store.reader import Store
+from ...summary.measures import Measure, group_order
 from ...summary.reasons import missing_table
 from ...summary.sentences import plural
 from ...types import Gallery, Picture, Section, Table
-from .study import MASKS
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from ...functional.statistics import Estimate
-    from ...store.reader import Store
+from ..published_indices import simple_baseline_on_coco
+from ..section_parts import parts_of, study_rows
+from .rows import MASKS
 
 __all__ = ["error_ratio", "perturbation_section"]
 
+ORDER = 300
+TITLE = "Perturbation: do the maps mark what matters?"
 MOST_LINES = 40  # of the figure
 # Table A of the paper, by joint type in this order; shown beside a run of such a model on such data, never as its
 # result
@@ -35,7 +36,7 @@ _PUBLISHED = {
     "uniform": (2.54, 3.38, 2.66, 2.93, 2.74, 3.04, 2.95),
     "normal": (3.36, 3.52, 3.52, 4.13, 4.11, 4.32, 4.77),
 }
-Types = dict[str, dict[str, "Estimate"]]
+Types = dict[str, dict[str, Estimate]]
 
 
 def error_ratio(rows: pl.DataFrame) -> Estimate:
@@ -44,8 +45,6 @@ def error_ratio(rows: pl.DataFrame) -> Estimate:
     n is the number of joints; 1 says that the map's places matter no more than any others.  Infinite, or its upper end
     is, where no permuted map moved a joint of these persons, or of many resamples; NaN where nothing moved any.
     """
-    from ...functional.statistics import Estimate, bootstrap_of
-
     columns = rows.select("change_attr", "change_random").to_numpy()
     # a / (a + r) is finite where a / r is not, and quantiles go with it
     share = bootstrap_of(lambda sums: sums[:, 0] / sums.sum(1), columns, rows["sample_id"].to_numpy())
@@ -53,44 +52,44 @@ def error_ratio(rows: pl.DataFrame) -> Estimate:
     return Estimate(share.n, mean, math.nan, low, high)
 
 
-def perturbation_section(store: Store, rows: pl.DataFrame) -> Section:
-    """What the study found, with the number of persons that it rests on."""
+def perturbation_section(store: Store, name: str) -> Section | None:
+    """None where the study has no rows."""
+    if not len(rows := study_rows(store, name)):
+        return None
     masks = [m for m in MASKS if m in rows["mask"]]
     rows = rows.with_columns(pl.col("joint_name").str.strip_prefix("left_").str.strip_prefix("right_").alias("type"))
     known = rows.filter(pl.col("change_attr").is_finite() & pl.col("change_random").is_finite())
-    title = "Perturbation: do the maps mark what matters?"
+    missing = missing_table(rows, "joints times masks")
     if not len(known):
-        lead = "No joint could be perturbed by its map, so there is no R_E."
-        return Section("perturbation", title, lead, missing_table(rows, "joints times masks"), 300)
+        return Section(name, TITLE, "No joint could be perturbed by its map, so there is no R_E.", missing, ORDER)
     order = known.select("type", "group", "joint").group_by("type", "group").min().sort("joint")
-    rank = {group: i for i, group in enumerate(group_order(known))}
+    groups = group_order(known)
+    rank = {group: i for i, group in enumerate(groups)}
     types = sorted(order.select("type", "group").rows(), key=lambda t: rank.get(t[1], len(rank)))
-    found = {t: {m: error_ratio(known.filter(type=t, group=g, mask=m)) for m in masks} for t, g in types}
-    persons = known["sample_id"].n_unique()
+    ratios = {t: {m: error_ratio(known.filter(type=t, group=g, mask=m)) for m in masks} for t, g in types}
     blocks: tuple[Table | Picture | Gallery, ...] = (
         Table(
             "R_E per joint, left and right together: mean change of the error by the map over that by its permuted "
             f"pixels [95 % interval, persons resampled]. Blended with: {'; '.join(f'{m}, {MASKS[m]}' for m in masks)}.",
             ("joint", "group", "joints", *masks),
-            tuple((t, g, found[t][masks[0]].n, *(found[t][m] for m in masks)) for t, g in types),
+            tuple((t, g, ratios[t][masks[0]].n, *(ratios[t][m] for m in masks)) for t, g in types),
         ),
-        Picture("perturbation", _caption(types), _figure(types[:MOST_LINES], found, masks)),
-        _groups(known, masks, rank),
+        Picture("perturbation", _caption(types), _figure(types[:MOST_LINES], ratios, masks)),
+        _groups(known, masks, [*groups, "all"]),
         *_published(store, masks),
-        *missing_table(rows, "joints times masks"),
+        *missing,
     )
-    return Section("perturbation", title, _lead(found, masks, persons, len(known) // len(masks)), blocks, 300)
+    lead = _lead(ratios, masks, known["sample_id"].n_unique(), len(known) // len(masks))
+    return Section(name, TITLE, lead, blocks, ORDER)
 
 
-def _lead(found: Types, masks: Sequence[str], persons: int, joints: int) -> str:
+def _lead(ratios: Types, masks: Sequence[str], persons: int, joints: int) -> str:
     """How many joint types have an interval above 1, by mask; and how little that says where persons are few."""
-    from ...functional.inference import FEWEST
-
     first = (
         "Where R_E is above 1, blending out what a joint's map marks changes its error more than blending out as much "
         f"elsewhere ({plural(persons, 'person')}, {plural(joints, 'joint')}). "
     )
-    known = {m: [t[m] for t in found.values() if np.isfinite(t[m].low)] for m in masks}
+    known = {m: [t[m] for t in ratios.values() if np.isfinite(t[m].low)] for m in masks}
     if not any(known.values()):
         return first + "With so few persons there are no intervals, so nothing can be said of it."
     above = {m: sum(e.low > 1 for e in estimates) for m, estimates in known.items()}
@@ -112,9 +111,9 @@ def _caption(types: Sequence[tuple[str, str]]) -> str:
     return text + (f" The first {MOST_LINES} joints; {left} more are in the table." if left > 0 else "")
 
 
-def _figure(types: Sequence[tuple[str, str]], found: Types, masks: Sequence[str]) -> Figure:
+def _figure(types: Sequence[tuple[str, str]], ratios: Types, masks: Sequence[str]) -> Figure:
     """One panel a mask, one line a joint type, ratios on a logarithmic scale common to all panels."""
-    means = [e.mean for t, _ in types for e in found[t].values() if np.isfinite(e.mean) and e.mean > 0]
+    means = [e.mean for t, _ in types for e in ratios[t].values() if np.isfinite(e.mean) and e.mean > 0]
     low, high = max(min([*means, 0.8]) / 3, 0.05), min(max([*means, 1.2]) * 3, 200.0)
 
     def shown(e: Estimate) -> Estimate:
@@ -122,7 +121,7 @@ def _figure(types: Sequence[tuple[str, str]], found: Types, masks: Sequence[str]
         mean, left, right = (float(np.clip(v, low, high)) for v in (e.mean, e.low, e.high))
         return replace(e, mean=mean, low=left, high=right)
 
-    lines = [JointEstimates(t, g, {m: shown(e) for m, e in found[t].items()}) for t, g in types]
+    lines = [JointEstimates(t, g, {m: shown(e) for m, e in ratios[t].items()}) for t, g in types]
     figure = dot_plot(lines, {}, [Measure(m, m, neutral=1.0) for m in masks])
     ticks = [t for t in (0.1, 0.3, 1, 3, 10, 30, 100) if low <= t <= high]
     for axis in figure.axes:
@@ -134,13 +133,11 @@ def _figure(types: Sequence[tuple[str, str]], found: Types, masks: Sequence[str]
     return figure
 
 
-def _groups(known: pl.DataFrame, masks: Sequence[str], rank: dict[str, int]) -> Table:
+def _groups(known: pl.DataFrame, masks: Sequence[str], groups: Sequence[str]) -> Table:
     """Changes and ratios by group and mask, and for all joints."""
-    groups = [*sorted(filter(None, known["group"].unique()), key=lambda g: rank.get(g, len(rank))), "all"]
     lines = []
-    for group in groups:
-        for mask in masks:
-            part = known.filter(mask=mask) if group == "all" else known.filter(mask=mask, group=group)
+    for group, rows in parts_of(known, "group", groups):
+        for mask, part in parts_of(rows, "mask", masks):
             ratios = part.filter(pl.col("ratio").is_finite())["ratio"]
             lines.append((
                 group, mask, len(part), part["change_attr"].mean(), part["change_random"].mean(), error_ratio(part),
@@ -158,8 +155,7 @@ def _groups(known: pl.DataFrame, masks: Sequence[str], rank: dict[str, int]) -> 
 
 def _published(store: Store, masks: Sequence[str]) -> tuple[Table, ...]:
     """Table A of the paper, where this run is of such a model on such data."""
-    alike = run_value(store, "model", "adapter") == "heatmap" and run_value(store, "model", "backbone") == "ResNet"
-    if str(run_value(store, "dataset", "name", default="")).lower() != "coco" or not alike:
+    if not simple_baseline_on_coco(store.run):
         return ()
     lines = tuple((joint, *(_PUBLISHED[m][i] for m in masks)) for i, joint in enumerate(_JOINTS))
     text = (

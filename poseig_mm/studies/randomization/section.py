@@ -4,88 +4,89 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
+from matplotlib.figure import Figure
 
-from ...functional.inference import FEWEST, Comparison, holm, paired_difference
+from ...functional.inference import FEWEST, Comparison, paired_difference
+from ...functional.statistics import Estimate
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
 from ...seeding import stable_hash
+from ...store.reader import Store
 from ...summary.measures import Measure, estimate, finite, index_measures, run_value
 from ...summary.sentences import format_estimate, format_p, plural
 from ...types import Gallery, Picture, Section, Table
+from ..published_indices import simple_baseline_on_coco
+from ..section_parts import reasons_by, study_rows, with_holm
 from .strips import find_strips
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from ...functional.statistics import Estimate
-    from ...store import Store
 
 __all__ = ["randomization_section"]
 
+ORDER = 314
+TITLE = "Model randomisation"
 LIKENESS = (Measure("rank_correlation", "rank correlation"), Measure("ssim", "SSIM"))  # of a map to the original
+ACROSS = 3  # panels side by side
 ALIKE = 0.5  # rank correlation that parts 'changes' from 'stays much alike'; a choice of this project
 GONE = 1e-3  # of the original response: below that, the model's output no longer depends on the image
 STRIPS = 6  # on the page
-ACROSS = 3  # panels side by side
-Tests = dict[Measure, tuple[Comparison, float]]
 # Table B of the paper, SB-R50 on COCO; shown beside a run of that model alone, never used.
-PUBLISHED = {
-    "di": (13.58, 13.93, 16.53, 17.44, 19.91, 21.06),
-    "fi": (1.375, 1.342, 1.186, 1.110, 0.967, 0.884),
-}
+PUBLISHED = {"di": (13.58, 13.93, 16.53, 17.44, 19.91, 21.06), "fi": (1.375, 1.342, 1.186, 1.110, 0.967, 0.884)}
+Rows = dict[int, pl.DataFrame]  # by stage
+Values = dict[int, dict[str, Estimate]]  # stage -> column -> estimate
+Tests = dict[Measure, tuple[Comparison, float]]  # index -> difference, and p after Holm's correction
 
 
-def randomization_section(store: Store, rows: pl.DataFrame, name: str) -> Section | None:
-    """Of the study's rows; None where there are none."""
-    if not len(rows):
+def randomization_section(store: Store, name: str) -> Section | None:
+    """None where the study has no rows."""
+    if not len(rows := study_rows(store, name)):
         return None
     stages = rows["stage"].unique().sort().to_list()
     by_stage = {s: rows.filter(pl.col("stage") == s) for s in stages}
     indices = index_measures(store, rows)
     columns = [m.name for m in (*indices, *LIKENESS)] + ["ssim_chance", "epe_soft", "response"]
-    found = {s: {name: estimate(frame, name) for name in columns} for s, frame in by_stage.items()}
+    values = {s: {name: estimate(frame, name) for name in columns} for s, frame in by_stage.items()}
     total, independent = int(rows["total_layers"][0]), bool(rows["independent"][0])
     tests = {} if independent or len(stages) < 2 else _tests(by_stage[stages[0]], by_stage[stages[-1]], indices)
-    persons = rows["sample_id"].n_unique()
-    lead = _lead_alone(by_stage, found) if independent else _lead(found, tests, total, persons)
-    blocks: list[Table | Picture | Gallery] = [
-        _table_b(by_stage, found, indices, published=not independent and _as_published(store, by_stage)),
-        Picture("randomization", _caption(rows, persons), _figure(by_stage, found, indices, independent)),
-    ]
-    if tests:
-        blocks.append(_table_of_tests(tests, total))
-    if (missing := _missing(rows)).rows:
-        blocks.append(missing)
+    persons, unit = rows["sample_id"].n_unique(), str(rows["unit"][0])
+    lead = _lead_alone(by_stage, values) if independent else _lead(values, tests, total, persons)
     ids = sorted(rows["sample_id"].unique().to_list(), key=lambda i: (stable_hash(i), i))
-    if strips := find_strips(store.pictures(name), ids)[:STRIPS]:
-        text = (
-            "Maps of one joint (the one of median error; ring: its annotation), from the original model to the last "
-            "stage. Each map is scaled to its own maximum."
-        )
-        blocks.append(Gallery(text, tuple(strips)))
-    return Section(name, "Model randomisation", lead, tuple(blocks), order=310)
+    strips = tuple(find_strips(store.pictures(name), ids)[:STRIPS])
+    blocks: tuple[Table | Picture | Gallery, ...] = (
+        _table_b(by_stage, values, indices, unit, published=not independent and _as_published(store, by_stage)),
+        Picture("randomization", _caption(rows, persons), _figure(by_stage, values, indices, unit, independent)),
+        *([_table_of_tests(tests, total)] if tests else ()),
+        *reasons_by(rows, ["layers"], _MISSING, ("layers re-initialised", "reason", "joints")),
+        *([Gallery(_GALLERY, strips)] if strips else ()),
+    )
+    return Section(name, TITLE, lead, blocks, ORDER)
+
+
+_MISSING = "Joints that lack a number at a stage, by reason (they are left out of its means)."
+_GALLERY = (
+    "Maps of one joint (the one of median error; ring: its annotation), from the original model to the last stage. "
+    "Each map is scaled to its own maximum."
+)
 
 
 def _tests(first: pl.DataFrame, last: pl.DataFrame, indices: Sequence[Measure]) -> Tests:
     """Last stage minus original of the same joints, and p after Holm's correction for the indices."""
     pairs = first.join(last, on=["sample_id", "joint"], suffix="_last")
     groups = pairs["sample_id"].to_numpy()
-    found = [paired_difference(pairs[m.name].to_numpy(), pairs[f"{m.name}_last"].to_numpy(), groups) for m in indices]
-    return {m: (c, float(p)) for m, c, p in zip(indices, found, holm([c.p for c in found]), strict=True)}
+    return with_holm(
+        {m: paired_difference(pairs[m.name].to_numpy(), pairs[f"{m.name}_last"].to_numpy(), groups) for m in indices}
+    )
 
 
-def _lead(found: dict[int, dict[str, Estimate]], tests: Tests, total: int, n: int) -> str:
-    first, last = found[min(found)], found[max(found)]
+def _lead(values: Values, tests: Tests, total: int, n: int) -> str:
+    first, last = values[min(values)], values[max(values)]
     if not tests:
         return f"{plural(n, 'person')}; no stage beyond the original, so nothing can be said."
     parts = []
     for m, (comparison, p) in list(tests.items())[:2]:
-        parts.append(
-            f"{m.title} goes from {format_estimate(first[m.name])} to {format_estimate(last[m.name])} "
-            f"(difference {format_estimate(comparison.difference)}, {format_p(p)})"
-        )
+        change = f"difference {format_estimate(comparison.difference)}, {format_p(p)}"
+        ends = f"from {format_estimate(first[m.name])} to {format_estimate(last[m.name])}"
+        parts.append(f"{m.title} goes {ends} ({change})")
     text = (
         f"With all {total} layers re-initialised, {' and '.join(parts)}; {plural(n, 'person')}. {_direction(tests, n)} "
     )
@@ -117,11 +118,8 @@ def _direction(tests: Tests, persons: int) -> str:
         elif not p < 0.05:
             signs.append(f"{title} shows no clear change")
         else:
-            signs.append(f"{title} {'rises' if mean > 0 else 'falls'}")
-            if mean * wanted > 0:
-                signs[-1] += " as in the paper"
-            else:
-                signs[-1] += ", the other way than in the paper"
+            compared = " as in the paper" if mean * wanted > 0 else ", the other way than in the paper"
+            signs.append(f"{title} {'rises' if mean > 0 else 'falls'}{compared}")
     return f"{'; '.join(signs)}."
 
 
@@ -136,8 +134,8 @@ def _change(rank: Estimate) -> str:
     return f"Whether that is above or below {ALIKE}, where maps stay much alike, these persons do not decide."
 
 
-def _lead_alone(by_stage: dict[int, pl.DataFrame], found: dict[int, dict[str, Estimate]]) -> str:
-    known = {s: e["rank_correlation"] for s, e in found.items() if s and math.isfinite(e["rank_correlation"].mean)}
+def _lead_alone(by_stage: Rows, values: Values) -> str:
+    known = {s: e["rank_correlation"] for s, e in values.items() if s and math.isfinite(e["rank_correlation"].mean)}
     if not known:
         return "Each group of layers was re-initialised alone; no stage has a map to compare."
     low, high = min(known, key=lambda s: known[s].mean), max(known, key=lambda s: known[s].mean)
@@ -154,40 +152,21 @@ def _span(frame: pl.DataFrame) -> str:
     return f"{first}\u2013{last}" if last else "none"
 
 
-def _as_published(store: Store, by_stage: dict[int, pl.DataFrame]) -> bool:
+def _as_published(store: Store, by_stage: Rows) -> bool:
     """Whether this is the paper's model, data set and stages: Simple Baseline with ResNet-50 on COCO, every 9 of 54."""
-    model = run_value(store, "model", default={})
     layers = [int(frame["layers"][0]) for frame in by_stage.values()]
-    return (
-        str(run_value(store, "dataset", "name", default="")).lower() == "coco"
-        and model.get("adapter") == "heatmap"
-        and model.get("backbone") == "ResNet"
-        and not model.get("random_weights", True)
-        and layers == [0, 9, 18, 27, 36, 45, 54]
-    )
+    trained = not run_value(store, "model", "random_weights", default=True)
+    return trained and simple_baseline_on_coco(store.run) and layers == [0, 9, 18, 27, 36, 45, 54]
 
 
-def _table_b(
-    by_stage: dict[int, pl.DataFrame],
-    found: dict[int, dict[str, Estimate]],
-    indices: Sequence[Measure],
-    *,
-    published: bool,
-) -> Table:
-    columns = [
-        "re-initialised",
-        "joints",
-        *(m.label for m in (*indices, *LIKENESS)),
-        "SSIM by chance",
-        f"EPE ({_unit(by_stage)})",
-        "response",
-    ]
+def _table_b(by_stage: Rows, values: Values, indices: Sequence[Measure], unit: str, *, published: bool) -> Table:
+    measured = (*indices, *LIKENESS)
     papers = [m for m in indices if published and m.name in PUBLISHED]
+    columns = ["re-initialised", "joints", *(m.label for m in measured), "SSIM by chance", f"EPE ({unit})", "response"]
     rows: list[tuple[Any, ...]] = []
-    for i, (s, e) in enumerate(found.items()):
+    for i, (s, e) in enumerate(values.items()):
         beside = tuple(PUBLISHED[m.name][i - 1] if i else None for m in papers)
-        joints = max(e[m.name].n for m in (*indices, *LIKENESS))
-        rows.append((_span(by_stage[s]), joints, *e.values(), *beside))
+        rows.append((_span(by_stage[s]), max(e[m.name].n for m in measured), *e.values(), *beside))
     caption = (
         "Indices of the maps after re-initialisation, and how alike the maps are to the originals: mean [95 % "
         "interval], persons resampled. 'none' is the model as it is, with this study's quadrature; its rank "
@@ -202,24 +181,14 @@ def _table_b(
     return Table(caption, tuple(columns), tuple(rows), 3)
 
 
-def _unit(by_stage: dict[int, pl.DataFrame]) -> str:
-    return str(next(iter(by_stage.values()))["unit"][0])
-
-
 def _table_of_tests(tests: Tests, total: int) -> Table:
     rows = tuple((m.title, c.difference.n, c.difference, c.effect, p) for m, (c, p) in tests.items())
     caption = (
         f"All {total} layers re-initialised minus original, same joints: mean difference [95 % interval]; Wilcoxon's "
-        f"signed-rank test on the persons' means, Holm-corrected for {len(tests)} indices (none below {FEWEST} persons); "
-        "effect: matched rank-biserial, +1 where every person's rises."
+        f"signed-rank test on the persons' means, Holm-corrected for {len(tests)} indices (none below {FEWEST} "
+        "persons); effect: matched rank-biserial, +1 where every person's rises."
     )
     return Table(caption, ("index", "joints", "difference", "effect", "p (Holm)"), rows, 3)
-
-
-def _missing(rows: pl.DataFrame) -> Table:
-    counts = rows.filter(pl.col("reason") != "").group_by("layers", "reason").len().sort("layers", "reason").rows()
-    caption = "Joints that lack a number at a stage, by reason (they are left out of its means)."
-    return Table(caption, ("layers re-initialised", "reason", "joints"), tuple(counts))
 
 
 def _caption(rows: pl.DataFrame, persons: int) -> str:
@@ -235,14 +204,9 @@ def _caption(rows: pl.DataFrame, persons: int) -> str:
     )
 
 
-def _figure(
-    by_stage: dict[int, pl.DataFrame],
-    found: dict[int, dict[str, Estimate]],
-    indices: Sequence[Measure],
-    independent: bool,
-) -> Figure:
-    panels = (*indices, *LIKENESS, Measure("epe_soft", "EPE", _unit(by_stage)))
-    stages, lines = list(found), math.ceil(len(panels) / ACROSS)
+def _figure(by_stage: Rows, values: Values, indices: Sequence[Measure], unit: str, independent: bool) -> Figure:
+    panels = (*indices, *LIKENESS, Measure("epe_soft", "EPE", unit))
+    stages, lines = list(values), math.ceil(len(panels) / ACROSS)
     with figure_style():
         figure, axes = new_figure(9.6, 2.9 * lines, lines, ACROSS)
         for axis in axes[len(panels) :]:
@@ -251,20 +215,20 @@ def _figure(
             measure = panel.name
             compared = measure in ("rank_correlation", "ssim")
             shown = [s for s in stages if s or not compared]
-            _line(axis, shown, [found[s][measure] for s in shown], PALETTE[0], "o", "none" if independent else "-")
+            _line(axis, shown, [values[s][measure] for s in shown], "none" if independent else "-")
             if compared:
-                level = found[stages[0]][measure].mean
+                level = values[stages[0]][measure].mean
                 if math.isfinite(level):
                     axis.axhline(level, color=MUTED, lw=1.0, ls=(0, (5, 3)), zorder=1)
-                axis.set_ylim(
-                    *_limits([found[s][m] for s in stages for m in (measure, "ssim_chance")[: 1 + (measure == "ssim")]])
-                )
+                drawn = ("ssim", "ssim_chance") if measure == "ssim" else (measure,)
+                ends = [end for s in stages for m in drawn for end in (values[s][m].low, values[s][m].mean)]
+                axis.set_ylim(min([0.0, *finite(ends)]) - 0.05, 1.05)  # lower where a correlation is negative
             if measure == "ssim":
-                chance = [found[s]["ssim_chance"].mean for s in shown]
+                chance = [values[s]["ssim_chance"].mean for s in shown]
                 axis.plot(shown, chance, color=PALETTE[4], lw=1.2, ls=":", marker=".", ms=4)
             if panel.neutral is not None:
                 axis.axhline(panel.neutral, color=MUTED, lw=0.8, ls=(0, (1, 2)), zorder=1)
-            if not len(finite([found[s][measure].mean for s in shown])):
+            if not len(finite([values[s][measure].mean for s in shown])):
                 axis.text(0.5, 0.5, "no values", transform=axis.transAxes, ha="center", color="#666")
             axis.set_title(panel.label)
             labels = [_span(by_stage[s]) if independent else str(int(by_stage[s]["layers"][0])) for s in stages]
@@ -276,14 +240,8 @@ def _figure(
     return figure
 
 
-def _limits(values: Sequence[Estimate]) -> tuple[float, float]:
-    """0 to 1, and lower where a correlation is negative."""
-    low = min([0.0, *finite([v.low for v in values]), *finite([v.mean for v in values])])
-    return low - 0.05, 1.05
-
-
-def _line(axis: Any, x: Sequence[int], values: Sequence[Estimate], color: str, marker: str, style: str) -> None:
+def _line(axis: Any, x: Sequence[int], values: Sequence[Estimate], style: str) -> None:
     for at, value in zip(x, values, strict=True):
         if math.isfinite(value.low) and math.isfinite(value.high):
-            axis.plot([at, at], [value.low, value.high], color=color, lw=1.4, alpha=0.6, solid_capstyle="round")
-    axis.plot(x, [v.mean for v in values], color=color, marker=marker, ms=5, mec="white", mew=0.6, lw=1.4, ls=style)
+            axis.plot([at, at], [value.low, value.high], color=PALETTE[0], lw=1.4, alpha=0.6, solid_capstyle="round")
+    axis.plot(x, [v.mean for v in values], color=PALETTE[0], marker="o", ms=5, mec="white", mew=0.6, lw=1.4, ls=style)

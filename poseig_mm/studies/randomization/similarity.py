@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from scipy.stats import rankdata
 from torch import Tensor
 
 from ...errors import ShapeError
@@ -18,16 +19,7 @@ def average_ranks(values: Tensor) -> Tensor:
     >>> average_ranks(torch.tensor([10.0, 30.0, 10.0, 20.0])).tolist()
     [1.5, 4.0, 1.5, 3.0]
     """
-    rows = values.reshape(-1, values.shape[-1])
-    ordered, order = rows.sort(dim=1)
-    new = torch.ones_like(ordered, dtype=torch.long)
-    new[:, 1:] = (ordered[:, 1:] != ordered[:, :-1]).long()
-    tie = new.cumsum(1) - 1  # (R, n) which run of equal values
-    place = torch.arange(1, rows.shape[1] + 1, dtype=torch.float64, device=rows.device).expand(len(rows), -1)
-    zeros = torch.zeros(rows.shape, dtype=torch.float64, device=rows.device)
-    counts = zeros.scatter_add(1, tie, torch.ones_like(zeros))
-    means = zeros.scatter_add(1, tie, place) / counts.clamp_min(1)
-    return torch.empty_like(zeros).scatter_(1, order, means.gather(1, tie)).reshape(values.shape)
+    return torch.from_numpy(rankdata(values.numpy(force=True), axis=-1)).to(values.device)
 
 
 def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
@@ -45,8 +37,8 @@ def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
     _check(first, second)
     a, b = (average_ranks(m.flatten(-2)) for m in (first, second))
     a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
-    found = (a * b).sum(-1) / (a.square().sum(-1) * b.square().sum(-1)).sqrt()
-    return torch.where(_finite(first) & _finite(second), found, torch.nan)
+    correlation = (a * b).sum(-1) / (a.square().sum(-1) * b.square().sum(-1)).sqrt()
+    return torch.where(_finite(first) & _finite(second), correlation, torch.nan)
 
 
 def structural_similarity(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from PIL.Image import Image
 
-    from ...types import Attribution, Sample
+from ...plotting.drawing import Canvas, overlay, row_of_panels
+from ...types import Attribution, Sample
 
 __all__ = ["draw_strip", "find_strips", "strip_stem"]
 
@@ -20,8 +19,6 @@ SEPARATOR = "--"
 
 def draw_strip(sample: Sample, joint: int, stages: Sequence[tuple[str, Attribution]]) -> Image:
     """Maps of `joint` over the input, side by side, each with its title; a ring marks the annotated joint."""
-    from ...plotting.drawing import Canvas, overlay, row_of_panels
-
     panels, titles = [], []
     for title, attribution in stages:
         values = attribution.maps[0, joint].cpu().double().nan_to_num(0.0).numpy()
@@ -45,9 +42,9 @@ def strip_stem(sample_id: str, joint_name: str) -> str:
 def find_strips(paths: Sequence[Path], sample_ids: Sequence[str]) -> list[tuple[Path, str]]:
     """(path, 'sample, joint') of the strips of these samples, in their order."""
     of_sample = {path.stem.rpartition(SEPARATOR)[0]: path for path in paths}
-    found = []
+    strips = []
     for sample_id in sample_ids:
         if (path := of_sample.get(strip_stem(sample_id, "").removesuffix(SEPARATOR))) is not None:
             joint = path.stem.rpartition(SEPARATOR)[2].replace("_", " ")
-            found.append((path, f"{sample_id}, {joint}"))
-    return found
+            strips.append((path, f"{sample_id}, {joint}"))
+    return strips

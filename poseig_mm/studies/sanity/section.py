@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from ...functional.inference import FEWEST, Comparison, holm, paired_difference
-from ...functional.statistics import bootstrap_of
+from ...store.reader import Store
 from ...summary.measures import estimate, joint_order, run_value
 from ...summary.sentences import format_estimate, format_p, plural
 from ...types import Section, Table
-
-if TYPE_CHECKING:
-    from ...functional.statistics import Estimate
-    from ...store import Store
+from ..section_parts import parts_of, ratio_of_means, reasons_by, study_rows, with_holm
 
 __all__ = ["Verdict", "joint_verdicts", "overall_verdict", "sanity_section"]
 
+ORDER = 5  # at the top of the page
+TITLE = "May these maps be trusted?"
 LEVEL = 0.05
 BETTER = {"deletion": -1, "gain": 1}  # sign of run minus other where the run's maps are the better ones
 OTHERS = {"random": "random maps", "gradient": "the plain gradient", "linear": "linear IG from black"}
@@ -50,9 +49,7 @@ def _outcome(comparison: Comparison, p: float, measure: str) -> int:
 
 def overall_verdict(rows: pl.DataFrame) -> Verdict:
     """Over all joints, Holm's correction over every comparison."""
-    keys = [(other, measure) for other in OTHERS for measure in BETTER]
-    found = [_compare(rows, other, measure) for other, measure in keys]
-    tests = {k: (c, float(p)) for k, c, p in zip(keys, found, holm([c.p for c in found]), strict=True)}
+    tests = with_holm({(other, m): _compare(rows, other, m) for other in OTHERS for m in BETTER})
     persons = _persons(rows)
     if persons < FEWEST:
         return Verdict(FEW, persons, tests)
@@ -64,13 +61,13 @@ def joint_verdicts(rows: pl.DataFrame, joints: Sequence[int]) -> dict[int, Verdi
     """Each joint against random maps alone; the larger of its two p-values is corrected for the number of joints."""
     tests = {k: {m: _compare(rows.filter(pl.col("joint") == k), "random", m) for m in BETTER} for k in joints}
     largest = [np.max([c.p for c in of_joint.values()]) for of_joint in tests.values()]  # NaN where not tested
-    found = {}
+    verdicts = {}
     for (k, of_joint), p in zip(tests.items(), holm(largest), strict=True):
         persons = _persons(rows.filter(pl.col("joint") == k))
         outcomes = [_outcome(c, p, m) for m, c in of_joint.items()]
         word = FEW if persons < FEWEST else _word(outcomes) if len(set(outcomes)) == 1 else OPEN
-        found[k] = Verdict(word, persons, {("random", m): (c, float(p)) for m, c in of_joint.items()})
-    return found
+        verdicts[k] = Verdict(word, persons, {("random", m): (c, float(p)) for m, c in of_joint.items()})
+    return verdicts
 
 
 def _word(outcomes: Sequence[int]) -> str:
@@ -93,18 +90,18 @@ def _persons(rows: pl.DataFrame) -> int:
     return int(known["sample_id"].n_unique())
 
 
-def sanity_section(store: Store, rows: pl.DataFrame, name: str) -> Section | None:
-    """Of the study's rows; None where there are none."""
-    if not len(rows):
+def sanity_section(store: Store, name: str) -> Section | None:
+    """None where the study has no rows."""
+    if not len(rows := study_rows(store, name)):
         return None
     order = [(k, title) for k, title, _ in joint_order(rows, [])]
     verdict, by_joint = overall_verdict(rows), joint_verdicts(rows, [k for k, _ in order])
-    unit = str(rows["unit"][0])
-    blocks = [_methods(store, rows), _comparisons(verdict, unit), _joints(order, by_joint, unit)]
-    if (missing := _missing(rows)).rows:
-        blocks.append(missing)
-    lead = _lead(verdict, {title: by_joint[k] for k, title in order})
-    return Section(name, "May these maps be trusted?", lead, tuple(blocks), order=5)
+    unit, why = str(rows["unit"][0]), "Joints without these numbers, by reason."
+    blocks = (
+        *(_methods(store, rows), _comparisons(verdict, unit), _joints(order, by_joint, unit)),
+        *reasons_by(rows, ["method"], why, ("map", "reason", "joints")),
+    )
+    return Section(name, TITLE, _lead(verdict, {title: by_joint[k] for k, title in order}), blocks, ORDER)
 
 
 def _lead(verdict: Verdict, by_joint: Mapping[str, Verdict]) -> str:
@@ -163,42 +160,37 @@ def _methods(store: Store, rows: pl.DataFrame) -> Table:
     unit = str(rows["unit"][0])
     own = str(run_value(store, "settings", "attribution", "method", default=""))
     titles = {"run": f"this run's maps ({own})" if own else "this run's maps", **OTHERS}
-    table: list[tuple[Any, ...]] = []
-    for method, title in titles.items():
-        frame = rows.filter(pl.col("method") == method)
-        table.append((title, estimate(frame, "deletion"), estimate(frame, "gain"), _ratio(frame)))
+    table = tuple(
+        (
+            titles[method],
+            estimate(part, "deletion"),
+            estimate(part, "gain"),
+            ratio_of_means(part, "change", "change_permuted"),
+        )
+        for method, part in parts_of(rows, "method", list(titles))
+    )
     caption = (
         "Deletion area: likelihood left, 0 to 1, while the pixels that a map ranks first are replaced by the blurred "
         "image; less is better. Gain: how much farther the joint's error moves when the map's places are greyed than "
         "when as many random places are; more is better. R_E: the same as a ratio (1: no better than chance). Mean [95 "
         "% interval], persons resampled."
     )
-    return Table(caption, ("map", "deletion area", f"gain ({unit})", "R_E"), tuple(table), 3)
+    return Table(caption, ("map", "deletion area", f"gain ({unit})", "R_E"), table, 3)
 
 
 def _comparisons(verdict: Verdict, unit: str) -> Table:
-    table: list[tuple[Any, ...]] = []
-    for other, title in OTHERS.items():
-        line: list[Any] = [title]
-        for measure in BETTER:
-            comparison, p = verdict.tests[other, measure]
-            line += [comparison.difference, p]
-        table.append(tuple(line))
+    def numbers(other: str) -> list[Any]:
+        return [v for m in BETTER for v in (verdict.tests[other, m][0].difference, verdict.tests[other, m][1])]
+
+    table = tuple((title, *numbers(other)) for other, title in OTHERS.items())
     caption = (
         "This run's maps minus the others', the same persons and joints. p: Wilcoxon's signed-rank test on the "
         "persons' mean differences, Holm-corrected over all six. The rule: the maps may be trusted if they beat random "
         f"maps in both measures (p < {LEVEL}); they may not if they lose in one; otherwise, or with fewer than "
-        f"{FEWEST} "
-        "persons, there is no verdict. Gradient and linear IG do not change it, they say whether a simpler method "
-        "would do."
+        f"{FEWEST} persons, there is no verdict. Gradient and linear IG do not change it, they say whether a simpler "
+        "method would do."
     )
-    return Table(caption, ("against", "deletion area", "p", f"gain ({unit})", "p of the gain"), tuple(table), 3)
-
-
-def _ratio(frame: pl.DataFrame) -> Estimate:
-    """Mean change over mean change of permuted maps, a ratio of means."""
-    columns = frame.select("change", "change_permuted").to_numpy()
-    return bootstrap_of(lambda s: s[:, 0] / s[:, 1], columns, frame["sample_id"].to_numpy())
+    return Table(caption, ("against", "deletion area", "p", f"gain ({unit})", "p of the gain"), table, 3)
 
 
 def _joints(order: Sequence[tuple[int, str]], by_joint: Mapping[int, Verdict], unit: str) -> Table:
@@ -214,8 +206,3 @@ def _joints(order: Sequence[tuple[int, str]], by_joint: Mapping[int, Verdict], u
     )
     columns = ("joint", "persons", "deletion area", f"gain ({unit})", "p (Holm)", "verdict")
     return Table(caption, columns, tuple(rows), 3)
-
-
-def _missing(rows: pl.DataFrame) -> Table:
-    counts = rows.filter(pl.col("reason") != "").group_by("method", "reason").len().sort("method", "reason").rows()
-    return Table("Joints without these numbers, by reason.", ("map", "reason", "joints"), tuple(counts))

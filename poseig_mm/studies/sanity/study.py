@@ -1,6 +1,4 @@
-"""Whether the run's maps may be trusted: do they name the pixels that matter better than chance and simpler methods
-do?
-"""
+"""Whether the run's maps may be trusted: do they name the pixels that matter better than chance and simpler methods?"""
 
 from __future__ import annotations
 
@@ -10,21 +8,24 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...errors import ConfigError
+from ...settings_fields import checked, number, whole
+from ...store.reader import Store
+from ...types import Finding, Section
 from ..base import Study, StudyContext
-from ..joints import joint_columns, visible_truth, why_missing
+from ..joints import asked_joints, joint_columns, visible_truth, why_missing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ...store import Store
-    from ...types import Finding, Section
-
 __all__ = ["METHODS", "Sanity"]
 
 METHODS = ("run", "gradient", "linear", "random")  # the run's own, plain gradient, linear path from black, permuted
-NOT_ASKED = ("not_visible", "not_asked")  # joints that this study has no rows of
-_NOTHING = dict.fromkeys(("deletion", "change", "change_permuted", "gain"), math.nan)
+_UNKNOWN = dict.fromkeys(("deletion", "change", "change_permuted", "gain"), math.nan)
+
+
+def _rising_from_zero(fractions: Sequence[float]) -> bool:
+    given = (0.0, *fractions)
+    return len(given) > 1 and given[-1] <= 1 and all(a < b for a, b in pairwise(given))
 
 
 @dataclass(frozen=True)
@@ -41,51 +42,33 @@ class Sanity(Study):
     name: ClassVar[str] = "sanity"
     images_only: ClassVar[bool] = True
 
-    fractions: Sequence[float] = (0.02, 0.05, 0.1, 0.2, 0.4)  # of the pixels, replaced one after the other
-    alpha: float | None = None  # per unit of the coordinates; None: 0.075 a px (the paper's 0.3 a heatmap pixel at
-    # stride 4), else 1 / the run's median error
-    n_permuted: int = 2  # permuted maps a joint and method; each is one prediction
-    nodes: int = 16  # gradients of the linear path (midpoint rule)
-
-    def __post_init__(self) -> None:
-        given = (0.0, *self.fractions)
-        if len(given) < 2 or given[-1] > 1 or any(a >= b for a, b in pairwise(given)):
-            raise ConfigError(f"study 'sanity': fractions is {self.fractions!r}; expected rising numbers in (0, 1]")
-        if self.alpha is not None and not self.alpha > 0:
-            raise ConfigError(f"study 'sanity': alpha is {self.alpha!r}; expected a positive number")
-        for name in ("n_permuted", "nodes"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"study 'sanity': {name} is {value!r}; expected a whole number from 1 on")
+    # of the pixels, replaced one after the other
+    fractions: Sequence[float] = checked((0.02, 0.05, 0.1, 0.2, 0.4), "rising numbers in (0, 1]", _rising_from_zero)
+    # per unit of the coordinates; None: 0.075 a px (the paper's 0.3 a heatmap pixel at stride 4), else 1 / the run's
+    # median error
+    alpha: float | None = number(None, above=0)
+    n_permuted: int = whole(2, least=1)  # permuted maps a joint and method; each is one prediction
+    nodes: int = whole(16, least=1)  # gradients of the linear path (midpoint rule)
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """Rows of the joints that the run was asked for; a joint without a map or annotation has NaN and a reason."""
-        maps = self._maps(finding, context)
-        truth = visible_truth(finding)
+        maps, truth = self._maps(finding, context), visible_truth(finding)
+        reasons = why_missing(finding, truth)
         rows: list[Mapping[str, Any]] = []
-        for k, reason in enumerate(why_missing(finding, truth)):
-            if reason in NOT_ASKED:
-                continue
+        for k in asked_joints(reasons):
             known = {m: values[k] for m, values in maps.items() if bool(values[k].isfinite().all())}
-            numbers = self._numbers(finding, context, known, truth[k], k) if known and not reason else {}
+            numbers = self._numbers(finding, context, known, truth[k], k) if known and not reasons[k] else {}
             for method in METHODS:
-                missing = "" if method in numbers else reason or "no_map"
-                about = joint_columns(finding, context, k)
-                rows.append(
-                    about
-                    | {"method": method, "unit": context.unit}
-                    | numbers.get(method, _NOTHING)
-                    | {"reason": missing}
-                )
+                missing = "" if method in numbers else reasons[k] or "no_map"
+                row = {**joint_columns(finding, context, k), "method": method, "unit": context.unit}
+                rows.append({**row, **numbers.get(method, _UNKNOWN), "reason": missing})
         return rows
 
     def section(self, store: Store) -> Section | None:
         """The verdict, for the top of the page."""
-        if self.name not in store.studies:
-            return None
         from .section import sanity_section
 
-        return sanity_section(store, store.study(self.name), self.name)
+        return sanity_section(store, self.name)
 
     def _maps(self, finding: Finding, context: StudyContext) -> dict[str, Tensor]:
         """Method -> (K, H, W).  Random: the run's map with its pixels permuted, as in the paper: it covers as much."""
@@ -95,24 +78,14 @@ class Sanity(Study):
         from ...seeding import generator_of
 
         own, sample = finding.attribution.maps[0], finding.sample
-        linear = context.attribute(
-            sample,
-            method="path_ig",
-            path="linear",
-            path_settings={"baseline": "black"},
-            quadrature="midpoint",
-            nodes=self.nodes,
-        )
+        baseline: dict[str, Any] = {"path": "linear", "path_settings": {"baseline": "black"}}
+        linear = context.attribute(sample, method="path_ig", quadrature="midpoint", nodes=self.nodes, **baseline)
         random = [
             permuted_maps(own[k], 1, generator_of(context.seed, sample.sample_id, self.name, k))[0]
             for k in range(len(own))
         ]
-        return {
-            "run": own,
-            "gradient": context.attribute(sample, method="gradient").maps[0],
-            "linear": linear.maps[0],
-            "random": torch.stack(random),
-        }
+        gradient = context.attribute(sample, method="gradient")
+        return {"run": own, "gradient": gradient.maps[0], "linear": linear.maps[0], "random": torch.stack(random)}
 
     def _numbers(
         self, finding: Finding, context: StudyContext, maps: Mapping[str, Tensor], truth: Tensor, k: int
@@ -143,11 +116,9 @@ class Sanity(Study):
         predicted = context.predict(blend(image, mean[None], torch.cat(grades)).flatten(0, 1))[:, k].double()
         errors = (predicted - truth).norm(dim=-1).view(len(maps), -1)
         original = (finding.prediction[k].double().cpu() - truth).norm()
-        found = {}
-        for i, method in enumerate(maps):
-            change = float(error_change(original, errors[i, :1]))
-            permuted = float(error_change(original, errors[i, 1:]))
-            found[method] = {
-                "deletion": float(areas[i]), "change": change, "change_permuted": permuted, "gain": change - permuted
-            }  # fmt: skip
-        return found
+        numbers = {}
+        for method, area, error in zip(maps, areas, errors, strict=True):
+            change, permuted = (float(error_change(original, part)) for part in (error[:1], error[1:]))
+            gain = {"change": change, "change_permuted": permuted, "gain": change - permuted}
+            numbers[method] = {"deletion": float(area), **gain}
+        return numbers

@@ -1,6 +1,4 @@
-"""What a joint is most likely read from, decided from a few estimates by a list of rules that can be read.  No
-torch.
-"""
+"""What a joint is most likely read from, decided from a few estimates by a list of rules that can be read."""
 
 from __future__ import annotations
 
@@ -9,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...functional.statistics import Estimate
+from ...settings_fields import number, whole
 
 __all__ = ["CAUSES", "COMPACT", "Cause", "Thresholds", "likely_cause"]
 
@@ -29,17 +28,19 @@ COMPACT = ("mark", "parent", "partner")  # places as small as the joint's own su
 class Thresholds:
     """Where the rules draw their lines; all are compared with ends of 95 % intervals, never with means."""
 
-    fewest: int = 8  # persons, below which nothing is decided: as for every test of this project
-    preferred: float = 1.0  # times a uniform map's density: below, a place is not preferred at all
-    margin: float = 1.5  # times the joint's own density, which another place must exceed: honest models come near to 1
-    fixed: float = (
-        0.5  # share of persons with a spot at the same offset, for a mark; anatomy reaches 0.47 (head from shoulder)
-    )
-    background: float = 1.25  # times the background's density in the maps of the same persons' other joints
-    weak: float = (
-        0.75  # times those joints' density around themselves: below, a joint is read from itself less than they
-    )
-    flipped: float = 0.05  # share of persons with most joints on the wrong side: detectors of the present have 1 to 2 %
+    fewest: int = whole(8, least=2)  # persons, below which nothing is decided: as for every test of this project
+    # times a uniform map's density: below, a place is not preferred at all
+    preferred: float = number(1.0, above=0)
+    # times the joint's own density, which another place must exceed: honest models come near to 1
+    margin: float = number(1.5, above=0)
+    # share of persons with a spot at the same offset, for a mark; anatomy reaches 0.47 (head from shoulder)
+    fixed: float = number(0.5, above=0, below=1)
+    # times the background's density in the maps of the same persons' other joints
+    background: float = number(1.25, above=0)
+    # times those joints' density around themselves: below, a joint is read from itself less than they
+    weak: float = number(0.75, above=0)
+    # share of persons with most joints on the wrong side: detectors of the present have 1 to 2 %
+    flipped: float = number(0.05, above=0, below=1)
 
 
 @dataclass(frozen=True)
@@ -86,20 +87,20 @@ def likely_cause(measures: Mapping[str, Estimate], thresholds: Thresholds | None
     >>> likely_cause({'own': around(8.0), 'partner': around(2.0), 'partner_over_own': around(0.25)}).words
     'itself'
     """
-    limits, found = thresholds or Thresholds(), _Measures(measures)
-    own = found["own"]
+    limits, known = thresholds or Thresholds(), _Measures(measures)
+    own = known["own"]
     if own.n < limits.fewest:
         return Cause("undecided", f"{own.n} persons, fewer than {limits.fewest}")
-    ratios = {name: found[f"{name}_over_own"] for name in COMPACT if _decides(found[f"{name}_over_own"], limits)}
-    if not (found["fixed"].high >= limits.fixed and found["mark"].low > limits.preferred):
+    ratios = {name: known[f"{name}_over_own"] for name in COMPACT if _decides(known[f"{name}_over_own"], limits)}
+    if not (known["fixed"].high >= limits.fixed and known["mark"].low > limits.preferred):
         ratios.pop("mark", None)  # in a minority of persons, or no denser than a uniform map: chance, or anatomy
-    denser = [name for name, r in ratios.items() if r.low > limits.margin and found[name].low > limits.preferred]
-    if "mark" in denser and found["fixed"].low <= limits.fixed:
+    denser = [name for name, r in ratios.items() if r.low > limits.margin and known[name].low > limits.preferred]
+    if "mark" in denser and known["fixed"].low <= limits.fixed:
         denser.remove("mark")
     for name in denser:
-        if all(found[name].low > found[other].high for other in denser if other != name):
-            return Cause(name, f"{CAUSES[name]}: {_text(found[name])} times a uniform map; around itself: {_text(own)}")
-    context, weakness, flipped = found["background_over_others"], found["own_over_others"], found["flipped"]
+        if all(known[name].low > known[other].high for other in denser if other != name):
+            return Cause(name, f"{CAUSES[name]}: {_text(known[name])} times a uniform map; around itself: {_text(own)}")
+    context, weakness, flipped = known["background_over_others"], known["own_over_others"], known["flipped"]
     spread = not denser and not ("mark" in ratios and ratios["mark"].high >= 1)  # rather than on a mark
     if spread and _decides(context, limits) and context.low > limits.background and weakness.high < limits.weak:
         why = f"background: {_text(context, 2)} times the other joints; around itself: {_text(weakness, 2)} times them"
@@ -109,7 +110,7 @@ def likely_cause(measures: Mapping[str, Estimate], thresholds: Thresholds | None
     if own.low > limits.preferred and all(r.high < 1 for r in ratios.values()):
         return Cause("own", f"around itself: {_text(own)} times a uniform map")
     near = [name for name, r in ratios.items() if r.high >= 1]
-    told = "; ".join([f"around itself: {_text(own)}", *(f"{CAUSES[name]}: {_text(found[name])}" for name in near)])
+    told = "; ".join([f"around itself: {_text(own)}", *(f"{CAUSES[name]}: {_text(known[name])}" for name in near)])
     return Cause("undecided", told)
 
 

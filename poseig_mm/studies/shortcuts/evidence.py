@@ -162,15 +162,15 @@ def densest_spots(values: Floats, radius: float, count: int) -> list[Spot]:
     from scipy.ndimage import gaussian_filter
 
     total = float(values.sum(dtype=np.float64))
-    left, found = values.copy(), list[Spot]()
+    left, spots = values.copy(), list[Spot]()
     ys, xs = np.mgrid[: values.shape[0], : values.shape[1]]
-    while len(found) < count and math.isfinite(total) and left.any():
+    while len(spots) < count and math.isfinite(total) and left.any():
         smooth = gaussian_filter(left, radius / 2, mode="constant", truncate=3.0)
         y, x = (int(i) for i in np.unravel_index(int(smooth.argmax()), smooth.shape))
         inside = np.hypot(xs - x, ys - y) <= radius
-        found.append(Spot(x, y, float(left[inside].sum(dtype=np.float64)) / total, float(inside.mean())))
+        spots.append(Spot(x, y, float(left[inside].sum(dtype=np.float64)) / total, float(inside.mean())))
         left[inside] = 0
-    return found
+    return spots
 
 
 def fixed_offset(offsets: Floats, tolerance: float, *, most: int = 1000) -> NDArray[np.intp]:

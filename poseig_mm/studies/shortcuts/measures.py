@@ -10,10 +10,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...functional.shares import share
-from ...functional.statistics import Estimate, bootstrap_mean, bootstrap_of
+from ...functional.statistics import Estimate, bootstrap_of
+from ...summary.measures import estimate
+from ..section_parts import ratio_of_means
 from .causes import Cause, Thresholds, likely_cause
 from .evidence import PLACES, fixed_offset
-from .study import SPOTS
+from .rows import SPOTS
 
 __all__ = ["JointEvidence", "evidence_of_joints", "flipped_persons"]
 
@@ -58,9 +60,7 @@ def evidence_of_joints(rows: pl.DataFrame, thresholds: Thresholds | None = None)
 
 
 def flipped_persons(rows: pl.DataFrame) -> Estimate:
-    """Share of persons with at least half of their joints at the partner's place, of those with four or more that
-    could.
-    """
+    """Share of persons with half of their joints or more at the partner's place, of those with four that could."""
     persons = rows.group_by("sample_id").agg(pl.col("invertible").sum(), pl.col("inverted").sum()).sort("sample_id")
     persons = persons.filter(pl.col("invertible") >= FEWEST_JOINTS)
     hits = persons["inverted"].to_numpy() >= MOST * persons["invertible"].to_numpy()
@@ -86,14 +86,14 @@ def _joint(rows: pl.DataFrame, name: str, flipped: Estimate, thresholds: Thresho
         measures |= {place: _density(those, place), f"{place}_over_own": _density(those, place, over="own")}
     measures |= {
         "background": _density(masked, "background"),
-        "background_over_others": _over_others(rows, "background"),
-        "own_over_others": _over_others(rows, "own"),
+        "background_over_others": ratio_of_means(rows, "background", "background_others"),
+        "own_over_others": ratio_of_means(rows, "own", "own_others"),
         "fixed": share(rows["share_mark"].to_numpy() > 0, np.ones(len(rows))),
         "flipped": flipped,
     }
     places = [p for p in PLACES if p != "unknown"]
-    shares = {p: _mean(masked if p in ("person", "background") else rows, f"share_{p}") for p in places}
-    areas = {p: _mean(masked if p in ("person", "background") else rows, f"area_{p}").mean for p in places}
+    shares = {p: estimate(masked if p in ("person", "background") else rows, f"share_{p}") for p in places}
+    areas = {p: estimate(masked if p in ("person", "background") else rows, f"area_{p}").mean for p in places}
     return JointEvidence(
         name=name,
         joint=int(rows["joint"][0]),
@@ -113,8 +113,8 @@ def _with_mark(rows: pl.DataFrame) -> tuple[pl.DataFrame, tuple[float, float]]:
     }
     taken = np.stack([rows[f"spot{i}_place"].is_in(TAKEN).to_numpy() for i in range(1, SPOTS + 1)], 1)
     px = np.where(taken[..., None], np.nan, np.stack([spots["x"], spots["y"]], -1))  # (N, S, 2)
-    found = fixed_offset(px / rows["radius"].to_numpy()[:, None, None], TOLERANCE)
-    at, here = found >= 0, (np.arange(len(rows)), found)
+    spot = fixed_offset(px / rows["radius"].to_numpy()[:, None, None], TOLERANCE)
+    at, here = spot >= 0, (np.arange(len(rows)), spot)
     marked = rows.with_columns(
         pl.Series("share_mark", np.where(at, spots["share"][here], 0.0)),
         pl.Series("area_mark", np.where(at, spots["area"][here], spots["area"][:, 0])),
@@ -124,23 +124,11 @@ def _with_mark(rows: pl.DataFrame) -> tuple[pl.DataFrame, tuple[float, float]]:
 
 
 def _density(rows: pl.DataFrame, place: str, over: str = "") -> Estimate:
-    """Sum of a place's shares over the sum of its areas: density over a uniform map's; or over another place's
-    density.
-    """
+    """Sum of a place's shares over that of its areas: density over a uniform map's, or over another place's."""
     columns = [f"share_{place}", f"area_{place}", *((f"share_{over}", f"area_{over}") if over else ())]
 
     def density(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        found = sums[:, 0] / sums[:, 1]
-        return found * sums[:, 3] / sums[:, 2] if over else found
+        ratio = sums[:, 0] / sums[:, 1]
+        return ratio * sums[:, 3] / sums[:, 2] if over else ratio
 
     return bootstrap_of(density, rows.select(columns).to_numpy(), rows["sample_id"].to_numpy())
-
-
-def _over_others(rows: pl.DataFrame, place: str) -> Estimate:
-    """Mean density in a place over the mean of the same persons' other joints'."""
-    columns = rows.select(pl.col(place, f"{place}_others").fill_null(np.nan)).to_numpy()
-    return bootstrap_of(lambda s: s[:, 0] / s[:, 1], columns, rows["sample_id"].to_numpy())
-
-
-def _mean(rows: pl.DataFrame, column: str) -> Estimate:
-    return bootstrap_mean(rows[column].to_numpy(), groups=rows["sample_id"].to_numpy())

@@ -1,25 +1,21 @@
-"""The section on shortcuts: which joints are not read from themselves, what speaks for it, and mean maps around
-them.
-"""
+"""The section on shortcuts: which joints are not read from themselves, what speaks for it, mean maps around them."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from ...store.reader import Store
 from ...summary.reasons import missing_table
 from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
-from ..inversion.pull_tables import percent
+from ..section_parts import percent, study_rows
 from .causes import CAUSES
 from .measures import JointEvidence, evidence_of_joints
+from .rows import ShortcutsSettings
 from .share_figures import mean_maps, share_bars
-
-if TYPE_CHECKING:
-    from ...store.reader import Store
-    from .study import Shortcuts
 
 __all__ = ["shortcuts_section"]
 
@@ -33,6 +29,7 @@ _BARS = (
     "Where each joint's map lies: mean share of its mass, by places that exclude one another. Below each bar, thin: "
     "the share that a uniform map would have there. Joints are discs, parent and partner with their own bones. {mask}"
 )
+_NO_MASK = "Without a mask of the person, person and background are not told apart; such maps are left white there."
 _MAPS = (
     "Mean map around the joint (at the cross), all persons in the same size, each map with mass 1; rings: the disc "
     "that counts as the joint itself. A spot beside the ring is evidence at a fixed offset; joints that are not read "
@@ -40,48 +37,43 @@ _MAPS = (
 )
 
 
-def shortcuts_section(study: Shortcuts, store: Store) -> Section | None:
+def shortcuts_section(store: Store, name: str, settings: ShortcutsSettings) -> Section | None:
     """None where the study has no rows."""
-    if study.name not in store.studies:
+    if not len(rows := study_rows(store, name)):
         return None
-    rows = store.study(study.name)
-    if not len(rows):
-        return None
-    joints = evidence_of_joints(rows, study.thresholds)
+    joints = evidence_of_joints(rows, settings)
     missing = missing_table(rows, "joints with a place of their own")
     if not joints:
-        return Section(study.name, TITLE, "No joint has a map in pixels, so nothing can be said.", missing, ORDER)
-    blocks: list[Table | Picture | Gallery] = [_decisions(joints, study)]
-    unmasked = int((rows["reason"] != "").sum())
-    note = "Without a mask of the person, person and background are not told apart; such maps are left white there."
-    blocks.append(Picture("shortcuts-shares", _BARS.format(mask=note if unmasked else ""), share_bars(joints)))
-    shown = _suspicious_first(joints)[: study.pictures]
+        return Section(name, TITLE, "No joint has a map in pixels, so nothing can be said.", missing, ORDER)
+    shown = _suspicious_first(joints)[: settings.pictures]
     figure = mean_maps(store, rows, shown) if shown else None
-    if figure is not None:
-        blocks.append(Picture("shortcuts-mean-maps", _MAPS, figure))
-    return Section(study.name, TITLE, _lead(joints, study), (*blocks, _shares(joints), *missing), ORDER)
+    unmasked = bool((rows["reason"] != "").any())
+    blocks: tuple[Table | Picture | Gallery, ...] = (
+        _decisions(joints, settings),
+        Picture("shortcuts-shares", _BARS.format(mask=_NO_MASK if unmasked else ""), share_bars(joints)),
+        *([Picture("shortcuts-mean-maps", _MAPS, figure)] if figure is not None else ()),
+        _shares(joints),
+        *missing,
+    )
+    return Section(name, TITLE, _lead(joints, settings), blocks, ORDER)
 
 
 def _suspicious_first(joints: Sequence[JointEvidence]) -> list[JointEvidence]:
     """Joints not read from themselves, then those that are least so."""
     rank = {"own": 2, "left_right": 2, "undecided": 1}
-    return sorted(joints, key=lambda j: (rank.get(j.cause.code, 0), _number(j.measures["own"].mean)))
+    return sorted(joints, key=lambda j: (rank.get(j.cause.code, 0), np.nan_to_num(j.measures["own"].mean, posinf=0.0)))
 
 
-def _number(value: float) -> float:
-    return value if math.isfinite(value) else 0.0
-
-
-def _decisions(joints: Sequence[JointEvidence], study: Shortcuts) -> Table:
+def _decisions(joints: Sequence[JointEvidence], settings: ShortcutsSettings) -> Table:
     rows = tuple(
         (j.name, j.cause.words, j.persons, *(j.measures[m] for m in COLUMNS), _offset(j), j.cause.code) for j in joints
     )
     caption = (
-        f"Density in discs of {study.radius:g} of the person's size around the joint, its parent, its partner (where "
-        "their discs are apart) and a mark: the spot that lies at the same offset (x right, y down, input px) as in "
-        "most other persons. 1: a uniform map; [95 % interval], persons resampled. A place is named above "
-        f"{study.margin:g} times own; the background above {study.background:g} and own below {study.weak:g} times the "
-        "same persons' other joints."
+        f"Density in discs of {settings.radius:g} of the person's size around the joint, its parent, its partner "
+        "(where their discs are apart) and a mark: the spot that lies at the same offset (x right, y down, input px) as "
+        "in most other persons. 1: a uniform map; [95 % interval], persons resampled. A place is named above "
+        f"{settings.margin:g} times own; the background above {settings.background:g} and own below {settings.weak:g} "
+        "times the same persons' other joints."
     )
     return Table(caption, ("joint", "read from", "n", *COLUMNS.values(), "offset", "code"), rows, 1)
 
@@ -99,7 +91,7 @@ def _shares(joints: Sequence[JointEvidence]) -> Table:
     return Table("Share of the map's mass in each place (%), mean [95 % interval].", ("joint", *places), rows, 1)
 
 
-def _lead(joints: Sequence[JointEvidence], study: Shortcuts) -> str:
+def _lead(joints: Sequence[JointEvidence], settings: ShortcutsSettings) -> str:
     counts = Counter(j.cause.code for j in joints)
     persons = max(j.persons for j in joints)
     accused = [j for j in joints if j.cause.code in CAUSES and j.cause.code not in ("own", "undecided", "left_right")]
@@ -117,9 +109,9 @@ def _lead(joints: Sequence[JointEvidence], study: Shortcuts) -> str:
         text += f" {plural(counts['own'], 'joint')} of {len(joints)} are read from themselves first of all."
     if counts["undecided"]:
         text += f" For {plural(counts['undecided'], 'joint')} it stays undecided (see why in the table)."
-    if persons < study.fewest:
-        text += f" {plural(persons, 'person')} are too few: with fewer than {study.fewest} no cause is named."
-    return (
-        text
-        + " A map tells where the evidence lies, not that the model needs it: take the suspected evidence away and see."
+    if persons < settings.fewest:
+        text += f" {plural(persons, 'person')} are too few: with fewer than {settings.fewest} no cause is named."
+    text += (
+        " A map tells where the evidence lies, not that the model needs it: take the suspected evidence away and see."
     )
+    return text

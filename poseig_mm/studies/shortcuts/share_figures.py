@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ...plotting.drawing import to_input_size
 from ...plotting.figures import PALETTE, figure_style, new_figure
+from ...store.reader import Store
 from ...summary.measures import place_columns
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from ...store.reader import Store
-    from .measures import JointEvidence
+from .measures import JointEvidence
 
 __all__ = ["mean_maps", "share_bars"]
 
@@ -92,9 +89,7 @@ def mean_maps(store: Store, rows: pl.DataFrame, joints: Sequence[JointEvidence])
 
 
 def _mean_maps(store: Store, rows: pl.DataFrame, joints: set[int]) -> dict[int, tuple[Array, int]]:
-    """joint -> mean density (CELLS, CELLS) around it over a uniform map's, of pixels inside the input; how many
-    maps.
-    """
+    """joint -> mean density (CELLS, CELLS) around it over a uniform map's, inside the input; of how many maps."""
     table = store.joints()
     x, y = place_columns(table)
     places = table.select("sample_id", "joint", pl.col(x).alias("x"), pl.col(y).alias("y"))
@@ -103,9 +98,9 @@ def _mean_maps(store: Store, rows: pl.DataFrame, joints: set[int]) -> dict[int, 
     wanted = wanted.join(places, on=["sample_id", "joint"]).join(sizes, on="sample_id").sort("sample_id", "joint")
     totals = {k: np.zeros((CELLS, CELLS)) for k in joints}
     seen, persons = {k: np.zeros((CELLS, CELLS)) for k in joints}, dict.fromkeys(joints, 0)
-    for (sample_id,), found in list(wanted.group_by("sample_id", maintain_order=True))[:MOST_PERSONS]:
+    for (sample_id,), person in list(wanted.group_by("sample_id", maintain_order=True))[:MOST_PERSONS]:
         maps = store.map(str(sample_id))
-        for row in found.to_dicts() if maps is not None else ():
+        for row in person.to_dicts() if maps is not None else ():
             assert maps is not None
             values = to_input_size(maps[row["joint"]].astype(np.float64), (int(row["height"]), int(row["width"])))
             if np.isfinite(values).all():

@@ -1,0 +1,75 @@
+"""Fields of settings that say which values they take, and the one place where these are checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import field, fields
+from typing import Any, TypeVar
+
+from .errors import ConfigError
+
+__all__ = ["check_fields", "checked", "number", "one_of", "whole"]
+
+T = TypeVar("T")
+_RULE = "poseig_mm"  # in a field's metadata: (what is expected, in words; whether a value is that)
+
+
+def checked(default: T, expected: str, holds: Callable[[Any], bool]) -> T:
+    """A field of a dataclass with a rule of its own; where the default is None, None is allowed.
+
+    Args:
+        default: of the field.
+        expected: by the rule, as the end of 'expected ...'.
+        holds: whether a value keeps the rule; it may raise a TypeError for one that is of another kind altogether.
+    """
+    value: T = field(default=default, metadata={_RULE: (expected, holds)})
+    return value
+
+
+def whole(default: T, *, least: int) -> T:
+    """A field that holds a whole number from `least` on."""
+    return checked(default, f"at least {least} (a whole number)", lambda v: type(v) is int and v >= least)
+
+
+def number(default: T, *, above: float, below: float = math.inf) -> T:
+    """A field that holds a finite number between two others, which it does not reach."""
+    limits = f"above {above:g}" + (f" and below {below:g}" if below < math.inf else "")
+    return checked(default, f"{limits} (a number)", lambda v: type(v) in (int, float) and above < v < below)
+
+
+def one_of(*choices: T) -> T:
+    """A field that holds one of these; the first is its default."""
+    return checked(choices[0], f"one of {', '.join(map(repr, choices))}", lambda v: v in choices)
+
+
+def check_fields(settings: Any, where: str = "") -> None:
+    """Check every field of a dataclass that has a rule.
+
+    Args:
+        settings: an instance of a dataclass; fields without a rule may hold anything.
+        where: put before the field's name in the message.
+
+    Raises:
+        ConfigError: a value that its field does not take.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Counting:
+    ...     times: int = whole(5, least=1)
+    >>> check_fields(Counting(times=0), 'diagnosis.')
+    Traceback (most recent call last):
+        ...
+    poseig_mm.errors.ConfigError: diagnosis.times is 0; expected at least 1 (a whole number)
+    """
+    for f in fields(settings):
+        value = getattr(settings, f.name)
+        if _RULE not in f.metadata or (value is None and f.default is None):
+            continue
+        expected, holds = f.metadata[_RULE]
+        try:
+            kept = holds(value)
+        except TypeError:
+            kept = False
+        if not kept:
+            raise ConfigError(f"{where}{f.name} is {value!r}; expected {expected}")

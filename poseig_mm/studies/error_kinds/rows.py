@@ -1,0 +1,156 @@
+"""What is asked of a person, its area, and of the finished tables: what kind of error each joint's prediction is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ...settings_fields import number, one_of
+from ...store.reader import Store
+from ...summary.persons import Persons, in_pixels, persons_of
+from ...types import Finding
+from .classify import KINDS, classify
+
+__all__ = ["ErrorKindsSettings", "area_row", "joint_kinds", "kind_rows", "person_rows", "sigmas_of"]
+
+BOX_SHARE = 0.53  # of a person's box is the person, where the annotation has no area (COCO's convention)
+# COCO's, by part of the body: the annotators' spread as a share of the person's size
+COCO_SIGMAS = {
+    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062, "hip": 0.107,
+    "knee": 0.087, "ankle": 0.089,
+}  # fmt: skip
+_COCO_NAMES = {"nose", *(f"{side}_{part}" for side in ("left", "right") for part in COCO_SIGMAS if part != "nose")}
+KIND_COLUMNS = ("kind_any", "kind_symmetric")
+_SCHEMA = {"sample_id": pl.String, "joint": pl.Int64, "ks": pl.Float64, **dict.fromkeys(KIND_COLUMNS, pl.String)}
+
+
+@dataclass(frozen=True)
+class ErrorKindsSettings:
+    """What rows and section need to be told."""
+
+    sigma: float = number(0.067, above=0)  # of every joint where the joints are not COCO's 17; the mean of those 17
+    # a joint can be mistaken for 'any' other, or for its 'symmetric' partner alone, as in coco-analyze
+    confusable: str = one_of("any", "symmetric")
+
+
+def area_row(finding: Finding, unit: str) -> dict[str, Any]:
+    """The person's area in px^2 of the original image, which the tables do not hold, and where it is from."""
+    sample, reason = finding.sample, ""
+    area, source = sample.extra.get("area"), "annotation"
+    if area is None or not float(area) > 0:
+        box = sample.extra.get("bbox")
+        sides = (math.nan, math.nan) if box is None else (box[2] - box[0], box[3] - box[1])
+        area, source = BOX_SHARE * sides[0] * sides[1], "box"
+    if not float(area) > 0:
+        area, source, reason = math.nan, "none", "no_area"
+    if unit != "px" or finding.prediction.shape[-1] != 2:
+        reason = "not_pixels"
+    return {"sample_id": sample.sample_id, "area": float(area), "area_source": source, "reason": reason}
+
+
+def kind_rows(store: Store, areas: pl.DataFrame, sigma: float) -> list[dict[str, Any]]:
+    """A row for each visible joint of a person whose area is known; none where joints are not in px.
+
+    Args:
+        store: with joints and samples; persons of one image are looked at together, in px of the original image.
+        areas: sample_id and area of each person.
+        sigma: of joints that are not COCO's.
+
+    Returns:
+        Rows with `ks`, the similarity to the joint's own truth by `sigma`; the kind of error where any joint can be
+        mistaken for any other (`kind_any`), and where only partners can (`kind_symmetric`); '' and a `reason` where
+        there is no prediction.
+    """
+    joints = store.joints()
+    if not len(joints) or not in_pixels(joints):
+        return []
+    persons = persons_of(joints)
+    area, sigmas = _areas(persons, areas), np.array(sigmas_of(persons.names, sigma)[0])
+    flips = store.groups.flip_pairs if store.groups else ()
+    partners = {j: k for a, b in flips for j, k in ((a, b), (b, a))}
+    truth, prediction = _in_original(store, persons)
+    of_image: dict[str, list[int]] = {}
+    for person, image in enumerate(persons.image_ids):
+        of_image.setdefault(image, []).append(person)
+    kinds, ks = np.full((2, *persons.visible.shape), -1), np.full(persons.visible.shape, np.nan)
+    for i in of_image.values():  # indices of the persons of one image
+        for which, confusable in enumerate((None, partners)):
+            kinds[which, i], ks[i] = classify(truth[i], prediction[i], persons.visible[i], area[i], sigmas, confusable)
+    rows = []
+    for person, k in zip(*_measured(persons, area).nonzero(), strict=True):
+        either, partner = (KINDS[kind] if kind >= 0 else "" for kind in kinds[:, person, k].tolist())
+        row = {"sample_id": persons.ids[person], "joint": int(k), "sigma": float(sigmas[k]), "ks": float(ks[person, k])}
+        reason = "" if either else "no_prediction"
+        rows.append({**row, "kind_any": either, "kind_symmetric": partner, "reason": reason})
+    return rows
+
+
+def _areas(persons: Persons, areas: pl.DataFrame) -> NDArray[np.float64]:
+    area_of = dict(areas.select("sample_id", "area").iter_rows())
+    return np.array([area_of.get(sample_id, math.nan) for sample_id in persons.ids], dtype=np.float64)
+
+
+def _measured(persons: Persons, area: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N, K) the joints that can have a kind."""
+    measured: NDArray[np.bool_] = persons.visible & np.isfinite(area)[:, None]
+    return measured
+
+
+def _in_original(store: Store, persons: Persons) -> NDArray[np.float64]:
+    """(2, N, K, 2) truth and prediction in px of the original image."""
+    from ...plotting.drawing import to_original
+
+    warps = {row["sample_id"]: row for row in store.samples().to_dicts()}
+    points = np.empty((2, *persons.truth.shape))
+    for i, sample_id in enumerate(persons.ids):
+        warp = np.array([[warps[sample_id][f"warp_{r}{c}"] for c in range(3)] for r in range(2)])
+        points[:, i] = [to_original(of[i], warp) for of in (persons.truth, persons.prediction)]
+    return points
+
+
+def joint_kinds(store: Store, name: str, settings: ErrorKindsSettings) -> pl.DataFrame:
+    """The table of joints with `ks`, `kind_any`, `kind_symmetric`, and `kind`, the one of these that the settings mean.
+
+    They are the study's rows where it has one for every joint by this sigma; else (a run by an older version, or one
+    that is being resumed) all are classified now.  Null kind: not visible, without an area or a prediction.
+
+    Raises:
+        StoreError: the study has no rows in this run.
+    """
+    joints, rows = store.joints(), store.study(name)
+    areas = person_rows(rows)
+    kinds = rows.filter(pl.col("joint").is_not_null()) if "joint" in rows.columns else rows.clear()
+    persons = persons_of(joints)
+    sigmas = sigmas_of(persons.names, settings.sigma)[0]
+    wanted = {
+        (persons.ids[i], int(k), sigmas[k])
+        for i, k in zip(*_measured(persons, _areas(persons, areas)).nonzero(), strict=True)
+    }
+    if not len(kinds) or set(kinds.select("sample_id", "joint", "sigma").iter_rows()) != wanted:
+        kinds = pl.DataFrame(kind_rows(store, areas, settings.sigma), schema_overrides=_SCHEMA)
+    known = kinds.select("sample_id", pl.col("joint").cast(joints.schema["joint"]), "ks", *KIND_COLUMNS)
+    table = joints.join(known, on=["sample_id", "joint"], how="left", maintain_order="left")
+    table = table.with_columns(pl.col("ks").fill_null(math.nan), pl.col(*KIND_COLUMNS).replace("", None))
+    return table.with_columns(pl.col(f"kind_{settings.confusable}").alias("kind"))
+
+
+def person_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    """Those of the study's rows that are about whole persons: their areas."""
+    return rows.filter(pl.col("area_source").is_not_null())
+
+
+def sigmas_of(names: Sequence[str], sigma: float) -> tuple[list[float], bool]:
+    """Each joint's sigma, and whether they are COCO's own.
+
+    >>> sigmas_of(['wrist', 'tip'], 0.067)
+    ([0.067, 0.067], False)
+    """
+    if set(names) != _COCO_NAMES:
+        return [sigma] * len(names), False
+    return [COCO_SIGMAS[name.split("_")[-1]] for name in names], True
