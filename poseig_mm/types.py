@@ -70,7 +70,10 @@ class Coordinates:
 
 @dataclass(frozen=True)
 class Attribution:
-    """One map a joint and how far to trust it.  Joints that were not computed hold NaN and a reason."""
+    """One map a joint and how far to trust it.  Joints that were not computed hold NaN and a reason.
+
+    Of one person (in a `Finding`, from `StudyContext.attribute`, of a hook) it has the same fields without B.
+    """
 
     maps: Tensor  # (B, K, H, W) >= 0, maximum 1
     residual: Tensor  # (B, K) |sum IG - (T(x) - T(x'))|
@@ -80,7 +83,7 @@ class Attribution:
     map_error: Tensor  # (B, K) half L1 distance of the two interleaved half-rule maps, in [0, 1]
     converged: Tensor  # (B, K) bool: map_error <= the tolerance asked for (False where none was asked)
     evaluations: Tensor  # (B, K) int, gradient evaluations spent on this joint
-    reasons: tuple[tuple[str, ...], ...]  # (B)(K) '' or a code of functional.maps.REASONS
+    reasons: tuple[Any, ...]  # (B)(K) '' or a code of functional.maps.REASONS
     signed: Tensor | None = None  # (B, K, H, W) sum over channels of IG, neither absolute nor normalised
     soft_coords: Tensor | None = None  # (B, K, D) the differentiable prediction on the image, not the model's decoding
 
@@ -90,7 +93,7 @@ class Finding:
     """All that was found out about one person; everything in the input frame."""
 
     sample: Sample  # with the model's own mask where that was asked for
-    attribution: Attribution  # B = 1
+    attribution: Attribution  # without B: maps (K, H, W)
     prediction: Tensor  # (K, D) the model's own decoding, in the adapter's unit
     reference: Tensor  # (K, D) the points that the likelihood compared the coordinates with, same unit; NaN where none
     indices: Mapping[str, Tensor]  # name -> (K,), or (K, K) for a relation

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from ..types import Attribution
 
-__all__ = ["REASONS", "attribution_from_sums", "half_l1_distance", "normalise_maps"]
+__all__ = ["REASONS", "attribution_from_sums", "batch_of_one", "half_l1_distance", "normalise_maps", "person_of"]
 
 REASONS = ("", "not_visible", "not_asked", "zero_map", "nonfinite_gradient", "no_match")  # why a joint has no map
 
@@ -70,3 +73,15 @@ def attribution_from_sums(
         signed=total if signed else None,
         soft_coords=coords,
     )
+
+
+def person_of(attribution: Attribution, b: int) -> Attribution:
+    """One person of a batch, without B."""
+    parts = {n: v[b] for n, v in vars(attribution).items() if v is not None}
+    return replace(attribution, **parts)
+
+
+def batch_of_one(attribution: Attribution) -> Attribution:
+    """A person's as a batch, B = 1: the inverse of `person_of`."""
+    parts: dict[str, Any] = {n: v for n, v in vars(attribution).items() if v is not None}
+    return replace(attribution, **{n: v[None] if isinstance(v, Tensor) else (v,) for n, v in parts.items()})

@@ -12,6 +12,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from ..adapters.base import CoordinateAdapter
+from ..functional.maps import batch_of_one
 from ..indices.base import Index, compute_indices
 from ..store.atomic import make_dir
 from ..types import Attribution, JointGroups, Sample
@@ -75,7 +76,7 @@ class RunContext:
     def attribute(
         self, sample: Sample, *, image: Tensor | None = None, changed_model: bool = False, **changes: Any
     ) -> Attribution:
-        """Maps of one sample (B = 1); see `StudyContext.attribute`."""
+        """Maps of one sample; see `StudyContext.attribute`."""
         explainer = self.explainer.with_(**changes)
         if changed_model:
             explainer = explainer.after_change()
@@ -83,11 +84,12 @@ class RunContext:
 
     def indices(self, sample: Sample, attribution: Attribution) -> Mapping[str, Tensor]:
         """name -> (K,), or (K, K) for a relation; an index that raises is NaN."""
-        maps = attribution.maps
+        batch = batch_of_one(attribution)
+        maps = batch.maps
         truth, places = sample.keypoints[None].to(maps), places_of([sample]).to(maps)
         prediction = self.predict(sample.image[None]).to(maps)
-        inputs = index_inputs([sample], attribution, truth, prediction, places=places, explainer=self.explainer)
-        values, _ = compute_indices(self.run_indices, inputs, attribution.reasons)
+        inputs = index_inputs([sample], batch, truth, prediction, places=places, explainer=self.explainer)
+        values, _ = compute_indices(self.run_indices, inputs, batch.reasons)
         return {name: value[0].cpu() for name, value in values.items()}
 
     def save_picture(self, study: str, stem: str, image: Image) -> Path:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import AttributionError, ConfigError
 from ..functional.heatmaps import gaussian_heatmaps, published_heatmaps
-from ..functional.maps import REASONS
+from ..functional.maps import REASONS, person_of
 from ..functional.regions import box_region
 from ..indices.base import Index, IndexInputs, compute_indices
 from ..settings import Settings
@@ -67,7 +66,7 @@ class BatchDiagnosis:
         return [
             Finding(
                 sample=sample,
-                attribution=_take(attribution, b),
+                attribution=person_of(attribution, b),
                 prediction=prediction[b],
                 reference=reference[b],
                 indices={name: value[b] for name, value in values.items()},
@@ -180,11 +179,3 @@ def _flag_mask(reasons: Sequence[str], source: str) -> Sequence[str]:
     without_map = set(REASONS[1:])
     code = MADE_UP_MASKS[source]
     return [r if without_map & set(r.split(";")) else ";".join(filter(None, [r, code])) for r in reasons]
-
-
-def _take(attribution: Attribution, b: int) -> Attribution:
-    """One sample of a batch, B = 1."""
-    picked: dict[str, Any] = {}
-    for name, value in vars(attribution).items():
-        picked[name] = value[b : b + 1] if isinstance(value, (Tensor, tuple)) else value
-    return replace(attribution, **picked)

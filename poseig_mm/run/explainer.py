@@ -18,6 +18,7 @@ from ..attribution.methods import METHOD_ARGUMENTS, call_method, own_settings
 from ..errors import AttributionError, ConfigError, did_you_mean
 from ..functional.fast_backward import FastBackward
 from ..functional.likelihood import ALPHA, scaled_settings
+from ..functional.maps import person_of
 from ..functional.paths import LinearPath
 from ..functional.quadrature import RULES
 from ..plugin.catalog import Catalog
@@ -95,7 +96,7 @@ class Explainer:
         prediction: Tensor | None = None,
         **given: Any,
     ) -> Attribution:
-        """Maps of the joints of some images, or of a sample (B = 1).
+        """Maps of the joints of some images, or of a sample (then without B).
 
         Args:
             images: (B, C, H, W) normalised network input, of the model's dtype and on its device; or a sample, whose
@@ -110,9 +111,10 @@ class Explainer:
             AttributionError: the method does not return an `Attribution`; what it raises itself is passed on.
         """
         if isinstance(images, Sample):
-            keypoints, visible = images.keypoints[None], images.visible[None]
-            images = images.image[None].to(self.device, self.dtype)
-        elif keypoints is None:
+            image = images.image[None].to(self.device, self.dtype)
+            of_one = self.attribute(image, images.keypoints[None], visible=images.visible[None], **given)
+            return person_of(of_one, 0)
+        if keypoints is None:
             raise ConfigError("keypoints: got None beside images; expected (B, K, D), or a sample in the images' place")
         truth = keypoints.to(images)
         visible = truth.isfinite().all(-1) if visible is None else visible.to(images.device)

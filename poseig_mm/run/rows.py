@@ -55,12 +55,12 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
     sample, attribution, reasons = finding.sample, finding.attribution, finding.reasons
     visible = sample.visible.cpu()
     truth, prediction = sample.keypoints.double().cpu(), finding.prediction.double().cpu()
-    soft = attribution.soft_coords[0].double().cpu() if attribution.soft_coords is not None else prediction * math.nan
+    soft = attribution.soft_coords.double().cpu() if attribution.soft_coords is not None else prediction * math.nan
     truth = truth.where(visible[:, None], truth.new_tensor(math.nan))
     epe, epe_soft = ((c - truth).norm(dim=-1).tolist() for c in (prediction, soft))
     per_joint = {name: value.double().cpu().tolist() for name, value in finding.indices.items() if value.ndim == 1}
     numbers = {
-        name: getattr(attribution, name)[0].cpu().tolist()
+        name: getattr(attribution, name).cpu().tolist()
         for name in (
             "target_start", "target_end", "residual", "residual_rel", "map_error", "converged", "evaluations",
         )
@@ -121,8 +121,8 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
         sample=row,
         joints=joints,
         relations=relations,
-        maps=attribution.maps[0].float().cpu().numpy(),
-        signed=None if attribution.signed is None else attribution.signed[0].float().cpu().numpy(),
+        maps=attribution.maps.float().cpu().numpy(),
+        signed=None if attribution.signed is None else attribution.signed.float().cpu().numpy(),
         display=sample.display,
     )
 

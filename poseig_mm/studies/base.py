@@ -61,7 +61,7 @@ class StudyContext(Protocol):
     def attribute(
         self, sample: Sample, *, image: Tensor | None = None, changed_model: bool = False, **changes: Any
     ) -> Attribution:
-        """Maps of one sample (B = 1) as the run makes them, with some of its settings changed.
+        """Maps (K, H, W) of one sample as the run makes them, with some of its settings changed.
 
         Args:
             sample: whose truth and visibility hold.

@@ -32,7 +32,7 @@ def chosen_joints(finding: Finding, most: int) -> list[int]:
     They are those of lowest stable hash of '<sample id>:<joint>': over many persons every joint comes up as often.
     """
     visible = finding.sample.visible.tolist()
-    candidates = [k for k in asked_joints(finding.attribution.reasons[0]) if visible[k]]
+    candidates = [k for k in asked_joints(finding.attribution.reasons) if visible[k]]
     return sorted(sorted(candidates, key=lambda k: stable_hash(f"{finding.sample.sample_id}:{k}"))[:most])
 
 

@@ -47,8 +47,8 @@ def visible_places(finding: Finding) -> Tensor | None:
 
 def why_missing(finding: Finding, points: Tensor) -> list[str]:
     """For each joint '' or why nothing can be measured: it has no map, or no point (K, D) to measure from."""
-    reasons = list(finding.attribution.reasons[0])
-    known = finding.attribution.maps[0].flatten(1).isfinite().all(1).tolist()
+    reasons = list(finding.attribution.reasons)
+    known = finding.attribution.maps.flatten(1).isfinite().all(1).tolist()
     placed = points.isfinite().all(1).tolist()
     for k, reason in enumerate(reasons):
         if not reason and not (known[k] and placed[k]):

@@ -13,6 +13,7 @@ from PIL.Image import Image
 from synthetic_store import COLUMNS
 
 from poseig_mm.functional import path_attribution
+from poseig_mm.functional.maps import person_of
 from poseig_mm.store import SampleRecord, Store, StoreWriter
 from poseig_mm.types import Attribution, Finding, JointGroups, Sample
 
@@ -118,7 +119,7 @@ def patches_finding(name: str = "1-1", *, far: float = 1.0, near: float = 0.2) -
     )  # fmt: skip
     own = path_attribution(two_patches, image[None], sample.keypoints[None].double(), **PATH)
     ri = torch.tensor([[3.0, 2.5], [0.5, 4.0]])
-    return Finding(sample, own, two_patches(image[None])[0], sample.keypoints, {"ri": ri}, ("", ""), 1.0)
+    return Finding(sample, person_of(own, 0), two_patches(image[None])[0], sample.keypoints, {"ri": ri}, ("", ""), 1.0)
 
 
 PATH: dict[str, Any] = {
@@ -143,9 +144,10 @@ class PatchesContext:
         names = TWO.keypoint_names
         there = truth[:, [names.index(reference)]].expand_as(truth)
         wanted = torch.tensor([[name in joints for name in names]])
-        return path_attribution(
+        made = path_attribution(
             two_patches, sample.image[None], there, contrast=truth, joints=wanted, signed=signed, **PATH
         )
+        return person_of(made, 0)
 
     def save_picture(self, study: str, stem: str, image: Image) -> Path:
         (self.folder / study).mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from poseig_mm.functional.indices import diffusion_index
+from poseig_mm.functional.maps import person_of
 from poseig_mm.functional.path_attribution import path_attribution
 from poseig_mm.types import Attribution, Finding, JointGroups, Sample
 
@@ -63,12 +64,13 @@ class ToyContext:
         if self._maps is not None:
             return attribution(self._maps(sample, changes))
         changes.pop("changed_model", None)
-        return path_attribution(
+        made = path_attribution(
             self.adapter.model, sample.image[None], sample.keypoints[None], path="linear", **changes
         )
+        return person_of(made, 0)
 
     def indices(self, sample: Sample, found: Attribution) -> Mapping[str, Tensor]:
-        return {"di": diffusion_index(found.maps)[0]}
+        return {"di": diffusion_index(found.maps[None])[0]}
 
     def save_picture(self, study: str, stem: str, image: Image.Image) -> Path:
         self.pictures[stem] = image
@@ -77,11 +79,11 @@ class ToyContext:
 
 def attribution(maps: Tensor) -> Attribution:
     """Ready maps (K, H, W); joints with NaN have the reason 'zero_map'."""
-    shape = (1, len(maps))
+    shape = (len(maps),)
     nan, good = torch.full(shape, torch.nan), maps.flatten(1).isfinite().all(1)
     return Attribution(
-        maps[None], nan, nan, nan, nan, nan, torch.zeros(shape, dtype=torch.bool), torch.ones(shape, dtype=torch.long),
-        (tuple("" if g else "zero_map" for g in good.tolist()),),
+        maps, nan, nan, nan, nan, nan, torch.zeros(shape, dtype=torch.bool), torch.ones(shape, dtype=torch.long),
+        tuple("" if g else "zero_map" for g in good.tolist()),
     )  # fmt: skip
 
 

@@ -84,11 +84,11 @@ def toy_finding(context: ToyContext, maps: Tensor, sample_id: str = "1-1", **opt
     """
     k = len(maps)
     sample = toy_sample(context.image, context.truth, sample_id, **options)
-    none = torch.full((1, k), torch.nan, dtype=torch.float64)
+    none = torch.full((k,), torch.nan, dtype=torch.float64)
     reasons = ("" if m.isfinite().all() else "zero_map" for m in maps)
     coords = context.coordinates(context.image[None])
     attribution = Attribution(
-        maps[None], none, none, none, none, none, none > 0, none.nan_to_num().long(), (tuple(reasons),), None, coords
+        maps, none, none, none, none, none, none > 0, none.nan_to_num().long(), tuple(reasons), None, coords[0]
     )
     return Finding(sample, attribution, coords[0], context.truth, {}, ("",) * k, 0.0)
 

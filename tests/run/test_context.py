@@ -57,7 +57,7 @@ def ask(tiny_files: tiny, tmp_path: Path, plugin: str) -> Callable[..., dict[str
 
 def joints_with_a_map(finding: Finding) -> torch.Tensor:
     """(K,) bool."""
-    return torch.tensor([not reason for reason in finding.attribution.reasons[0]])
+    return torch.tensor([not reason for reason in finding.attribution.reasons])
 
 
 def distance(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -156,9 +156,9 @@ def test_a_change_by_name_changes_the_map(ask: Callable[..., Any]) -> None:
 
     def compare(finding: Finding, context: StudyContext) -> list[float]:
         k = int(joints_with_a_map(finding).nonzero()[-1])  # not left_shoulder, whose map a contrast with itself empties
-        own = finding.attribution.maps[0, k]
-        changed = [context.attribute(finding.sample, **changes).maps[0, k] for changes in CHANGES]
-        return [*(distance(c, own) for c in changed), distance(context.attribute(finding.sample).maps[0, k], own)]
+        own = finding.attribution.maps[k]
+        changed = [context.attribute(finding.sample, **changes).maps[k] for changes in CHANGES]
+        return [*(distance(c, own) for c in changed), distance(context.attribute(finding.sample).maps[k], own)]
 
     for *far, back in ask(compare).values():
         assert [c for c, d in zip(CHANGES, far, strict=True) if d < 1e-3] == []
@@ -170,8 +170,8 @@ def test_joints_by_name(ask: Callable[..., Any]) -> None:
 
     def compare(finding: Finding, context: StudyContext) -> tuple[list[int], float]:
         found = context.attribute(finding.sample, joints=["left_shoulder"])
-        there = [k for k, reason in enumerate(found.reasons[0]) if not reason]
-        return there, distance(found.maps[0, 5], finding.attribution.maps[0, 5])
+        there = [k for k, reason in enumerate(found.reasons) if not reason]
+        return there, distance(found.maps[5], finding.attribution.maps[5])
 
     assert all(there == [5] and far < 1e-5 for there, far in ask(compare).values())
 

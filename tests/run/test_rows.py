@@ -38,20 +38,20 @@ def record(dimensions: int = 2, **indices: torch.Tensor) -> SampleRecord:
         mask_source="none",
         inverse_warp=np.array([[2.0, 0, 10], [0, 3, 20]]),
     )
-    number = torch.arange(3.0)[None]
+    number = torch.arange(3.0)
     attribution = Attribution(
-        maps=torch.ones(1, 3, 4, 5),
+        maps=torch.ones(3, 4, 5),
         residual=number,
         residual_rel=number,
         target_start=number,
         target_end=number,
         map_error=number,
-        converged=torch.tensor([[True, False, False]]),
-        evaluations=torch.tensor([[3, 4, 0]]),
-        reasons=(("", "", "not_visible"),),
+        converged=torch.tensor([True, False, False]),
+        evaluations=torch.tensor([3, 4, 0]),
+        reasons=("", "", "not_visible"),
     )
     prediction = sample.keypoints.nan_to_num() + torch.cat([torch.tensor([3.0, 4.0]), pad[0]])
-    attribution = replace(attribution, soft_coords=prediction[None] - torch.cat([torch.tensor([3.0, 0.0]), pad[0]]))
+    attribution = replace(attribution, soft_coords=prediction - torch.cat([torch.tensor([3.0, 0.0]), pad[0]]))
     finding = Finding(
         sample=sample,
         attribution=attribution,

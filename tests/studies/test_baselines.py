@@ -15,6 +15,7 @@ from tiny import IDS, run, tiny, write_run
 
 from poseig_mm.errors import ConfigError
 from poseig_mm.functional import path_attribution
+from poseig_mm.functional.maps import person_of
 from poseig_mm.store import Store
 from poseig_mm.studies.baselines.study import BASELINES, PAINTINGS, Baselines
 from poseig_mm.types import Finding, Gallery, Picture, Sample, Table
@@ -35,7 +36,7 @@ class LinearContext:
         if settings["path"] == "linear":
             settings["path_settings"] = {"black": LOW, "white": HIGH, **settings["path_settings"]}
         asked = torch.tensor([[name in joints for name in self.groups.keypoint_names]])
-        return path_attribution(
+        made = path_attribution(
             lambda x: x.sum((1, 2, 3))[:, None, None].expand(-1, 2, 2),
             image[None],
             torch.zeros(1, 2, 2),
@@ -43,6 +44,7 @@ class LinearContext:
             likelihood=lambda coords, reference: coords[..., 0],
             **settings,
         )
+        return person_of(made, 0)
 
 
 def finding(mask: torch.Tensor | None, visible: bool = True) -> Finding:
@@ -53,7 +55,7 @@ def finding(mask: torch.Tensor | None, visible: bool = True) -> Finding:
         visible=torch.tensor([visible, visible]), mask=mask, mask_source="instance", inverse_warp=np.eye(2, 3),
         pixels=torch.tensor([[3.0, 4.0], [20.0, 9.0]]),
     )  # fmt: skip
-    attribution: Any = SimpleNamespace(reasons=(("" if visible else "not_visible",) * 2,))
+    attribution: Any = SimpleNamespace(reasons=("" if visible else "not_visible",) * 2)
     return Finding(sample, attribution, torch.zeros(2, 2), torch.zeros(2, 2), {}, ("", ""), 0.0)
 
 

@@ -54,7 +54,7 @@ def context(**changed: Any) -> Any:
 
     def indices(sample: Sample, found: Any) -> dict[str, torch.Tensor]:
         """`di` is the number of pixels that have some of the map, `li` the map's value at (9, 21)."""
-        return {"di": (found.maps[0] > 0).sum((1, 2)), "fi": torch.full((2,), torch.nan), "li": found.maps[0, :, 21, 9]}
+        return {"di": (found.maps > 0).sum((1, 2)), "fi": torch.full((2,), torch.nan), "li": found.maps[:, 21, 9]}
 
     groups = SimpleNamespace(keypoint_names=("a", "b"), group_of=("", ""))
     return SimpleNamespace(

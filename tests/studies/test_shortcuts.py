@@ -230,7 +230,7 @@ def test_joints_that_are_not_there_have_no_row() -> None:
 def test_rows_without_numbers_say_why() -> None:
     """A zero map, an input that is no image, a person without a size."""
     found = person(0, VARIANTS["own"], visible=(ELBOW, WRIST))
-    found.attribution.maps[0, WRIST] = math.nan
+    found.attribution.maps[WRIST] = math.nan
     assert table([found])["reason"].to_list() == ["", "no_map"]
     sequence = replace(found, sample=replace(found.sample, pixels=None))
     assert table([sequence])["reason"].to_list() == ["no_place", "no_place"]

@@ -54,7 +54,7 @@ class Attention(Study):
 
         if not has_attention(context.adapter.model):
             return ()
-        asked = asked_joints(finding.attribution.reasons[0])
+        asked = asked_joints(finding.attribution.reasons)
         points = finding.prediction.detach().double().cpu()
         if context.unit != "px" or points.shape[-1] != 2:
             return [_row(finding, context, k, reason="not_pixels") for k in asked]
@@ -64,7 +64,7 @@ class Attention(Study):
         grid = context.adapter.model.neck.in_featuremap_size
         cells = cells_of(points.nan_to_num(), context.adapter.input_size, grid)  # (K, 2)
         areas = self._areas(finding, context, cells, grid)
-        maps = finding.attribution.maps[0].detach().double().cpu()
+        maps = finding.attribution.maps.detach().double().cpu()
         known = _compared(maps, areas, cells, placed, grid)
         if self.pictures and (shown := [k for k in chosen_joints(finding, self.joints) if not reasons[k]]):
             from .sheet import draw_sheet

@@ -47,7 +47,7 @@ def painted(sample: Sample, painting: str, context: StudyContext) -> tuple[Tenso
 def person_rows(
     sample: Sample, maps: Mapping[tuple[str, str], Attribution], joints: Sequence[int]
 ) -> Iterator[dict[str, Any]]:
-    """Rows of a person with a mask, from maps (B = 1) by painting and baseline, of some joints."""
+    """Rows of a person with a mask, from maps by painting and baseline, of some joints."""
     from ...functional.indices import diffusion_index
     from ...functional.regions import mass_share
 
@@ -55,7 +55,7 @@ def person_rows(
     assert mask is not None
     area = float(mask.double().mean())
     for baseline in BASELINES:
-        shares = {p: mass_share(maps[p, baseline].maps[0, joints], mask) for p in PAINTINGS}  # (J,) each
+        shares = {p: mass_share(maps[p, baseline].maps[joints], mask) for p in PAINTINGS}  # (J,) each
         both = shares["original"].isfinite() & shares["black"].isfinite() & shares["white"].isfinite()
         for painting in PAINTINGS:
             row = empty_row(sample, painting, baseline, "" if bool(both.any()) else "no_map", area)
@@ -65,8 +65,8 @@ def person_rows(
                     "n": int(both.sum()),
                     "share": float(shares[painting][both].mean()),
                     "share_original": float(shares["original"][both].mean()),
-                    "di": float(diffusion_index(attribution.maps[:, joints])[0, both].mean()),
-                    "map_error": float(attribution.map_error[0, joints][both].mean()),
+                    "di": float(diffusion_index(attribution.maps[None, joints])[0, both].mean()),
+                    "map_error": float(attribution.map_error[joints][both].mean()),
                 }
             yield row
 

@@ -24,7 +24,7 @@ def draw_sheet(
 
     Args:
         displays: painting -> (H, W, 3) uint8.
-        maps: (painting, baseline) -> maps, B = 1.
+        maps: (painting, baseline) -> maps.
         sample: whose joints and mask they are.
         joints: that were explained; rings mark them.
     """
@@ -35,7 +35,7 @@ def draw_sheet(
         for (other, baseline), attribution in maps.items():
             if other != painting:
                 continue
-            chosen = attribution.maps[0, list(joints)].double().cpu()
+            chosen = attribution.maps[list(joints)].double().cpu()
             total = sum_of_maps(chosen.numpy())
             share = float(mass_share(chosen, sample.mask.cpu()).nanmean())
             panels.append(Canvas(display if total is None else overlay(display, total), HEIGHT))

@@ -58,7 +58,7 @@ class InsertionDeletion(Study):
         from ...functional.paths import LinearPath
         from ...seeding import generator_of
 
-        maps = finding.attribution.maps[0]
+        maps = finding.attribution.maps
         image, reference = finding.sample.image.to(maps), finding.reference.double().cpu()
         baseline = LinearPath(self.baseline).baseline_of(image[None])[0]
         generator = generator_of(context.seed, finding.sample.sample_id, self.name)

@@ -74,14 +74,14 @@ def contrast_numbers(
     from ...functional.limbs import limb_shares
 
     truth, visible = finding.sample.keypoints.double().cpu().numpy(), finding.sample.visible.cpu().numpy()
-    numbers: dict[str, Any] = {"reason": contrast.reasons[0][a], "map_error": float(contrast.map_error[0, a])}
+    numbers: dict[str, Any] = {"reason": contrast.reasons[a], "map_error": float(contrast.map_error[a])}
     if contrast.soft_coords is not None:
-        soft = contrast.soft_coords[0, a].double().cpu().numpy()
+        soft = contrast.soft_coords[a].double().cpu().numpy()
         numbers["soft_distance_other"] = float(np.linalg.norm(soft - truth[b]))
     if numbers["reason"]:
         return numbers
     signed = contrast.signed is not None
-    values = (contrast.signed if contrast.signed is not None else contrast.maps)[0, a].double().cpu().numpy()
+    values = (contrast.signed if contrast.signed is not None else contrast.maps)[a].double().cpu().numpy()
     points = np.where(visible[:, None], truth, np.nan)
     wrong, right = limb_shares(values, a, b, points, parents, radius)
     total = float(np.abs(values).sum())

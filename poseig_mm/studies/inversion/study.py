@@ -49,14 +49,14 @@ class Inversion(InversionSettings, Study):
 
     def _picture(self, finding: Finding, contrast: Attribution, a: int, b: int, context: StudyContext) -> str:
         """Stem of the inversion's picture, '' where there is no map or no room for it."""
-        if contrast.reasons[0][a] or contrast.signed is None or self.pictures == 0:
+        if contrast.reasons[a] or contrast.signed is None or self.pictures == 0:
             return ""
         from .picture import inversion_picture
 
         names = context.groups.keypoint_names
         stem = re.sub(r"[^\w.-]", "_", f"{finding.sample.sample_id}--{names[a]}--at--{names[b]}")
-        values = contrast.signed[0, a].double().cpu().numpy()
-        own = finding.attribution.maps[0, a].double().cpu().numpy()
+        values = contrast.signed[a].double().cpu().numpy()
+        own = finding.attribution.maps[a].double().cpu().numpy()
         image = inversion_picture(finding, own, values, a, b, context.groups)
         path = context.save_picture(self.name, stem, image)
         # those whose names have the smallest hashes stay: the same ones in whatever order they came

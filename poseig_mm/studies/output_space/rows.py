@@ -55,7 +55,7 @@ def targets_of(factors: Sequence[float]) -> tuple[Target, ...]:
 def maps_of(
     target: Target, finding: Finding, context: StudyContext, joints: Sequence[int], nodes: int
 ) -> Attribution | str:
-    """Maps (B = 1) of some joints of a person for a target, or the reason why there are none."""
+    """Maps of some joints of a person for a target, or the reason why there are none."""
     explain = _in_coordinates if target.space == "coordinates" else _in_heatmaps
     return explain(target, finding, context, joints, nodes)
 
@@ -87,6 +87,7 @@ def _in_heatmaps(
     """Maps of a scalar of the joint's heatmap, or the reason why there are none."""
     import torch
 
+    from ...functional.maps import person_of
     from ...functional.path_attribution import path_attribution
     from .heatmap_targets import heatmap_value, negative_heatmap_mse
 
@@ -112,7 +113,7 @@ def _in_heatmaps(
         value = heatmap_value(maps, at) if target.function == "value" else negative_heatmap_mse(maps, at, SIGMA)
         return value[..., None]  # (B, K, 1)
 
-    return path_attribution(
+    attribution = path_attribution(
         scalars,
         image,
         image.new_zeros(1, len(sample.keypoints), 1),
@@ -122,6 +123,7 @@ def _in_heatmaps(
         likelihood=lambda coords, reference: coords[..., 0],
         joints=asked,
     )
+    return person_of(attribution, 0)
 
 
 def heatmap_points(points: Tensor, adapter: CoordinateAdapter, size: tuple[int, int]) -> Tensor:
@@ -161,8 +163,8 @@ def index_rows(
             rows.append({**row, **dict.fromkeys((*names, "residual_rel", "map_error"), math.nan), "reason": maps})
             continue
         values = {name: float(indices[name][k]) for name in names}
-        trust = {"residual_rel": float(maps.residual_rel[0, k]), "map_error": float(maps.map_error[0, k])}
-        reason = maps.reasons[0][k] or (finding.reasons[k] if any(map(math.isnan, values.values())) else "")
+        trust = {"residual_rel": float(maps.residual_rel[k]), "map_error": float(maps.map_error[k])}
+        reason = maps.reasons[k] or (finding.reasons[k] if any(map(math.isnan, values.values())) else "")
         rows.append({**row, **values, **trust, "reason": reason})
     return rows
 

@@ -30,7 +30,7 @@ def draw_sheet(
     Args:
         sample: whose maps they are.
         names: of the joints.
-        maps: target -> maps (B = 1), or the reason why there are none.
+        maps: target -> maps, or the reason why there are none.
         rows: of the study's table, target by target and in each joint by joint.
         indices: columns of `rows` to show.
     """
@@ -41,11 +41,11 @@ def draw_sheet(
         for t, (target, attribution) in enumerate(maps.items()):
             row = rows[t * len(joints) + i]
             titles.append(target.title)
-            if isinstance(attribution, str) or attribution.reasons[0][joint]:
+            if isinstance(attribution, str) or attribution.reasons[joint]:
                 canvases.append(Canvas((sample.display // 3).astype(sample.display.dtype), HEIGHT))
                 notes.append(str(row["reason"]).replace("_", " "))
             else:
-                values = attribution.maps[0, joint].double().cpu().numpy()
+                values = attribution.maps[joint].double().cpu().numpy()
                 canvases.append(Canvas(overlay(sample.display, values), HEIGHT))
                 notes.append(_note([float(row[name]) for name in indices]))
         for canvas in canvases:

@@ -34,7 +34,7 @@ def perturbation_rows(
     from ...functional.perturbation import error_change, mask_image, permuted_maps
     from ...seeding import generator_of
 
-    maps, identity = finding.attribution.maps[0], (context.seed, finding.sample.sample_id)
+    maps, identity = finding.attribution.maps, (context.seed, finding.sample.sample_id)
     image, truth = finding.sample.image.to(maps), visible_truth(finding)
     original = (finding.prediction.double().cpu() - truth).norm(dim=-1)
     low, high = context.adapter.pixel_range()

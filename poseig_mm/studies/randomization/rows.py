@@ -41,12 +41,12 @@ def stage_rows(
 
     after, sample = stage.attribution, finding.sample
     indices = context.indices(sample, after)
-    old, new = before.maps[0, asked].cpu(), after.maps[0, asked].cpu()
+    old, new = before.maps[asked].cpu(), after.maps[asked].cpu()
     ranks, ssim = rank_correlation(old, new), structural_similarity(old, new)
     chance = structural_similarity(old, _scattered(new, f"{context.seed} {sample.sample_id} {stage.number}"))
     errors = soft_errors(finding, after)
     for i, k in enumerate(asked):
-        reasons = [after.reasons[0][k], "no_original" if before.reasons[0][k] else "", finding.reasons[k]]
+        reasons = [after.reasons[k], "no_original" if before.reasons[k] else "", finding.reasons[k]]
         yield {
             "sample_id": sample.sample_id,
             "joint": k,
@@ -61,7 +61,7 @@ def stage_rows(
             "ssim": float(ssim[i]),
             "ssim_chance": float(chance[i]),
             "epe_soft": errors[k],
-            "response": float((after.target_end - after.target_start)[0, k].abs()),
+            "response": float((after.target_end - after.target_start)[k].abs()),
             "unit": context.unit,
             "reason": ";".join(dict.fromkeys(filter(None, reasons))),
         }
@@ -81,5 +81,5 @@ def soft_errors(finding: Finding, attribution: Attribution) -> list[float]:
     """Distance of the differentiable prediction from the truth, a joint each, in the run's unit."""
     if attribution.soft_coords is None:
         return [math.nan] * len(finding.sample.visible)
-    distances = (attribution.soft_coords[0].cpu().double() - finding.sample.keypoints.double()).norm(dim=-1)
+    distances = (attribution.soft_coords.cpu().double() - finding.sample.keypoints.double()).norm(dim=-1)
     return [float(d) for d in distances]

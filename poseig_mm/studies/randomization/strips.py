@@ -21,12 +21,12 @@ def draw_strip(sample: Sample, joint: int, stages: Sequence[tuple[str, Attributi
     """Maps of `joint` over the input, side by side, each with its title; a ring marks the annotated joint."""
     panels, titles = [], []
     for title, attribution in stages:
-        values = attribution.maps[0, joint].cpu().double().nan_to_num(0.0).numpy()
+        values = attribution.maps[joint].cpu().double().nan_to_num(0.0).numpy()
         canvas = Canvas(overlay(sample.display, values), HEIGHT)
         if sample.pixels is not None:
             canvas.circle(sample.pixels[joint].cpu().numpy(), 7.0)
         panels.append(canvas.finish())
-        titles.append(f"{title} (no map)" if attribution.reasons[0][joint] else title)
+        titles.append(f"{title} (no map)" if attribution.reasons[joint] else title)
     return row_of_panels(panels, titles)
 
 

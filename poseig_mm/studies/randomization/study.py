@@ -52,7 +52,7 @@ class Randomization(Study):
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """One row a stage and joint that the run was asked for."""
-        sample_id, asked = finding.sample.sample_id, asked_joints(finding.attribution.reasons[0])
+        sample_id, asked = finding.sample.sample_id, asked_joints(finding.attribution.reasons)
         if not asked or not takes_part(sample_id, self.every):
             return []
         stages = self._stages(finding, context)
@@ -109,7 +109,7 @@ def _save_strip(study: str, finding: Finding, context: StudyContext, stages: Seq
 
     original = stages[0].attribution
     errors = soft_errors(finding, original)
-    known = [k for k, reason in enumerate(original.reasons[0]) if not reason and math.isfinite(errors[k])]
+    known = [k for k, reason in enumerate(original.reasons) if not reason and math.isfinite(errors[k])]
     if not known:
         return
     joint = sorted(known, key=lambda k: (errors[k], k))[(len(known) - 1) // 2]

@@ -77,7 +77,7 @@ class Sanity(Study):
         from ...functional.perturbation import permuted_maps
         from ...seeding import generator_of
 
-        own, sample = finding.attribution.maps[0], finding.sample
+        own, sample = finding.attribution.maps, finding.sample
         baseline: dict[str, Any] = {"path": "linear", "path_settings": {"baseline": "black"}}
         linear = context.attribute(sample, method="path_ig", quadrature="midpoint", nodes=self.nodes, **baseline)
         random = [
@@ -85,7 +85,7 @@ class Sanity(Study):
             for k in range(len(own))
         ]
         gradient = context.attribute(sample, method="gradient")
-        return {"run": own, "gradient": gradient.maps[0], "linear": linear.maps[0], "random": torch.stack(random)}
+        return {"run": own, "gradient": gradient.maps, "linear": linear.maps, "random": torch.stack(random)}
 
     def _numbers(
         self, finding: Finding, context: StudyContext, maps: Mapping[str, Tensor], truth: Tensor, k: int

@@ -47,7 +47,7 @@ def evidence_rows(finding: Finding, context: StudyContext, disc: float) -> Seque
         return [_row(finding, context, k, reason="no_size") for k in asked]
     mask = None if sample.mask is None else sample.mask.cpu().numpy()
     without = "no_mask" if mask is None else "" if mask.any() else "empty_mask"
-    maps = finding.attribution.maps[0].float().cpu().numpy()
+    maps = finding.attribution.maps.float().cpu().numpy()
     height, width = maps.shape[-2:]
     radius = disc * size
     parents, partners = context.groups.parent_of, partners_of(context.groups)
