@@ -1,6 +1,4 @@
-"""How well an adapter's differentiable coordinates agree with the model's own decoding, and which beta to try for
-that.
-"""
+"""How well an adapter's differentiable coordinates agree with the model's own decoding, and which beta to try."""
 
 from __future__ import annotations
 

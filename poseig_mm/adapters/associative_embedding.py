@@ -36,9 +36,7 @@ class AssociativeEmbeddingAdapter(InstanceAdapter, SoftArgmaxAdapter):
         self.stride = sum(self.scale) / 2
 
     def instances(self, feats: Any, size: tuple[int, int], *, all_scores: bool = False) -> Instances:
-        """By `head.decode`; with `all_scores` by the codec, with the highest peak of each joint as one person at
-        least.
-        """
+        """By `head.decode`; with `all_scores` by the codec, each joint's highest peak being one person at least."""
         heatmaps, tags = self.outputs(feats, size)
         codec = copy.copy(self.head.decoder)
         if all_scores:

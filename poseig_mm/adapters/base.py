@@ -122,9 +122,7 @@ class CoordinateAdapter(ABC):
 
     @property
     def beta(self) -> float | None:
-        """Sharpness of the soft-argmax; None where the head gives its own coordinates (setting it then has no
-        effect).
-        """
+        """Sharpness of the soft-argmax; None (setting it has no effect) where the head gives its own coordinates."""
         return None
 
     @beta.setter
@@ -207,9 +205,7 @@ class CoordinateAdapter(ABC):
         return agreement
 
     def frozen(self) -> AbstractContextManager[None]:
-        """Context in which the model is in evaluation mode and its parameters get no gradients; see
-        `freezing.frozen`.
-        """
+        """Context with the model in evaluation mode, its parameters without gradients; see `freezing.frozen`."""
         return frozen(self.model)
 
     def folded(self, images: Tensor) -> CoordinateAdapter | None:
@@ -237,8 +233,7 @@ class CoordinateAdapter(ABC):
         return torch.randn(batch, 3, height, width, generator=generator)
 
     def bind(self, images: Tensor, keypoints: Tensor | None = None) -> CoordinateAdapter:
-        """The adapter for the persons of clean images (B, C, H, W); itself, except where an image holds several
-        persons.
+        """The adapter for the persons of clean images (B, C, H, W); itself, unless an image holds several persons.
 
         Args:
             images: normalised network input.
@@ -251,14 +246,11 @@ class CoordinateAdapter(ABC):
         """Called with a run's first inputs (B, C, H, W) before any map is made; the same for every part of a run."""
 
     def joint_regions(self, size: tuple[int, int]) -> Tensor | None:
-        """Where in an input of (H, W) that is no image each joint is: (K, H, W) weights for RI; None: it is an
-        image.
-        """
+        """Where each joint is in an input of (H, W) that is no image: (K, H, W) weights for RI; None: an image."""
         return None
 
     def truth(self, data_sample: Any) -> tuple[Tensor, Tensor] | None:
-        """Where a person's joints truly are, as the data set says it: what the likelihood compares the coordinates
-        with.
+        """Where the data set says that a person's joints are: what the likelihood compares the coordinates with.
 
         None means: where they appear in the input, which is the truth of a 2D model.  In any other unit than 'px', the
         points that MMPose's data sample has in space; see `truth.truth_in_space`.
@@ -291,9 +283,7 @@ class CoordinateAdapter(ABC):
         return 1.0 if self.unit == "mm" else self.stride or COMMON_STRIDE
 
     def own_decoding(self, feats: Any, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The head's `predict` on features: keypoints (B, K, D) of all its joints in `unit`, and (B, K) bool:
-        decided.
-        """
+        """The head's `predict` on features: keypoints (B, K, D) of all joints in `unit`, and (B, K) bool: decided."""
         from mmpose.structures import PoseDataSample
 
         samples = [PoseDataSample(metainfo={"input_size": self.input_size}) for _ in images]

@@ -161,9 +161,7 @@ def _modernise(part: dict[str, Any]) -> None:
 
 
 def _absent(error: Exception) -> str:
-    """What to install where a config takes a class of MMPretrain, as ViTPose does; MMEngine says it is not
-    registered.
-    """
+    """What to install where a config takes a class of MMPretrain; MMEngine says it is not registered."""
     missing = "mmpretrain." in str(error) and importlib.util.find_spec("mmpretrain") is None
     return ". MMPretrain is not installed: pip install mmpretrain" if missing else ""
 

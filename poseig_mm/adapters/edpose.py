@@ -28,8 +28,7 @@ class Query:
 
 
 class SameChoices(TorchFunctionMode):
-    """Within it every `torch.topk` is noted or, given those of another pass, chooses the same again; nothing is
-    detached.
+    """Within it every `torch.topk` is noted or, given those of another pass, chooses the same again.
 
     The head sorts its proposals by score, so that a query's number means another place in another image; and it
     detaches reference points between layers, as training wants, so that gradients would not be those of the
@@ -86,9 +85,7 @@ class EDPoseAdapter(InstanceAdapter):
         return configured_size(self.model, DEFAULT_SIZE)
 
     def outputs(self, feats: Any, size: tuple[int, int]) -> Any:
-        """(logits (B, Q, classes), boxes (B, Q, 4), joints (B, Q, 3 K) with those of x and y first; over the size),
-        size.
-        """
+        """(logits (B, Q, classes), boxes (B, Q, 4), joints (B, Q, 3 K), x and y first; over the size), size."""
         query = None if self.person is None else self.person.cell
         with SameChoices(None if query is None else query.choices):
             return (*self.head.forward(feats, _samples(len(feats[0]), size)), size)

@@ -1,6 +1,4 @@
-"""A copy of a model in which every batch norm behind a convolution is folded into it: less to do, backward above
-all.
-"""
+"""A copy of a model with every batch norm folded into the convolution before it: less to do, backward above all."""
 
 from __future__ import annotations
 
@@ -23,8 +21,7 @@ TOLERANCE = 1e-4  # largest change of an output, relative to its largest value
 
 
 def fold_batch_norm(model: nn.Module, forward: Callable[[Any, Tensor], Tensor], images: Tensor) -> nn.Module | None:
-    """A frozen copy in evaluation mode, channels last, with batch norms folded; None where that would change the
-    output.
+    """A frozen copy in evaluation mode, channels last, batch norms folded; None where that changes the output.
 
     A model with mmcv's compiled operators keeps its channels first: of channels last some of them refuse tensors, and
     modulated deformable convolution reads them as if they were not.
@@ -101,9 +98,7 @@ def _fold(model: nn.Module, convolution: str, norm: str) -> None:
 
 
 def _scaled(layer: Any, scale: Tensor) -> Tensor:
-    """The layer's weight times a factor for each output channel (torch's own fusion forgets grouped transposed
-    ones).
-    """
+    """The layer's weight times a factor an output channel (torch's own forgets grouped transposed ones)."""
     if not isinstance(layer, nn.ConvTranspose2d):  # (out, in / groups, h, w)
         weight: Tensor = layer.weight * scale[:, None, None, None]
         return weight

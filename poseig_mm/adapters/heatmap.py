@@ -43,8 +43,7 @@ class HeatmapGrid:
 
 
 class HeatmapAdapter(SoftArgmaxAdapter):
-    """Soft-argmax of the (last stage's) heatmaps, by the codec's own way to input pixels.  Arguments:
-    `CoordinateAdapter`.
+    """Soft-argmax of the (last stage's) heatmaps, then as the codec; arguments: `CoordinateAdapter`.
 
     MSRAHeatmap: scale input / heatmap; the argmax' quarter-pixel or DARK step has no counterpart, a soft-argmax being
     finer than a pixel by itself.  MegviiHeatmap: the same with half a pixel's shift.  UDPHeatmap: scale input /
@@ -117,9 +116,7 @@ def _last_stage(output: Any) -> Tensor:
 
 
 def _opencv_kernel(size: int) -> Tensor:
-    """(size,) float64: OpenCV's Gaussian for sigma 0, that is 0.3 ((size - 1) / 2 - 1) + 0.8, with its tables below
-    9.
-    """
+    """(size,) float64: OpenCV's Gaussian for sigma 0: 0.3 ((size - 1) / 2 - 1) + 0.8, its tables below 9."""
     import cv2
 
     return torch.from_numpy(cv2.getGaussianKernel(size, 0)[:, 0])

@@ -171,8 +171,7 @@ def packed(size: tuple[int, int], metainfo: Mapping[str, Any] | None = None) -> 
 
 
 def configured_size(model: Any, default: tuple[int, int]) -> tuple[int, int]:
-    """(w, h) that the test (or validation) pipeline of the model's config fits images into; for heads that don't know
-    it.
+    """(w, h) that the test (or validation) pipeline fits images into; for heads that don't know it.
 
     Args:
         model: with its config as `cfg`.

@@ -1,6 +1,4 @@
-"""Heads that take a soft-argmax themselves: IntegralRegressionHead and its subclass DSNTHead, with or without
-debiasing.
-"""
+"""Heads that take a soft-argmax themselves: IntegralRegressionHead, DSNTHead, with or without debiasing."""
 
 from __future__ import annotations
 

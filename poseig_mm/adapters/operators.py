@@ -35,8 +35,7 @@ OPERATORS = (
 
 
 def complete_operators() -> None:
-    """With mmcv-lite, deformable convolution (DEKR needs it) becomes `adapters.deformable`; a full mmcv stays as it
-    is.
+    """With mmcv-lite, deformable convolution (for DEKR) becomes `adapters.deformable`; a full mmcv stays.
 
     Other missing operators raise a `DependencyError` naming them when they are called, see `compat`.  (Multi-scale
     deformable attention, which EDPose needs, is in plain torch in mmcv itself, on a CPU.)  See `OPERATORS`.

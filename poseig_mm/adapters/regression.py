@@ -20,7 +20,5 @@ class RegressionAdapter(CoordinateAdapter):
     head_types = ("RegressionHead", "RLEHead")
 
     def decode(self, output: Any) -> Coordinates:
-        """(B, K, 2) or, with standard deviations, (B, K, 4), over the input's (w, h) -> coordinates (B, K, 2), input
-        px.
-        """
+        """(B, K, 2), or (B, K, 4) with standard deviations, over (w, h) -> coordinates (B, K, 2), input px."""
         return Coordinates(output[..., :2] * output.new_tensor(self.input_size))

@@ -85,8 +85,7 @@ def load_weights(
 
 
 def _load(model: nn.Module, state: dict[str, Tensor], metadata: Mapping[str, Any]) -> _Mismatch:
-    """torch's own recursion (as in MMEngine's loader), which keeps shape mismatches apart instead of putting all in one
-    error text."""
+    """torch's own recursion (as in MMEngine's loader), with shape mismatches kept apart."""
     mismatch, ignored = _Mismatch(), list[str]()
 
     def load(module: nn.Module, state: dict[str, Tensor], prefix: str) -> None:
@@ -114,9 +113,7 @@ def _load(model: nn.Module, state: dict[str, Tensor], metadata: Mapping[str, Any
 
 
 def _reach_output(model: nn.Module, keys: Iterable[str], probe: Callable[[], Iterable[Tensor]]) -> bool:
-    """Whether the output depends on these weights: with NaN in their place it would hold NaN.  The weights are put
-    back.
-    """
+    """Whether the output depends on these weights (with NaN in their place it holds NaN); they are put back."""
     own = model.state_dict(keep_vars=True)
     tensors = [own[key].detach() for key in keys if key in own]
     if not all(t.is_floating_point() for t in tensors):

@@ -16,8 +16,7 @@ DEFAULT_SIZE = (640, 640)  # (w, h): the head's own default where it has to know
 
 
 class GridAdapter(InstanceAdapter):
-    """What heads over grids of several strides share.  Arguments: `InstanceAdapter`.  A cell is its number over all
-    grids.
+    """What heads over grids of several strides share; a cell is its number over all.  See `InstanceAdapter`.
 
     These heads don't know their input's size: it is that of the config's test (or validation) pipeline.
     """
@@ -32,9 +31,7 @@ class GridAdapter(InstanceAdapter):
         return self.head.predict(feats, packed(size), test_cfg=self.test_cfg(**surest))[0]
 
     def grids(self, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Of all cells of the levels (B, C, h, w): where they lie (N, 2), (x, y) in input px, and their strides
-        (N,).
-        """
+        """Of all cells of the levels (B, C, h, w): their places (N, 2), (x, y) in input px, and strides (N,)."""
         sizes = [level.shape[-2:] for level in levels]
         priors = self.head.prior_generator.grid_priors(sizes, dtype=levels[0].dtype, device=levels[0].device)
         strides = [p.new_full((len(p),), float(s)) for p, s in zip(priors, self.head.featmap_strides, strict=True)]

@@ -98,8 +98,7 @@ def accelerate(
 
 @contextmanager
 def tensor_float32(allowed: bool) -> Iterator[None]:
-    """Whether a GPU may round the factors of float32 products and convolutions to 10 bits (torch's default for the
-    latter).
+    """Whether a GPU may round factors of float32 products and convolutions to 10 bits, as torch's default is.
 
     Both switches are what they were afterwards, also after an error; a CPU has neither.
 

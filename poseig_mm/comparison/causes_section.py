@@ -1,6 +1,4 @@
-"""What each joint is read from, run by run: a model that is right for a wrong reason stands out beside one that is
-not.
-"""
+"""What each joint is read from, run by run: a model that is right for a wrong reason stands out."""
 
 from __future__ import annotations
 

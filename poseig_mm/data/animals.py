@@ -43,8 +43,7 @@ def animal_groups(names: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def garment_groups(names: Sequence[str]) -> tuple[str, ...] | None:
-    """DeepFashion: 'collar', 'sleeve', 'waistline' and 'hem'; DeepFashion2, one garment a sample: the garments; else
-    None.
+    """DeepFashion: 'collar', 'sleeve', 'waistline', 'hem'; DeepFashion2: the garments; else None.
 
     >>> garment_groups(["left collar", "right hem"]), garment_groups(["vest_kpt1", "sd_kpt19"])
     (('collar', 'hem'), ('vest', 'sling dress'))

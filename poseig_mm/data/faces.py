@@ -1,6 +1,4 @@
-"""Groups of facial landmarks, which have numbers for names: known by how many there are and which lie on the
-midline.
-"""
+"""Groups of facial landmarks, whose names are numbers: known by how many there are, and the midline."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Groups and kinematic chains of joints: laid down for the kinds of data sets that MMPose ships, else from the
-skeleton.
-"""
+"""Groups and chains of joints: laid down for the data sets that MMPose ships, else from the skeleton."""
 
 from __future__ import annotations
 

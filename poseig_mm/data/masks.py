@@ -74,8 +74,7 @@ def _from_runs(segmentation: dict[str, Any], height: int, width: int) -> Mask:
 
 
 def _run_lengths(counts: str | bytes) -> list[int]:
-    """COCO's compressed run lengths: five bits a character, lowest first; from the fourth run on, the difference to the
-    run before the last one."""
+    """COCO's compressed run lengths: five bits a character; from the fourth on, differences to the last but one."""
     text = counts.encode() if isinstance(counts, str) else counts
     runs: list[int] = []
     value = shift = 0

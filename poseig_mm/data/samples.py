@@ -109,9 +109,7 @@ class SampleSource:
         return sum(int(((g if g.ndim == 2 else g[..., 0]) > 0).sum()) for g in given)
 
     def fingerprint(self) -> str:
-        """SHA-256 over the annotation files, also those of data sets inside wrappers: other annotations, another
-        run.
-        """
+        """SHA-256 over the annotation files, also inside wrappers: other annotations, another run."""
         digest = hashlib.sha256()
         for path in self._entries.annotation_files():
             if not Path(path).is_file():
@@ -192,9 +190,7 @@ class SampleSource:
         )
 
     def _true(self, data_sample: Any, places: torch.Tensor, visible: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Truth (K, D), NaN where not annotated, and (K,) annotated and not outside the input, of joints at (K, 2)
-        px.
-        """
+        """Of joints at (K, 2) px: truth (K, D), NaN where not annotated, and (K,) annotated inside the input."""
         truth = self._truth(data_sample)
         if truth is None:
             return places, visible

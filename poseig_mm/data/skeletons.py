@@ -54,8 +54,7 @@ def groups_by_distance(count: int, skeleton: Bones) -> Found:
 
 
 def parents_by_groups(groups: Sequence[str], skeleton: Bones) -> tuple[int, ...]:
-    """Each joint's neighbour that is nearer to the roots of its piece: its axial joints, else its trunk, else its
-    branches.
+    """Each joint's neighbour nearer to the roots of its piece: axial joints, else trunk, else branches.
 
     >>> parents_by_groups(("leaf", "axial", "trunk", "leaf", "branch", "leaf"), [(0, 1), (1, 2), (2, 3), (4, 5)])
     (1, -1, 1, 2, -1, 4)

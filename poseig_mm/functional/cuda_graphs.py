@@ -1,6 +1,4 @@
-"""A model's forward pass and its walk, recorded on a GPU once a shape and then replayed: one launch instead of
-hundreds.
-"""
+"""A model's forward pass and walk, recorded on a GPU once a shape, then replayed: one launch, not hundreds."""
 
 from __future__ import annotations
 

@@ -140,8 +140,7 @@ def foreground_index(maps: Tensor, mask: Tensor) -> Tensor:
 
 
 def locality_index(maps: Tensor, heatmaps: Tensor) -> Tensor:
-    """LI: mean of the joint's own heatmap under the attribution over its mean under the uniform map; 1 is no
-    preference.
+    """LI: mean of the joint's own heatmap under the map over its mean under a uniform one; 1: no preference.
 
     Args:
         maps: (B, K, H, W) >= 0.

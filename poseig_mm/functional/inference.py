@@ -84,8 +84,7 @@ def _labels(first: Array, second: Array, groups: ArrayLike | None) -> NDArray[An
 
 
 def paired_difference(first: ArrayLike, second: ArrayLike, groups: ArrayLike | None = None) -> Comparison:
-    """Mean of second - first over pairs with two finite values; Wilcoxon's signed-rank test on the groups' mean
-    differences.
+    """Mean of second - first over finite pairs; Wilcoxon's signed-rank test on the groups' mean differences.
 
     `effect` is the matched rank-biserial correlation: +1 where every difference is positive.
 

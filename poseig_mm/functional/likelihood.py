@@ -1,5 +1,4 @@
-"""Likelihood approximations: one scalar a joint from its predicted coordinates and a reference point (method section
-2).
+"""Likelihood approximations: a scalar a joint from its coordinates and a reference point (method section 2).
 
 Each takes coords (B, K, D) and reference (B, K, D) in the same unit (input px, or mm) and returns (B, K).  Larger is
 nearer.
@@ -87,8 +86,7 @@ _SCALES: dict[str, Callable[[float], dict[str, float]]] = {
 
 
 def scaled_settings(name: str, scale: float) -> dict[str, float]:
-    """Settings of a built-in likelihood made for distances about `scale`; none where it knows no scale, or is
-    another's.
+    """Settings of a built-in likelihood made for distances about `scale`; none where it knows no scale.
 
     >>> scaled_settings("exp_l2", 40.0), scaled_settings("gaussian", 40.0), scaled_settings("neg_l2", 40.0)
     ({'alpha': 0.025}, {'sigma': 40.0}, {})

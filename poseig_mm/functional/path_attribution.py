@@ -1,5 +1,4 @@
-"""Joint-wise path attribution: IG_k = sum_n grad_x T_k(gamma(t_n)) * [gamma(b_n) - gamma(a_n)] (method sections 3 and
-4).
+"""Joint-wise path attribution: IG_k = sum_n grad_x T_k(gamma(t_n)) * [gamma(b_n) - gamma(a_n)] (method 3, 4).
 
 The forward pass is shared by all joints of a chunk of nodes; each backward pass serves one joint of every image, and
 only joints that are asked for.  The path is streamed: memory does not grow with the number of cells.
@@ -197,9 +196,7 @@ def _run_pass(p: _Problem, cells: Cells, asked: Tensor) -> _Sums:
 
 
 def _run_chunk(p: _Problem, cells: Cells, slots: list[Slot], start: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What some cells, the first being number `start`, add to the three sums: one forward pass, and each slot's
-    backward.
-    """
+    """What cells from number `start` on add to the three sums: one forward pass, and each slot's backward."""
     batch, m = cells.nodes.shape
     rows = torch.arange(batch, device=p.images.device)
     points = p.path(p.images, cells.nodes)  # (B, m, C, H, W)

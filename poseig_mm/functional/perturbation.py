@@ -1,6 +1,4 @@
-"""Perturbation of an image by a map (PoseIG, Eq. 1-2; method section 7): what the map marks is replaced by a mask
-image.
-"""
+"""Perturbation of an image by a map (PoseIG, Eq. 1-2; method section 7): what it marks becomes a mask image."""
 
 from __future__ import annotations
 

@@ -50,7 +50,8 @@ class RelationIndex(Index):
 
     name, title, range, kind = "ri", "RI", (0.0, float("inf")), "relation"
     requires = frozenset({"heatmaps", "visible"})
-    meaning, neutral = "relation: 1 no preference for the other joint's surroundings, more is more", 1.0
+    meaning = "how much more of a joint's map (row) is around another joint (column) than of an even map; diagonal: LI"
+    neutral = 1.0
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K, K), NaN where m is not visible."""

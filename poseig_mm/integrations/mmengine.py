@@ -190,8 +190,7 @@ class PoseIGHook(Hook):  # type: ignore[misc]  # MMEngine has no types
 
 @METRICS.register_module()
 class PoseIGMetric(BaseMetric):  # type: ignore[misc]
-    """The same numbers as one of an evaluator's metrics, for what reads an evaluation's result (`tools/test.py --out`,
-    ...).
+    """The same numbers as one of an evaluator's metrics, for what reads its result (`tools/test.py --out`).
 
     `val_evaluator = [dict(type="CocoMetric", ...), dict(type="PoseIGMetric")]`, beside PoseIGHook, which has the model
     (an evaluator is given predictions only) and all settings.

@@ -92,20 +92,24 @@ def _group_legend(figure: Figure, styles: Mapping[str, tuple[str, str]]) -> None
         figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), fontsize=9)
 
 
-def relation_matrix(matrix: Array, names: Sequence[str]) -> Figure:
-    """Mean RI(row's map -> column's joint), (K, K), on a logarithmic scale; NaN cells are hatched."""
+def relation_matrix(matrix: Array, names: Sequence[str], measure: Measure) -> Figure:
+    """Mean index(row's map -> column's joint), (K, K); NaN cells are hatched.
+
+    The scale is logarithmic where 1 says 'no preference': such an index is a ratio.
+    """
     from matplotlib import colormaps
-    from matplotlib.colors import LogNorm
+    from matplotlib.colors import LogNorm, Normalize
     from matplotlib.patches import Rectangle
 
-    count, known = len(names), matrix[np.isfinite(matrix) & (matrix > 0)]
-    high = max(float(known.max()), 2.0) if known.size else 2.0
-    norm = LogNorm(vmin=0.1, vmax=high, clip=True)
+    count, known = len(names), matrix[np.isfinite(matrix)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    ratio = measure.neutral == 1
+    norm = LogNorm(vmin=0.1, vmax=max(high, 2.0), clip=True) if ratio else Normalize(vmin=low, vmax=high)
     side = min(2.6 + 0.3 * count, 13.0)
     with figure_style():
         figure, (axis,) = new_figure(side + 0.6, side)
         axis.add_patch(Rectangle((-0.5, -0.5), count, count, fc="#f2f3f5", ec="#c9cdd4", lw=0, hatch="////", zorder=0))
-        shown = np.ma.masked_invalid(np.maximum(matrix, 0.1))  # NaN stays NaN
+        shown = np.ma.masked_invalid(np.maximum(matrix, 0.1) if ratio else matrix)  # NaN stays NaN
         image = axis.imshow(shown, norm=norm, cmap=SEQUENTIAL, zorder=1)
         size = 9 if count <= 40 else 6
         axis.set_xticks(range(count), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=size)
@@ -123,10 +127,12 @@ def relation_matrix(matrix: Array, names: Sequence[str]) -> Figure:
                     dark = sum(colors(norm(value))[:3]) < 1.35
                     axis.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=6.5, color="w" if dark else "k")
         bar = figure.colorbar(image, ax=axis, shrink=0.6, aspect=30, pad=0.02)
-        ticks = [t for t in (0.1, 0.3, 1, 3, 10, 30, 100) if t <= high]
-        bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
-        bar.minorticks_off()
-        bar.set_label("RI, 1 = no preference")
+        if ratio:
+            ticks = [t for t in (0.1, 0.3, 1, 3, 10, 30, 100) if t <= max(high, 2.0)]
+            bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
+            bar.minorticks_off()
+        preference = "" if measure.neutral is None else f", {measure.neutral:g} = no preference"
+        bar.set_label(measure.label + preference)
         bar.outline.set_visible(False)
     return figure
 

@@ -138,9 +138,7 @@ def read_original(path: str | Path, most: int = 1600) -> tuple[Pixels, float]:
 
 
 def view_box(corners: Floats, size: tuple[int, int], margin: float = 0.6) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) px of the part of an image (height, width) to show: the crop and `margin` around
-    it.
-    """
+    """(left, top, right, bottom) px of the part of an image (height, width) to show: the crop and a margin."""
     low, high = corners.min(0), corners.max(0)
     pad = margin * float((high - low).max()) / 2
     left, top = (int(max(0, np.floor(v - pad))) for v in low)

@@ -1,6 +1,4 @@
-"""Means or differences with their intervals: one panel a measure, one line a group, one mark a series (run, or
-kind).
-"""
+"""Means or differences with intervals: a panel a measure, a line a group, a mark a series (run, or kind)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The plugins that come with the package, in load order; each is found by a dotted name and imported when a host
-loads.
-"""
+"""The plugins that come with the package, in load order, by dotted names; imported when a host loads."""
 
 from __future__ import annotations
 

@@ -56,9 +56,7 @@ def poseig_attribution_methods() -> Mapping[str, Any]:  # type: ignore[empty-bod
 
 @hookspec
 def poseig_likelihoods() -> Mapping[str, Any]:  # type: ignore[empty-body]
-    """Likelihoods by name: `likelihood(coords (B, K, D), reference (B, K, D), **settings) -> (B, K)`; collected,
-    once.
-    """
+    """Likelihoods by name: `likelihood(coords (B, K, D), reference (B, K, D), **settings) -> (B, K)`; once."""
 
 
 @hookspec

@@ -63,9 +63,7 @@ def gallery_section(store: Store, limit: int = ReportSettings.gallery) -> Guarde
 
 
 def choose(samples: pl.DataFrame, limit: int) -> list[tuple[str, dict[str, Any]]]:
-    """('worst' | 'median' | 'best', row) of at most `limit` samples, by MEPE; those with maps and visible joints
-    first.
-    """
+    """('worst' | 'median' | 'best', row) of at most `limit` samples by MEPE, those with maps and joints first."""
     with_maps = samples.filter(pl.col("maps_file").is_not_null())
     usable = (with_maps if len(with_maps) else samples).filter(pl.col("mepe").is_finite())
     rows = usable.sort("mepe", "sample_id", descending=[True, False]).to_dicts()

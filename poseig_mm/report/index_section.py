@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ..plotting.charts import JointEstimates, dot_plot, group_distributions, relation_matrix
-from ..summary.measures import Measure, estimate, finite, group_order, joint_order, measures
+from ..summary.measures import Measure, estimate, finite, group_order, index_measures, joint_order, measures
 from ..summary.reasons import reasons_table
 from ..summary.sentences import plural
 from ..types import Gallery, Picture, Table
@@ -56,30 +56,29 @@ def indices_section(store: Store) -> GuardedSection:
         Picture("groups", "Distribution over visible joints: box = quartiles and median, dots = joints.",
                 group_distributions(_values(visible, shown, groups), shown)),
     ]  # fmt: skip
-    names, matrix = relation_means(store, order)
-    if len(names) > 1:
-        text = (
-            "Relation index: how much more of a joint's map (row) falls around another joint (column) than an even "
-            "map's would. The diagonal is LI."
-        )
-        blocks.append(Picture("relations", text, relation_matrix(matrix, names)))
+    relations = store.relations()
+    for i, measure in enumerate(index_measures(store, relations, "relation")):
+        matrix = relation_means(relations, measure.name, order)
+        if len(order) > 1 and np.isfinite(matrix).any():
+            text = f"{measure.label}: {measure.meaning or 'of a map (row) to a joint (column)'}."
+            figure = relation_matrix(matrix, [name for _, name, _ in order], measure)
+            blocks.append(Picture(f"relations-{measure.name}" if i else "relations", text, figure))
     caption = f"Why a number is missing (shown as {NOTHING}), of {plural(len(joints), 'joint')}."
     blocks += reasons_table(joints, caption, "joints")
     return HEADING.section(_lead(by_group, shown), blocks)
 
 
-def relation_means(store: Store, order: list[tuple[int, str, str]]) -> tuple[list[str], np.ndarray[Any, Any]]:
-    """Names and mean RI(row -> column), (K, K), in the order given; NaN where no sample has a value."""
-    relations = store.relations()
-    if not len(relations) or "ri" not in relations.columns:
-        return [], np.zeros((0, 0))
-    means = relations.filter(pl.col("ri").is_finite()).group_by("joint", "other").agg(pl.col("ri").mean())
+def relation_means(
+    relations: pl.DataFrame, index: str, order: list[tuple[int, str, str]]
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Mean index(row -> column), (K, K), in the order given; NaN where no sample has a value."""
+    means = relations.filter(pl.col(index).is_finite()).group_by("joint", "other").agg(pl.col(index).mean())
     place = {joint: i for i, (joint, _, _) in enumerate(order)}
     matrix = np.full((len(order), len(order)), np.nan)
     for joint, other, value in means.rows():
         if joint in place and other in place:
             matrix[place[joint], place[other]] = value
-    return [name for _, name, _ in order], matrix
+    return matrix
 
 
 def _estimates(rows: pl.DataFrame, shown: tuple[Measure, ...]) -> Estimates:

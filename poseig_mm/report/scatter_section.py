@@ -93,9 +93,7 @@ def _draw(text: str) -> tuple[int, str]:
 
 
 def chosen_sheets(samples: pl.DataFrame, drawn: set[str], limit: int) -> list[str]:
-    """Ids of at most `limit` samples that have no picture yet: the worst, the best by MEPE, and a draw of the
-    others.
-    """
+    """Ids of at most `limit` samples without a picture: the worst and best by MEPE, and a draw of the others."""
     usable = samples.filter(pl.col("maps_file").is_not_null() & pl.col("mepe").is_finite())
     ids = [i for i in usable.sort("mepe", "sample_id", descending=[True, False])["sample_id"] if i not in drawn]
     if limit <= 0 or len(ids) <= limit:

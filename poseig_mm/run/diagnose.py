@@ -92,9 +92,7 @@ class BatchDiagnosis:
 
 
 def places_of(samples: Sequence[Sample]) -> Tensor:
-    """Where the joints of samples appear in the input: (B, K, 2) px, NaN where unknown or where the input is no
-    image.
-    """
+    """Where the joints of samples appear in the input: (B, K, 2) px, NaN where unknown or in no image."""
     none = (torch.full((len(s.keypoints), 2), torch.nan) for s in samples)
     return torch.stack([n if s.pixels is None else s.pixels for s, n in zip(samples, none, strict=True)])
 

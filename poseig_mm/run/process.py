@@ -34,8 +34,7 @@ def keep_freed_memory() -> bool:
 
 
 def wait_briefly() -> None:
-    """Threads that wait for one another spin for some 20 us, then sleep; before torch is loaded, and unless the user
-    says.
+    """Waiting threads spin for some 20 us, then sleep; before torch is loaded, unless the user says otherwise.
 
     OpenMP's default spins for milliseconds, which beside another busy process has made a run 40 times slower; sleeping
     at once (OMP_WAIT_POLICY=PASSIVE) costs small models a third of their speed.

@@ -7,8 +7,8 @@ from typing import Any
 __all__ = ["filled_in"]
 
 
-def _index(title: str, meaning: str, neutral: float | None = None) -> dict[str, Any]:
-    return {"title": title, "unit": "", "meaning": meaning, "neutral": neutral}
+def _index(title: str, meaning: str, neutral: float | None = None, kind: str = "joint") -> dict[str, Any]:
+    return {"title": title, "unit": "", "meaning": meaning, "neutral": neutral, "kind": kind}
 
 
 # These were known by name wherever they were shown, and were columns of every run.
@@ -17,7 +17,8 @@ _JOINT = {
     "fi": _index("FI", "foreground: 1 no preference for the person, more is more", 1.0),
     "li": _index("LI", "locality: 1 no preference for the joint's surroundings, more is more", 1.0),
 }
-_RELATION = {"ri": _index("RI", "relation: 1 no preference for the other joint's surroundings, more is more", 1.0)}
+_OF_RI = "how much more of a joint's map (row) is around another joint (column) than of an even map; diagonal: LI"
+_RELATION = {"ri": _index("RI", _OF_RI, 1.0, "relation")}
 
 
 def filled_in(run: dict[str, Any]) -> dict[str, Any]:
@@ -27,9 +28,9 @@ def filled_in(run: dict[str, Any]) -> dict[str, Any]:
     >>> filled_in(old)['indices']
     [{'title': 'Centre', 'unit': 'px', 'meaning': '', 'neutral': None, 'kind': 'joint', 'name': 'ci'}]
     >>> [index['title'] for index in filled_in({})['indices']]
-    ['DI', 'FI', 'LI']
+    ['DI', 'FI', 'LI', 'RI']
     """
-    indices = run.get("indices") or [{"name": name} for name in _JOINT]
+    indices = run.get("indices") or [{"name": name} for name in _JOINT | _RELATION]
     store = dict(run.get("store", {}))
     if "indices" not in store:
         store["indices"] = [*_JOINT, *store.pop("extra_indices", ())]
@@ -39,4 +40,4 @@ def filled_in(run: dict[str, Any]) -> dict[str, Any]:
 
 def _described(index: dict[str, Any]) -> dict[str, Any]:
     name = index["name"]
-    return {**_index(name, ""), "kind": "joint", **index, **(_JOINT | _RELATION).get(name, {})}
+    return {**_index(name, ""), **index, **(_JOINT | _RELATION).get(name, {})}

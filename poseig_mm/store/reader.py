@@ -1,6 +1,4 @@
-"""The store's reader: committed rows and maps of all ranks, without a model and without loading what is not asked
-for.
-"""
+"""The store's reader: committed rows and maps of all ranks, without a model; it loads what is asked for."""
 
 from __future__ import annotations
 

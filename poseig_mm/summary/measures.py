@@ -54,12 +54,12 @@ def measures(store: Store, joints: pl.DataFrame) -> tuple[Measure, ...]:
     return (epe, *index_measures(store, joints))
 
 
-def index_measures(store: Store, rows: pl.DataFrame) -> tuple[Measure, ...]:
-    """The run's indices of a joint that are columns of `rows`, in the order in which they were asked for."""
+def index_measures(store: Store, rows: pl.DataFrame, kind: str = "joint") -> tuple[Measure, ...]:
+    """The run's indices of one kind that are columns of `rows`, in the order in which they were asked for."""
     return tuple(
         Measure(i["name"], i["title"], "" if i["unit"] == "1" else i["unit"], i["meaning"], i["neutral"])
         for i in store.run["indices"]
-        if i["kind"] == "joint" and i["name"] in rows.columns
+        if i["kind"] == kind and i["name"] in rows.columns
     )
 
 

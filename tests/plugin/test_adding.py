@@ -272,7 +272,6 @@ KNOWN_ELSEWHERE = {
     "studies/inversion/pull_tables.py": "a study of this one index",
     "studies/baselines/study.py": "a column of its own",
     "studies/baselines/section.py": "a column of its own",
-    "report/index_section.py": "a figure of this one index",
 }
 
 

@@ -24,7 +24,7 @@ from poseig_mm.report.index_section import indices_section
 from poseig_mm.report.overview import overview_section
 from poseig_mm.report.plugin import poseig_report_sections
 from poseig_mm.store import Store, StoreWriter
-from poseig_mm.types import Failure, Table
+from poseig_mm.types import Failure, Picture, Table
 
 SECTIONS = ["overview", "indices", "scatter", "gallery", "failures", "provenance"]
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -256,6 +256,26 @@ def test_the_page_stays_small_however_many_failures(tmp_path: Path) -> None:
     assert index.read_text().count("<tr>") < 320
     text = (tmp_path / "report/assets/tables/failures-Samples-that-failed.csv").read_text()
     assert text.count("\n") == 901
+
+
+def test_relations_of_plugins_have_their_figure(tmp_path: Path) -> None:
+    """As RI has: with what the index says it means, and which value says 'no preference'."""
+    rows = record(0)
+    for row in rows.relations:
+        row["shared"] = -row["ri"]  # type: ignore[index]
+    with StoreWriter(tmp_path, identity={}, indices=COLUMNS["indices"], relations=["ri", "shared"]) as writer:
+        mine = {"name": "shared", "title": "Shared", "unit": "bit", "meaning": "less is more", "neutral": None}
+        writer.update_run(**{**RUN, "indices": [*RUN["indices"], {**mine, "kind": "relation"}]})
+        writer.write([rows])
+    ri, shared = (b for b in indices_section(Store(tmp_path)).blocks if isinstance(b, Picture) and "relat" in b.name)
+    assert (ri.name, shared.name, shared.caption) == ("relations", "relations-shared", "Shared (bit): less is more.")
+    images = []
+    for picture, label in ((ri, "RI, 1 = no preference"), (shared, "Shared (bit)")):
+        matrix, bar = picture.figure.axes  # type: ignore[union-attr]
+        assert bar.get_ylabel() == label
+        images.append(matrix.images[0])
+    assert [type(image.norm).__name__ for image in images] == ["LogNorm", "Normalize"]
+    assert images[1].get_array().max() <= 0
 
 
 def test_importing_the_report_loads_no_torch() -> None:

@@ -30,11 +30,11 @@ def age(store: Store) -> Store:
 
 
 def test_built_in_indices_are_filled_in_as_they_describe_themselves() -> None:
-    """Whatever title an older version wrote; a run that says nothing has the joints' three."""
+    """Whatever title an older version wrote; a run that says nothing has all four."""
     described = [describe_index(index()) for index in BUILTIN_INDICES]
     old = [{"name": d["name"], "title": "Other", "unit": "", "kind": d["kind"]} for d in described]
     assert filled_in({"indices": old})["indices"] == described
-    assert filled_in({})["indices"] == [d for d in described if d["kind"] == "joint"]
+    assert filled_in({})["indices"] == described
     assert filled_in({"indices": described})["indices"] == described
 
 

@@ -21,8 +21,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 def inversion_picture(finding: Finding, own: Floats, contrast: Floats, a: int, b: int, groups: JointGroups) -> Image:
-    """Three panels: blue ring and bone: the joint a itself; orange: the joint b where it was found; cross: the
-    prediction.
+    """Three panels: blue ring and bone: joint a itself; orange: joint b where it was found; cross: prediction.
 
     Args:
         finding: of the person.

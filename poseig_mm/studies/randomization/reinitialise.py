@@ -53,8 +53,7 @@ def layers_in_order(model: nn.Module, run: Callable[[], Any], kinds: tuple[type[
 
 @contextmanager
 def preserved(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
-    """Within the context these layers may be given other weights; afterwards, also after an error, they hold the old
-    bytes.
+    """Within it these layers may be given other weights; afterwards, also after an error, they hold the old bytes.
 
     Parameters stay the same objects with the same `requires_grad`; their buffers are kept too.
     """
