@@ -64,8 +64,8 @@ def session_of(versions: str) -> Callable[[nox.Session], None]:
     return run
 
 
-for found in SETS:
-    nox.session(session_of(found), name=found, venv_backend="none")
+for name in SETS:
+    nox.session(session_of(name), name=name, venv_backend="none")
 
 
 @nox.session(venv_backend="none")
@@ -88,8 +88,8 @@ def operators(session: nox.Session) -> None:
     session.run(*pip, "uninstall", "--yes", "mmcv-lite", "mmcv", external=True)
     (wheel,) = wheels.glob(f"mmcv-{version}-*.whl")
     session.run(*pip, "install", "--no-deps", str(wheel), external=True)
-    said = "from poseig_mm.compat import prepare_environment; assert prepare_environment() == (), 'a shim was applied'"
-    session.run(python, "-c", said, external=True)
+    code = "from poseig_mm.compat import prepare_environment; assert prepare_environment() == (), 'a shim was applied'"
+    session.run(python, "-c", code, external=True)
     check(session, programs)
 
 
@@ -125,5 +125,5 @@ def foreign(session: nox.Session) -> None:
 
 def packages(session: nox.Session, python: str) -> dict[str, str]:
     """What is installed, and of which version."""
-    said = session.run(python, "-m", "pip", "list", "--format", "freeze", silent=True, external=True)
-    return dict(line.split("==", 1) for line in str(said).splitlines() if "==" in line)
+    listed = session.run(python, "-m", "pip", "list", "--format", "freeze", silent=True, external=True)
+    return dict(line.split("==", 1) for line in str(listed).splitlines() if "==" in line)

@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def show(done: int, total: int, name: str, trial: Trial | None) -> None:
         left = (time.perf_counter() - started) / done * (total - done)
-        said = "no model" if trial is None else trial.reason or f"{trial.adapter}, {trial.seconds:.1f} s"
-        print(f"[{done}/{total}, {left / 60:.0f} min left] {name}: {said}", flush=True)
+        outcome = "no model" if trial is None else trial.reason or f"{trial.adapter}, {trial.seconds:.1f} s"
+        print(f"[{done}/{total}, {left / 60:.0f} min left] {name}: {outcome}", flush=True)
 
     try_all(wanted, options.work_dir, shard=shard, retry=options.retry, timeout=options.timeout, on_progress=show)
     results = {name: trial for name, trial in sorted(read_results(options.work_dir).items()) if name in wanted}

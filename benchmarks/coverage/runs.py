@@ -27,11 +27,11 @@ def read_results(work_dir: str | Path) -> dict[str, Trial | None]:
         for line in path.read_text(encoding="utf-8").splitlines():
             with suppress(json.JSONDecodeError):
                 rows.append(json.loads(line))
-    found: dict[str, Trial | None] = {}
+    latest: dict[str, Trial | None] = {}
     for row in sorted(rows, key=lambda row: row["time"]):
         trial = row["trial"]
-        found[row["config"]] = None if trial is None else Trial(**{**trial, "input_size": tuple(trial["input_size"])})
-    return found
+        latest[row["config"]] = None if trial is None else Trial(**{**trial, "input_size": tuple(trial["input_size"])})
+    return latest
 
 
 def try_all(

@@ -66,8 +66,8 @@ def configs() -> dict[str, Path]:
     root = Path(mmpose.__file__).parent / ".mim" / "configs"
     if not root.is_dir():
         raise FileNotFoundError(f"{root} does not exist; install mmpose from its wheel, which brings its configs")
-    found = (p for p in root.rglob("*.py") if "_base_" not in p.parts)
-    return {str(p.relative_to(root)): p for p in sorted(found)}
+    paths = (p for p in root.rglob("*.py") if "_base_" not in p.parts)
+    return {str(p.relative_to(root)): p for p in sorted(paths)}
 
 
 def try_config(name: str, path: str | Path) -> Trial | None:
@@ -186,14 +186,14 @@ def _agreement(adapter: CoordinateAdapter, images: Tensor) -> dict[str, Any]:
     if before is not None:
         adapter.beta = SHARP
     try:
-        found = adapter.calibrate(images, joints=_peaked(adapter, images), fixed=True)
+        agreement = adapter.calibrate(images, joints=_peaked(adapter, images), fixed=True)
     finally:
         if before is not None:
             adapter.beta = before
-    if not found.n:
-        return {"threshold": found.threshold}
-    about = {"apart": found.mean_distance, "within": found.share_within}
-    return {**about, "threshold": found.threshold, "compared": found.n}
+    if not agreement.n:
+        return {"threshold": agreement.threshold}
+    about = {"apart": agreement.mean_distance, "within": agreement.share_within}
+    return {**about, "threshold": agreement.threshold, "compared": agreement.n}
 
 
 def _peaked(adapter: CoordinateAdapter, images: Tensor) -> Tensor | None:

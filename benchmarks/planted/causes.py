@@ -85,7 +85,7 @@ def rows_of(store: Store, variant: str, split: str) -> pl.DataFrame:
 
 def named(rows: pl.DataFrame, joint: str = JOINT_NAME) -> tuple[str, str]:
     """(code, why): what the study of shortcuts says of a joint."""
-    from poseig_mm.studies.shortcuts.measures import evidence_of_joints
+    from poseig_mm.studies.shortcuts.joint_shares import evidence_of_joints
 
     for found in evidence_of_joints(rows):
         if found.name == joint:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 from ..functional.soft_argmax import soft_argmax
 from ..types import Coordinates
 from .instances import InstanceAdapter, Instances
-from .soft import SoftArgmaxAdapter, codec_kind
+from .soft import SoftArgmaxAdapter
 
 __all__ = ["AssociativeEmbeddingAdapter"]
 
@@ -28,12 +27,7 @@ class AssociativeEmbeddingAdapter(InstanceAdapter, SoftArgmaxAdapter):
 
     name = "associative_embedding"
     head_types = ("AssociativeEmbeddingHead",)
-
-    def __init__(self, model: Any, *, beta: float | None = None, metainfo: Mapping[str, Any] | None = None) -> None:
-        super().__init__(model, beta=beta, metainfo=metainfo)
-        codec_kind(self.head, ("AssociativeEmbedding",), self.name)
-        self.scale = tuple(float(s) for s in self.head.decoder.scale_factor)  # input px per heatmap px, (x, y)
-        self.stride = sum(self.scale) / 2
+    codec_name = "AssociativeEmbedding"
 
     def instances(self, feats: Any, size: tuple[int, int], *, all_scores: bool = False) -> Instances:
         """By `head.decode`; with `all_scores` by the codec, each joint's highest peak being one person at least."""

@@ -113,7 +113,7 @@ class CoordinateAdapter(ABC):
         """How many joints the head predicts (before any selection)."""
         return count_joints(self.head)
 
-    # ---- what everybody calls ----------------------------------------------------------------------------------------
+    # ---- what callers use --------------------------------------------------------------------------------------------
 
     @property
     def dimensions(self) -> int:
@@ -170,7 +170,7 @@ class CoordinateAdapter(ABC):
         Args:
             images: (C, H, W) each, or (B, C, H, W): normalised network input, about 16 persons, of one size except
                 where `one_image`.
-            keypoints: (K, D) each, or None: the person that `bind` is to choose in each; persons whom the model does
+            keypoints: (K, D) each, or None: the person that `bind` is to choose in each; persons that the model does
                 not find are left out.
             joints: (K,) bool each: the joints that count, e.g. the visible ones; None: all.
             fixed: keep the present beta, and only measure.  A beta given to the adapter is always kept.
@@ -272,7 +272,7 @@ class CoordinateAdapter(ABC):
 
     @property
     def matched(self) -> bool:
-        """Whether there is anybody to attribute: False after `bind` found no person who is the annotated one."""
+        """Whether there is a person to attribute: False after `bind` found none who is the annotated one."""
         return True
 
     # ---- for adapters that change how calibration works --------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from ..functional.soft_argmax import soft_argmax
 from ..types import Coordinates
 from .instances import InstanceAdapter, Instances, packed
-from .soft import SoftArgmaxAdapter, codec_kind
+from .soft import SoftArgmaxAdapter
 
 __all__ = ["CIDAdapter"]
 
@@ -25,12 +24,7 @@ class CIDAdapter(InstanceAdapter, SoftArgmaxAdapter):
 
     name = "cid"
     head_types = ("CIDHead",)
-
-    def __init__(self, model: Any, *, beta: float | None = None, metainfo: Mapping[str, Any] | None = None) -> None:
-        super().__init__(model, beta=beta, metainfo=metainfo)
-        codec_kind(self.head, ("DecoupledHeatmap",), self.name)
-        self.scale = tuple(float(s) for s in self.head.decoder.scale_factor)  # input px per heatmap px, (x, y)
-        self.stride = sum(self.scale) / 2
+    codec_name = "DecoupledHeatmap"
 
     def outputs(self, feats: Any, size: tuple[int, int]) -> Tensor:
         """The last features, which heatmaps of each person are made of."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,7 +10,6 @@ from torch import Tensor
 
 from ..types import Coordinates
 from .instances import InstanceAdapter, Instances, packed, rows_of
-from .soft import codec_kind
 
 __all__ = ["DEKRAdapter"]
 
@@ -24,12 +22,7 @@ class DEKRAdapter(InstanceAdapter):
 
     name = "dekr"
     head_types = ("DEKRHead",)
-
-    def __init__(self, model: Any, *, beta: float | None = None, metainfo: Mapping[str, Any] | None = None) -> None:
-        super().__init__(model, beta=beta, metainfo=metainfo)
-        codec_kind(self.head, ("SPR",), self.name)
-        self.scale = tuple(float(s) for s in self.head.decoder.scale_factor)  # input px per cell, (x, y)
-        self.stride = sum(self.scale) / 2
+    codec_name = "SPR"
 
     def instances(self, feats: Any, size: tuple[int, int], *, all_scores: bool = False) -> Instances:
         """By `head.predict`; with `all_scores` by the codec with its threshold off."""

@@ -1,4 +1,4 @@
-"""Borrowing somebody's model: evaluation mode and no parameter gradients, given back exactly as it was."""
+"""Borrowing a model: evaluation mode and no parameter gradients, given back exactly as it was."""
 
 from __future__ import annotations
 

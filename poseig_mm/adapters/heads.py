@@ -7,11 +7,12 @@ inner head alone (the wrapper also changes its features' shape in place).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..errors import AdapterError
 
-__all__ = ["coordinate_head", "count_joints", "find_input_size", "is_combined"]
+__all__ = ["codec_kind", "codec_scale", "coordinate_head", "count_joints", "find_input_size", "is_combined"]
 
 WRAPPERS = {"VisPredictHead": "pose_head"}  # class name -> attribute that holds the inner head
 HANDS = ("right_hand_head", "left_hand_head")  # InternetHead's, each with its joints' volumes
@@ -70,3 +71,28 @@ def find_input_size(head: Any) -> tuple[int, int]:
         f"{type(head).__name__} has neither a codec with an `input_size` nor one itself; set `decoder` in the config's "
         "head, or override find_input_size() in its adapter"
     )
+
+
+def codec_kind(head: Any, known: Iterable[str], adapter: str) -> str:
+    """Which of the `known` codecs the head's decoder is, along the decoder's MRO.
+
+    Raises:
+        AdapterError: the head has no decoder, or one of a kind that is not known.
+    """
+    codec = getattr(head, "decoder", None)
+    names = [c.__name__ for c in type(codec).__mro__]
+    kinds = tuple(known)
+    for name in names:
+        if name in kinds:
+            return name
+    got = "no codec" if codec is None else f"the codec {names[0]}"
+    raise AdapterError(
+        f"{type(head).__name__} has {got}, but adapter {adapter!r} decodes {', '.join(kinds)}; set `decoder` in the "
+        "config's head to one of them (or to a subclass), or write an adapter for this head (docs/plugins.md)"
+    )
+
+
+def codec_scale(head: Any) -> tuple[float, float]:
+    """Input px per heatmap px (or cell), (x, y): the `scale_factor` of the head's codec."""
+    x, y = head.decoder.scale_factor
+    return float(x), float(y)

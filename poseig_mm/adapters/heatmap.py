@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ..functional.soft_argmax import expected_position, spatial_softmax
 from ..types import Coordinates
-from .heads import is_combined
-from .soft import PUBLISHED_BETA, SoftArgmaxAdapter, codec_kind
+from .heads import codec_kind, is_combined
+from .soft import PUBLISHED_BETA, SoftArgmaxAdapter
 
 __all__ = ["HeatmapAdapter", "HeatmapGrid"]
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from ..errors import AdapterError, ShapeError
 from ..types import Coordinates
 from .base import CoordinateAdapter, input_size_of
+from .heads import codec_kind, codec_scale
 from .matching import match_person
 
 __all__ = ["InstanceAdapter", "Instances", "Person", "configured_size", "packed", "rows_of"]
@@ -54,13 +55,19 @@ class InstanceAdapter(CoordinateAdapter):
     Attributes:
         person: the one that it is bound to; None: not bound yet.
         sigmas: (K,) of OKS, from the metainfo.
+        scale: where there is a `codec_name`, input px per heatmap px or cell, (x, y).
     """
 
     one_image: ClassVar[bool] = True
+    codec_name: ClassVar[str | None] = None  # the only one that the head may have; None: it needs none
     person: Person | None = None
 
     def __init__(self, model: Any, *, beta: float | None = None, metainfo: Mapping[str, Any] | None = None) -> None:
         super().__init__(model, beta=beta, metainfo=metainfo)
+        if self.codec_name is not None:
+            codec_kind(self.head, (self.codec_name,), self.name)
+            self.scale = codec_scale(self.head)
+            self.stride = sum(self.scale) / 2
         sigmas = (metainfo or getattr(model, "dataset_meta", None) or {}).get("sigmas")
         count = len(self.keypoint_names)
         fits = sigmas is not None and len(sigmas) == count
@@ -82,7 +89,7 @@ class InstanceAdapter(CoordinateAdapter):
         """As `decode`, but the way the model itself decodes the bound person: (B, K, 2); no gradient is asked for."""
         return self.decode(output).coords
 
-    # ---- what everybody calls ----------------------------------------------------------------------------------------
+    # ---- what callers use --------------------------------------------------------------------------------------------
 
     def bind(self: Self, images: Tensor, keypoints: Tensor | None = None) -> Self:
         """The adapter for one person of one image: a copy that can be called.
@@ -118,7 +125,7 @@ class InstanceAdapter(CoordinateAdapter):
         return twin
 
     def __call__(self, images: Tensor) -> Coordinates:
-        """Images (B, C, H, W) -> the bound person's coordinates (B, K, 2) in each; NaN where nobody matched.
+        """Images (B, C, H, W) -> the bound person's coordinates (B, K, 2) in each; NaN where there is no match.
 
         Raises:
             AdapterError: not bound yet.
@@ -127,7 +134,7 @@ class InstanceAdapter(CoordinateAdapter):
 
     @property
     def cell(self) -> Any:
-        """Where the bound person is read off; None: nobody matched.
+        """Where the bound person is read off; None: no match.
 
         Raises:
             AdapterError: not bound yet.
@@ -141,11 +148,11 @@ class InstanceAdapter(CoordinateAdapter):
 
     @property
     def matched(self) -> bool:
-        """Whether the model gives out somebody who is the annotated person."""
+        """Whether the model gives out a person who is the annotated one."""
         return self.cell is not None
 
     def predict(self, images: Tensor) -> Tensor:
-        """The bound person as the model itself decodes it, from the same cell: (B, K, 2), NaN where nobody matched."""
+        """The bound person as the model itself decodes it, from the same cell: (B, K, 2), NaN where there is no match."""
         if not self.matched:
             return _nowhere(images.detach(), len(self.keypoint_names))
         with self.frozen(), torch.no_grad():

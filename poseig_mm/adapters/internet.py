@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..errors import DataError
 from ..types import Coordinates
-from .soft import SoftArgmaxAdapter, codec_kind
+from .heads import codec_kind, codec_scale
+from .soft import SoftArgmaxAdapter
 
 __all__ = ["InternetAdapter"]
 
@@ -37,7 +38,7 @@ class InternetAdapter(SoftArgmaxAdapter):
     def __init__(self, model: Any, *, beta: float | None = None, metainfo: Mapping[str, Any] | None = None) -> None:
         super().__init__(model, beta=beta, metainfo=metainfo)
         codec = self.codec
-        self.scale = tuple(float(s) for s in codec.scale_factor)  # input px a cell, (x, y)
+        self.scale = codec_scale(self.head)  # input px a cell, (x, y)
         self.stride = sum(self.scale) / 2
         self.depth, self.bound = int(codec.depth_size), float(codec.heatmap3d_depth_bound)  # cells; mm from end to end
         self.px_per_mm = self.stride * self.depth / self.bound

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..functional.soft_argmax import soft_argmax_1d
 from ..types import Coordinates
-from .soft import SoftArgmaxAdapter, codec_kind
+from .heads import codec_kind
+from .soft import SoftArgmaxAdapter
 
 __all__ = ["SimCCAdapter"]
 

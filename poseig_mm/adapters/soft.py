@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import AdapterError, ConfigError
+from ..errors import ConfigError
 from .agreement import Agreement, beta_ladder
 from .base import Comparison, CoordinateAdapter
 
-__all__ = ["PUBLISHED_BETA", "SoftArgmaxAdapter", "codec_kind"]
+__all__ = ["PUBLISHED_BETA", "SoftArgmaxAdapter"]
 
 PUBLISHED_BETA = 10.0  # on heatmaps of peak 1
 
@@ -79,22 +79,3 @@ class SoftArgmaxAdapter(CoordinateAdapter):
             height = torch.stack([s.amax(-1) - s.median(-1).values for s in scores]).amin(0)  # (B, K)
             heights.append(self._select(height)[part.counts])
         return torch.cat(heights).median().item()
-
-
-def codec_kind(head: Any, known: Iterable[str], adapter: str) -> str:
-    """Which of the `known` codecs the head's decoder is, along the decoder's MRO.
-
-    Raises:
-        AdapterError: the head has no decoder, or one of a kind that is not known.
-    """
-    codec = getattr(head, "decoder", None)
-    names = [c.__name__ for c in type(codec).__mro__]
-    kinds = tuple(known)
-    for name in names:
-        if name in kinds:
-            return name
-    got = "no codec" if codec is None else f"the codec {names[0]}"
-    raise AdapterError(
-        f"{type(head).__name__} has {got}, but adapter {adapter!r} decodes {', '.join(kinds)}; set `decoder` in the "
-        "config's head to one of them (or to a subclass), or write an adapter for this head (docs/plugins.md)"
-    )

@@ -55,8 +55,8 @@ def _read(place: Any, field: str) -> tuple[Tensor, Tensor]:
         raise DataError(f"{field} of the data sample has shape {tuple(points.shape)}; expected (1, K, 3)")
     given = points.isfinite().all(1)
     if f"{field}_visible" in place:
-        said = torch.as_tensor(np.asarray(place[f"{field}_visible"])).reshape(-1) > 0
-        if said.shape != given.shape:
-            raise DataError(f"{field}_visible of the data sample has {len(said)} entries; expected K = {len(given)}")
-        given = given & said
+        visible = torch.as_tensor(np.asarray(place[f"{field}_visible"])).reshape(-1) > 0
+        if visible.shape != given.shape:
+            raise DataError(f"{field}_visible of the data sample has {len(visible)} entries; expected K = {len(given)}")
+        given = given & visible
     return points, given

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from ..report.blocks import GuardedSection, Heading
-from ..studies.shortcuts.measures import JointEvidence, evidence_of_joints
+from ..studies.shortcuts.joint_shares import JointEvidence, evidence_of_joints
 from ..studies.shortcuts.study import Shortcuts
 from ..types import Table
 from .runs import Runs

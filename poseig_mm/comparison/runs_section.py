@@ -13,7 +13,7 @@ from ..report.provenance import flatten
 from ..report.tables import NOTHING
 from ..store import Store
 from ..summary.measures import estimate, finite, measures, run_value
-from ..summary.sentences import plural, scale_in_words
+from ..summary.sentences import model_facts, plural, scale_in_words
 from ..types import Picture, Table
 from .runs import Runs
 
@@ -162,17 +162,6 @@ def _joined(store: Store, section: tuple[str, ...], keys: tuple[str, ...]) -> st
     return " · ".join(str(about[key]) for key in keys if about.get(key) not in (None, "", {}))
 
 
-def _input(store: Store) -> str:
-    size = run_value(store, "model", "input_size")
-    return f"{size[0]} × {size[1]} px" if size else ""  # noqa: RUF001
-
-
-def _decoding(store: Store) -> str:
-    beta = run_value(store, "model", "beta")
-    sharpness = f", soft-argmax β = {beta:.4g}" if isinstance(beta, (int, float)) else ""
-    return f"{run_value(store, 'model', 'adapter', default='')}{sharpness}"
-
-
 def _parameters(store: Store) -> str:
     count = run_value(store, "model", "parameters")
     return f"{count / 1e6:.2f} million" if count else ""
@@ -191,12 +180,12 @@ def _alpha(store: Store) -> str:
 
 _FACTS: dict[str, Callable[[Store], str]] = {
     "Work dir": lambda store: str(store.path),
-    "Model": lambda store: _joined(store, ("model",), ("estimator", "backbone", "head")),
+    "Model": lambda store: model_facts(store)["Model"],
     "Parameters": _parameters,
     "Checkpoint": lambda store: str(store.run.get("checkpoint") or ""),
     "Weights, hash": lambda store: str(store.run.get("weights_hash") or "")[:16],
-    "Input": _input,
-    "Decoding": _decoding,
+    "Input": lambda store: model_facts(store)["Input"],
+    "Decoding": lambda store: model_facts(store)["Decoding"],
     "Data": lambda store: str(run_value(store, "dataset", "name", default="")),
     "Persons": lambda store: str(len(store)),
     "Attribution": lambda store: _joined(

@@ -28,7 +28,7 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
 
     Raises:
         ConfigError: there is no such dataloader, or it names something that does not exist.
-        DataError: the annotations cannot be read, or hold nobody.
+        DataError: the annotations cannot be read, or hold no person.
     """
     from mmengine.registry import init_default_scope
     from mmengine.utils import import_modules_from_strings
@@ -58,13 +58,13 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
             text = f"the data set of {split}_dataloader cannot be built: {error}; correct its config"
             raise ConfigError(text) from error
         if _is_empty(error):
-            raise _nobody(split, wanted, option) from error
+            raise _no_person(split, wanted, option) from error
         raise DataError(
             f"the data set of {split}_dataloader cannot be read: {type(error).__name__}: {error}. Its annotations: "
             f"{_files(wanted)}. Give the right place with {option}"
         ) from error
     if not len(dataset):
-        raise _nobody(split, wanted, option)
+        raise _no_person(split, wanted, option)
     return dataset
 
 
@@ -73,7 +73,7 @@ def _is_empty(error: Exception) -> bool:
     return isinstance(error, ValueError) and "at least one array" in str(error)
 
 
-def _nobody(split: str, wanted: Any, option: str) -> DataError:
+def _no_person(split: str, wanted: Any, option: str) -> DataError:
     return DataError(
         f"the data set of {split}_dataloader holds no person with a box and annotated keypoints; its annotations: "
         f"{_files(wanted)}. Take another annotation file with {option}"

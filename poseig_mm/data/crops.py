@@ -125,21 +125,18 @@ def _affine(results: Mapping[str, Any], crop: Any) -> NDArray[np.float64]:
 
     if hasattr(crop, "scales"):  # BottomupRandomChoiceResize, as it moves keypoints before it clips them
         return np.diag([*np.asarray(results["scale_factor"], dtype=np.float64), 1.0])[:2]
+    rotation, size = float(np.ravel(results.get("bbox_rotation", 0.0))[0]), crop.input_size
     if is_whole(crop):
         if crop.aug_scales:
             raise DataError(
                 f"{type(crop).__name__} makes an image of each of aug_scales {crop.aug_scales}; a diagnosis takes one: "
                 "leave aug_scales out of the pipeline (and model.test_cfg.multiscale_test False)"
             )
-        height, width = results["ori_shape"]
-        center, scale, size = results["input_center"], results["input_scale"], results["input_size"]
+        rotation, size = 0.0, results["input_size"]
         if crop.use_udp:
-            size, _ = crop._get_input_size(img_size=(width, height), input_size=crop.input_size)
-        make = get_udp_warp_matrix if crop.use_udp else get_warp_matrix
-        return np.asarray(make(center, scale, 0, output_size=size), dtype=np.float64)
+            size, _ = crop._get_input_size(img_size=results["ori_shape"][::-1], input_size=crop.input_size)
     make = get_udp_warp_matrix if crop.use_udp else get_warp_matrix
-    rotation = float(np.ravel(results.get("bbox_rotation", 0.0))[0])
-    warp = make(results["input_center"], results["input_scale"], rotation, output_size=crop.input_size)
+    warp = make(results["input_center"], results["input_scale"], rotation, output_size=size)
     return np.asarray(warp, dtype=np.float64)
 
 

@@ -45,7 +45,7 @@ _SIDES = {"left_": "left", "right_": "right", "l_": "left", "r_": "right"}
 
 Pairs = Sequence[tuple[int, int]]
 Joint = tuple[str, str]  # side ('left', 'right' or '') and part
-Found = tuple[tuple[str, ...], tuple[int, ...]]  # group and parent of each joint
+Grouping = tuple[tuple[str, ...], tuple[int, ...]]  # group and parent of each joint
 
 
 def joint_groups(metainfo: Mapping[str, Any]) -> JointGroups:
@@ -97,7 +97,7 @@ def _once(pairs: Iterable[Sequence[int]]) -> tuple[tuple[int, int], ...]:
     return tuple(dict.fromkeys((min(int(a), int(b)), max(int(a), int(b))) for a, b in pairs))
 
 
-def _by_kind(names: Sequence[str], skeleton: Pairs, pairs: Pairs, dataset: str) -> Found | None:
+def _by_kind(names: Sequence[str], skeleton: Pairs, pairs: Pairs, dataset: str) -> Grouping | None:
     """What animals', faces' and garments' joints say; None of any other."""
     if animal := animal_groups(names):
         return animal, parents_by_groups(animal, skeleton)
@@ -106,7 +106,7 @@ def _by_kind(names: Sequence[str], skeleton: Pairs, pairs: Pairs, dataset: str) 
     return (groups, (-1,) * len(names)) if groups else None
 
 
-def _by_name(names: Sequence[str], pairs: Pairs) -> Found | None:
+def _by_name(names: Sequence[str], pairs: Pairs) -> Grouping | None:
     """What bodies' and hands' names say; None where there is neither a whole body part nor a whole hand."""
     joints = [_joint(name) for name in names]
     index = {joint: i for i, joint in enumerate(joints)}

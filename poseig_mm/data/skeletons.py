@@ -7,12 +7,12 @@ from collections.abc import Sequence
 __all__ = ["five_chains", "groups_by_distance", "parents_by_groups"]
 
 Bones = Sequence[tuple[int, int]]
-Found = tuple[tuple[str, ...], tuple[int, ...]]  # group and parent of each joint
+Grouping = tuple[tuple[str, ...], tuple[int, ...]]  # group and parent of each joint
 _INNER_FIRST = ("axial", "trunk", "branch")
 _HAND = ("wrist", "MCP", "PIP", "DIP", "TIP")  # by the number of bones to the wrist
 
 
-def five_chains(count: int, skeleton: Bones) -> Found | None:
+def five_chains(count: int, skeleton: Bones) -> Grouping | None:
     """A hand: 21 joints, five chains of four that meet in one joint; None for any other skeleton.
 
     >>> bones = [(0, 1 + 4 * f) for f in range(5)] + [(1 + 4 * f + i, 2 + 4 * f + i) for f in range(5) for i in range(3)]
@@ -30,7 +30,7 @@ def five_chains(count: int, skeleton: Bones) -> Found | None:
     return tuple(_HAND[depth[i]] for i in range(count)), _parents(count, neighbours, depth)
 
 
-def groups_by_distance(count: int, skeleton: Bones) -> Found:
+def groups_by_distance(count: int, skeleton: Bones) -> Grouping:
     """'trunk', 'leaf' and 'branch' by the rule of `groups.joint_groups`.
 
     >>> groups_by_distance(7, [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)])  # six in a row, and one without a bone

@@ -60,7 +60,7 @@ class Node:
 
 
 def _sum(there: Cotangent | None, fresh: Cotangent) -> Cotangent:
-    """In the type of what is there, and in memory that is nobody else's."""
+    """In the type of what is there, and in memory that nothing else uses."""
     if there is None:
         return fresh
     if fresh.value.dtype is not there.value.dtype:

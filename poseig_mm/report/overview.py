@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 
 from ..plotting.charts import trust_plot
+from ..settings import AttributionSettings
 from ..summary.measures import Measure, estimate, finite, measures, run_value, unit_of
 from ..summary.reasons import missing_reasons
-from ..summary.sentences import plural, scale_in_words
+from ..summary.sentences import model_facts, plural, scale_in_words
 from ..types import Picture, Table
 from .blocks import Cards, GuardedSection, Heading, Notices
 from .tables import NOTHING, show
@@ -22,7 +23,6 @@ __all__ = ["HEADING", "overview_section"]
 
 HEADING = Heading("overview", "Overview", 0)
 AGREEMENT_WANTED = 0.95  # share of joints whose differentiable decoding is within 1 heatmap px of the model's own
-RESIDUAL_THRESHOLD = 0.25
 
 
 def overview_section(store: Store) -> GuardedSection:
@@ -79,17 +79,17 @@ def _cards(shown: tuple[Measure, ...], visible: pl.DataFrame) -> Cards:
 
 
 def _what(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Table:
-    model, settings = run_value(store, "model", default={}), run_value(store, "settings", "attribution", default={})
-    counts, size = run_value(store, "counts", default={}), run_value(store, "model", "input_size", default=None)
-    parameters = model.get("parameters")
+    settings = run_value(store, "settings", "attribution", default={})
+    counts, parameters = run_value(store, "counts", default={}), run_value(store, "model", "parameters")
+    model = {name: fact or NOTHING for name, fact in model_facts(store).items()}
     rows: list[tuple[str, Any]] = [
         ("Status", _status(store)),
         ("Configuration", store.run.get("config") or NOTHING),
         ("Checkpoint", store.run.get("checkpoint") or NOTHING),
-        ("Model", " · ".join(str(model[k]) for k in ("estimator", "backbone", "head") if model.get(k)) or NOTHING),
+        ("Model", model["Model"]),
         ("Parameters", f"{parameters:,}".replace(",", "\u202f") if parameters else NOTHING),
-        ("Input", f"{size[0]} \u00d7 {size[1]} px" if size else NOTHING),
-        ("Decoding", _decoding(model)),
+        ("Input", model["Input"]),
+        ("Decoding", model["Decoding"]),
         ("Data", f"{run_value(store, 'dataset', 'name', default=NOTHING)}"),
         ("Persons", _persons(len(samples), counts)),
         ("Joints", f"{int(joints['visible'].sum())} visible of {len(joints)}"),
@@ -98,11 +98,6 @@ def _what(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Table:
         ("Masks", _masks(samples)),
     ]
     return Table("What was diagnosed.", ("", "value"), tuple(rows))
-
-
-def _decoding(model: dict[str, Any]) -> str:
-    beta = model.get("beta")
-    return f"{model.get('adapter', NOTHING)}{f', soft-argmax β = {beta:.4g}' if isinstance(beta, (int, float)) else ''}"
 
 
 def _persons(n: int, counts: dict[str, Any]) -> str:
@@ -117,11 +112,7 @@ def _persons(n: int, counts: dict[str, Any]) -> str:
 def _attribution(settings: dict[str, Any]) -> str:
     if not settings:
         return NOTHING
-    parts = [
-        str(settings.get("method", "")),
-        f"{settings.get('path')} path",
-        f"{settings.get('quadrature')} quadrature",
-    ]
+    parts = [str(settings.get("method")), f"{settings.get('path')} path", f"{settings.get('quadrature')} quadrature"]
     if settings.get("preset"):
         parts.append(f"preset {settings['preset']}")
     if settings.get("quadrature") == "adaptive":
@@ -148,13 +139,9 @@ def _trust(store: Store, joints: pl.DataFrame) -> Table:
     """One line a check: median, 90 % quantile, and the share of joints beyond the threshold."""
     threshold, tolerance = _threshold(store), _tolerance(store)
     rows: list[tuple[Any, ...]] = []
+    residuals, arithmetic = joints["residual_rel"].abs(), "checks the arithmetic: |ΣIG \u2212 ΔT| / |ΔT|"
     checks = (
-        (
-            "Completeness residual, relative",
-            joints["residual_rel"].abs(),
-            threshold,
-            "checks the arithmetic: |ΣIG \u2212 ΔT| / |ΔT|",
-        ),
+        ("Completeness residual, relative", residuals, threshold, arithmetic),
         ("Map error estimate", joints["map_error"], tolerance, "half the L1 distance between two half-density maps"),
     )
     for name, column, limit, meaning in checks:
@@ -245,7 +232,11 @@ def _status(store: Store) -> str:
 
 
 def _threshold(store: Store) -> float:
-    return float(run_value(store, "settings", "attribution", "residual_threshold", default=RESIDUAL_THRESHOLD))
+    return float(
+        run_value(
+            store, "settings", "attribution", "residual_threshold", default=AttributionSettings.residual_threshold
+        )
+    )
 
 
 def _tolerance(store: Store) -> float | None:

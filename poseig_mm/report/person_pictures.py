@@ -13,6 +13,7 @@ from PIL import Image
 
 from ..plotting import drawing
 from ..plotting.drawing import Canvas
+from ..plotting.sheets import stack
 from ..summary.measures import Measure, place_columns
 from ..summary.sentences import plural
 from ..types import Failure, Gallery
@@ -114,11 +115,7 @@ class PersonPictures:
         columns = min(len(panels), max(1, (SHEET_WIDTH + gap) // (width + gap)))
         starts = range(0, len(panels), columns)
         rows = [drawing.row_of_panels(panels[i : i + columns], titles[i : i + columns], gap) for i in starts]
-        height = rows[0].height
-        whole = Image.new("RGB", (rows[0].width, len(rows) * (height + gap) - gap), "white")
-        for i, row in enumerate(rows):
-            whole.paste(row, (0, i * (height + gap)))
-        cells = {}
+        whole, height, cells = stack(rows, gap), rows[0].height, {}
         for i, k in enumerate(drawn, start=1):
             left, top = i % columns * (width + gap), i // columns * (height + gap)
             cells[k] = (left / whole.width, top / whole.height, width / whole.width, height / whole.height)

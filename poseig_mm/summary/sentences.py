@@ -1,9 +1,9 @@
-"""Numbers in a sentence: estimates, p-values, counts."""
+"""Numbers and facts in words: estimates, p-values, counts, a run's model."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .measures import run_value
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..functional.statistics import Estimate
     from ..store import Store
 
-__all__ = ["format_estimate", "format_p", "plural", "scale_in_words"]
+__all__ = ["format_estimate", "format_p", "model_facts", "plural", "scale_in_words"]
 
 
 def format_estimate(value: Estimate, digits: int = 2, *, sign: bool = False, small: bool = False) -> str:
@@ -56,6 +56,18 @@ def plural(n: int, noun: str) -> str:
     ('1 person', '2 persons')
     """
     return f"{n} {noun}" + ("" if n == 1 else "s")
+
+
+def model_facts(store: Store) -> dict[str, str]:
+    """What a run says of its model: 'Model', 'Input' and 'Decoding', each '' where it is not known."""
+    model: dict[str, Any] = run_value(store, "model", default={})
+    size, beta = model.get("input_size"), model.get("beta")
+    sharpness = f", soft-argmax β = {beta:.4g}" if isinstance(beta, (int, float)) else ""
+    return {
+        "Model": " · ".join(str(model[key]) for key in ("estimator", "backbone", "head") if model.get(key)),
+        "Input": f"{size[0]} \u00d7 {size[1]} px" if size else "",
+        "Decoding": f"{model.get('adapter') or ''}{sharpness}",
+    }
 
 
 def scale_in_words(store: Store) -> str:

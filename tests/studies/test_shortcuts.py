@@ -18,7 +18,7 @@ from planted import COCO, record, store_of
 from tiny import IDS, run, tiny
 
 from poseig_mm.errors import ConfigError
-from poseig_mm.studies.shortcuts.measures import JointEvidence, evidence_of_joints, flipped_persons
+from poseig_mm.studies.shortcuts.joint_shares import JointEvidence, evidence_of_joints, flipped_persons
 from poseig_mm.studies.shortcuts.rows import partners_of
 from poseig_mm.studies.shortcuts.study import Shortcuts
 from poseig_mm.types import Finding, Picture, Sample, Table

@@ -13,7 +13,7 @@ from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, Picture, Section, Table
 from ..section_parts import percent, study_rows
 from .causes import CAUSES
-from .measures import JointEvidence, evidence_of_joints
+from .joint_shares import JointEvidence, evidence_of_joints
 from .rows import ShortcutsSettings
 from .share_figures import mean_maps, share_bars
 

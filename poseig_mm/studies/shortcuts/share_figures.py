@@ -14,7 +14,7 @@ from ...plotting.drawing import to_input_size
 from ...plotting.figures import PALETTE, figure_style, new_figure
 from ...store.reader import Store
 from ...summary.measures import place_columns
-from .measures import JointEvidence
+from .joint_shares import JointEvidence
 
 __all__ = ["mean_maps", "share_bars"]
 
