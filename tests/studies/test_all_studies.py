@@ -44,7 +44,7 @@ def test_no_study_fails_and_each_has_its_section(made: Any) -> None:
 
 def test_each_section_has_a_place_and_a_name_of_its_own(made: Any) -> None:
     """The sections of the studies and the report's own: no two share an order, so that none is decided by chance."""
-    _, store = made
+    store, *_ = made
     settings = dict(store.run["settings"]["studies"])
     sections = [configured(s, settings[s.name]).section(store) for s in poseig_studies()]
     sections += poseig_report_sections(store, {})

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from planted import COCO, PLACES, PatchesContext, patches_finding, record, store_of
+from synthetic_store import COLUMNS
 
 from poseig_mm.errors import ConfigError
 from poseig_mm.store import Store, StoreWriter
@@ -179,7 +180,7 @@ def test_without_rows_or_pixels_the_section_says_why(tmp_path: Path) -> None:
 
 def finished(store: Store, study: ErrorKinds, most: int | None = None) -> Store:
     """The same run with the kinds stored, or only the first of them."""
-    with StoreWriter(store.path, identity={"model": "made up"}, maps="none", resume=True) as writer:
+    with StoreWriter(store.path, identity={"model": "made up"}, maps="none", resume=True, **COLUMNS) as writer:
         writer.write_study(study.name, study.store_rows(store)[:most], replace_all=True)
     return Store(store.path)
 
