@@ -83,5 +83,7 @@ def person_of(attribution: Attribution, b: int) -> Attribution:
 
 def batch_of_one(attribution: Attribution) -> Attribution:
     """A person's as a batch, B = 1: the inverse of `person_of`."""
-    parts: dict[str, Any] = {n: v for n, v in vars(attribution).items() if v is not None}
-    return replace(attribution, **{n: v[None] if isinstance(v, Tensor) else (v,) for n, v in parts.items()})
+    parts: dict[str, Any] = {}
+    for name, value in vars(attribution).items():
+        parts[name] = value[None] if isinstance(value, Tensor) else None if value is None else (value,)
+    return replace(attribution, **parts)

@@ -19,7 +19,7 @@ def finding(sample_id: str, visible: list[int], reasons: dict[int, str] | None =
     flags = torch.tensor([k in visible for k in range(8)])
     codes = [(reasons or {}).get(k, "" if k in visible else "not_visible") for k in range(8)]
     return SimpleNamespace(
-        sample=SimpleNamespace(sample_id=sample_id, visible=flags), attribution=SimpleNamespace(reasons=(tuple(codes),))
+        sample=SimpleNamespace(sample_id=sample_id, visible=flags), attribution=SimpleNamespace(reasons=tuple(codes))
     )
 
 

@@ -43,8 +43,8 @@ class ToyAdapter:
 def context(**changed: Any) -> Any:
     """A run's context; its coordinate maps are of no interest here: they have a reason."""
     nothing = SimpleNamespace(
-        maps=torch.full((1, 2, SIDE, SIDE), torch.nan), reasons=(("zero_map",) * 2,),
-        residual_rel=torch.full((1, 2), torch.nan), map_error=torch.full((1, 2), torch.nan),
+        maps=torch.full((2, SIDE, SIDE), torch.nan), reasons=("zero_map",) * 2,
+        residual_rel=torch.full((2,), torch.nan), map_error=torch.full((2,), torch.nan),
     )  # fmt: skip
     asked: list[dict[str, Any]] = []
 
@@ -71,7 +71,7 @@ def finding() -> Finding:
         visible=torch.tensor([True, True]), mask=None, mask_source="none", inverse_warp=np.eye(2, 3),
         pixels=torch.tensor([[8.0, 20.0], [13.0, 20.0]]),
     )  # fmt: skip
-    attribution: Any = SimpleNamespace(reasons=(("", ""),))
+    attribution: Any = SimpleNamespace(reasons=("", ""))
     indices = {name: torch.zeros(2) for name in ("di", "fi", "li")} | {"ri": torch.zeros(2, 2)}
     return Finding(sample, attribution, torch.zeros(2, 2), torch.zeros(2, 2), indices, ("no_mask", "no_mask"), 0.0)
 

@@ -99,7 +99,7 @@ def person(
         inverse_warp=np.eye(2, 3), extra={"bbox": list(BOX)}, pixels=torch.tensor(points),
     )  # fmt: skip
     reasons = tuple("" if s else "not_visible" for s in shown.tolist())
-    attribution: Any = SimpleNamespace(maps=torch.tensor(maps)[None], reasons=(reasons,))
+    attribution: Any = SimpleNamespace(maps=torch.tensor(maps), reasons=reasons)
     prediction = torch.tensor(points[partners] if flip else points)
     return Finding(sample, attribution, prediction, sample.keypoints, {}, ("",) * 17, 0.0)
 
