@@ -8,13 +8,6 @@ from importlib.util import find_spec
 from .statistics import Estimate, bootstrap_mean
 
 if find_spec("torch") is not None:
-    from .graph import (
-        adjacency,
-        chebyshev_polynomials,
-        normalised_laplacian,
-        random_adjacency,
-        scaled_laplacian,
-    )
     from .heatmaps import gaussian_heatmaps, published_heatmaps
     from .indices import (
         diffusion_index,
@@ -33,9 +26,7 @@ __all__ = [
     "BlurPath",
     "Estimate",
     "LinearPath",
-    "adjacency",
     "bootstrap_mean",
-    "chebyshev_polynomials",
     "diffusion_index",
     "endpoint_error",
     "foreground_index",
@@ -43,11 +34,8 @@ __all__ = [
     "gini",
     "kde_heatmap",
     "locality_index",
-    "normalised_laplacian",
     "path_attribution",
     "published_heatmaps",
-    "random_adjacency",
     "relation_index",
-    "scaled_laplacian",
     "soft_argmax",
 ]

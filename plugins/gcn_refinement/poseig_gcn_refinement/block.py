@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from poseig_mm.compat import prepare_environment
 from poseig_mm.errors import ConfigError, ShapeError, did_you_mean
-from poseig_mm.functional.graph import (
+
+from .graph import (
     adjacency,
     chebyshev_polynomials,
     normalised_laplacian,

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 from poseig_gcn_refinement.block import ChebConv, GCNRefiner, graph_of
+from poseig_gcn_refinement.graph import adjacency
 from torch import Tensor, nn
 
 from poseig_mm.errors import ConfigError, ShapeError
-from poseig_mm.functional.graph import adjacency
 
 CHAIN = [(0, 1), (1, 2)]
 

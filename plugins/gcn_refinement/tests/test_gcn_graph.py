@@ -6,16 +6,16 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
-
-from poseig_mm.errors import ConfigError, ShapeError
-from poseig_mm.functional.graph import (
+from poseig_gcn_refinement.graph import (
     adjacency,
     chebyshev_polynomials,
     normalised_laplacian,
     random_adjacency,
     scaled_laplacian,
 )
+from torch import Tensor
+
+from poseig_mm.errors import ConfigError, ShapeError
 
 # MMPose's 19 links of COCO's 17 joints
 COCO = [

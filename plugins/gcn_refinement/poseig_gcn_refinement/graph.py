@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError, ShapeError
+from poseig_mm.errors import ConfigError, ShapeError
 
 __all__ = ["adjacency", "chebyshev_polynomials", "normalised_laplacian", "random_adjacency", "scaled_laplacian"]
 
