@@ -4,6 +4,7 @@
 export OMP_WAIT_POLICY := PASSIVE
 
 BIN := .venv/bin
+WORKERS := 2
 # Any Python runs the setup, which then looks for 3.11, 3.12 or 3.10; PYTHON=/path/to/python3.11 names one.
 SETUP_PYTHON := $(firstword $(foreach name,$(PYTHON) python3 python3.11 python3.12 python3.10 python,$(shell command -v $(name) 2>/dev/null)))
 
@@ -12,8 +13,9 @@ SETUP_PYTHON := $(firstword $(foreach name,$(PYTHON) python3 python3.11 python3.
 demo: setup
 	$(BIN)/python tools/demo.py
 
+# A file of tests goes to one process, so that what it shares is made once; WORKERS=0 runs all in this one.
 test: lint
-	$(BIN)/python -m pytest tests plugins poseig_mm --durations=25
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins poseig_mm -n $(WORKERS) --dist loadfile --durations=25
 
 # What `make test` leaves out.
 test-largest: setup

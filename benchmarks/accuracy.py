@@ -48,20 +48,21 @@ def measure(model: str, persons: int, cells: int) -> list[dict[str, Any]]:
             reference = methods.ours(exact, image, keypoints, nodes=cells, max_nodes=cells, tol=0.0).maps
             heat = gaussian_heatmaps(keypoints, (image.shape[2], image.shape[3]))
             for name, settings in {**FIXED, **ADAPTIVE, **DEFAULT}.items():
-                found = methods.ours(fast, image, keypoints, **settings)
+                attribution = methods.ours(fast, image, keypoints, **settings)
                 for k in keypoints[0].isfinite().all(-1).nonzero().flatten().tolist():
-                    a, b = (m[0, k].flatten().double() for m in (found.maps, reference))
-                    pair = [m[:, k : k + 1] for m in (found.maps, reference)]
+                    a, b = (m[0, k].flatten().double() for m in (attribution.maps, reference))
+                    pair = [m[:, k : k + 1] for m in (attribution.maps, reference)]
                     di = [diffusion_index(m).item() for m in pair]
                     li = [locality_index(m, heat[:, k : k + 1]).item() for m in pair]
                     rows.append(
                         {
                             "model": model, "method": name, "person": i, "joint": k,
-                            "gradients": int(found.evaluations[0, k]), "map_error": found.map_error[0, k].item(),
+                            "gradients": int(attribution.evaluations[0, k]),
+                            "map_error": attribution.map_error[0, k].item(),
                             "true_error": ((a / a.sum() - b / b.sum()).abs().sum() / 2).item(),
                             "cosine": torch.cosine_similarity(a, b, dim=0).item(), "spearman": float(spearmanr(a, b)[0]),
                             "d_di": abs(di[0] - di[1]), "d_li": abs(li[0] - li[1]),
-                            "residual_rel": found.residual_rel[0, k].item(),
+                            "residual_rel": attribution.residual_rel[0, k].item(),
                         }
                     )  # fmt: skip
             print(f"{model}: person {i + 1} of {persons}", flush=True)
@@ -74,12 +75,12 @@ def calibration(rows: pl.DataFrame) -> dict[str, dict[str, float]]:
     """
     from scipy.stats import spearmanr
 
-    found = {}
+    by_model = {}
     for (model,), frame in rows.filter(pl.col("method") == "adaptive, as shipped").group_by(
         "model", maintain_order=True
     ):
         ratio = (frame["true_error"] / frame["map_error"]).to_numpy()
-        found[str(model)] = {
+        by_model[str(model)] = {
             "joints": float(len(frame)),
             "rank correlation of map_error": float(spearmanr(frame["map_error"], frame["true_error"])[0]),
             "rank correlation of the residual": float(spearmanr(frame["residual_rel"], frame["true_error"])[0]),
@@ -87,7 +88,7 @@ def calibration(rows: pl.DataFrame) -> dict[str, dict[str, float]]:
             "its 5 % quantile": float(pl.Series(ratio).quantile(0.05) or 0),
             "its 95 % quantile": float(pl.Series(ratio).quantile(0.95) or 0),
         }
-    return found
+    return by_model
 
 
 def summary() -> list[str]:
@@ -113,11 +114,11 @@ def summary() -> list[str]:
         "![true map error against the estimate](figures/map_error.svg)", "",
         "Over the joints of the shipped rule, each with its own estimate:", "",
     ]  # fmt: skip
-    found = calibration(rows)
-    lines += ["| | " + " | ".join(found) + " |", "| --- |" + " ---: |" * len(found)]
-    for name in next(iter(found.values())):
+    by_model = calibration(rows)
+    lines += ["| | " + " | ".join(by_model) + " |", "| --- |" + " ---: |" * len(by_model)]
+    for name in next(iter(by_model.values())):
         digits = 0 if name == "joints" else 2
-        lines.append(f"| {name} | " + " | ".join(f"{about[name]:.{digits}f}" for about in found.values()) + " |")
+        lines.append(f"| {name} | " + " | ".join(f"{about[name]:.{digits}f}" for about in by_model.values()) + " |")
     return lines
 
 

@@ -59,13 +59,13 @@ def main() -> int:
         for model in models:
             persons = options.persons if model in TRAINED else 1  # random weights are only timed
             methods = [m for m in METHODS if wanted_of(m, model, model in TRAINED)]
-            found = {m: row for m in methods for row in kept if (row["model"], row["method"]) == (model, m)}
+            done_before = {m: row for m in methods for row in kept if (row["model"], row["method"]) == (model, m)}
             reference = str(Path(folder) / f"{model.replace(' ', '_')}.pt")
-            if model in TRAINED and len(found) < len(methods):
+            if model in TRAINED and len(done_before) < len(methods):
                 child(model, "reference", reference, persons)
             for method in methods:
-                rows.append(found.get(method) or child(model, method, reference, persons))
-                if method not in found:
+                rows.append(done_before.get(method) or child(model, method, reference, persons))
+                if method not in done_before:
                     print(json.dumps(rows[-1]), flush=True)
     peaks = json.loads(subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True).stdout)
     (ROOT / "docs" / "performance.md").write_text(page(rows, peaks, options.persons))
@@ -108,8 +108,8 @@ def child(model: str, method: str, reference: str, persons: int) -> dict[str, An
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{model}, {method}: {done.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def measure(model: str, method: str, reference: str, persons: int) -> dict[str, Any]:
@@ -161,11 +161,11 @@ def measure(model: str, method: str, reference: str, persons: int) -> dict[str, 
                 maps.append(methods.pair_blur(adapter, image, keypoints))
                 evaluations.append(50.0)
             else:
-                found = methods.ours(engine, image, keypoints, **settings)
-                maps.append(found.maps)
-                evaluations.append(found.evaluations[joints[i : i + 1]].double().mean().item())
-                errors.append(found.map_error[joints[i : i + 1]].mean().item())
-                residuals.append(found.residual_rel[joints[i : i + 1]].median().item())
+                attribution = methods.ours(engine, image, keypoints, **settings)
+                maps.append(attribution.maps)
+                evaluations.append(attribution.evaluations[joints[i : i + 1]].double().mean().item())
+                errors.append(attribution.map_error[joints[i : i + 1]].mean().item())
+                residuals.append(attribution.residual_rel[joints[i : i + 1]].median().item())
             seconds += (time.perf_counter() - started) * scale
     found_maps = torch.cat(maps)
     if method == "reference":

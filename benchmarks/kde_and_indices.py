@@ -50,13 +50,13 @@ def example(persons: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 
 def loop_di(maps: Array) -> NDArray[np.float64]:
     """One joint after the other: add 1e-7, sort, weigh by rank."""
-    found = np.empty(maps.shape[:2])
-    for b, k in np.ndindex(found.shape):
+    di = np.empty(maps.shape[:2])
+    for b, k in np.ndindex(di.shape):
         values = np.sort(maps[b, k].flatten() + 1e-7)
         n = len(values)
         rank = np.arange(1, n + 1)
-        found[b, k] = 100 * (1 - np.sum((2 * rank - n - 1) * values) / (n * np.sum(values)))
-    return found
+        di[b, k] = 100 * (1 - np.sum((2 * rank - n - 1) * values) / (n * np.sum(values)))
+    return di
 
 
 def mean_weight(amap: Array, weight: Array) -> float:
@@ -115,8 +115,8 @@ def compare_indices(persons: int, device: str) -> None:
     sums = [0.0, 0.0]
     for name, loop, call in cases:
         theirs, expected = seconds(loop, "cpu", 3)
-        ours, found = seconds(call, device, 9)
-        off = np.abs(found.cpu().numpy() - expected).max()
+        ours, values = seconds(call, device, 9)
+        off = np.abs(values.cpu().numpy() - expected).max()
         row(f"{name}, {persons} persons x {JOINTS}", theirs, ours, f"largest difference {off:.1e}")
         sums = [sums[0] + theirs, sums[1] + ours]
     row("all four", sums[0], sums[1], "")
@@ -129,8 +129,8 @@ def compare_kde(device: str) -> None:
     grid = np.vstack([x.ravel(), y.ravel()])
     theirs, expected = seconds(lambda: scipy.stats.gaussian_kde(grid, weights=weights.numpy().ravel())(grid), "cpu", 1)
     moved = weights.to(device)
-    ours, found = seconds(lambda: kde_heatmap(moved), device, 15)
-    off = np.abs(found.cpu().numpy().ravel() - expected).max() / expected.max()
+    ours, density = seconds(lambda: kde_heatmap(moved), device, 15)
+    off = np.abs(density.cpu().numpy().ravel() - expected).max() / expected.max()
     row(f"KDE, one map {HEIGHT} x {WIDTH}", theirs, ours, f"largest difference {off:.1e} of the peak")
 
 

@@ -57,11 +57,11 @@ def captum_linear(adapter: Any, image: Tensor, keypoints: Tensor, nodes: int, im
         if not bool(keypoints[0, joint].isfinite().all()):
             maps.append(image.new_full(image.shape[2:], math.nan))
             continue
-        found = method.attribute(
+        attributed = method.attribute(
             image, baselines=torch.zeros_like(image), additional_forward_args=joint, n_steps=nodes,
             internal_batch_size=images_at_once, method="riemann_middle",
         )  # fmt: skip
-        maps.append(found[0].sum(0).detach())
+        maps.append(attributed[0].sum(0).detach())
     return normalise_maps(torch.stack(maps)[None])
 
 

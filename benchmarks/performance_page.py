@@ -107,8 +107,8 @@ def wanted(rows: list[dict[str, Any]], peaks: dict[str, float]) -> list[str]:
     models = list(dict.fromkeys(r["model"] for r in rows))
     trained = [m for m in models if "cosine" in of(m, "ours fast")]
 
-    def each(found: Any, names: list[str]) -> str:
-        return ", ".join(f"{m} {found(m)}" for m in names)
+    def each(figure: Any, names: list[str]) -> str:
+        return ", ".join(f"{m} {figure(m)}" for m in names)
 
     def no_larger(m: str) -> str:
         ours, theirs = of(m, "ours fast"), of(m, "published")

@@ -47,11 +47,11 @@ def main() -> None:
     options = parser.parse_args()
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(options.repeats):
-        for processes, found in seconds.items():
-            found.append(measure(options.config, options.checkpoint, options.persons, processes, options.threads))
-            print(f"{processes} process(es): {options.persons / found[-1]:.3f} persons/s", flush=True)
+        for processes, times in seconds.items():
+            times.append(measure(options.config, options.checkpoint, options.persons, processes, options.threads))
+            print(f"{processes} process(es): {options.persons / times[-1]:.3f} persons/s", flush=True)
     ratios = [one / two for one, two in zip(seconds[1], seconds[2], strict=True)]
-    rates = {n: options.persons / statistics.median(found) for n, found in seconds.items()}
+    rates = {n: options.persons / statistics.median(times) for n, times in seconds.items()}
     print(
         f"median: {rates[1]:.3f} and {rates[2]:.3f} persons/s; ratio {statistics.median(ratios):.2f} "
         f"(of {len(ratios)} pairs, {min(ratios):.2f} to {max(ratios):.2f}); {options.threads} thread(s) a process"

@@ -56,8 +56,8 @@ def published_maps(heatmaps_of: Callable[[Tensor], Tensor], image: Tensor, truth
         derivative = (blur(image, kernels[step + 1]) - blur(image, kernels[step])) * STEPS
         for joint in range(len(truth)):
             point = blur(image, kernels[step]).detach().requires_grad_()
-            found = soft_argmax(heatmaps_of(point[None])[0])[joint]
-            target = torch.exp(-ALPHA * (found - truth[joint]).norm())
+            position = soft_argmax(heatmaps_of(point[None])[0])[joint]
+            target = torch.exp(-ALPHA * (position - truth[joint]).norm())
             (gradient,) = torch.autograd.grad(target, point)
             sums[joint] += gradient * derivative / STEPS
     maps = sums.sum(1).abs()

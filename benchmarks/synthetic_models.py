@@ -45,11 +45,11 @@ def measure(config: Any, checkpoint: Path | None, length: int, *, removed: bool 
     source = SampleSource(config, preprocess=adapter.model.data_preprocessor, mask="none")
     samples = [source.load(i) for i in range(len(source))]
     images = torch.stack([s.image for s in samples])
-    found = torch.cat([adapter.predict(part) for part in images.split(BATCH)])
+    predicted = torch.cat([adapter.predict(part) for part in images.split(BATCH)])
     truth = torch.stack([s.keypoints for s in samples])
     visible = torch.stack([s.visible for s in samples])
     partner = [k if other < 0 else other for k, other in enumerate(partners_of(source.groups))]
-    own, other = (found - truth).norm(dim=-1), (found - truth[:, partner]).norm(dim=-1)
+    own, other = (predicted - truth).norm(dim=-1), (predicted - truth[:, partner]).norm(dim=-1)
     missing = torch.where(visible, 0.0, torch.nan)
     scenes = SyntheticFiguresDataset(dataset.split, length, dataset.variant, lazy_init=True)
     seen = np.stack([scenes.scene(int(s.image_id)).visible for s in samples])

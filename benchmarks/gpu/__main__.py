@@ -76,20 +76,20 @@ def outcome(part: Callable[[Setup], dict[str, Any]], setup: Setup, wanted: float
         wanted: seconds that it may take on a card; with fewer left it is skipped.
     """
     started = time.monotonic()
-    said: dict[str, Any] = {"status": "ok", "reason": "", "result": {}}
+    record: dict[str, Any] = {"status": "ok", "reason": "", "result": {}}
     try:
         setup.need_time(0 if setup.small else wanted)
-        said["result"] = part(setup)
+        record["result"] = part(setup)
     except Skipped as skip:
-        said = {"status": "skipped", "reason": str(skip), "result": skip.found}
+        record = {"status": "skipped", "reason": str(skip), "result": skip.found}
     except Failed as failure:
-        said = {"status": "failed", "reason": str(failure), "result": failure.found}
+        record = {"status": "failed", "reason": str(failure), "result": failure.found}
     except Exception as error:
         reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        said = {"status": "failed", "reason": reason, "result": {"traceback": traceback.format_exc()}}
+        record = {"status": "failed", "reason": reason, "result": {"traceback": traceback.format_exc()}}
     if setup.device.type == "cuda":
         torch.cuda.empty_cache()
-    return {**said, "seconds": time.monotonic() - started}
+    return {**record, "seconds": time.monotonic() - started}
 
 
 def _about(setup: Setup) -> dict[str, Any]:

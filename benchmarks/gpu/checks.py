@@ -67,8 +67,8 @@ def memory_that_runs_out(setup: Setup) -> dict[str, Any]:
     def watched(images: Tensor) -> Tensor:
         if images.requires_grad:
             taken.append(len(images))
-        found: Tensor = case.fast(images)
-        return found
+        result: Tensor = case.fast(images)
+        return result
 
     def run(chunk: int) -> Tensor:
         torch.cuda.empty_cache()
@@ -88,7 +88,7 @@ def memory_that_runs_out(setup: Setup) -> dict[str, Any]:
     limit = (enough + needed) / 2
     torch.cuda.set_per_process_memory_fraction(limit / torch.cuda.get_device_properties(device).total_memory, device)
     try:
-        found = run(many)
+        maps = run(many)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0, device)
         torch.cuda.empty_cache()
@@ -96,7 +96,7 @@ def memory_that_runs_out(setup: Setup) -> dict[str, Any]:
     sizes |= {"limit_GiB": limit / 2**30, "met": times, "first_images": taken[0], "last_images": taken[-1]}
     if not times:
         raise Failed("the limit was not met: it says nothing", **sizes)
-    return sizes | _at_least(WANTED_COSINE, maps=lowest_cosine(found, expected, dims=2))
+    return sizes | _at_least(WANTED_COSINE, maps=lowest_cosine(maps, expected, dims=2))
 
 
 def stacked_equals_single(setup: Setup) -> dict[str, Any]:
@@ -129,12 +129,12 @@ def no_waiting_in_the_loop(setup: Setup) -> dict[str, Any]:
         return lambda: attribute(case.fast, persons, backward, nodes=nodes, chunk=nodes // chunks * 2, **CELLS)
 
     more, one = waits(run(3), setup.device), waits(run(1), setup.device)
-    found = {name: (more[name] - one[name]) / 2 for name in more if more[name] != one[name]}
+    calls = {name: (more[name] - one[name]) / 2 for name in more if more[name] != one[name]}
     if setup.device.type != "cuda":
-        raise Skipped("needs CUDA: on a CPU nothing waits; the calls that would are counted", calls_a_chunk=found)
-    if any(name.startswith("cuda") for name in found):  # the others may have asked a tensor that is on the CPU
-        raise Failed("the host waits in the inner loop", calls_a_chunk=found, lines=_waiting_lines(run(3)))
-    return {"calls_a_chunk": found}
+        raise Skipped("needs CUDA: on a CPU nothing waits; the calls that would are counted", calls_a_chunk=calls)
+    if any(name.startswith("cuda") for name in calls):  # the others may have asked a tensor that is on the CPU
+        raise Failed("the host waits in the inner loop", calls_a_chunk=calls, lines=_waiting_lines(run(3)))
+    return {"calls_a_chunk": calls}
 
 
 def _waiting_lines(call: Callable[[], object]) -> dict[str, int]:

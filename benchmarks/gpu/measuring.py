@@ -149,14 +149,14 @@ def _traced(call: Callable[[], Any], device: torch.device) -> Any:
 
 def waits(call: Callable[[], Any], device: torch.device) -> Counter[str]:
     """How often a call makes the host wait, by the name of what waits; the last wait, which is ours, does not count."""
-    found = Counter({e.key: int(e.count) for e in _traced(call, device) if e.key in WAITING})
-    found["cudaDeviceSynchronize"] -= device.type == "cuda"
-    return +found
+    counts = Counter({e.key: int(e.count) for e in _traced(call, device) if e.key in WAITING})
+    counts["cudaDeviceSynchronize"] -= device.type == "cuda"
+    return +counts
 
 
 def profiled(call: Callable[[], Any], device: torch.device, rows: int = 15) -> list[dict[str, Any]]:
     """The operations that take longest by themselves, the card's first: name, calls, ms on the CPU and on the card."""
-    found = [
+    events = [
         {
             "name": event.key,
             "calls": int(event.count),
@@ -167,7 +167,7 @@ def profiled(call: Callable[[], Any], device: torch.device, rows: int = 15) -> l
     ]
     kept = {}
     for key in ("cuda_ms", "cpu_ms"):
-        for row in sorted(found, key=lambda r: -r[key])[:rows]:
+        for row in sorted(events, key=lambda r: -r[key])[:rows]:
             if row[key] > 0:
                 kept[row["name"]] = row
     return list(kept.values())

@@ -78,8 +78,8 @@ class SimpleBaseline(nn.Module):
         self.layers = nn.Sequential(*stem, *stages, *deconvolutions, nn.Conv2d(head, JOINTS, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        found: Tensor = self.layers(images)
-        return found
+        output: Tensor = self.layers(images)
+        return output
 
 
 class Branches(nn.Module):
@@ -120,13 +120,13 @@ class Branches(nn.Module):
         return nn.Sequential(*steps)
 
     def forward(self, images: Tensor) -> Tensor:
-        found = [self.stem(images)]
+        scales = [self.stem(images)]
         for down in self.start:
-            found.append(F.relu(down(found[-1])))
+            scales.append(F.relu(down(scales[-1])))
         for blocks, exchange in zip(self.blocks, self.exchange, strict=True):
-            found = [branch(x) for branch, x in zip(blocks, found, strict=True)]
-            found = [F.relu(sum(path(x) for path, x in zip(paths, found, strict=True))) for paths in exchange]
-        heatmaps: Tensor = self.head(found[0])
+            scales = [branch(x) for branch, x in zip(blocks, scales, strict=True)]
+            scales = [F.relu(sum(path(x) for path, x in zip(paths, scales, strict=True))) for paths in exchange]
+        heatmaps: Tensor = self.head(scales[0])
         return heatmaps
 
 
@@ -143,8 +143,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (B, patches, width)
         q, k, v = self.mix(self.norms[0](x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         x = x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
-        found: Tensor = x + self.perceptron(self.norms[1](x))
-        return found
+        output: Tensor = x + self.perceptron(self.norms[1](x))
+        return output
 
 
 class Transformer(nn.Module):
@@ -231,5 +231,5 @@ def build(name: str, persons: int, device: torch.device, *, small: bool = False)
 
 def coordinates(net: nn.Module, images: Tensor) -> Tensor:
     """What a network of `build` gives for images, in the layout that suits it."""
-    found: Tensor = net(images)
-    return found
+    output: Tensor = net(images)
+    return output

@@ -71,11 +71,11 @@ def _our_row(setup: Setup, batch: int) -> dict[str, Any]:
 
     def counted(x: Tensor) -> Tensor:
         images[0] += len(x)
-        found: Tensor = case.fast(x)
-        return found
+        result: Tensor = case.fast(x)
+        return result
 
-    found = attribute(counted, persons, backward, chunk=setup.chunk, **spent(setup))
-    gradients = int(found.evaluations.sum())
+    result = attribute(counted, persons, backward, chunk=setup.chunk, **spent(setup))
+    gradients = int(result.evaluations.sum())
     took = setup.seconds(_our_maps(setup, batch), 2) / batch
     row = {
         "batch": batch,

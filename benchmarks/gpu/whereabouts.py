@@ -23,17 +23,17 @@ def one_pass(setup: Setup) -> dict[str, Any]:
     case, device = setup.baseline, setup.device
     images = case.images[torch.arange(setup.chunk, device=device) % len(case.images)]
     x = images.clone().requires_grad_()
-    found: dict[str, Any] = {"images": len(x), "forward": setup.seconds(lambda: case.fast(x))}
+    times: dict[str, Any] = {"images": len(x), "forward": setup.seconds(lambda: case.fast(x))}
     with torch.no_grad():
-        found["forward_without_graph"] = setup.seconds(lambda: case.fast(images))
+        times["forward_without_graph"] = setup.seconds(lambda: case.fast(images))
     coords = case.fast(x)
     for joints in (1, VISIBLE):
         cotangents = torch.zeros(joints, *coords.shape, device=device)
         cotangents[:, :, 0] = 1
         for name, backward in (("autograd", autograd_backward), ("walk", FastBackward())):
             call = backward(coords, x)
-            found[f"{name}_{joints}"] = setup.seconds(lambda call=call, c=cotangents: call(c))  # type: ignore[misc]
-    return found
+            times[f"{name}_{joints}"] = setup.seconds(lambda call=call, c=cotangents: call(c))  # type: ignore[misc]
+    return times
 
 
 def stacked_joints(setup: Setup) -> dict[str, Any]:

@@ -70,37 +70,37 @@ def rows_of(store: Store, variant: str, split: str) -> pl.DataFrame:
     length = max(int(name.split("-")[0]) for name in ids) + 1
     source = SampleSource(config_of(variant, split=split, length=length), preprocess=lambda data, _: data, ids=ids)
     context: Any = SimpleNamespace(groups=source.groups, unit="px")
-    joints, found = store.joints(), list[Mapping[str, Any]]()
+    joints, evidence = store.joints(), list[Mapping[str, Any]]()
     for i, name in enumerate(ids):
         table = joints.filter(sample_id=name).sort("joint")
         prediction = torch.from_numpy(table.select("pred_x", "pred_y").to_numpy())
         maps = torch.from_numpy(store.map(name))[None]
         nothing, reasons = torch.full(maps.shape[:2], torch.nan), tuple(table["reason"])
         attribution = Attribution(maps, *[nothing] * 5, nothing > 0, nothing.isfinite().long(), (reasons,))
-        found += Shortcuts().sample_rows(
+        evidence += Shortcuts().sample_rows(
             Finding(source.load(i), attribution, prediction, prediction, {}, reasons, 0.0), context
         )
-    return pl.DataFrame(found)
+    return pl.DataFrame(evidence)
 
 
 def named(rows: pl.DataFrame, joint: str = JOINT_NAME) -> tuple[str, str]:
     """(code, why): what the study of shortcuts says of a joint."""
     from poseig_mm.studies.shortcuts.joint_shares import evidence_of_joints
 
-    for found in evidence_of_joints(rows):
-        if found.name == joint:
-            return found.cause.code, found.cause.why
+    for evidence in evidence_of_joints(rows):
+        if evidence.name == joint:
+            return evidence.cause.code, evidence.cause.why
     return "undecided", "no map"
 
 
 def right(causes: Mapping[str, Sequence[str]]) -> dict[str, Estimate]:
     """Share of runs whose cause is the planted one, by variant and in all; runs are resampled.
 
-    >>> found = right({"marker": ["mark", "mark", "own", "mark"], "chain": ["parent", "own"]})
-    >>> found["marker"].mean, found["all"].n
+    >>> shares = right({"marker": ["mark", "mark", "own", "mark"], "chain": ["parent", "own"]})
+    >>> shares["marker"].mean, shares["all"].n
     (0.75, 6)
     """
     hits = {variant: [float(c == TRUTH[variant]) for c in given] for variant, given in causes.items()}
-    found = {variant: share(h, [1] * len(h)) for variant, h in hits.items()}
+    shares = {variant: share(h, [1] * len(h)) for variant, h in hits.items()}
     every = [h for rows in hits.values() for h in rows]
-    return {**found, "all": share(every, [1] * len(every))}
+    return {**shares, "all": share(every, [1] * len(every))}

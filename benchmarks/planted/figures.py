@@ -115,11 +115,11 @@ class Case:
 
     def errors(self, samples: list[Sample]) -> Tensor:
         """(N,) distance of the model's own left wrist from the truth, input px."""
-        found = []
+        predicted = []
         for start in range(0, len(samples), BATCH):
             part = samples[start : start + BATCH]
-            found.append(self.adapter.predict(torch.stack([s.image for s in part]))[:, JOINT].cpu())
-        return (torch.cat(found) - torch.stack([s.keypoints[JOINT] for s in samples])).norm(dim=-1)
+            predicted.append(self.adapter.predict(torch.stack([s.image for s in part]))[:, JOINT].cpu())
+        return (torch.cat(predicted) - torch.stack([s.keypoints[JOINT] for s in samples])).norm(dim=-1)
 
 
 def evidence_of(pixels: NDArray[np.bool_] | None, sample: Sample, variant: str) -> NDArray[np.bool_]:

@@ -37,14 +37,14 @@ USED = 5.0  # a model uses the evidence where its error rises at least so many t
 
 def maps_of(case: Case, method: str, which: Sequence[int] | None = None) -> Attribution:
     """Maps of the left wrist of all figures, or of some; (N, K, H, W), NaN for the other joints."""
-    chosen, found = list(range(len(case.samples)) if which is None else which), []
+    chosen, parts = list(range(len(case.samples)) if which is None else which), []
     for start in range(0, len(chosen), BATCH):
         part = [case.samples[i] for i in chosen[start : start + BATCH]]
         images, keypoints = (torch.stack([getattr(s, k) for s in part]) for k in ("image", "keypoints"))
         joints = torch.zeros(keypoints.shape[:2], dtype=torch.bool)
         joints[:, JOINT] = torch.tensor([not case.reasons[i] for i in chosen[start : start + BATCH]])
-        found.append(_maps(case, METHODS[method], images, keypoints, joints, [s.sample_id for s in part]))
-    return _joined(found)
+        parts.append(_maps(case, METHODS[method], images, keypoints, joints, [s.sample_id for s in part]))
+    return _joined(parts)
 
 
 def _maps(
@@ -57,31 +57,31 @@ def _maps(
     return _joined([attribute(case.adapter, x, y, joints=j, seed=seed, **settings) for x, y, j, seed in parts])
 
 
-def _joined(found: Sequence[Attribution]) -> Attribution:
+def _joined(parts: Sequence[Attribution]) -> Attribution:
     names = ("maps", "residual", "residual_rel", "map_error", "converged", "evaluations", "target_start", "target_end")
     return Attribution(
-        **{name: torch.cat([getattr(a, name) for a in found]) for name in names},
-        reasons=tuple(r for a in found for r in a.reasons),
+        **{name: torch.cat([getattr(a, name) for a in parts]) for name in names},
+        reasons=tuple(r for a in parts for r in a.reasons),
     )
 
 
 def score(case: Case, method: str) -> list[dict[str, Any]]:
     """A row a figure, NaN with a reason where there is no score."""
     started = time.perf_counter()
-    found = maps_of(case, method)
+    attribution = maps_of(case, method)
     seconds = (time.perf_counter() - started) / max(1, sum(not r for r in case.reasons))
-    maps, evidence = found.maps[:, JOINT], torch.from_numpy(np.stack(case.evidence))
+    maps, evidence = attribution.maps[:, JOINT], torch.from_numpy(np.stack(case.evidence))
     scores = {"auroc": auroc(maps, evidence), "mass": mass_share(maps, evidence), "peak": peak_share(maps, evidence)}
     area, rows = area_share(evidence), []
     for i, sample in enumerate(case.samples):
         rows.append(
             {
                 "figure": sample.sample_id,
-                "reason": case.reasons[i] or found.reasons[i][JOINT],
+                "reason": case.reasons[i] or attribution.reasons[i][JOINT],
                 **{name: scores[name][i].item() for name in SCORES},
                 "area": area[i].item(),
-                "map_error": found.map_error[i, JOINT].item(),
-                "gradients": int(found.evaluations[i, JOINT]),
+                "map_error": attribution.map_error[i, JOINT].item(),
+                "gradients": int(attribution.evaluations[i, JOINT]),
                 "seconds": seconds,
             }
         )
@@ -93,8 +93,8 @@ def means(rows: Sequence[dict[str, Any]]) -> dict[str, Estimate]:
     peak.
     """
     kept = [r for r in rows if not r["reason"]]
-    found = {name: bootstrap_mean([r[name] for r in kept]) for name in ("auroc", "mass", "area")}
-    return {**found, "peak": share([r["peak"] for r in kept], [1] * len(kept))}
+    estimates = {name: bootstrap_mean([r[name] for r in kept]) for name in ("auroc", "mass", "area")}
+    return {**estimates, "peak": share([r["peak"] for r in kept], [1] * len(kept))}
 
 
 def removal(case: Case) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ def write(work_dir: Path, checkpoints: Path, split: str = "test", figures: bool 
     scores = {
         v: {m: maps.means(rows) for m, rows in by_method.items()} for v, by_method in rows_of.items() if by_method
     }
-    all_runs = {v: found for v in causes.TRUTH if (found := _named(folder / "runs", v, split))[0]}
+    all_runs = {v: names for v in causes.TRUTH if (names := _named(folder / "runs", v, split))[0]}
     named = {v: single for v, (single, _) in all_runs.items()}
     if figures:
         _draw(scores, checkpoints, split)
@@ -63,8 +63,8 @@ def write(work_dir: Path, checkpoints: Path, split: str = "test", figures: bool 
 
 def _rows(folder: Path, variant: str) -> dict[str, list[dict[str, Any]]]:
     """Scores of each figure by every method that has been measured."""
-    found = {method: stored(folder / f"{variant}-{file_stem(method)}.json") for method in maps.METHODS}
-    return {method: rows for method, rows in found.items() if rows is not None}
+    by_method = {method: stored(folder / f"{variant}-{file_stem(method)}.json") for method in maps.METHODS}
+    return {method: rows for method, rows in by_method.items() if rows is not None}
 
 
 def _named(folder: Path, variant: str, split: str) -> tuple[list[tuple[str, str]], tuple[str, str]]:
@@ -111,12 +111,12 @@ def _used(removals: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
         "| --- | --- | ---: | --- | ---: | ---: | ---: | --- |",
     ]  # fmt: skip
     for variant, rows in removals.items():
-        found = maps.used(list(map(dict, rows)))
+        estimates = maps.used(list(map(dict, rows)))
         reasons = [r["reason"] for r in rows if r["reason"]]
         out = ", ".join(f"{reasons.count(r)} {r}" for r in dict.fromkeys(reasons)) or "none"
-        ratio = found["ratio"]
+        ratio = estimates["ratio"]
         verdict = "yes" if ratio.mean >= maps.USED else f"less than {maps.USED:g} times"
-        cells = [variant, CARRIES[variant], str(ratio.n), out, _text(found["epe"]), _text(found["epe_without"])]
+        cells = [variant, CARRIES[variant], str(ratio.n), out, _text(estimates["epe"]), _text(estimates["epe_without"])]
         lines.append("| " + " | ".join([*cells, _text(ratio), verdict]) + " |")
     return [*lines, ""]
 
@@ -130,9 +130,9 @@ def _scores(scores: Mapping[str, Mapping[str, Mapping[str, Estimate]]]) -> list[
         "| model | map | AUROC | share of mass | peak on it | area |", "| --- | --- | ---: | ---: | ---: | ---: |",
     ]  # fmt: skip
     for variant, by_method in scores.items():
-        for method, found in by_method.items():
-            cells = [_text(found[name], 3) for name in maps.SCORES]
-            lines.append(f"| {variant} | {method} | " + " | ".join([*cells, _number(found["area"].mean, 3)]) + " |")
+        for method, scores in by_method.items():
+            cells = [_text(scores[name], 3) for name in maps.SCORES]
+            lines.append(f"| {variant} | {method} | " + " | ".join([*cells, _number(scores["area"].mean, 3)]) + " |")
     return [
         *lines, "", f"The first {EXAMPLES} held-out figures of `marker`, not chosen. Left: ring, the true wrist; cross, the "
         "model's; green, the evidence.", "", "![Maps of marker](figures/planted_marker.jpg)", "",
@@ -153,7 +153,7 @@ def _wanted(
     for name, wanted in WANTED.items():
         reached = f"{_text(blur[name], 3)}{_mark(blur[name].mean >= wanted)}" if blur else "not measured"
         lines.append(f"| blur IG on `marker`: {titles[name]} | >= {wanted:g} | {reached} | {_text(clear[name], 3)} |")
-    share = causes.right({v: [code for code, _ in found] for v, found in named.items()})["all"]
+    share = causes.right({v: [code for code, _ in conclusions] for v, conclusions in named.items()})["all"]
     reached = f"{_text(share)} of {share.n} runs{_mark(share.mean >= WANTED_RIGHT)}" if share.n else "not measured"
     return [*lines, f"| cause named rightly, held-out runs | >= {WANTED_RIGHT:g} | {reached} | |", ""]
 
@@ -161,7 +161,7 @@ def _wanted(
 def _confusion(named: Mapping[str, Sequence[tuple[str, str]]], together: Mapping[str, tuple[str, str]]) -> list[str]:
     from poseig_mm.studies.shortcuts.causes import CAUSES
 
-    codes = {v: [code for code, _ in found] for v, found in named.items()}
+    codes = {v: [code for code, _ in conclusions] for v, conclusions in named.items()}
     shares = causes.right(codes)
     lines = [
         "## Does the diagnosis name the cause?", "",
@@ -177,7 +177,7 @@ def _confusion(named: Mapping[str, Sequence[tuple[str, str]]], together: Mapping
         cells = [variant, causes.TRUTH[variant], *counts, _text(shares[variant]), together[variant][0]]
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", "Codes: " + "; ".join(f"`{code}`, {words}" for code, words in CAUSES.items()) + ".", ""]
-    wrong = [(v, why) for v, found in named.items() for code, why in found if code != causes.TRUTH[v]]
+    wrong = [(v, why) for v, conclusions in named.items() for code, why in conclusions if code != causes.TRUTH[v]]
     if wrong:
         lines += ["Where it was not named rightly, the study said:", "", *(f"- {v}: {why}" for v, why in wrong), ""]
     return lines

@@ -69,15 +69,15 @@ def _panel(
     return canvas.finish()
 
 
-def scores_picture(found: Mapping[str, Mapping[str, Mapping[str, Estimate]]], path: Path) -> None:
+def scores_picture(scores: Mapping[str, Mapping[str, Mapping[str, Estimate]]], path: Path) -> None:
     """Scores by variant (rows) and method (colour and marker), with intervals; a bar: what chance gives."""
     names = {"auroc": "AUROC", "mass": "share of mass", "peak": "peak on the evidence"}
-    variants = list(found)
+    variants = list(scores)
     with figure_style():
         figure, axes = new_figure(10.5, 1.2 + 0.85 * len(variants), 1, 3, sharey=True)
         for axis, (score, title) in zip(axes, names.items(), strict=True):
             for row, variant in enumerate(variants):
-                by_method = found[variant]
+                by_method = scores[variant]
                 chance = 0.5 if score == "auroc" else next(iter(by_method.values()))["area"].mean
                 axis.plot([chance] * 2, [row - 0.42, row + 0.42], color="#444", lw=1.2, ls=":")
                 for m, (method, numbers) in enumerate(by_method.items()):

@@ -91,7 +91,7 @@ class CoordinateAdapter(ABC):
 
     @abstractmethod
     def decode(self, output: Any) -> Coordinates:
-        """What `outputs` gave for B images -> coordinates of all the head's joints, (B, K, D) in `unit`, differentiable.
+        """What `outputs` gave for B images -> differentiable coordinates of all the head's joints, (B, K, D) in `unit`.
 
         Of models that find several persons in an image: those of the person that the adapter is bound to.
         """

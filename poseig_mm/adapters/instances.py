@@ -152,7 +152,7 @@ class InstanceAdapter(CoordinateAdapter):
         return self.cell is not None
 
     def predict(self, images: Tensor) -> Tensor:
-        """The bound person as the model itself decodes it, from the same cell: (B, K, 2), NaN where there is no match."""
+        """The bound person as the model decodes it, from the same cell: (B, K, 2), NaN where there is no match."""
         if not self.matched:
             return _nowhere(images.detach(), len(self.keypoint_names))
         with self.frozen(), torch.no_grad():

@@ -51,11 +51,11 @@ def place_weights(
     >>> names = lambda name: name.removeprefix("fc.")
     >>> list(place_weights(official, nn.Linear(2, 1), names, dropped={"loss.": "training alone needs it"}))
     ['weight', 'bias']
-    >>> place_weights(official, nn.Linear(2, 1, bias=False), names, source="a.pth")
+    >>> place_weights(official, nn.Linear(2, 1, bias=False), names)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    poseig_mm.errors.CheckpointError: a.pth is not one of this model's official files: unexpected: fc.bias, loss.scale. To go on, give the config of the file's own model
-    """  # noqa: E501 - a message stands on one line
+    poseig_mm.errors.CheckpointError: ...: unexpected: fc.bias, loss.scale. To go on, give the config of ...
+    """
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     placed: dict[str, str] = {}  # name in the model -> in the file
     unexpected, misshapen = [], []

@@ -197,9 +197,9 @@ class SampleSource:
         points, given = truth
         if points.shape != (len(places), self.dimensions):
             raise DataError(
-                f"the true joints have shape {tuple(points.shape)}; expected (K, D) = {(len(places), self.dimensions)}, as "
-                "many as the data set has keypoints and as many coordinates as the model gives (see the adapter's "
-                "`truth`)"
+                f"the true joints have shape {tuple(points.shape)}; expected (K, D) = "
+                f"{(len(places), self.dimensions)}, as many as the data set has keypoints and as many coordinates as "
+                "the model gives (see the adapter's `truth`)"
             )
         points = points.float().where(given[:, None], torch.nan)
         return points, given & (visible | places.isnan().any(1))
