@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from .plugin.manager import PluginHost
     from .run.loop import Progress
 
-__all__ = ["main"]
 
 PATIENCE = 7 * 24 * 3600  # seconds that a finished process waits for the others of a launcher
 INTERRUPTED = 130  # exit code of a run that was stopped by the user and can be resumed

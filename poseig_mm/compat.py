@@ -31,8 +31,6 @@ from typing import Any, NoReturn
 from . import foreign_warnings
 from .errors import DependencyError
 
-__all__ = ["INSTALL_COMMANDS", "Library", "find_faults", "prepare_environment", "read_config"]
-
 EXTENSION = "mmcv._ext"
 SHIPPED = "from mmpose.configs."
 TORCHVISION_AHEAD = 15  # its minor version before torch's: 0.28 belongs to 2.13

@@ -20,8 +20,6 @@ from .errors import DependencyError
 from .plugin.records import PluginRecord, format_records
 from .run.about import processor, versions
 
-__all__ = ["describe_environment"]
-
 VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "PYTORCH_CUDA_ALLOC_CONF")
 SHIMS = {
     "torchvision": "torchvision has no compiled operators for this torch: their names are declared, so that it imports",

@@ -9,20 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = [
-    "AdapterError",
-    "AttributionError",
-    "CheckpointError",
-    "ConfigError",
-    "DataError",
-    "DependencyError",
-    "PluginError",
-    "PoseIGError",
-    "ShapeError",
-    "StoreError",
-    "did_you_mean",
-]
-
 
 class PoseIGError(Exception):
     """Root of all errors of this package."""

@@ -8,8 +8,6 @@ import re
 import warnings
 from dataclasses import dataclass
 
-__all__ = ["KNOWN", "ForeignWarning", "silence"]
-
 
 @dataclass(frozen=True)
 class ForeignWarning:

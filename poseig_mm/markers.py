@@ -2,8 +2,6 @@
 
 import pluggy
 
-__all__ = ["PROJECT", "hookimpl", "hookspec"]
-
 PROJECT = "poseig_mm"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

@@ -16,8 +16,6 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["generator_of", "noise_generator", "random_states_kept", "stable_hash"]
-
 
 def stable_hash(text: str) -> int:
     """CRC-32 of the text, in [0, 2^32): the same in every process and version.

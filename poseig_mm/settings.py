@@ -9,8 +9,6 @@ from typing import Any
 from .errors import ConfigError, did_you_mean
 from .settings_fields import check_fields, one_of, whole
 
-__all__ = ["AttributionSettings", "ReportSettings", "SampleSettings", "Settings", "StoreSettings"]
-
 # The published implementation: 31-pixel blur, sigma 19, 50 left cells, soft-argmax beta 10, alpha 0.3 a heatmap pixel.
 PRESETS: dict[str, dict[str, Any]] = {
     "published": {

@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 
 from .errors import ConfigError
 
-__all__ = ["check_fields", "checked", "number", "one_of", "whole"]
-
 T = TypeVar("T")
 _RULE = "poseig_mm"  # in a field's metadata: (what is expected, in words; whether a value is that)
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from .indices.base import Index, IndexInputs
     from .store.reader import Store
 
-__all__ = ["GROUPS", "check_index", "index_inputs", "poseig_host", "poseig_store"]
 
 GROUPS = JointGroups(
     keypoint_names=("head", "left_hand", "right_hand"),

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = [
-    "Attribution", "Coordinates", "Failure", "Finding", "Gallery", "JointGroups", "Picture", "Sample", "Section", "Table",
-]  # fmt: skip
-
 
 @dataclass(frozen=True)
 class JointGroups:

@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["WANTED_SHARE", "Agreement", "beta_ladder", "measure_agreement"]
-
 WANTED_SHARE = 0.95  # of the joints within one heatmap pixel (method section 2)
 NOMINAL_GAIN = 10.0  # beta times height of the peak: the published beta 10 on heatmaps of peak 1
 REACH = 64  # the ladder goes up to this multiple of where it would nominally start

@@ -14,8 +14,6 @@ from ..types import Coordinates
 from .instances import InstanceAdapter, Instances
 from .soft import SoftArgmaxAdapter
 
-__all__ = ["AssociativeEmbeddingAdapter"]
-
 
 class AssociativeEmbeddingAdapter(InstanceAdapter, SoftArgmaxAdapter):
     """Soft-argmax of each joint's heatmap over the part that is this person's.  Arguments: `InstanceAdapter`.

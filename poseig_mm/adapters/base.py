@@ -24,8 +24,6 @@ from .metainfo import keypoint_names
 from .preprocessing import load_input, pixel_range
 from .truth import truth_in_space
 
-__all__ = ["CALIBRATION_BATCH", "COMMON_STRIDE", "Comparison", "CoordinateAdapter", "input_size_of"]
-
 logger = logging.getLogger(__name__)
 COMMON_STRIDE = 4.0  # input px per heatmap px of the models most figures are given for (method section 2)
 CALIBRATION_BATCH = 4  # images in one forward pass of `calibrate`

@@ -20,8 +20,6 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 
-__all__ = ["Unknown", "read_checkpoint", "read_content"]
-
 STATE_DICT_KEYS = ("state_dict", "model")  # MMEngine and most others; detection code bases
 _NUMPY = {"_reconstruct", "scalar"}
 _HARMLESS = {

@@ -12,8 +12,6 @@ from ..types import Coordinates
 from .instances import InstanceAdapter, Instances, packed
 from .soft import SoftArgmaxAdapter
 
-__all__ = ["CIDAdapter"]
-
 
 class CIDAdapter(InstanceAdapter, SoftArgmaxAdapter):
     """Soft-argmax of the heatmaps decoupled by the feature at the person's centre.  Arguments: `InstanceAdapter`.

@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["deform_conv2d"]
-
 
 def deform_conv2d(
     x: Tensor,

@@ -11,8 +11,6 @@ from torch import Tensor
 from ..types import Coordinates
 from .instances import InstanceAdapter, Instances, packed, rows_of
 
-__all__ = ["DEKRAdapter"]
-
 
 class DEKRAdapter(InstanceAdapter):
     """The displacements at the person's centre cell, by the codec's scale.  Arguments: `InstanceAdapter`.

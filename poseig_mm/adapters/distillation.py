@@ -20,8 +20,6 @@ from torch import Tensor, nn
 from ..compat import read_config
 from ..errors import CheckpointError, ConfigError
 
-__all__ = ["distilled_model", "distilled_state", "distilled_weights", "is_distiller", "refuse_distiller"]
-
 FEATURES = ("backbone", "neck")  # what the second stage takes from the teacher
 
 

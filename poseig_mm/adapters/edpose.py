@@ -14,8 +14,6 @@ from torch.overrides import TorchFunctionMode
 from ..types import Coordinates
 from .instances import InstanceAdapter, Instances, configured_size, rows_of
 
-__all__ = ["EDPoseAdapter", "SameChoices"]
-
 DEFAULT_SIZE = (1333, 800)  # (w, h) of the published model
 
 

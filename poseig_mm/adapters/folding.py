@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from ..compat import EXTENSION, prepare_environment
 
-__all__ = ["fold_batch_norm"]
-
 logger = logging.getLogger(__name__)
 _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 TOLERANCE = 1e-4  # largest change of an output, relative to its largest value

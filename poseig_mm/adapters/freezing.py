@@ -8,8 +8,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-__all__ = ["frozen"]
-
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:

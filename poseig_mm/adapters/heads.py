@@ -12,8 +12,6 @@ from typing import Any
 
 from ..errors import AdapterError
 
-__all__ = ["codec_kind", "codec_scale", "coordinate_head", "count_joints", "find_input_size", "is_combined"]
-
 WRAPPERS = {"VisPredictHead": "pose_head"}  # class name -> attribute that holds the inner head
 HANDS = ("right_hand_head", "left_hand_head")  # InternetHead's, each with its joints' volumes
 

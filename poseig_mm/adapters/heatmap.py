@@ -20,8 +20,6 @@ from ..types import Coordinates
 from .heads import codec_kind, is_combined
 from .soft import PUBLISHED_BETA, SoftArgmaxAdapter
 
-__all__ = ["HeatmapAdapter", "HeatmapGrid"]
-
 CODECS = ("MSRAHeatmap", "UDPHeatmap", "MegviiHeatmap")
 MEGVII_PEAK = 255.0  # of MegviiHeatmap's targets; its score for a joint without a peak is 0 / 255 + 0.5
 

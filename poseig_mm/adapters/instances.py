@@ -23,8 +23,6 @@ from .base import CoordinateAdapter, input_size_of
 from .heads import codec_kind, codec_scale
 from .matching import match_person
 
-__all__ = ["InstanceAdapter", "Instances", "Person", "configured_size", "packed", "rows_of"]
-
 DEFAULT_SIGMA = 0.05  # of OKS, where the metainfo has none; COCO's lie between 0.025 and 0.107
 Self = TypeVar("Self", bound="InstanceAdapter")
 

@@ -8,8 +8,6 @@ from typing import Any
 from ..types import Coordinates
 from .base import CoordinateAdapter
 
-__all__ = ["IntegralAdapter"]
-
 
 class IntegralAdapter(CoordinateAdapter):
     """The head's own coordinates, fractions of the input's size, in input px.  Arguments: `CoordinateAdapter`.

@@ -15,8 +15,6 @@ from ..types import Coordinates
 from .heads import codec_kind, codec_scale
 from .soft import SoftArgmaxAdapter
 
-__all__ = ["InternetAdapter"]
-
 PUBLISHED_GAIN = 10.0  # beta times the height of the peak, on heatmaps ...
 PUBLISHED_PIXELS = 64 * 48  # ... of so many pixels
 

@@ -17,8 +17,6 @@ from .heads import coordinate_head
 from .sequence_input import is_lifter, pose_features, sequence_shape
 from .truth import truth_in_space
 
-__all__ = ["LiftingAdapter"]
-
 MM = 1000.0  # of MMPose's poses, which are in metres
 TRIED = 27  # frames of a transformer's example: cost grows with their square
 TOKENS = 8192  # joints in a transformer's forward pass: about 4 GB with its graph

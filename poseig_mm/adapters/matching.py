@@ -6,8 +6,6 @@ import math
 
 from torch import Tensor
 
-__all__ = ["keypoint_similarity", "match_person", "person_area"]
-
 LEAST_SIDE = 32.0  # px: COCO calls what is smaller than 32 x 32 small; annotated joints may all lie in one place
 WANTED_OKS = 0.1  # Ronchi & Perona (ICCV 2017) take a detection below for another person's, or for background
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["keypoint_names"]
-
 
 def keypoint_names(
     metainfo: Mapping[str, Any] | None, count: int, selected: Sequence[int] | None = None

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from ..errors import CheckpointError
 from ..store.atomic import temporary_name
 
-__all__ = ["place_weights", "write_checkpoint"]
-
 logger = logging.getLogger(__name__)
 SHOWN = 8  # names of each kind in a message
 

@@ -9,8 +9,6 @@ from typing import Any
 from ..compat import EXTENSION, prepare_environment
 from .deformable import deform_conv2d
 
-__all__ = ["OPERATORS", "Operator", "complete_operators"]
-
 
 @dataclass(frozen=True)
 class Operator:

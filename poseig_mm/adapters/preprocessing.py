@@ -10,8 +10,6 @@ from torch import Tensor
 
 from ..errors import ConfigError
 
-__all__ = ["load_input", "pixel_range"]
-
 
 def pixel_range(data_preprocessor: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """What black and white (pixel values 0 and 255 before normalisation) become in the network input.

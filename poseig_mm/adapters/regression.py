@@ -7,8 +7,6 @@ from typing import Any
 from ..types import Coordinates
 from .base import CoordinateAdapter
 
-__all__ = ["RegressionAdapter"]
-
 
 class RegressionAdapter(CoordinateAdapter):
     """The head's coordinates, which are fractions of the input's size, in input px.  Arguments: `CoordinateAdapter`.

@@ -12,8 +12,6 @@ from ..types import Coordinates
 from .instances import Instances, rows_of
 from .yolox_pose import GridAdapter
 
-__all__ = ["RTMOAdapter"]
-
 
 class RTMOAdapter(GridAdapter):
     """The expectation of the coordinate classifier at the person's cell.  Arguments: `InstanceAdapter`.

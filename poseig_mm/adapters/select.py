@@ -9,8 +9,6 @@ from ..errors import AdapterError
 from .base import CoordinateAdapter
 from .heads import coordinate_head
 
-__all__ = ["select_adapter"]
-
 # Heads that inherit from one with an adapter, but whose output means something else; a plugin may name them itself.
 UNLIKE_THEIR_BASE = {
     "Heatmap3DHead": "its channels are depth slices of a volume",

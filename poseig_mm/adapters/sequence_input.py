@@ -14,8 +14,6 @@ from torch import Tensor
 from ..errors import AdapterError, ShapeError
 from .heads import coordinate_head
 
-__all__ = ["is_lifter", "pose_features", "sequence_shape"]
-
 CODECS = ("ImagePoseLifting", "VideoPoseLifting", "MotionBERTLabel")
 
 

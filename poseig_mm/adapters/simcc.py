@@ -13,8 +13,6 @@ from ..types import Coordinates
 from .heads import codec_kind
 from .soft import SoftArgmaxAdapter
 
-__all__ = ["SimCCAdapter"]
-
 
 class SimCCAdapter(SoftArgmaxAdapter):
     """Expectation under the softmaxes of the x and the y logits, over the split ratio.  Arguments: `CoordinateAdapter`.

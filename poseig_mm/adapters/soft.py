@@ -14,8 +14,6 @@ from ..errors import ConfigError
 from .agreement import Agreement, beta_ladder
 from .base import Comparison, CoordinateAdapter
 
-__all__ = ["PUBLISHED_BETA", "SoftArgmaxAdapter"]
-
 PUBLISHED_BETA = 10.0  # on heatmaps of peak 1
 
 

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from ..errors import DataError
 
-__all__ = ["truth_in_space"]
-
 FIELDS = ("keypoints_3d", "lifting_target", "keypoints_cam")  # the first that is there counts
 
 

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError
 
-__all__ = ["load_weights", "model_hash"]
-
 logger = logging.getLogger(__name__)
 # Parts of a key whose absence or surplus changes no prediction: only training uses them, or they are constants.
 TRAINING_ONLY = ("loss_module", "data_preprocessor", "num_batches_tracked", "linspace_x", "linspace_y")

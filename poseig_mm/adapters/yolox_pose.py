@@ -10,8 +10,6 @@ from torch import Tensor
 from ..types import Coordinates
 from .instances import InstanceAdapter, Instances, configured_size, packed, rows_of
 
-__all__ = ["GridAdapter", "YOLOXPoseAdapter"]
-
 DEFAULT_SIZE = (640, 640)  # (w, h): the head's own default where it has to know one (RTMOHead.switch_to_deploy)
 
 

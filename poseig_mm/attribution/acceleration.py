@@ -18,7 +18,6 @@ from ..functional.torch_features import bfloat16_supported, channels_last_pays
 if TYPE_CHECKING:
     from ..adapters.base import CoordinateAdapter
 
-__all__ = ["Acceleration", "accelerate", "tensor_float32"]
 
 WANTED_COSINE = 0.999  # between a joint's input gradients, fast and exact
 CHECKED_JOINTS = 6

@@ -12,8 +12,6 @@ from ..functional.maps import attribution_from_sums
 from ..functional.targets import CoordsFn, check_inputs, joint_slots, make_target
 from ..types import Attribution
 
-__all__ = ["gradient_attribution", "nobody_attribution", "random_attribution"]
-
 
 def gradient_attribution(
     coords_fn: CoordsFn,

@@ -21,7 +21,6 @@ from .controls import gradient_attribution, nobody_attribution, random_attributi
 if TYPE_CHECKING:
     from ..adapters.base import CoordinateAdapter
 
-__all__ = ["METHODS", "METHOD_ARGUMENTS", "call_method", "own_settings", "path_ig"]
 
 METHOD_ARGUMENTS = (
     "path", "quadrature", "nodes", "max_nodes", "tol", "power", "noise_std", "noise_draws", "seed",

@@ -7,8 +7,6 @@ from typing import Any
 
 from ..markers import hookimpl
 
-__all__: list[str] = []
-
 
 @hookimpl
 def poseig_attribution_methods() -> Mapping[str, Any]:

@@ -10,8 +10,6 @@ from ..studies.shortcuts.study import Shortcuts
 from ..types import Table
 from .runs import Runs
 
-__all__ = ["HEADING", "causes_section", "have_causes"]
-
 HEADING = Heading("comparison-causes", "What each joint is read from, run by run", 51)
 READ = ("own", "undecided")  # no cause that makes a joint suspicious
 

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 
 from ..errors import PoseIGError
 
-__all__ = ["main"]
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 fine, 1 error)."""

@@ -12,8 +12,6 @@ from . import causes_section, difference_tables, differences, runs_section, side
 from .causes_section import have_causes
 from .runs import match, open_runs
 
-__all__ = ["compare", "comparison_sections"]
-
 
 def comparison_sections(stores: Mapping[str, Store], folder: Path) -> list[GuardedSection]:
     """Sections of orders 50 to 58: in a run's own report, after the overview and before the indices.

@@ -17,8 +17,6 @@ from ..summary.sentences import format_estimate
 from ..types import Picture, Table
 from .runs import Runs
 
-__all__ = ["EASY_HARD", "GROUPS", "easy_hard_runs_section", "groups_runs_section"]
-
 GROUPS = Heading("comparison-groups", "Joint groups, run by run", 54)
 EASY_HARD = Heading("comparison-easy-hard", "Easy and hard persons, run by run", 56)
 Values = Mapping[str, Mapping[tuple[str, str], Estimate]]  # run -> (measure, group) -> estimate

@@ -18,8 +18,6 @@ from ..summary.sentences import format_estimate, format_p, plural
 from ..types import Picture, Table
 from .runs import Runs
 
-__all__ = ["HEADING", "difference_rows", "differences_section"]
-
 HEADING = Heading("comparison-differences", "Differences between runs", 52)
 Row = dict[str, Any]
 

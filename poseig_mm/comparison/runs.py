@@ -14,8 +14,6 @@ from ..errors import ConfigError, DataError
 from ..store import Store
 from ..summary.measures import Measure, measures, unit_of
 
-__all__ = ["Lost", "Runs", "match", "open_runs"]
-
 KEYS = ["sample_id", "joint_name"]
 WITHOUT_MAP = ("not_visible", "not_asked", "no_match", "zero_map", "nonfinite_gradient", "no_map")  # reason codes
 SAME_PLACE = 1.0  # px of the original image (mm in 3D): farther apart, two annotations are not of the same joint

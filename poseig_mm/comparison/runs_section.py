@@ -17,8 +17,6 @@ from ..summary.sentences import model_facts, plural, scale_in_words
 from ..types import Picture, Table
 from .runs import Runs
 
-__all__ = ["HEADING", "different_settings", "overview_section", "warnings"]
-
 HEADING = Heading("comparison", "Comparison", 50)
 
 # Of `diagnosis.attribution`: what changes no number, or stands in other settings

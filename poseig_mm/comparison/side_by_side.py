@@ -20,8 +20,6 @@ from ..summary.sentences import format_estimate, plural
 from ..types import Gallery, Table
 from .runs import Runs
 
-__all__ = ["HEADING", "map_correlations", "maps_section"]
-
 HEADING = Heading("comparison-maps", "Maps, run by run", 58)
 PANEL = 256  # px, height of one map
 MOST_PICTURES = 24

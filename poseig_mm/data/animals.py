@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["animal_groups", "garment_groups"]
-
 # As for persons: shoulders and hips are trunk, what bends between them and the ends is branch, ends (those of the head
 # too) are leaf, and the midline from neck to tail is axial.  An insect's leg is numbered from the body outwards.
 _PARTS = {

@@ -13,8 +13,6 @@ from typing import Any
 
 from ..errors import ConfigError, DataError, did_you_mean
 
-__all__ = ["build_dataset", "inner_datasets", "read_annotations"]
-
 logger = logging.getLogger(__name__)
 
 

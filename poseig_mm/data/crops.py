@@ -14,17 +14,6 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 
-__all__ = [
-    "WHOLE_IMAGE",
-    "Crop",
-    "invert",
-    "is_whole",
-    "random_transforms",
-    "run_pipeline",
-    "run_transforms",
-    "split_pipeline",
-]
-
 WHOLE_IMAGE = ("BottomupResize", "BottomupRandomChoiceResize")  # transforms that fit a whole image into the input
 TOLERANCE = 0.01  # input px between a keypoint as MMPose warped it and as the affine map puts it
 _RANDOM = {"Albumentation", "PhotometricDistortion", "Mosaic", "YOLOXMixUp", "YOLOXHSVRandomAug", "MixUp"}

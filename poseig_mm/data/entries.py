@@ -10,8 +10,6 @@ import numpy as np
 
 from ..errors import ConfigError, did_you_mean
 
-__all__ = ["Entries", "choose", "unique_ids"]
-
 # what CombinedDataset writes over its parts' own, before its pipeline
 _SHARED_METAINFO = ("upper_body_ids", "lower_body_ids", "flip_pairs", "dataset_keypoint_weights", "flip_indices")
 

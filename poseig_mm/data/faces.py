@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["face_groups"]
-
 # number of landmarks -> groups in the order of the landmarks, and the landmarks that are no mirror partner's
 _SCHEMES: dict[int, tuple[tuple[tuple[str, int], ...], frozenset[int]]] = {
     # iBUG (300-W, 300-VW, 300W-LP; the faces of COCO-WholeBody and Halpe)

@@ -11,8 +11,6 @@ from .animals import animal_groups, garment_groups
 from .faces import face_groups
 from .skeletons import five_chains, groups_by_distance, parents_by_groups
 
-__all__ = ["joint_groups"]
-
 # PoseIG, supplement B.1; the end of the head counts as a leaf, as nose, eyes and ears do.  The other groups are
 # published nowhere: they hold what trunk, branch and leaf leave out, and leave these as they are.
 _LIMBS = {

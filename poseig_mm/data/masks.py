@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 
-__all__ = ["is_box", "rasterise", "union", "warp_mask"]
-
 Mask = NDArray[np.uint8]
 _FAR = 1e5  # px; no image is so large, and pycocotools walks along every edge
 

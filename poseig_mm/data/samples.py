@@ -23,8 +23,6 @@ from .entries import Entries, choose, unique_ids
 from .groups import joint_groups
 from .masks import is_box, rasterise, union, warp_mask
 
-__all__ = ["SampleSource"]
-
 MASKS = ("instance", "union", "joints", "none")
 LOOKED_AT = 20  # persons whose segmentations are looked at, to tell masks from boxes
 

@@ -15,8 +15,6 @@ from .building import inner_datasets
 from .crops import run_transforms
 from .samples import SampleSource
 
-__all__ = ["SequenceSource", "is_sequence"]
-
 CROPS = ("TopdownAffine", "BottomupResize", "BottomupRandomChoiceResize")
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["five_chains", "groups_by_distance", "parents_by_groups"]
-
 Bones = Sequence[tuple[int, int]]
 Grouping = tuple[tuple[str, ...], tuple[int, ...]]  # group and parent of each joint
 _INNER_FIRST = ("axial", "trunk", "branch")

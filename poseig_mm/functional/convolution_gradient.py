@@ -11,8 +11,6 @@ from torch import Tensor
 
 from .torch_features import prepared_convolution
 
-__all__ = ["ConvolutionGradient"]
-
 _PREPARED = (torch.float32, torch.bfloat16)  # types that oneDNN lays out
 
 

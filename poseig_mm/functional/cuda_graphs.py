@@ -13,8 +13,6 @@ from ..errors import AttributionError, ConfigError
 from .linearise import Backward, PullBack, linearise
 from .targets import CoordsFn
 
-__all__ = ["Recordings"]
-
 T = TypeVar("T")
 
 

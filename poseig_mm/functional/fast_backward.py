@@ -19,8 +19,6 @@ from .cuda_graphs import Recordings
 from .graph_walk import Cotangent, Node, nodes_between, peak_elements
 from .torch_features import OutputTypes
 
-__all__ = ["FastBackward", "Walk"]
-
 _aten = torch.ops.aten
 _PRODUCTS = frozenset({_aten.mm.default, _aten.bmm.default, _aten.addmm.default})
 

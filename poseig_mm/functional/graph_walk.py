@@ -12,8 +12,6 @@ from torch import Tensor
 from ..errors import AttributionError
 from .torch_features import OutputTypes, gradient_node, output_types
 
-__all__ = ["Cotangent", "Node", "nodes_between", "peak_elements"]
-
 
 class Cotangent(NamedTuple):
     """Cotangents of one output of a node, stacked: (J, *its shape).

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from ..errors import ShapeError
 
-__all__ = ["gaussian_heatmaps", "published_heatmaps"]
-
 
 def gaussian_heatmaps(keypoints: Tensor, size: tuple[int, int], sigma: float = 8.0) -> Tensor:
     """A Gaussian of peak 1 around each keypoint, evaluated exactly at every pixel.

@@ -12,16 +12,6 @@ from torch import Tensor
 
 from ..errors import ShapeError
 
-__all__ = [
-    "diffusion_index",
-    "dilate_mask",
-    "endpoint_error",
-    "foreground_index",
-    "gini",
-    "locality_index",
-    "relation_index",
-]
-
 GINI_OFFSET = 1e-7  # added to every pixel by the published implementation
 DILATION = 5  # px, side of the square the mask is dilated with
 _BIT_PATTERN = {torch.float32: torch.int32, torch.float64: torch.int64}

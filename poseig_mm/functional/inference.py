@@ -15,8 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import ShapeError
 from .statistics import Estimate, bootstrap_mean, bootstrap_of, resampled_sums
 
-__all__ = ["FEWEST", "Comparison", "compare_groups", "correlation", "holm", "paired_difference"]
-
 FEWEST = 8  # values (or persons) below which nothing is tested
 Array = NDArray[np.float64]
 

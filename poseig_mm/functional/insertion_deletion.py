@@ -9,8 +9,6 @@ from torch import Tensor
 
 from ..errors import ShapeError
 
-__all__ = ["area_under", "deletion_images", "insertion_images", "random_order", "ranked_order"]
-
 
 def deletion_images(image: Tensor, baseline: Tensor, fractions: Sequence[float], order: Tensor) -> Tensor:
     """The image with the first fraction of its pixels replaced by the baseline's, all channels of a pixel together.

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from ..errors import ShapeError
 
-__all__ = ["kde_heatmap"]
-
 REACH = 6.0  # standard deviations after which the kernel is cut: exp(-18) = 1.5e-8 of its peak
 
 

@@ -13,18 +13,6 @@ from torch import Tensor
 
 from ..errors import ConfigError, did_you_mean
 
-__all__ = [
-    "ALPHA",
-    "LIKELIHOODS",
-    "exp_l2",
-    "gaussian",
-    "laplace",
-    "neg_l2",
-    "neg_squared_l2",
-    "resolve_likelihood",
-    "scaled_settings",
-]
-
 Likelihood = Callable[..., Tensor]
 ALPHA = 0.075  # of `exp_l2`, per input px
 

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LimbShares", "limb_distance", "limb_segments", "limb_shares", "skeleton_mask"]
-
 THICKNESS = 0.25  # radius of a drawn bone, in median bones: a finger is about half as thick as its bones are long
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]

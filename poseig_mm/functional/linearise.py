@@ -10,8 +10,6 @@ from torch import Tensor
 from ..errors import AttributionError
 from .targets import CoordsFn
 
-__all__ = ["Backward", "PullBack", "autograd_backward", "linearise"]
-
 PullBack = Callable[[Tensor], Tensor]  # cotangents (J, *outputs.shape) -> gradients (J, *inputs.shape)
 Backward = Callable[[Tensor, Tensor], PullBack]  # (outputs, inputs) of one forward pass
 

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from ..types import Attribution
 
-__all__ = ["REASONS", "attribution_from_sums", "batch_of_one", "half_l1_distance", "normalise_maps", "person_of"]
-
 REASONS = ("", "not_visible", "not_asked", "zero_map", "nonfinite_gradient", "no_match")  # why a joint has no map
 
 

@@ -26,8 +26,6 @@ from .quadrature import Cells, fixed_cells, measure_cells, refinement_positions
 from .targets import CoordsFn, Slot, check_inputs, joint_slots, make_target
 from .torch_features import OutOfMemoryError
 
-__all__ = ["path_attribution"]
-
 ADAPTIVE_SWEEP = 16  # grid cells of the forward-only sweep that lays out the adaptive cells; 32 lay them out no better
 
 

@@ -15,8 +15,6 @@ from torch import Tensor
 
 from ..errors import ConfigError, ShapeError, did_you_mean
 
-__all__ = ["PATHS", "BlurPath", "LinearPath", "Path", "gaussian_kernels", "resolve_path"]
-
 
 class Path(Protocol):
     """What `path_attribution` asks of a path."""

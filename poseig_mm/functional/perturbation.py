@@ -9,8 +9,6 @@ from torch import Tensor
 
 from ..errors import ConfigError, ShapeError, did_you_mean
 
-__all__ = ["MASKS", "blend", "error_change", "mask_image", "permuted_maps"]
-
 MASKS = ("mean", "shuffle", "uniform", "normal")
 
 

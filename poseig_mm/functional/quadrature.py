@@ -14,8 +14,6 @@ from torch import Tensor
 
 from ..errors import ConfigError, did_you_mean
 
-__all__ = ["RULES", "Cells", "fixed_cells", "measure_cells", "refinement_positions"]
-
 RULES = ("riemann_left", "midpoint", "trapezoid", "gauss_legendre")
 
 

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from ..errors import ShapeError
 
-__all__ = ["box_region", "mass_share"]
-
 
 def box_region(
     box: tuple[float, float, float, float], size: tuple[int, int], margin: float = 1.25

@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike
 from ..errors import ShapeError
 from .statistics import Estimate, bootstrap_of
 
-__all__ = ["share"]
-
 Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
 

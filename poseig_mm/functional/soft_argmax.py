@@ -12,8 +12,6 @@ from torch import Tensor
 
 from ..errors import ShapeError
 
-__all__ = ["expected_position", "soft_argmax", "soft_argmax_1d", "spatial_softmax"]
-
 
 def spatial_softmax(heatmaps: Tensor, beta: float | Tensor) -> Tensor:
     """softmax(beta * heatmaps) over all pixels of each heatmap.

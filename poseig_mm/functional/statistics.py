@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError, ShapeError
 
-__all__ = ["Estimate", "bootstrap_mean", "bootstrap_of", "resampled_sums"]
-
 N_RESAMPLES = 2000
 _CHUNK = 131_072  # drawn labels held at once (1 MiB): what fits a cache is ten times faster than what does not
 _FEW = 4  # columns up to which picking what was drawn is faster than counting how often

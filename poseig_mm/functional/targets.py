@@ -11,8 +11,6 @@ from torch import Tensor
 from ..errors import AttributionError, ShapeError
 from .likelihood import Likelihood, resolve_likelihood
 
-__all__ = ["CoordsFn", "Slot", "check_inputs", "joint_slots", "make_target"]
-
 CoordsFn = Callable[[Tensor], Tensor]
 
 

@@ -11,17 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = [
-    "OLDEST_TORCH",
-    "OutOfMemoryError",
-    "OutputTypes",
-    "bfloat16_supported",
-    "channels_last_pays",
-    "gradient_node",
-    "output_types",
-    "prepared_convolution",
-]
-
 OLDEST_TORCH = "2.0"
 CPU_INFO = Path("/proc/cpuinfo")
 # oneDNN 3.1 to 3.3.2; measured with torch 2.1.2 and 2.2.2, not so with 2.0.1, 2.3.1, 2.4.1 and 2.13.0

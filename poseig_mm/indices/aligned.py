@@ -8,8 +8,6 @@ from torch import Tensor
 from ..errors import ShapeError
 from .base import Index, IndexInputs
 
-__all__ = ["AlignedError"]
-
 FEWEST = 3  # points that a similarity needs
 
 

@@ -11,8 +11,6 @@ from ..errors import ShapeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Index", "IndexInputs", "compute_indices", "describe_index"]
-
 
 @dataclass(frozen=True)
 class IndexInputs:

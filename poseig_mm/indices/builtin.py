@@ -9,8 +9,6 @@ from ..errors import ShapeError
 from ..functional.indices import diffusion_index, foreground_index, locality_index, relation_index
 from .base import Index, IndexInputs
 
-__all__ = ["BUILTIN_INDICES", "DiffusionIndex", "ForegroundIndex", "LocalityIndex", "RelationIndex"]
-
 
 class DiffusionIndex(Index):
     """DI: how widely the evidence is spread; 100 over the whole input alike."""

@@ -10,8 +10,6 @@ from ..markers import hookimpl
 if TYPE_CHECKING:
     from .base import Index
 
-__all__: list[str] = []
-
 
 @hookimpl
 def poseig_indices() -> Sequence[Index]:

@@ -35,8 +35,6 @@ from ..store import Store
 from .pictures import overview
 from .undisturbed import undisturbed
 
-__all__ = ["PoseIGHook", "PoseIGMetric", "index_means"]
-
 PREFIX = "poseig"
 
 

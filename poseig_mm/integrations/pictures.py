@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from ..plotting.drawing import overlay, sum_of_maps, to_input_size
 from ..store import Store
 
-__all__ = ["overview"]
-
 
 def overview(store: Store, sample_ids: Sequence[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """(id, (H, 2 W, 3) RGB) of persons whose maps were kept: the input crop, and the sum of all joints' maps on it.

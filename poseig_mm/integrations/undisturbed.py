@@ -9,8 +9,6 @@ import torch
 
 from ..seeding import random_states_kept
 
-__all__ = ["undisturbed"]
-
 
 @contextmanager
 def undisturbed() -> Iterator[None]:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ..functional.statistics import Estimate
     from ..summary.measures import Measure
 
-__all__ = ["JointEstimates", "dot_plot", "group_distributions", "relation_matrix", "trust_plot"]
 
 Array = NDArray[np.float64]
 

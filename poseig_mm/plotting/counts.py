@@ -13,7 +13,6 @@ from .figures import SEQUENTIAL, figure_style, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["count_matrix", "stacked_shares"]
 
 MOST_WRITTEN = 40  # rows or columns up to which counts are written into the cells
 

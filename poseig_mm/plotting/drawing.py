@@ -15,11 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-__all__ = [
-    "PREDICTION", "TRUTH", "Canvas", "density", "map_to_original", "overlay", "read_original", "row_of_panels",
-    "sum_of_maps", "to_input_size", "to_original", "view_box",
-]  # fmt: skip
-
 Floats = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
 TRUTH, PREDICTION, HALO = (86, 180, 233), (255, 255, 255), (0, 0, 0)  # Okabe-Ito sky blue; white

@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
     from ..functional.statistics import Estimate
 
-__all__ = [
-    "MARKERS", "MUTED", "PALETTE", "SEQUENTIAL", "SavedFigure", "draw_estimate", "draw_reference", "figure_style",
-    "group_styles", "new_figure", "rows_of_panels", "save_figure", "say_no_values",
-]  # fmt: skip
 
 # Okabe & Ito: told apart with any kind of colour vision; each goes with a marker of its own, for print.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442")

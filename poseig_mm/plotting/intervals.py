@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from ..functional.statistics import Estimate
 
-__all__ = ["Panel", "interval_panels"]
 
 FAR = 1.0  # spans of what is drawn, beyond which a reference is left out
 SPREAD = 0.62  # of a line's height, over which the series are spread

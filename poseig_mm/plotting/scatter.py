@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from ..summary.measures import Measure
 
-__all__ = ["index_against_error"]
 
 MOST_VECTORS = 2000  # points of a drawing; more become pixels, so that files stay small
 

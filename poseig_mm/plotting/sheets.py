@@ -8,8 +8,6 @@ from PIL import Image
 
 from .drawing import row_of_panels
 
-__all__ = ["stack", "titled_row"]
-
 
 def titled_row(panels: Sequence[Image.Image], titles: Sequence[str], notes: Sequence[str] | None = None) -> Image.Image:
     """Panels of one height side by side, each with a title above and a note below; one line each, as wide as the panel.

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NEGATIVE", "POSITIVE", "signed_overlay"]
-
 Floats = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
 POSITIVE, NEGATIVE = (240, 160, 0), (86, 180, 233)  # Okabe & Ito's orange and sky blue: apart with any colour vision

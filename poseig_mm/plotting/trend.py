@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["error_bins", "error_trends"]
 
 BIN, MOST_BINS = 12, 8  # joints that a bin has at least; bins
 MOST_POINTS = 3000  # of a panel; the trend is of all

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["BUILTINS", "short_name"]
-
 BUILTINS: tuple[str, ...] = (
     "poseig_mm.adapters.plugin",
     "poseig_mm.attribution.plugin",

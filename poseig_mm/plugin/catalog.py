@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ..studies.base import Study
     from ..types import JointGroups
 
-__all__ = ["Catalog"]
-
 
 class Catalog:
     """Read-only mappings from name to object, one for each of `KINDS`; each name has one owner.

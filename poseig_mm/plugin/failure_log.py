@@ -7,8 +7,6 @@ from collections import Counter
 
 from ..types import Failure
 
-__all__ = ["KEPT", "KEPT_OWN", "FailureLog"]
-
 KEPT = 3  # of each plugin and stage: an observer that raises for each of 10,000 samples says the same 10,000 times
 KEPT_OWN = 1000  # of each stage of the session's own: there every sample has its own cause (a corrupt image ...)
 

@@ -9,8 +9,6 @@ from typing import Any
 from ..errors import PluginError
 from ..types import JointGroups, Section
 
-__all__ = ["COLLECTED", "KINDS", "SECTIONS", "Kind"]
-
 INDEX_ATTRIBUTES = ("name", "title", "unit", "range", "requires", "kind")
 INDEX_REQUIRES = frozenset({"mask", "heatmaps", "visible"})
 INDEX_KINDS = ("joint", "relation")

@@ -13,8 +13,6 @@ from types import ModuleType
 
 from ..errors import PluginError, did_you_mean
 
-__all__ = ["plugin_name", "resolve"]
-
 _FILE = re.compile(r"(?P<path>.+\.py)(?::(?P<attribute>\w+))?")
 _DOTTED = re.compile(r"(?P<module>\w+(?:\.\w+)*)(?::(?P<attribute>\w+))?")
 

@@ -21,8 +21,6 @@ from .loading import plugin_name, resolve
 from .records import PluginRecord
 from .validation import hooks_of, spec_parameters
 
-__all__ = ["HOOKS", "PluginRegistry"]
-
 _T = TypeVar("_T")
 logger = logging.getLogger(__name__)
 

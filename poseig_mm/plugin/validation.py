@@ -11,8 +11,6 @@ from pluggy import PluginManager
 from ..errors import PluginError, did_you_mean
 from ..markers import PROJECT
 
-__all__ = ["PREFIX", "hooks_of", "spec_parameters"]
-
 PREFIX = "poseig_"  # names of a plugin that begin so are hooks, and nothing else
 _KINDS_PASSED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 

@@ -10,8 +10,6 @@ from typing import Any
 
 from ..types import Failure, Gallery, Picture, Section, Table
 
-__all__ = ["Cards", "GuardedSection", "Heading", "LinkedScatter", "Notices", "SamplePictures", "attempt", "failure_of"]
-
 
 @dataclass(frozen=True)
 class Cards(Table):

@@ -20,7 +20,6 @@ from .rendering import Places, RenderedSection, render_section
 if TYPE_CHECKING:
     from ..store import Store
 
-__all__ = ["build_report"]
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from .blocks import GuardedSection, Heading
 if TYPE_CHECKING:
     from ..store import Store
 
-__all__ = ["COLUMNS", "HEADING", "failures_section", "grouped"]
 
 HEADING = Heading("failures", "Failures", 900)
 COLUMNS = ("stage", "plugin", "error", "count", "first message", "first sample")

@@ -18,7 +18,6 @@ from .person_pictures import Notes
 if TYPE_CHECKING:
     from ..store import Store
 
-__all__ = ["HEADING", "choose", "gallery_section"]
 
 HEADING = Heading("gallery", "Gallery", 200)
 LEGEND = (

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..functional.statistics import Estimate
     from ..store import Store
 
-__all__ = ["HEADING", "indices_section", "relation_means"]
 
 HEADING = Heading("indices", "Indices", 100)
 MOST_JOINTS = 40  # lines of the dot plot

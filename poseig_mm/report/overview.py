@@ -19,7 +19,6 @@ from .tables import NOTHING, show
 if TYPE_CHECKING:
     from ..store import Store
 
-__all__ = ["HEADING", "overview_section"]
 
 HEADING = Heading("overview", "Overview", 0)
 AGREEMENT_WANTED = 0.95  # share of joints whose differentiable decoding is within 1 heatmap px of the model's own

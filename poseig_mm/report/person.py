@@ -17,8 +17,6 @@ from ..summary.measures import Measure, measures, run_value
 from .person_pictures import Notes, PersonPictures, save
 from .sequence_pictures import SequencePictures
 
-__all__ = ["draw_sample", "pictures_of"]
-
 
 def pictures_of(
     store: Store, row: Mapping[str, Any], joints: pl.DataFrame, measures: Sequence[Measure], notes: Notes

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from ..store import Store
 
-__all__ = ["Cells", "Notes", "PersonPictures", "save"]
 
 STRIP_HEIGHT, TILE_HEIGHT, SHEET_HEIGHT, SHEET_WIDTH = 360, 300, 190, 1240  # px; of the sheet: a map's and all of it
 MOST_TILES = 40  # joints of a person

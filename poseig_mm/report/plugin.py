@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from ..store import Store
     from ..types import Section
 
-__all__ = ["poseig_report_sections"]
-
 
 @hookimpl
 def poseig_report_sections(store: Store, config: Any) -> Sequence[Section]:

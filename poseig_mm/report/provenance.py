@@ -11,7 +11,6 @@ from .blocks import GuardedSection, Heading
 if TYPE_CHECKING:
     from ..store import Store
 
-__all__ = ["HEADING", "flatten", "provenance_section"]
 
 HEADING = Heading("provenance", "Provenance", 950)
 ABOUT = ("command", "started", "updated", "resumes", "device", "config", "checkpoint")  # keys of run.json

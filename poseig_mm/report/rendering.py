@@ -18,8 +18,6 @@ from ..types import Failure, Gallery, Picture, Section, Table
 from .blocks import Cards, LinkedScatter, Notices, SamplePictures, failure_of
 from .tables import Cell, csv_text, latex_text, shown_cells
 
-__all__ = ["Places", "RenderedBlock", "RenderedSection", "Shown", "plotly_script", "render_section", "slug"]
-
 MOST_ROWS = 300  # of a table on the page; the CSV has them all
 WIDE = 1.7  # pictures with a larger aspect ratio take a line of their own
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg")

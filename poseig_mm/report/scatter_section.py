@@ -25,7 +25,6 @@ from .rendering import plotly_script
 if TYPE_CHECKING:
     from ..store import Store
 
-__all__ = ["HEADING", "payload", "scatter_section", "thinned"]
 
 MOST_POINTS = 20_000  # above, browsers grow slow
 MOST_SHEETS = 60  # samples drawn for this section, beside those of the gallery

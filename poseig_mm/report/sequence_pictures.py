@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from ..store import Store
 
-__all__ = ["SequencePictures"]
 
 PAPER, MARGIN, SIDE = 244, 24, 256  # grey; px around the pose; px of its wider extent, and the steps that `display` has
 BONE = (150, 154, 163)

@@ -15,8 +15,6 @@ import numpy as np
 
 from ..types import Table
 
-__all__ = ["NOTHING", "Cell", "csv_text", "is_estimate", "latex_text", "show", "shown_cells"]
-
 NOTHING = "\u2013"  # what stands for a number that does not exist
 MINUS = "\u2212"
 CSV_QUOTED = frozenset(',"\r\n')  # a field that holds one of these stands in quotes

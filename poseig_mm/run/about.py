@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ..data.samples import SampleSource
     from ..indices.base import Index
 
-__all__ = ["describe_run", "digest", "processor", "run_identity", "versions"]
 
 _PACKAGES = (
     "torch", "torchvision", "mmengine", "mmcv", "mmcv-lite", "mmpose", "mmdet", "numpy", "opencv-python",

@@ -16,8 +16,6 @@ from ..functional.likelihood import scaled_settings
 from ..settings import AttributionSettings
 from ..types import Sample
 
-__all__ = ["CALIBRATION_SAMPLES", "accelerate_on", "calibrate_on", "likelihood_scale", "scale_on"]
-
 CALIBRATION_SAMPLES = 16  # persons looked at to set beta and to report the decoding's agreement
 
 

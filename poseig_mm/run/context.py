@@ -19,8 +19,6 @@ from ..types import Attribution, JointGroups, Sample
 from .diagnose import index_inputs, places_of
 from .explainer import Explainer
 
-__all__ = ["RunContext"]
-
 
 @dataclass(frozen=True)
 class RunContext:

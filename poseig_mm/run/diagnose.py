@@ -19,8 +19,6 @@ from ..types import Attribution, Finding, Sample
 from .explainer import Explainer
 from .journal import Journal
 
-__all__ = ["BatchDiagnosis", "index_frame", "index_inputs", "places_of"]
-
 # Reason codes by the source of the mask: FI is there, but on a mask that nobody annotated.
 MADE_UP_MASKS = {"predicted": "predicted_mask", "joints": "joints_mask"}
 

@@ -12,8 +12,6 @@ from ..settings import Settings
 from .open import Plugins
 from .session import Session
 
-__all__ = ["DryRun", "dry_run"]
-
 TRIED = 3  # persons
 PER_PERSON = ("load", "prediction", "attribution", "indices", "store")  # timings that grow with the persons
 

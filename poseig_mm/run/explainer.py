@@ -25,8 +25,6 @@ from ..plugin.catalog import Catalog
 from ..settings import AttributionSettings
 from ..types import Attribution, Sample
 
-__all__ = ["Explainer", "check_quadrature"]
-
 
 @dataclass(frozen=True)
 class Explainer:

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from ..plugin.manager import PluginHost
 from ..store import StoreWriter
 
-__all__ = ["Journal"]
-
 
 class Journal:
     """Timings and failures of a session, for run.json.

@@ -22,8 +22,6 @@ from .journal import Journal
 from .process import peak_memory
 from .rows import sample_record
 
-__all__ = ["Loop", "Progress"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -21,8 +21,6 @@ from ..errors import ConfigError
 from ..plugin.manager import PluginHost
 from ..settings import SampleSettings
 
-__all__ = ["Plugins", "batch_size", "load_adapter", "load_config", "open_samples"]
-
 
 @dataclass(frozen=True)
 class Plugins:

@@ -10,8 +10,6 @@ import os
 import resource
 import sys
 
-__all__ = ["keep_freed_memory", "peak_memory", "wait_briefly"]
-
 # glibc's malloc.h; 32 MiB is the largest threshold that it takes
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_BLOCK, KEPT = 32 << 20, 2**31 - 1

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ..plugin.catalog import Catalog
     from ..types import Finding, JointGroups, Sample
 
-__all__ = ["check_columns", "index_columns", "sample_record"]
 
 _AXES = ("x", "y", "z")
 _ALWAYS = {kind: tuple(i.name for i in BUILTIN_INDICES if i.kind == kind) for kind in ("joint", "relation")}

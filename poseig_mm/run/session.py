@@ -38,8 +38,6 @@ from .process import peak_memory
 from .rows import check_columns, index_columns
 from .shard import Shard
 
-__all__ = ["Session"]
-
 
 class Session:
     """One diagnosis: everything it needs, and `run()`.

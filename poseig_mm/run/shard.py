@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Shard"]
-
 
 @dataclass(frozen=True)
 class Shard:

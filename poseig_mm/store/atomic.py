@@ -11,8 +11,6 @@ from pathlib import Path
 
 from poseig_mm.errors import StoreError
 
-__all__ = ["append_line", "make_dir", "publish", "remove", "store_error", "temporary_name"]
-
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 

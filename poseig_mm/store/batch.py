@@ -16,8 +16,6 @@ from .map_parts import MapPlan
 from .parts import encode_table, file_entry
 from .schema import SAMPLES_SCHEMA, Row, SampleRecord, Schema, rows_to_frame
 
-__all__ = ["Batch", "make_batch", "publish_batch", "study_frame"]
-
 
 @dataclass(frozen=True)
 class Batch:

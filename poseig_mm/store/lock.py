@@ -15,8 +15,6 @@ from poseig_mm.errors import StoreError
 
 from .atomic import store_error
 
-__all__ = ["WriterLock"]
-
 # What a file system says that has no locks; filelock itself takes only the first one for that.
 NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL})
 

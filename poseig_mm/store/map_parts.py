@@ -30,8 +30,6 @@ from poseig_mm.errors import ConfigError, StoreError, did_you_mean
 from .parts import Part
 from .schema import SampleRecord
 
-__all__ = ["POOL_FACTOR", "MapMode", "MapPlan", "MapPolicy", "check_arrays", "pool"]
-
 MapMode = Literal["all", "worst", "pooled", "none"]
 POOL_FACTOR = 4
 

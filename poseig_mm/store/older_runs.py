@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["filled_in"]
-
 
 def _index(title: str, meaning: str, neutral: float | None = None, kind: str = "joint") -> dict[str, Any]:
     return {"title": title, "unit": "", "meaning": meaning, "neutral": neutral, "kind": kind}

@@ -13,8 +13,6 @@ from .lock import WriterLock
 from .parts import Inventory, part_files, whole_stem
 from .run_file import failures_path, read_run, run_path
 
-__all__ = ["clean", "compare_runs", "refuse_if_used"]
-
 
 def compare_runs(work_dir: Path, rank: int, about: Mapping[str, Mapping[str, Any]], has_parts: bool) -> None:
     """Refuse to go on with another run; `about` holds `identity` and `store`, as run.json does.

@@ -26,18 +26,6 @@ import polars as pl
 from poseig_mm.errors import StoreError
 from poseig_mm.types import Failure
 
-__all__ = [
-    "Inventory",
-    "Part",
-    "encode_table",
-    "file_entry",
-    "part_files",
-    "part_stem",
-    "rank_of",
-    "scan_parts",
-    "whole_stem",
-]
-
 TABLES = ("joints", "relations")
 TENSORS = ("maps", "displays", "signed")
 _STEM = re.compile(r"^\.?(part-r(\d{3,})-(\d{5,}|all))(?:-\d{3,})?\.(?:parquet|safetensors)(\.tmp)?$")

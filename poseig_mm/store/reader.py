@@ -20,8 +20,6 @@ from .parts import Inventory, part_files, scan_parts, whole_stem
 from .run_file import failures_path, read_failures, read_run, run_path
 from .schema import SAMPLES_SCHEMA, Schema, joints_schema, relations_schema
 
-__all__ = ["Store"]
-
 
 class Store:
     """What a run has committed so far, as it was when this was made; a running writer does not disturb it.

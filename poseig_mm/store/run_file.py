@@ -19,8 +19,6 @@ from poseig_mm.types import Failure
 from .atomic import append_line, publish
 from .older_runs import filled_in
 
-__all__ = ["RunFile", "failures_path", "json_safe", "read_failures", "read_run", "run_path"]
-
 FAILURES_IN_RUN = 1000  # run.json stays readable; failures.jsonl has them all
 STATUSES = ("running", "complete", "interrupted", "failed")
 

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from poseig_mm.errors import StoreError, did_you_mean
 
-__all__ = ["SAMPLES_SCHEMA", "SampleRecord", "joints_schema", "relations_schema", "rows_to_frame"]
-
 Row = Mapping[str, Any]
 Schema = dict[str, pl.DataType]
 

@@ -24,8 +24,6 @@ from .parts import encode_table, part_stem, rank_of, scan_parts, whole_stem
 from .run_file import RunFile
 from .schema import SampleRecord, joints_schema, relations_schema
 
-__all__ = ["StoreWriter"]
-
 FORMAT = 1  # of the work dir; a change that old readers cannot read raises it
 _DIRECTORIES = ("samples", "joints", "relations", "maps", "displays", "studies")
 _STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

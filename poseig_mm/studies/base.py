@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..store.reader import Store
     from ..types import Attribution, Finding, JointGroups, Sample, Section
 
-__all__ = ["COMPARED_MAPS", "Study", "StudyContext", "configured"]
 
 # Changes for `StudyContext.attribute` that make maps comparable whatever the run's own settings: one rule, no noise,
 # the truth as reference.

@@ -14,8 +14,6 @@ from .joints import asked_joints
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["chosen_joints", "keep_picture", "kept_gallery", "takes_part"]
-
 
 def takes_part(sample_id: str, every: int) -> bool:
     """Whether a person is among one in `every`: the stable hash of the id is divisible by it.

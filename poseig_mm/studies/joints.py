@@ -11,8 +11,6 @@ from .base import StudyContext
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["asked_joints", "joint_columns", "visible_places", "visible_truth", "why_missing"]
-
 
 def joint_columns(finding: Finding, context: StudyContext, joint: int) -> dict[str, Any]:
     """The columns that say which joint of which person a row is about."""

@@ -6,8 +6,6 @@ import re
 
 from ..types import JointGroups
 
-__all__ = ["PAIR_KINDS", "PRESETS", "by_name", "pair_kinds"]
-
 PAIR_KINDS = ("symmetric", "child-as-parent", "parent-as-child", "other")
 # (child, parent): what the paper must mean, and what it prints
 PRESETS = {

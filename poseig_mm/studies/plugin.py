@@ -10,8 +10,6 @@ from ..markers import hookimpl
 if TYPE_CHECKING:
     from .base import Study
 
-__all__ = ["poseig_studies"]
-
 
 @hookimpl
 def poseig_studies() -> Sequence[Study]:

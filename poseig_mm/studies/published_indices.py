@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["FI_BY_GROUP", "HARD_MINUS_EASY", "VARIANCE_OVER_GROUPS", "published_model", "simple_baseline_on_coco"]
-
 # PoseIG (CVPR 2023), Table C and D and supplement C.2; COCO val2017, 256 x 192
 FI_BY_GROUP: dict[str, dict[str, float]] = {
     "SB-R50": {"trunk": 1.961, "branch": 1.986, "leaf": 2.028},

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ..functional.inference import Comparison
     from ..functional.statistics import Estimate
 
-__all__ = ["parts_of", "percent", "ratio_of_means", "reasons_by", "study_rows", "with_holm"]
 
 K = TypeVar("K")
 

@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from ..functional.inference import Comparison
     from ..functional.statistics import Estimate
 
-__all__ = [
-    "TOO_FEW", "comparison_columns", "corrected", "estimate_columns", "estimate_of", "person_means", "reason_of",
-    "visible_joints",
-]  # fmt: skip
 
 TOO_FEW = "fewer than 8 persons, not tested"
 Row = dict[str, Any]

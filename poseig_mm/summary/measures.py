@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from ..functional.statistics import Estimate
     from ..store import Store
 
-__all__ = [
-    "Measure", "estimate", "finite", "group_order", "index_measures", "joint_order", "measures", "place_columns",
-    "run_value", "unit_of",
-]  # fmt: skip
 
 _GROUPS = ("axial", "trunk", "branch", "leaf", "foot", "wrist", "MCP", "PIP", "DIP", "TIP")  # from the root outwards
 

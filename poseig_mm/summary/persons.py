@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Persons", "in_pixels", "persons_of"]
-
 
 @dataclass(frozen=True)
 class Persons:

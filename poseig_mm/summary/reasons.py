@@ -9,8 +9,6 @@ import polars as pl
 from ..types import Table
 from .sentences import plural
 
-__all__ = ["missing_reasons", "missing_table", "reason_text", "reasons_table"]
-
 _REASONS = {
     "no_mask": "no mask of this person, so FI is undefined",
     "empty_mask": "the mask has no pixel inside the input, so FI is undefined",

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from ..functional.statistics import Estimate
     from ..store import Store
 
-__all__ = ["format_estimate", "format_p", "model_facts", "plural", "scale_in_words"]
-
 
 def format_estimate(value: Estimate, digits: int = 2, *, sign: bool = False, small: bool = False) -> str:
     """An estimate with its interval, as far as there is one, and with a real minus sign.

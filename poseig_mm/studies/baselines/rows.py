@@ -12,7 +12,6 @@ from ..base import StudyContext
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["BASELINES", "PAINTINGS", "PATHS", "empty_row", "painted", "person_rows", "why_not"]
 
 PAINTINGS = ("original", "black", "white")
 BASELINES = ("black", "white", "blurry")

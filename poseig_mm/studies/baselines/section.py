@@ -20,8 +20,6 @@ from ..choice import kept_gallery
 from ..section_parts import ratio_of_means, study_rows
 from .rows import BASELINES, PAINTINGS
 
-__all__ = ["baselines_section"]
-
 ORDER = 380
 TITLE = "What a baseline hides"
 MEASURES = (Measure("share", "share on person"), Measure("kept", "kept", neutral=1.0), Measure("di", "DI"))

@@ -12,8 +12,6 @@ from ...plotting.drawing import Canvas, overlay, row_of_panels, sum_of_maps
 from ...plotting.sheets import stack
 from ...types import Attribution, Sample
 
-__all__ = ["draw_sheet"]
-
 HEIGHT = 260  # of a panel, px
 
 

@@ -13,8 +13,6 @@ from ..base import COMPARED_MAPS, Study, StudyContext
 from ..choice import chosen_joints, keep_picture, takes_part
 from .rows import BASELINES, PAINTINGS, PATHS, empty_row, painted, person_rows, why_not
 
-__all__ = ["Baselines"]
-
 
 @dataclass(frozen=True)
 class Baselines(Study):

@@ -19,7 +19,6 @@ from ..section_parts import parts_of
 if TYPE_CHECKING:
     from ...functional.inference import Comparison
 
-__all__ = ["EasyHardSettings", "easy_and_hard", "easy_hard_table", "split_in_words"]
 
 Row = dict[str, Any]
 

@@ -16,8 +16,6 @@ from ..published_indices import HARD_MINUS_EASY, published_model
 from ..section_parts import study_rows
 from .rows import EasyHardSettings, split_in_words
 
-__all__ = ["easy_hard_section"]
-
 ORDER = 320
 TITLE = "Easy and hard persons"
 Rows = Mapping[tuple[str, str], Mapping[str, Any]]  # (measure, group) -> row

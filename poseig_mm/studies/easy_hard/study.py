@@ -12,8 +12,6 @@ from ...types import Section
 from ..base import Study
 from .rows import EasyHardSettings, easy_hard_table
 
-__all__ = ["EasyHard"]
-
 
 @dataclass(frozen=True)
 class EasyHard(EasyHardSettings, Study):

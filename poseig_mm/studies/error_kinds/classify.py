@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from ...errors import ShapeError
 
-__all__ = ["GOOD", "KINDS", "NEAR", "average_precision", "classify", "keypoint_similarity", "object_similarity"]
-
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
 GOOD, NEAR = 0.85, 0.5  # keypoint similarities of the paper: good from the first, near a joint from the second
 OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # COCO's

@@ -17,8 +17,6 @@ from ...summary.persons import Persons, in_pixels, persons_of
 from ...types import Finding
 from .classify import KINDS, classify
 
-__all__ = ["ErrorKindsSettings", "area_row", "joint_kinds", "kind_rows", "person_rows", "sigmas_of"]
-
 BOX_SHARE = 0.53  # of a person's box is the person, where the annotation has no area (COCO's convention)
 # COCO's, by part of the body: the annotators' spread as a share of the person's size
 COCO_SIGMAS = {

@@ -19,8 +19,6 @@ from ..section_parts import parts_of, percent, study_rows
 from .classify import KINDS, average_precision, object_similarity
 from .rows import ErrorKindsSettings, joint_kinds, person_rows, sigmas_of
 
-__all__ = ["error_kinds_section"]
-
 ORDER = 350
 TITLE = "Kinds of errors"
 # light to dark, so that they differ in print too

@@ -14,8 +14,6 @@ from ..base import Study, StudyContext
 from ..section_parts import study_rows
 from .rows import ErrorKindsSettings, area_row, joint_kinds, kind_rows, person_rows
 
-__all__ = ["ErrorKinds"]
-
 
 @dataclass(frozen=True)
 class ErrorKinds(ErrorKindsSettings, Study):

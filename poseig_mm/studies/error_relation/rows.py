@@ -11,8 +11,6 @@ import polars as pl
 from ...summary.estimates import estimate_columns, visible_joints
 from ...summary.measures import group_order, joint_order
 
-__all__ = ["correlation_table"]
-
 
 def correlation_table(joints: pl.DataFrame, names: Sequence[str]) -> list[dict[str, Any]]:
     """Pearson's and Spearman's correlation of each index with EPE.

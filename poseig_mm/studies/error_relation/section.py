@@ -16,8 +16,6 @@ from ...summary.sentences import format_estimate, plural
 from ...types import Picture, Section, Table
 from ..section_parts import study_rows
 
-__all__ = ["error_relation_section"]
-
 ORDER = 330
 TITLE = "Attribution against error"
 Rows = Sequence[Mapping[str, Any]]

@@ -12,8 +12,6 @@ from ...types import Section
 from ..base import Study
 from .rows import correlation_table
 
-__all__ = ["ErrorRelation"]
-
 
 @dataclass(frozen=True)
 class ErrorRelation(Study):

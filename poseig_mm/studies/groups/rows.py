@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ...functional.inference import Comparison
     from ...functional.statistics import Estimate
 
-__all__ = ["group_difference", "group_table", "variance_over_groups"]
 
 Row = dict[str, Any]
 

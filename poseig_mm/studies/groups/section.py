@@ -19,7 +19,6 @@ from ..section_parts import study_rows
 if TYPE_CHECKING:
     from ...functional.statistics import Estimate
 
-__all__ = ["differences_table", "groups_section"]
 
 ORDER = 310
 TITLE = "Joint groups"

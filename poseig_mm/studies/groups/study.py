@@ -12,8 +12,6 @@ from ...types import Section
 from ..base import Study
 from .rows import group_table
 
-__all__ = ["Groups"]
-
 
 @dataclass(frozen=True)
 class Groups(Study):

@@ -19,8 +19,6 @@ from ...summary.sentences import plural
 from ...types import Gallery, Picture, Section, Table
 from ..section_parts import parts_of, study_rows, with_holm
 
-__all__ = ["insertion_deletion_section"]
-
 ORDER = 312
 TITLE = "Insertion and deletion"
 KINDS = ("deletion", "insertion")

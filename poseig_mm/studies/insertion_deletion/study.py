@@ -17,8 +17,6 @@ from ..joints import joint_columns, why_missing
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["InsertionDeletion"]
-
 
 def _from_0_to_1(fractions: Sequence[float]) -> bool:
     return (*fractions[:1], *fractions[-1:]) == (0, 1) and all(a < b for a, b in pairwise(fractions))

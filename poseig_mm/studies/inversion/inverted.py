@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from ...errors import ShapeError
 
-__all__ = ["distances", "eligible_pairs", "inverted_pairs"]
-
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 

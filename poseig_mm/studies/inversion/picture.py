@@ -13,8 +13,6 @@ from ...plotting.drawing import PREDICTION, TRUTH, Canvas, overlay, row_of_panel
 from ...plotting.signed import POSITIVE, signed_overlay
 from ...types import Finding, JointGroups
 
-__all__ = ["inversion_picture"]
-
 HEIGHT = 320  # px of a panel
 SMOOTHING = 3.0  # input px: signs alternate from pixel to pixel, and the eye cannot add them up
 Floats = NDArray[np.floating[Any]]

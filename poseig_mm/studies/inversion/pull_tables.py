@@ -13,8 +13,6 @@ from ...types import Table
 from ..pairs import PAIR_KINDS
 from ..section_parts import parts_of, with_holm
 
-__all__ = ["contrast_table", "relation_table"]
-
 
 def relation_table(store: Store, inversions: pl.DataFrame, not_inverted: int | None, seed: int) -> Table:
     """RI of inverted pairs against that of the same ordered pairs of joints where they are not inverted.

@@ -15,8 +15,6 @@ from ..base import StudyContext
 from ..pairs import PRESETS, pair_kinds
 from .inverted import distances, inverted_pairs
 
-__all__ = ["InversionSettings", "contrast_numbers", "inversion_rows", "row_without_numbers"]
-
 
 @dataclass(frozen=True)
 class InversionSettings:

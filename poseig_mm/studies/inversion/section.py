@@ -25,8 +25,6 @@ from .inverted import eligible_pairs, inverted_pairs
 from .pull_tables import contrast_table, relation_table
 from .rows import InversionSettings
 
-__all__ = ["inversion_section"]
-
 ORDER = 340
 TITLE = "Inversions: wrong joint, right place"
 

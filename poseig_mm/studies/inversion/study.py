@@ -13,8 +13,6 @@ from ...types import Attribution, Finding, Section
 from ..base import Study, StudyContext
 from .rows import InversionSettings, contrast_numbers, inversion_rows, row_without_numbers
 
-__all__ = ["Inversion"]
-
 
 @dataclass(frozen=True)
 class Inversion(InversionSettings, Study):

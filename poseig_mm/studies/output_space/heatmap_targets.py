@@ -8,8 +8,6 @@ from torch import Tensor
 from ...errors import ShapeError
 from ...functional.heatmaps import gaussian_heatmaps
 
-__all__ = ["heatmap_value", "negative_heatmap_mse"]
-
 
 def heatmap_value(heatmaps: Tensor, points: Tensor) -> Tensor:
     """Each heatmap at its joint's point, bilinear; beyond the outermost pixel centres the value at the border.

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from ...adapters.base import CoordinateAdapter
 
-__all__ = ["PUBLISHED_FACTOR", "Target", "heatmap_points", "index_names", "index_rows", "maps_of", "targets_of"]
 
 SIGMA = 2.0  # heatmap px, of the Gaussian that heatmaps are trained towards
 COMMON_STRIDE = 4.0  # input px per heatmap px where the model has no heatmaps (method section 2)

@@ -20,8 +20,6 @@ from ..choice import kept_gallery
 from ..section_parts import reasons_by, study_rows
 from .rows import PUBLISHED_FACTOR, Target
 
-__all__ = ["output_space_section"]
-
 ORDER = 390
 TITLE = "What is explained"
 KEYS = ("sample_id", "joint")

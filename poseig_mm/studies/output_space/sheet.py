@@ -13,8 +13,6 @@ from ...plotting.sheets import stack, titled_row
 from ...types import Attribution, Sample
 from .rows import Target
 
-__all__ = ["draw_sheet"]
-
 HEIGHT = 190  # of a panel, px
 
 

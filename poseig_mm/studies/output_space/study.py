@@ -14,8 +14,6 @@ from ..base import Study, StudyContext
 from ..choice import chosen_joints, keep_picture, takes_part
 from .rows import index_names, index_rows, maps_of, targets_of
 
-__all__ = ["OutputSpace"]
-
 
 def _positive_numbers(values: Any) -> bool:
     return (

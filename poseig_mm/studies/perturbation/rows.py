@@ -13,7 +13,6 @@ from ..joints import joint_columns, visible_truth, why_missing
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["MASKS", "perturbation_rows"]
 
 MASKS = {  # and what they are in words
     "mean": "the crop's mean colour",

@@ -22,8 +22,6 @@ from ..published_indices import simple_baseline_on_coco
 from ..section_parts import parts_of, study_rows
 from .rows import MASKS
 
-__all__ = ["error_ratio", "perturbation_section"]
-
 ORDER = 300
 TITLE = "Perturbation: do the maps mark what matters?"
 MOST_LINES = 40  # of the figure

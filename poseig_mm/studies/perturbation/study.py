@@ -12,8 +12,6 @@ from ...types import Finding, Section
 from ..base import Study, StudyContext
 from .rows import MASKS, perturbation_rows
 
-__all__ = ["Perturbation"]
-
 
 def _different_masks(values: Any) -> bool:
     return not isinstance(values, str) and 0 < len(values) == len(set(values)) and set(values) <= MASKS.keys()

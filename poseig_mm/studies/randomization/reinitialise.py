@@ -14,8 +14,6 @@ from torch import nn
 
 from ...seeding import random_states_kept, stable_hash
 
-__all__ = ["KINDS", "layers_in_order", "preserved", "reinitialise"]
-
 KINDS: dict[str, tuple[type[nn.Module], ...]] = {  # nn.ConvTranspose2d is not an nn.Conv2d: it is never among them
     "conv": (nn.Conv2d,),
     "linear": (nn.Conv2d, nn.Linear, nn.MultiheadAttention),

@@ -13,8 +13,6 @@ from ..base import StudyContext
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Stage", "soft_errors", "stage_rows"]
-
 
 @dataclass(frozen=True)
 class Stage:

@@ -21,8 +21,6 @@ from ..published_indices import simple_baseline_on_coco
 from ..section_parts import reasons_by, study_rows, with_holm
 from .strips import find_strips
 
-__all__ = ["randomization_section"]
-
 ORDER = 314
 TITLE = "Model randomisation"
 LIKENESS = (Measure("rank_correlation", "rank correlation"), Measure("ssim", "SSIM"))  # of a map to the original

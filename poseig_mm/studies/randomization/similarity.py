@@ -10,8 +10,6 @@ from torch import Tensor
 from ...errors import ShapeError
 from ...functional.paths import gaussian_kernels
 
-__all__ = ["average_ranks", "rank_correlation", "structural_similarity"]
-
 
 def average_ranks(values: Tensor) -> Tensor:
     """Ranks 1 .. n along the last dimension, (..., n) in float64; equal values share the mean of their ranks.

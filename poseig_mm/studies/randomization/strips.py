@@ -11,8 +11,6 @@ from PIL.Image import Image
 from ...plotting.drawing import Canvas, overlay, row_of_panels
 from ...types import Attribution, Sample
 
-__all__ = ["draw_strip", "find_strips", "strip_stem"]
-
 HEIGHT = 256  # of a panel, px
 SEPARATOR = "--"
 

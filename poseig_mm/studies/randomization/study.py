@@ -20,8 +20,6 @@ from ..choice import takes_part
 from ..joints import asked_joints
 from .rows import Stage, soft_errors, stage_rows
 
-__all__ = ["Randomization"]
-
 QUADRATURES = ("midpoint", "trapezoid", "gauss_legendre", "riemann_left", "adaptive")
 
 

@@ -16,8 +16,6 @@ from ...summary.sentences import format_estimate, format_p, plural
 from ...types import Section, Table
 from ..section_parts import parts_of, ratio_of_means, reasons_by, study_rows, with_holm
 
-__all__ = ["Verdict", "joint_verdicts", "overall_verdict", "sanity_section"]
-
 ORDER = 5  # at the top of the page
 TITLE = "May these maps be trusted?"
 LEVEL = 0.05

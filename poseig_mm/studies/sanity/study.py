@@ -17,7 +17,6 @@ from ..joints import asked_joints, joint_columns, visible_truth, why_missing
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["METHODS", "Sanity"]
 
 METHODS = ("run", "gradient", "linear", "random")  # the run's own, plain gradient, linear path from black, permuted
 _UNKNOWN = dict.fromkeys(("deletion", "change", "change_permuted", "gain"), math.nan)

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from ...functional.statistics import Estimate
 from ...settings_fields import number, whole
 
-__all__ = ["CAUSES", "COMPACT", "Cause", "Thresholds", "likely_cause"]
-
 # code -> in words, for 'this joint is read from ...'
 CAUSES: dict[str, str] = {
     "own": "itself",

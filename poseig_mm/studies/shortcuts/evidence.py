@@ -13,17 +13,6 @@ from numpy.typing import NDArray
 from ...errors import ShapeError
 from ...functional.limbs import limb_distance, limb_segments
 
-__all__ = [
-    "PLACES",
-    "Spot",
-    "densest_spots",
-    "fixed_offset",
-    "person_size",
-    "place_areas",
-    "place_maps",
-    "place_shares",
-]
-
 # In the order of precedence: a pixel of two places belongs to the first.  'person' and 'background' need a mask;
 # without one, what is left is 'unknown'.
 PLACES = ("own", "parent", "partner", "other", "limb", "person", "background", "unknown")

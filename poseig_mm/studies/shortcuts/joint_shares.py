@@ -17,8 +17,6 @@ from .causes import Cause, Thresholds, likely_cause
 from .evidence import PLACES, fixed_offset
 from .rows import SPOTS
 
-__all__ = ["JointEvidence", "evidence_of_joints", "flipped_persons"]
-
 TOLERANCE = 0.5  # radii, within which two offsets are the same: a pose moves anatomy by more
 FEWEST_JOINTS, MOST = 4, 0.5  # of a person, that could be inverted; share of them from which on the person is flipped
 TAKEN = ("own", "parent", "partner", "")  # places whose spots are explained: what lies there is no mark

@@ -17,8 +17,6 @@ from ..joints import asked_joints, joint_columns, visible_places, visible_truth,
 from .causes import Thresholds
 from .evidence import PLACES, densest_spots, person_size, place_areas, place_maps, place_shares
 
-__all__ = ["SPOTS", "ShortcutsSettings", "evidence_rows", "partners_of"]
-
 SPOTS = 3  # densest spots a map that are kept; a mark need not be the very densest in every map
 
 

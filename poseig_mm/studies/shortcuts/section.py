@@ -17,8 +17,6 @@ from .joint_shares import JointEvidence, evidence_of_joints
 from .rows import ShortcutsSettings
 from .share_figures import mean_maps, share_bars
 
-__all__ = ["shortcuts_section"]
-
 ORDER = 345
 TITLE = "What each joint is read from"
 COLUMNS = {

@@ -16,8 +16,6 @@ from ...store.reader import Store
 from ...summary.measures import place_columns
 from .joint_shares import JointEvidence
 
-__all__ = ["mean_maps", "share_bars"]
-
 # place -> colour and hatch: told apart in print and with any colour vision
 STYLES = {
     "own": (PALETTE[0], ""), "limb": (PALETTE[5], ""), "parent": (PALETTE[1], "///"), "partner": (PALETTE[4], "\\\\\\"),

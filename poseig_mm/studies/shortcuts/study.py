@@ -11,8 +11,6 @@ from ...types import Finding, Section
 from ..base import Study, StudyContext
 from .rows import ShortcutsSettings, evidence_rows
 
-__all__ = ["Shortcuts"]
-
 
 @dataclass(frozen=True)
 class Shortcuts(ShortcutsSettings, Study):
