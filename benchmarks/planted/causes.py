@@ -74,9 +74,9 @@ def rows_of(store: Store, variant: str, split: str) -> pl.DataFrame:
     for i, name in enumerate(ids):
         table = joints.filter(sample_id=name).sort("joint")
         prediction = torch.from_numpy(table.select("pred_x", "pred_y").to_numpy())
-        maps = torch.from_numpy(store.map(name))[None]
-        nothing, reasons = torch.full(maps.shape[:2], torch.nan), tuple(table["reason"])
-        attribution = Attribution(maps, *[nothing] * 5, nothing > 0, nothing.isfinite().long(), (reasons,))
+        maps = torch.from_numpy(store.map(name))
+        nothing, reasons = torch.full(maps.shape[:1], torch.nan), tuple(table["reason"])
+        attribution = Attribution(maps, *[nothing] * 5, nothing > 0, nothing.isfinite().long(), reasons)
         evidence += Shortcuts().sample_rows(
             Finding(source.load(i), attribution, prediction, prediction, {}, reasons, 0.0), context
         )

@@ -265,12 +265,11 @@ def test_an_attribution_method_with_a_setting(tmp_path: Path) -> None:
 KNOWN_ELSEWHERE = {
     "store/older_runs.py": "what runs of before did not say of themselves",
     "studies/published_indices.py": "numbers of the paper",
-    "studies/easy_hard/section.py": "numbers of the paper",
     "studies/groups/section.py": "numbers of the paper",
     "studies/randomization/section.py": "numbers of the paper",
-    "studies/inversion/study.py": "a study of this one index",
+    "studies/inversion/rows.py": "a study of this one index",
     "studies/inversion/pull_tables.py": "a study of this one index",
-    "studies/baselines/study.py": "a column of its own",
+    "studies/baselines/rows.py": "a column of its own",
     "studies/baselines/section.py": "a column of its own",
 }
 
