@@ -46,9 +46,9 @@ def attribute(
         likelihood: name (default 'exp_l2'), or a function (coords, reference) -> (B, K).  Of coordinates in another
             unit than px, a named one is made for the median error of these images, as a run makes it for its own.
         dtype: compute in this type (the model must be in it already); None: that of the images.
-        settings: any key of `diagnosis.attribution` (see `settings.AttributionSettings`), among them `preset`, `method`,
-            `compute` ('fast', checked on the first image, or 'exact').  Beside what the config can say, `joints` may be
-            (B, K) bool and `contrast` (B, K, D).
+        settings: any key of `diagnosis.attribution` (see `settings.AttributionSettings`), among them `preset`,
+            `method`, `compute` ('fast', checked on the first image, or 'exact').  Beside what the config can say,
+            `joints` may be (B, K) bool and `contrast` (B, K, D).
 
     Raises:
         ConfigError: a setting that is unknown or does not fit; no scale for a likelihood in mm.

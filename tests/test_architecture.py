@@ -106,8 +106,8 @@ def test_public_names_are_there() -> None:
     assert (done.returncode, done.stdout.split()) == (0, ["nothing"]), done.stderr
 
 
-# Names of files that mean the same in every room: what all of its things derive from, its built-ins as a plugin; and of a
-# study: what binds it, what is shown, what is asked, a picture of many maps.
+# Names of files that mean the same in every room: what all of its things derive from, its built-ins as a plugin; and of
+# a study: what binds it, what is shown, what is asked, a picture of many maps.
 SAME_EVERYWHERE = {"__init__.py", "base.py", "plugin.py", "study.py", "section.py", "rows.py", "sheet.py"}
 PACKAGE = ROOT / "poseig_mm"
 

@@ -97,7 +97,9 @@ def draw_estimate(axis: Axes, value: Estimate, y: float, color: str, marker: str
 
 
 def draw_reference(axis: Axes, value: float | None, *, across: bool = False) -> None:
-    """A dashed line at the value that says 'no preference', upright or `across`; nothing where there is no such value."""
+    """A dashed line at the value that says 'no preference', upright or `across`; nothing where there is no such
+    value.
+    """
     if value is not None:
         draw = axis.axhline if across else axis.axvline
         draw(value, color="#444", lw=0.8, ls=(0, (4, 3)), zorder=1)

@@ -95,8 +95,8 @@ def poseig_session_start(config: Config, catalog: Catalog, run_dir: Path) -> Non
 def poseig_after_sample(sample: Sample, attribution: Attribution, indices: Mapping[str, Any], config: Config) -> None:
     """After each sample's indices are known, before they are written; everything is read-only.
 
-    `attribution` holds this sample alone (maps (K, H, W)), `indices` maps names to (K,) arrays.  Observer: an exception is
-    recorded, the run goes on.
+    `attribution` holds this sample alone (maps (K, H, W)), `indices` maps names to (K,) arrays.  Observer: an exception
+    is recorded, the run goes on.
     """
 
 

@@ -1,4 +1,6 @@
-"""THE way to a map: whoever wants one (session, study, `poseig_mm.attribute`, benchmark, viewer) asks an `Explainer`."""
+"""THE way to a map: whoever wants one (session, study, `poseig_mm.attribute`, benchmark, viewer) asks an
+`Explainer`.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ class Explainer:
         keypoint_names: of the K joints that are explained, as the annotations name them.
         device: where the model is.
         acceleration: what maps are made on; None: on the adapter, by autograd.
-        scale: the distance that the likelihood is made for, in the model's unit; None: the likelihood's own default, px.
+        scale: the distance that the likelihood is made for, in the model's unit; None: the likelihood's own default,
+            px.
 
     Raises:
         ConfigError: there is no such method, path, likelihood, rule or joint; or its settings do not fit.
@@ -178,7 +181,9 @@ class Explainer:
         return replace(self, adapter=adapter, acceleration=self.acceleration and self.acceleration.bound(adapter))
 
     def after_change(self) -> Explainer:
-        """The same for a model whose weights were changed since: an accelerated copy and prepared weights do not serve."""
+        """The same for a model whose weights were changed since: an accelerated copy and prepared weights do not
+        serve.
+        """
         walk = self.acceleration.backward if self.acceleration else None
         fresh = None if walk is None else FastBackward(walk.dtype)
         return replace(self, acceleration=Acceleration(self.adapter, fresh))

@@ -130,8 +130,8 @@ def open_samples(
     predicted, annotated = 0 if adapter is None else len(adapter.keypoint_names), len(source.groups.keypoint_names)
     if adapter is not None and predicted != annotated:
         raise ConfigError(
-            f"the model predicts {predicted} joints, the annotations of {source.dataset_name} have {annotated}; give the "
-            "data set that the model was made for, or select joints with model.test_cfg.output_keypoint_indices"
+            f"the model predicts {predicted} joints, the annotations of {source.dataset_name} have {annotated}; give "
+            "the data set that the model was made for, or select joints with model.test_cfg.output_keypoint_indices"
         )
     return source
 

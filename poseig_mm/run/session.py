@@ -52,8 +52,8 @@ class Session:
         plugins: beside those that the config names.
         shard: this process' share of the persons.
         on_progress: called after each batch.
-        model: a model that is built already, as it is now (a training's), and is given back unchanged; `checkpoint` then
-            only says in words where its weights are from.
+        model: a model that is built already, as it is now (a training's), and is given back unchanged; `checkpoint`
+            then only says in words where its weights are from.
         time_limit: seconds after which no further person is begun; such a run is left 'interrupted', without studies
             of the whole and report, and `resume` goes on with it.
     """
@@ -235,7 +235,9 @@ class Session:
     def _calibrated(
         self, explainer: Explainer, source: SampleSource, writer: StoreWriter
     ) -> tuple[Explainer, dict[str, Any]]:
-        """The explainer with what is settled on the first samples, or by the run that is resumed; and run.json's words."""
+        """The explainer with what is settled on the first samples, or by the run that is resumed; and run.json's
+        words.
+        """
         samples, adapter = source.first(CALIBRATION_SAMPLES), explainer.adapter
         how: dict[str, Any] = {"device": self.device, "dtype": explainer.dtype}
         before = writer.run if self.resume else {}

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 class Shard:
     """Part `rank` of `world_size`.
 
-    Where a process group is up (`--launcher`), rank 0 waits for the others before it makes the report.  Without one (jobs
-    of another scheduler, all with `resume`), rank 0 makes it of what is there; a last call without a shard makes it of all.
+    Where a process group is up (`--launcher`), rank 0 waits for the others before it makes the report.  Without one
+    (jobs of another scheduler, all with `resume`), rank 0 makes it of what is there; a last call without a shard makes
+    it of all.
 
     >>> Shard(1, 2).positions(["a", "b", "c", "d"], done={"d"})
     [1]
@@ -28,8 +29,9 @@ class Shard:
     def positions(self, ids: Sequence[str], done: Collection[str]) -> list[int]:
         """Positions in `ids` of the persons that are this process' to do.
 
-        Ranks of a launcher have all looked at what is done before anybody writes, and share what is left.  Without a process
-        group (a job of another scheduler, tried again as often as it fails) a rank's persons are always the same.
+        Ranks of a launcher have all looked at what is done before anybody writes, and share what is left.  Without a
+        process group (a job of another scheduler, tried again as often as it fails) a rank's persons are always the
+        same.
         """
         if self._grouped():
             return [i for i, name in enumerate(ids) if name not in done][self.rank :: self.world_size]

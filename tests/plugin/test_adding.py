@@ -127,7 +127,9 @@ RUNS = ("one", "other")
 
 @pytest.fixture(scope="module")
 def index_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs of a tiny model with an index of a plugin of one file, `one` and `other`, each with what the terminal showed."""
+    """Runs of a tiny model with an index of a plugin of one file, `one` and `other`, each with what the terminal
+    showed.
+    """
     folder = tmp_path_factory.mktemp("index")
     (folder / "upper.py").write_text(INDEX)
     made = write_run(folder / "data", {"indices": ["fi", "upper"], "report": {"enabled": True}})

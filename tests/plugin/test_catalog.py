@@ -55,8 +55,8 @@ def test_a_name_given_twice_names_kind_and_both_owners(kind: str) -> None:
     with pytest.raises(PluginError) as caught:
         Catalog([(kind, "x", 1, "one"), (kind, "x", 2, "two")], {"two": "'two' (two-dist 2.0)"})
     assert str(caught.value) == (
-        f"{KINDS[kind].label} 'x' is given twice, by plugin 'one' and by plugin 'two' (two-dist 2.0); names are unique: "
-        "switch one off, e.g. --no-plugin two"
+        f"{KINDS[kind].label} 'x' is given twice, by plugin 'one' and by plugin 'two' (two-dist 2.0); names are "
+        "unique: switch one off, e.g. --no-plugin two"
     )
 
 

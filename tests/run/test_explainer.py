@@ -1,4 +1,6 @@
-"""How a map is made: a run, `attribute` and what a study asks mean the same by every setting; the model is left alone."""
+"""How a map is made: a run, `attribute` and what a study asks mean the same by every setting; the model is left
+alone.
+"""
 
 from __future__ import annotations
 

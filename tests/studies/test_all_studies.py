@@ -23,7 +23,9 @@ CHEAP: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Three drawn persons, a tiny model, all studies on; the store, and a report of another session, without a model."""
+    """Three drawn persons, a tiny model, all studies on; the store, and a report of another session, without a
+    model.
+    """
     studies = [{"type": s.name, **CHEAP.get(s.name, {})} for s in poseig_studies()]
     folder = tmp_path_factory.mktemp("all")
     config = write_run(folder / "data", {"studies": studies})
