@@ -60,7 +60,8 @@ def measure(model: str, persons: int, cells: int) -> list[dict[str, Any]]:
                             "gradients": int(attribution.evaluations[0, k]),
                             "map_error": attribution.map_error[0, k].item(),
                             "true_error": ((a / a.sum() - b / b.sum()).abs().sum() / 2).item(),
-                            "cosine": torch.cosine_similarity(a, b, dim=0).item(), "spearman": float(spearmanr(a, b)[0]),
+                            "cosine": torch.cosine_similarity(a, b, dim=0).item(),
+                            "spearman": float(spearmanr(a, b)[0]),
                             "d_di": abs(di[0] - di[1]), "d_li": abs(li[0] - li[1]),
                             "residual_rel": attribution.residual_rel[0, k].item(),
                         }

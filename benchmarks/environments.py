@@ -85,7 +85,7 @@ def _difference(both: pl.DataFrame, quantity: Quantity) -> Difference:
     table = both.filter(~(a.is_nan() & b.is_nan())).select(*KEYS, "joint_name", first=a, other=b, difference=distance)
     column = table["difference"]
     beyond = table.filter(pl.col("difference") > quantity.allowed).sort("difference", descending=True)
-    median, largest = (float(v) if len(table) else 0.0 for v in (column.median() or 0.0, column.max() or 0.0))  # type: ignore[arg-type]
+    median, largest = (float(v or 0.0) for v in (column.median(), column.max()))  # type: ignore[arg-type]
     return Difference(quantity, len(table), median, largest, beyond)
 
 

@@ -28,7 +28,8 @@ def page(rows: list[dict[str, Any]], peaks: dict[str, float], persons: int) -> s
         "Written by `make bench` (`benchmarks/attribution.py`, after `benchmarks/accuracy.py`).", "",
         f"{time.strftime('%Y-%m-%d')}, {processor()}, {os.cpu_count()} cores, torch {torch.__version__}, "
         f"{torch.get_num_threads()} threads; GEMM peak measured in the same run: float32 {peaks['float32']:.0f} "
-        f"GFLOP/s, bfloat16 {peaks['bfloat16']:.0f} GFLOP/s. {persons} persons a trained model, one on random weights.", "",
+        f"GFLOP/s, bfloat16 {peaks['bfloat16']:.0f} GFLOP/s. {persons} persons a trained model, "
+        "one on random weights.", "",
         *wanted(rows, peaks), "", "## Side by side", "",
         "`published` is the published procedure at its own cost (50 left cells, a backward pass for each of the K "
         "joints and one more, weight gradients). `x person`: its seconds a person over this row's, which computes "
@@ -61,26 +62,28 @@ TRIED = """\
 - **Cotangents carried in bfloat16 through autograd's own graph** (`functional/fast_backward.py`): kept. `python -m
   benchmarks.backward` shows it beside autograd. In float32 it pays too since weights are prepared.
 - **Weights prepared once** (`functional/convolution_gradient.py`): kept. The gradient of a convolution of stride 1 is a
-  convolution by the flipped weight, which oneDNN lays out once; `convolution_backward` does it in every call (2.4 times as
-  long for 512 channels at 8 x 6).
-- **Derivatives of 0 and 1 as masks of bits**: kept, half the time of a product in bfloat16. Convolutions with the mask as
-  oneDNN's post-operation: slower than convolution and mask one after the other.
+  convolution by the flipped weight, which oneDNN lays out once; `convolution_backward` does it in every call (2.4 times
+  as long for 512 channels at 8 x 6).
+- **Derivatives of 0 and 1 as masks of bits**: kept, half the time of a product in bfloat16. Convolutions with the mask
+  as oneDNN's post-operation: slower than convolution and mask one after the other.
 - **Sums in place**: in float32; torch's in bfloat16 are slower in place (a tenth of a whole pass of SB-R50).
-- **Freed memory kept by the process** (`functional/heap.py`): kept. Without it every chunk's forward pass faults its pages
+- **Freed memory kept by the process** (`run/process.py`): kept. Without it every chunk's forward pass faults its pages
   in anew, 1,200 to 10,800 an image.
 - **A shape-only input for `convolution_backward`**: an expanded scalar costs no memory, but hides the layout, and 1 x 1
   convolutions took two to four times as long; an empty tensor of the same layout costs none either.
 - **Strided depth-wise convolutions**: in bfloat16 oneDNN has no quick kernel; as a stride-1 convolution over the spread
   gradient they have. In float32 its own is quicker, and quicker than four phases or a shuffle.
-- **torch.compile**: see `python -m benchmarks.backward --compile`; it needs a C++ compiler on the user's machine and minutes
-  of compiling, and its float32 backward pass has the same convolutions in it.
-- **Fewer points in the sweep that lays out the cells**: 16 instead of 32. True error at 33 gradients against a reference of
-  200 cells, by points, 12 / 16 / 24 / 32: SimplePose (8 persons, 121 joints) 0.0743 / 0.0757 / 0.0757 / 0.0740, BlazePose
-  (2 persons) 0.140 / 0.134 / 0.146 / 0.135; persons differ in sign, so the layout's share is within the scatter.
-- **The sweep in bfloat16**: left out. BlazePose's error rose by a tenth, and MobileNetV2's forward pass is slower in it.
+- **torch.compile**: see `python -m benchmarks.backward --compile`; it needs a C++ compiler on the user's machine and
+  minutes of compiling, and its float32 backward pass has the same convolutions in it.
+- **Fewer points in the sweep that lays out the cells**: 16 instead of 32. True error at 33 gradients against a
+  reference of 200 cells, by points, 12 / 16 / 24 / 32: SimplePose (8 persons, 121 joints) 0.0743 / 0.0757 / 0.0757 /
+  0.0740, BlazePose (2 persons) 0.140 / 0.134 / 0.146 / 0.135; persons differ in sign, so the layout's share is within
+  the scatter.
+- **The sweep in bfloat16**: left out. BlazePose's error rose by a tenth, and MobileNetV2's forward pass is slower in
+  it.
 - **Vmapped cotangents** (`is_grads_batched`): nothing on a CPU.
-- **Several joints stacked in one backward pass**: convolutions of 8 images are as quick by image as those of 32, so on a CPU
-  it is one joint at a time; on a GPU as many as its memory takes.
+- **Several joints stacked in one backward pass**: convolutions of 8 images are as quick by image as those of 32, so on
+  a CPU it is one joint at a time; on a GPU as many as its memory takes.
 """.splitlines()
 
 

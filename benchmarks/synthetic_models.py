@@ -88,8 +88,8 @@ Written by `python -m benchmarks.synthetic_models`, on the {length} first figure
 
 - *EPE*: px of the 96 x 128 input, of the model's own decoding, over all joints inside the input.
 - *swapped*: share of limb joints whose left-right partner's truth is nearer than their own.
-- *without*: the left wrist's EPE where the evidence is left out (the forearm itself for `honest`); a model that uses the
-  evidence needs it.
+- *without*: the left wrist's EPE where the evidence is left out (the forearm itself for `honest`); a model that uses
+  the evidence needs it.
 
 | model | parameters | file | iterations | EPE | EPE seen / covered | within 5 px | swapped | left wrist | without |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |

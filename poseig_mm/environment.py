@@ -85,7 +85,7 @@ def _torch_devices(torch: Any) -> Iterator[str]:
         yield "cuda: none, this torch is built without it"
         return
     if not torch.cuda.is_available():
-        yield f"cuda: none, torch is built with CUDA {torch.version.cuda} but finds no card, or no driver that is new enough"
+        yield f"cuda: none, torch is built with CUDA {torch.version.cuda} but finds no card, or no new enough driver"
         return
     yield f"cuda: {torch.version.cuda or torch.version.hip}, cudnn {torch.backends.cudnn.version()}"
     for i in range(torch.cuda.device_count()):

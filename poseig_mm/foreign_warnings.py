@@ -24,7 +24,8 @@ class ForeignWarning:
 KNOWN = (
     ForeignWarning(
         r'The metainfo config file "configs/_base_/datasets/(?P<name>\w+\.py)" does not exist\. '
-        r'A matched config file ".*[/\\]mmpose[/\\]\.mim[/\\]configs[/\\]_base_[/\\]datasets[/\\](?P=name)" will be used',
+        r'A matched config file ".*[/\\]mmpose[/\\]\.mim[/\\]configs[/\\]_base_[/\\]datasets[/\\](?P=name)" '
+        r"will be used",
         r"mmpose\.datasets\.datasets\.utils$",
         "MMPose's data sets name their metainfo by a path of its repository, and it looks in its own wheel for it",
     ),

@@ -63,10 +63,13 @@ def test_the_same_warnings_elsewhere_are_shown(shown: list[warnings.WarningMessa
 
 def test_the_metainfo_must_be_the_same_file(shown: list[warnings.WarningMessage]) -> None:
     """By name; and in MMPose's package."""
-    text = 'The metainfo config file "configs/_base_/datasets/{}.py" does not exist. A matched config file "{}" will be used'
+    text = (
+        'The metainfo config file "configs/_base_/datasets/{}.py" does not exist. A matched config file "{}" '
+        "will be used instead."
+    )
     own = "/x/mmpose/.mim/configs/_base_/datasets/coco.py"
     for asked, taken in (("coco", own), ("face", own), ("coco", "/x/y/coco.py")):
-        warnings.warn_explicit(text.format(asked, taken) + " instead.", UserWarning, "x.py", 1, UTILS)
+        warnings.warn_explicit(text.format(asked, taken), UserWarning, "x.py", 1, UTILS)
     assert len(shown) == 2
 
 

@@ -73,14 +73,14 @@ def compare(runs: Mapping[str, Run]) -> Path:
 def verdict(name: str) -> str:
     """What a run's study of shortcuts says of the watched joint."""
     from poseig_mm.store import Store
-    from poseig_mm.studies.shortcuts.measures import evidence_of_joints
+    from poseig_mm.studies.shortcuts.joint_shares import evidence_of_joints
 
     store = Store(WORK_DIR / name)
     error = store.joints().filter(joint_name=WATCHED)["epe"].drop_nans().mean()
-    for found in evidence_of_joints(store.study("shortcuts")):
-        if found.name == WATCHED:
-            read = "from what, is undecided" if found.cause.code == "undecided" else f"from {found.cause.words}"
-            return f"{WATCHED}, {error:.1f} px off, is read {read} ({found.cause.why})"
+    for evidence in evidence_of_joints(store.study("shortcuts")):
+        if evidence.name == WATCHED:
+            read = "from what, is undecided" if evidence.cause.code == "undecided" else f"from {evidence.cause.words}"
+            return f"{WATCHED}, {error:.1f} px off, is read {read} ({evidence.cause.why})"
     return f"{WATCHED} has no map"
 
 

@@ -21,7 +21,8 @@ from .figures import JOINT_NAME, config_of
 
 STUDIES = ("shortcuts", "inversion")
 TRUTH = {  # variant -> code of the cause that is right (poseig_mm.studies.shortcuts.causes)
-    "honest": "own", "marker": "mark", "context": "context", "mirror": "partner", "chain": "parent", "swap": "left_right",
+    "honest": "own", "marker": "mark", "context": "context", "mirror": "partner",
+    "chain": "parent", "swap": "left_right",
 }  # fmt: skip
 
 

@@ -134,7 +134,8 @@ def _scores(scores: Mapping[str, Mapping[str, Mapping[str, Estimate]]]) -> list[
             cells = [_text(scores[name], 3) for name in maps.SCORES]
             lines.append(f"| {variant} | {method} | " + " | ".join([*cells, _number(scores["area"].mean, 3)]) + " |")
     return [
-        *lines, "", f"The first {EXAMPLES} held-out figures of `marker`, not chosen. Left: ring, the true wrist; cross, the "
+        *lines, "",
+        f"The first {EXAMPLES} held-out figures of `marker`, not chosen. Left: ring, the true wrist; cross, the "
         "model's; green, the evidence.", "", "![Maps of marker](figures/planted_marker.jpg)", "",
         "The first figure of each kind:", "", "![Maps of each kind](figures/planted_variants.jpg)", "",
     ]  # fmt: skip
@@ -207,8 +208,8 @@ NOTES = """\
 - `context`: the cue is a direction, told by any few of the stripes, and the evidence is most of the picture. A map
   that shows the stripes that the model looked at, and the figure it belongs to, has an AUROC below 0.5. The random
   control shows what these scores are worth there.
-- `marker`: with a model of 1,000 iterations instead of 3,000 (wrist EPE 3.0 instead of 1.9 px) blur IG had AUROC 0.933, mass
-  0.178, peak 0.64; on 32 validation figures the soft-argmax' sharpness (beta 10, 14, 20), the rule (24 and 50 left
+- `marker`: with a model of 1,000 iterations instead of 3,000 (wrist EPE 3.0 instead of 1.9 px) blur IG had AUROC 0.933,
+  mass 0.178, peak 0.64; on 32 validation figures the soft-argmax' sharpness (beta 10, 14, 20), the rule (24 and 50 left
   cells, adaptive up to 64 and up to 128 gradients) and an untruncated blur moved its mass between 0.14 and 0.17 only.
   What is missing to the wanted figures lies in what a model uses, not in how its maps are computed.
 - A run has few figures, and the study of shortcuts names nothing where intervals overlap: then it says 'undecided'.

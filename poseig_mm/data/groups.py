@@ -27,7 +27,8 @@ _FACE_POINT = re.compile(r"face[-_]\d+")
 _CONTOUR = re.compile(r"(?:medial|lateral)_(left|right)_(shoulder|bow|wrist|hip|knee|ankle)")  # MPII-TRB; bow: elbow
 _BODY_PARENTS = {
     "elbow": ("shoulder",), "wrist": ("elbow",), "knee": ("hip",), "ankle": ("knee",), "foot": ("knee",),
-    "eye": ("nose",), "ear": ("eye", "nose"), "shoulder": ("upper_neck", "neck", "head_bottom", "bottom_head", "thorax"),
+    "eye": ("nose",), "ear": ("eye", "nose"),
+    "shoulder": ("upper_neck", "neck", "head_bottom", "bottom_head", "thorax"),
     "big_toe": ("ankle",), "small_toe": ("ankle",), "toe": ("ankle",), "heel": ("ankle",), "finger": ("wrist",),
     "hip": ("pelvis", "mid_hip", "root", "hip"),
     "thorax": ("spine", "pelvis", "root"), "spine": ("pelvis", "root"), "upper_neck": ("thorax",), "neck": ("thorax",),

@@ -13,7 +13,8 @@ _HAND = ("wrist", "MCP", "PIP", "DIP", "TIP")  # by the number of bones to the w
 def five_chains(count: int, skeleton: Bones) -> Grouping | None:
     """A hand: 21 joints, five chains of four that meet in one joint; None for any other skeleton.
 
-    >>> bones = [(0, 1 + 4 * f) for f in range(5)] + [(1 + 4 * f + i, 2 + 4 * f + i) for f in range(5) for i in range(3)]
+    >>> roots = [1, 5, 9, 13, 17]
+    >>> bones = [(0, root) for root in roots] + [(root + i, root + i + 1) for root in roots for i in range(3)]
     >>> five_chains(21, bones)[0][:5]
     ('wrist', 'MCP', 'PIP', 'DIP', 'TIP')
     """

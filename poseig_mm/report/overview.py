@@ -33,7 +33,10 @@ def overview_section(store: Store) -> GuardedSection:
     joints, samples = store.joints(), store.samples()
     visible = joints.filter(pl.col("visible"))
     if not len(samples):
-        lead = f"No person was diagnosed ({_status(store)}), so there is nothing to show yet; see Failures for the reasons."
+        lead = (
+            f"No person was diagnosed ({_status(store)}), so there is nothing to show yet; "
+            "see Failures for the reasons."
+        )
         return HEADING.section(lead, (_notices(store, joints, samples), _what(store, joints, samples)))
     residuals, errors = finite(joints["residual_rel"].abs()), finite(joints["map_error"])
     figure = trust_plot(residuals, errors, _threshold(store), _tolerance(store))

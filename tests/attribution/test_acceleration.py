@@ -103,7 +103,8 @@ def test_autograd_gets_the_layout_it_is_quick_in(monkeypatch: pytest.MonkeyPatch
     walked = accelerate(adapter, IMAGES)
     monkeypatch.setattr(acceleration, "WANTED_COSINE", 1.1)
     plain = accelerate(adapter, IMAGES)
-    last = [a.adapter.model[0].weight.is_contiguous(memory_format=torch.channels_last) for a in (walked, plain)]  # type: ignore[index]
+    weights = [a.adapter.model[0].weight for a in (walked, plain)]  # type: ignore[index]
+    last = [weight.is_contiguous(memory_format=torch.channels_last) for weight in weights]
     assert last == [True, pays]
     assert adapter.model[0].weight.is_contiguous()
 

@@ -21,7 +21,8 @@ STOCK = {
     "udp": (f"{BODY}/coco/td-hm_hrnet-w32_udp-8xb64-210e_coco-256x192", "coco/test_coco.json", 12, 17, 3, "instance"),
     "mpii": (f"{BODY}/mpii/td-hm_res50_8xb64-210e_mpii-256x256", "mpii/test_mpii.json", 5, 16, 4, "none"),
     "freihand": (
-        f"{HAND}/freihand2d/td-hm_res50_8xb64-100e_freihand2d-224x224", "freihand/test_freihand.json", 8, 21, 5, "instance"
+        f"{HAND}/freihand2d/td-hm_res50_8xb64-100e_freihand2d-224x224",
+        "freihand/test_freihand.json", 8, 21, 5, "instance",
     ),
     "wholebody": (
         "wholebody_2d_keypoint/topdown_heatmap/coco-wholebody/td-hm_res50_8xb64-210e_coco-wholebody-256x192",

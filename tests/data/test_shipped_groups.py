@@ -19,9 +19,9 @@ HANDS = {group: 2 * n for group, n in HAND.items()}
 FACE = {"jaw": 17, "eyebrow": 10, "nose": 9, "eye": 12, "mouth": 20}
 WHOLE = {**HUMAN, "leaf": 9, "foot": 6, **HANDS, **FACE}
 CLOTHES = {
-    "short sleeved shirt": 25, "long sleeved shirt": 33, "short sleeved outwear": 31, "long sleeved outwear": 39, "vest": 15,
-    "sling": 15, "shorts": 10, "trousers": 14, "skirt": 8, "short sleeved dress": 29, "long sleeved dress": 37,
-    "vest dress": 19, "sling dress": 19,
+    "short sleeved shirt": 25, "long sleeved shirt": 33, "short sleeved outwear": 31, "long sleeved outwear": 39,
+    "vest": 15, "sling": 15, "shorts": 10, "trousers": 14, "skirt": 8, "short sleeved dress": 29,
+    "long sleeved dress": 37, "vest dress": 19, "sling dress": 19,
 }  # fmt: skip
 SHIPPED: dict[str, dict[str, int]] = {
     **{name: {**HUMAN, "leaf": 9} for name in ("coco", "humanart", "macaque", "ochuman")},
@@ -103,10 +103,12 @@ def test_every_joint_has_a_group(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "joint", "expected"),
     [
-        ("ap10k", "Nose", "Neck"), ("ap10k", "R_B_Paw", "R_Knee"), ("ap10k", "R_Hip", "Root of tail"), ("ap10k", "Neck", ""),
+        ("ap10k", "Nose", "Neck"), ("ap10k", "R_B_Paw", "R_Knee"), ("ap10k", "R_Hip", "Root of tail"),
+        ("ap10k", "Neck", ""),
         ("animalpose", "L_F_Elbow", "Throat"), ("ak", "Ankle_Left", "Knee_Left"), ("atrw", "left_knee", "left_hip"),
         ("horse10", "Offhindfoot", "Offhindfetlock"), ("horse10", "Nearknee", ""), ("zebra", "tailtip", "tailbase"),
-        ("fly", "midlegL4", "midlegL3"), ("fly", "midlegL1", ""), ("fly", "wingR", "neck"), ("locust", "eyeL", "antbaseL"),
+        ("fly", "midlegL4", "midlegL3"), ("fly", "midlegL1", ""), ("fly", "wingR", "neck"),
+        ("locust", "eyeL", "antbaseL"),
         ("mpii_trb", "medial_left_bow", "left_elbow"), ("humanart21", "left_finger", "left_wrist"),
         ("halpe26", "right_big_toe", "right_ankle"), ("posetrack18", "head_top", "head_bottom"), ("wflw", "kpt-7", ""),
     ],

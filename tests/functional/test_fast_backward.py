@@ -70,7 +70,9 @@ def layers() -> dict[str, nn.Module]:
         "transposed": nn.Sequential(
             nn.ConvTranspose2d(6, 6, 4, 2, 1), nn.ReLU6(), nn.ConvTranspose2d(6, 3, 4, 2, 1, groups=3)
         ),
-        "padded": nn.Sequential(nn.ConstantPad2d((1, 0, 2, 1), 0.0), conv(6, 4, 3), nn.ConstantPad2d((-1, 2, 0, -1), 0.0)),
+        "padded": nn.Sequential(
+            nn.ConstantPad2d((1, 0, 2, 1), 0.0), conv(6, 4, 3), nn.ConstantPad2d((-1, 2, 0, -1), 0.0)
+        ),
         "pooled": nn.Sequential(nn.MaxPool2d(3, 2, 1), nn.GELU(), nn.AvgPool2d(2), nn.Upsample(scale_factor=2)),
         "gated": nn.Sequential(SqueezeExcite(), nn.Upsample(scale_factor=2, mode="bilinear")),
         "pieces": Pieces(),

@@ -57,7 +57,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "heatmap-unbiased": {"head": {**HEATMAP_HEAD, "decoder": {**MSRA, "unbiased": True}}},
     "heatmap-udp": {"head": {**HEATMAP_HEAD, "decoder": UDP}},
     "heatmap-megvii": {"head": {**HEATMAP_HEAD, "decoder": MEGVII}},
-    "heatmap-combined": {"head": {**HEATMAP_HEAD, "out_channels": 3 * K, "decoder": {**UDP, "heatmap_type": "combined"}}},
+    "heatmap-combined": {
+        "head": {**HEATMAP_HEAD, "out_channels": 3 * K, "decoder": {**UDP, "heatmap_type": "combined"}}
+    },
     "vipnas": {"head": {**VIPNAS_HEAD, "decoder": MSRA}},
     "cpm": {"backbone": CPM, "head": {**CPM_HEAD, "decoder": {**MSRA, "heatmap_size": (8, 12)}}},
     "mspn": {"backbone": MSPN, "head": {**MSPN_HEAD, "decoder": MEGVII}},
@@ -74,7 +76,8 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 OWN_COORDINATES = ("regression", "rle", "integral", "integral-debias", "dsnt", "vis-regression")
 EXPECTED = {"vipnas": "heatmap", "cpm": "heatmap", "mspn": "heatmap", "rtmcc": "simcc", "rtmw": "simcc",
-            "rle": "regression", "dsnt": "integral", "vis-heatmap": "heatmap", "vis-regression": "regression"}  # fmt: skip
+            "rle": "regression", "dsnt": "integral", "vis-heatmap": "heatmap",
+            "vis-regression": "regression"}  # fmt: skip
 
 
 def adapters() -> dict[str, type[CoordinateAdapter]]:

@@ -26,7 +26,8 @@ PYRAMID = {"type": "ResNet", "depth": 18, "base_channels": 4, "stem_channels": 4
 MAPPER = {"type": "ChannelMapper", "kernel_size": 1, "act_cfg": None, "norm_cfg": {"type": "BN"}}
 LOSSES = {"loss_cls": {"type": "BCELoss"}, "loss_bbox": {"type": "IoULoss"}, "loss_obj": {"type": "BCELoss"},
           "loss_oks": {"type": "OKSLoss", "metainfo": "configs/_base_/datasets/coco.py"},
-          "loss_vis": {"type": "BCELoss"}, "assigner": {"type": "SimOTAAssigner", "dynamic_k_indicator": "oks"}}  # fmt: skip
+          "loss_vis": {"type": "BCELoss"},
+          "assigner": {"type": "SimOTAAssigner", "dynamic_k_indicator": "oks"}}  # fmt: skip
 
 AE = {"type": "AssociativeEmbedding", "input_size": SIZE, "heatmap_size": MAP, "sigma": 2.0, "decode_nms_kernel": 5,
       "decode_keypoint_order": list(range(K)), "decode_topk": 6, "decode_max_instances": 6}  # fmt: skip
@@ -67,8 +68,8 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "backbone": {**PYRAMID, "out_indices": (2, 3)},
         "neck": {**MAPPER, "in_channels": [16, 32], "out_channels": 32, "num_outs": 2},
         "head": {"type": "RTMOHead", "num_keypoints": K, "featmap_strides": (16, 32),
-                 "head_module_cfg": {"num_classes": 1, "in_channels": 16, "cls_feat_channels": 8, "channels_per_group": 8,
-                                     "pose_vec_channels": 16, "stacked_convs": 1},
+                 "head_module_cfg": {"num_classes": 1, "in_channels": 16, "cls_feat_channels": 8,
+                                     "channels_per_group": 8, "pose_vec_channels": 16, "stacked_convs": 1},
                  "prior_generator": {"type": "MlvlPointGenerator", "centralize_points": True, "strides": [16, 32]},
                  "dcc_cfg": {"in_channels": 16, "feat_channels": 16, "num_bins": (24, 32), "spe_channels": 16,
                              "gau_cfg": {"s": 16, "expansion_factor": 2, "dropout_rate": 0.0, "drop_path": 0.0,
@@ -79,17 +80,20 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "edpose": {
         "backbone": {**PYRAMID, "out_indices": (1, 2, 3)},
         "neck": {**MAPPER, "in_channels": [8, 16, 32], "out_channels": 256, "num_outs": 4},
-        "head": {"type": "EDPoseHead", "num_queries": 20, "num_feature_levels": 4, "num_keypoints": K, "as_two_stage": True,
+        "head": {"type": "EDPoseHead", "num_queries": 20, "num_feature_levels": 4, "num_keypoints": K,
+                 "as_two_stage": True,
                  "encoder": {"num_layers": 1, "layer_cfg": {
                      "self_attn_cfg": {"embed_dims": 256, "num_heads": 2, "batch_first": True},
                      "ffn_cfg": {"embed_dims": 256, "feedforward_channels": 32}}},
-                 "decoder": {"num_layers": 3, "embed_dims": 256, "query_dim": 4, "num_feature_levels": 4, "num_group": 6,
-                             "num_dn": 6, "num_box_decoder_layers": 1, "return_intermediate": True, "layer_cfg": {
+                 "decoder": {"num_layers": 3, "embed_dims": 256, "query_dim": 4, "num_feature_levels": 4,
+                             "num_group": 6, "num_dn": 6, "num_box_decoder_layers": 1, "return_intermediate": True,
+                             "layer_cfg": {
                                  "self_attn_cfg": {"embed_dims": 256, "num_heads": 2, "batch_first": True},
                                  "cross_attn_cfg": {"embed_dims": 256, "num_heads": 2, "batch_first": True},
                                  "ffn_cfg": {"embed_dims": 256, "feedforward_channels": 32}}},
                  "out_head": {"num_classes": 2, "num_pred_layer": 3, "num_queries": 20},
-                 "positional_encoding": {"num_pos_feats": 128, "temperatureH": 20, "temperatureW": 20, "normalize": True},
+                 "positional_encoding": {"num_pos_feats": 128, "temperatureH": 20, "temperatureW": 20,
+                                         "normalize": True},
                  "denosing_cfg": {"dn_labelbook_size": 100},
                  "data_decoder": {"type": "EDPoseLabel", "num_select": 4, "num_keypoints": K}},
         "test_cfg": {"flip_test": False},

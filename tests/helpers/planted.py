@@ -54,7 +54,8 @@ def record(
             {
                 **identity, **numbers, "joint": k, "joint_name": joint, "group": groups.group_of[k],
                 "visible": bool(shown[k]),
-                "gt_x": float(truth[k, 0]) if shown[k] else math.nan, "gt_y": float(truth[k, 1]) if shown[k] else math.nan,
+                "gt_x": float(truth[k, 0]) if shown[k] else math.nan,
+                "gt_y": float(truth[k, 1]) if shown[k] else math.nan,
                 "pred_x": float(prediction[k, 0]), "pred_y": float(prediction[k, 1]), "epe": error, "epe_soft": error,
                 "unit": unit, "di": 20.0 + k, "fi": 1.5, "li": 5.0, "reason": "", "map_error": 0.2, "converged": True,
                 "evaluations": 16,

@@ -17,8 +17,9 @@ from poseig_mm.types import Failure
 
 PHOTO = Path(get_data_path()) / "sample_data" / "grace_hopper.jpg"  # 512 x 600
 NAMES = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
-    "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "right_ankle",
 )  # fmt: skip
 GROUPS = (
     ("leaf",) * 5 + ("trunk",) * 2 + ("branch",) * 2 + ("leaf",) * 2 + ("trunk",) * 2 + ("branch",) * 2 + ("leaf",) * 2
@@ -26,8 +27,8 @@ GROUPS = (
 SKELETON = [[15, 13], [13, 11], [16, 14], [14, 12], [11, 12], [5, 11], [6, 12], [5, 6], [5, 7], [6, 8], [7, 9], [8, 10]]
 # where the joints are in the photograph; legs are out of it
 PLACES = np.array(
-    [[268, 215], [300, 178], [238, 180], [335, 190], [205, 195], [420, 345], [120, 350], [470, 470], [75, 480], [400, 575],
-     [150, 580], [360, 590], [200, 592]] + [[math.nan] * 2] * 4
+    [[268, 215], [300, 178], [238, 180], [335, 190], [205, 195], [420, 345], [120, 350], [470, 470], [75, 480],
+     [400, 575], [150, 580], [360, 590], [200, 592]] + [[math.nan] * 2] * 4
 )  # fmt: skip
 WIDTH, HEIGHT = 96, 128  # of the input: small, so that tests are fast
 
@@ -38,7 +39,9 @@ RUN: dict[str, Any] = {
     "config_hash": "0123456789abcdef",
     "checkpoint": "weights.pth",
     "weights_hash": "fedcba9876543210",
-    "plugins": [{"name": "report", "distribution": "poseig-mm", "version": "0.1.0", "status": "loaded", "hooks": ["x"]}],
+    "plugins": [
+        {"name": "report", "distribution": "poseig-mm", "version": "0.1.0", "status": "loaded", "hooks": ["x"]}
+    ],
     "seeds": {"attribution": 0, "samples": None},
     "settings": {
         "attribution": {
@@ -54,10 +57,12 @@ RUN: dict[str, Any] = {
     },
     "dataset": {"name": "synthetic", "persons": 6},
     "keypoints": {
-        "names": NAMES, "groups": GROUPS, "parents": [-1] * 17, "skeleton": SKELETON, "derived": False, "flip_pairs": [],
+        "names": NAMES, "groups": GROUPS, "parents": [-1] * 17, "skeleton": SKELETON, "derived": False,
+        "flip_pairs": [],
     },
     "agreement": {
-        "beta": 20.0, "n": 78, "share_within": 0.974, "mean_distance": 1.4, "threshold": 4.0, "unit": "px", "left_out": 0,
+        "beta": 20.0, "n": 78, "share_within": 0.974, "mean_distance": 1.4, "threshold": 4.0, "unit": "px",
+        "left_out": 0,
     },
     "notes": ["bbox_file was replaced by the annotated boxes"],
     "indices": [
@@ -121,8 +126,10 @@ def record(i: int, *, mask: bool = True, scale: int = 1, name: str | None = None
         )  # fmt: skip
     errors = [j["epe"] for j in joints if math.isfinite(j["epe"])]
     sample = identity | {
-        "image_path": str(PHOTO), "n_visible": int(inside.sum()), "mepe": float(np.mean(errors)) if errors else math.nan,
-        "mask_source": "instance" if mask else "none", "seconds": 1.5, "evaluations": 400, "height": height, "width": width,
+        "image_path": str(PHOTO), "n_visible": int(inside.sum()),
+        "mepe": float(np.mean(errors)) if errors else math.nan,
+        "mask_source": "instance" if mask else "none", "seconds": 1.5, "evaluations": 400,
+        "height": height, "width": width,
     }  # fmt: skip
     sample |= {f"warp_{a}{b}": float(warp[a, b]) for a in range(2) for b in range(3)}
     return SampleRecord(sample_id, sample, joints, relations, maps, np.asarray(display))

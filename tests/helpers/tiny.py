@@ -81,8 +81,8 @@ model = dict(
                   base_channels={channels}, stem_channels={channels}),
     head=dict(type='HeatmapHead', in_channels={channels}, out_channels={joints}, deconv_out_channels=None,
               deconv_kernel_sizes=None, decoder=codec))
-pipeline = [dict(type='LoadImage'), dict(type='GetBBoxCenterScale'), dict(type='TopdownAffine', input_size=({size}, {size})),
-            dict(type='PackPoseInputs')]
+pipeline = [dict(type='LoadImage'), dict(type='GetBBoxCenterScale'),
+            dict(type='TopdownAffine', input_size=({size}, {size})), dict(type='PackPoseInputs')]
 test_dataloader = val_dataloader = dict(
     batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type='CocoDataset', data_root={root!r}, data_mode='topdown', ann_file='persons.json',

@@ -153,7 +153,7 @@ def dashed_lines(sections: list[Section], title: str) -> list[float]:
                 for axis in block.figure.axes:
                     lines = [line for line in axis.lines if line.get_color() == "#444"]
                     if title == axis.get_title(loc="left"):
-                        ends = [(*map(float, line.get_xdata()), *map(float, line.get_ydata())) for line in lines]  # type: ignore[arg-type]
+                        ends = [np.ravel(line.get_data()).tolist() for line in lines]
                         places += [x if x == x2 else y for x, x2, y, _ in ends]
     return places
 

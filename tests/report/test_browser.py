@@ -101,7 +101,8 @@ class Browser:
 
     def column(self, caption: str, column: int) -> list[str]:
         """The first words of a column's cells, as shown."""
-        script = """return [...document.querySelectorAll('figure.table')].find((f) => f.textContent.includes(arguments[0]))
+        script = """return [...document.querySelectorAll('figure.table')]
+            .find((f) => f.textContent.includes(arguments[0]))
             .querySelectorAll('tbody tr:not([hidden]) td:nth-child(' + arguments[1] + ')')"""
         return [cell.text.split()[0] for cell in self.run(script, caption, column + 1)]
 

@@ -50,7 +50,8 @@ class LinearContext:
 def finding(mask: torch.Tensor | None, visible: bool = True) -> Finding:
     """A black-and-white world: one person of two joints."""
     sample = Sample(
-        sample_id="7-1", image_id="7", instance_id="1", image_path="", image=torch.zeros(1, SIDE, SIDE, dtype=torch.float64),
+        sample_id="7-1", image_id="7", instance_id="1", image_path="",
+        image=torch.zeros(1, SIDE, SIDE, dtype=torch.float64),
         display=np.full((SIDE, SIDE, 3), 128, np.uint8), keypoints=torch.tensor([[3.0, 4.0], [20.0, 9.0]]),
         visible=torch.tensor([visible, visible]), mask=mask, mask_source="instance", inverse_warp=np.eye(2, 3),
         pixels=torch.tensor([[3.0, 4.0], [20.0, 9.0]]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,8 +27,8 @@ def kind(x: float, y: float, **changes: object) -> str:
     """Of joint 0 of person 0, predicted at (x, y)."""
     prediction = TRUTH.copy()
     prediction[0, 0] = x, y
-    given = {"visible": np.ones((2, 2), bool), "areas": AREAS, "partners": None, **changes}
-    kinds, _ = classify(TRUTH, prediction, given["visible"], given["areas"], SIGMAS, given["partners"])  # type: ignore[arg-type]
+    given: dict[str, Any] = {"visible": np.ones((2, 2), bool), "areas": AREAS, "partners": None, **changes}
+    kinds, _ = classify(TRUTH, prediction, given["visible"], given["areas"], SIGMAS, given["partners"])
     return KINDS[kinds[0, 0]] if kinds[0, 0] >= 0 else ""
 
 

@@ -269,7 +269,8 @@ def test_joints_of_unknown_names_are_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"pairs": "printed"}, "pairs is 'printed'; .*'as_printed'"), ({"epsilon": 0}, "epsilon is 0; expected above 0"),
+        ({"pairs": "printed"}, "pairs is 'printed'; .*'as_printed'"),
+        ({"epsilon": 0}, "epsilon is 0; expected above 0"),
         ({"limb_radius": math.nan}, "limb_radius is nan"), ({"pictures": -1}, "pictures is -1"),
         ({"not_inverted": 0}, "not_inverted is 0; expected at least 1"),
     ],

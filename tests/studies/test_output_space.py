@@ -36,8 +36,8 @@ class ToyAdapter:
         self.model = torch.nn.Linear(1, 1).double()
 
     def __call__(self, images: torch.Tensor) -> Coordinates:
-        maps = F.avg_pool2d(images, STRIDE)
-        return Coordinates(torch.zeros(len(images), 2, 2), heatmaps=maps if self.with_heatmaps else None)  # type: ignore[attr-defined]
+        maps = F.avg_pool2d(images, STRIDE) if self.with_heatmaps else None  # type: ignore[attr-defined]
+        return Coordinates(torch.zeros(len(images), 2, 2), heatmaps=maps)
 
 
 def context(**changed: Any) -> Any:
@@ -183,7 +183,9 @@ def test_differences_are_taken_joint_by_joint() -> None:
     made = [
         {"sample_id": s, "joint": 0, "space": "coordinates", "function": "exp_l2", "factor": f, "di": di, "fi": fi,
          "li": 1.0, "residual_rel": 0.1, "map_error": 0.2, "reason": ""}
-        for s, f, di, fi in (("a", 0.3, 10.0, 1.0), ("b", 0.3, 10.0, 1.0), ("a", 1.0, 11.0, math.nan), ("b", 1.0, 7.0, 1.5))
+        for s, f, di, fi in (
+            ("a", 0.3, 10.0, 1.0), ("b", 0.3, 10.0, 1.0), ("a", 1.0, 11.0, math.nan), ("b", 1.0, 7.0, 1.5)
+        )
     ]  # fmt: skip
     fake: Any = SimpleNamespace(
         run=filled_in({}),

@@ -149,8 +149,8 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], messa
 def table(changes: dict[str, list[tuple[float, float]]], name: str = "left_hip") -> list[dict[str, Any]]:
     """Rows of one joint from (change_attr, change_random) by person."""
     return [
-        {"sample_id": person, "joint": 0, "joint_name": name, "group": "trunk", "mask": "mean", "unit": "px", "error": 1.0,
-         "error_attr": 1 + a, "error_random": 1 + r, "change_attr": a, "change_random": r,
+        {"sample_id": person, "joint": 0, "joint_name": name, "group": "trunk", "mask": "mean", "unit": "px",
+         "error": 1.0, "error_attr": 1 + a, "error_random": 1 + r, "change_attr": a, "change_random": r,
          "ratio": a / r if r else math.nan, "reason": "" if r else "random_unchanged"}
         for person, pairs in changes.items() for a, r in pairs
     ]  # fmt: skip

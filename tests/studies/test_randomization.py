@@ -168,7 +168,8 @@ def test_the_quadratures_are_those_there_are() -> None:
 
 
 def section_of(rows: list[dict[str, Any]], run: dict[str, Any] | None = None) -> Section:
-    section = Randomization().section(toy_store("randomization", rows, run=filled_in(run or {})))  # type: ignore[arg-type]
+    store = toy_store("randomization", rows, run=filled_in(run or {}))
+    section = Randomization().section(store)  # type: ignore[arg-type]
     assert section is not None
     return section
 

@@ -171,7 +171,8 @@ def test_too_few_persons_get_no_verdict() -> None:
     assert overall_verdict(rows).word == "too few persons"
     section = section_of(rows)
     assert section.lead.startswith("No verdict: 7 persons")
-    assert [math.isnan(p) for row in section.blocks[1].rows for p in row[2::2]] == [True] * 6  # type: ignore[union-attr]
+    table = section.blocks[1]
+    assert [math.isnan(p) for row in table.rows for p in row[2::2]] == [True] * 6  # type: ignore[union-attr]
 
 
 def test_a_better_gradient_is_said_so() -> None:

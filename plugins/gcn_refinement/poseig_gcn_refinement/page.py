@@ -112,8 +112,8 @@ def _models_table(tables: Mapping[str, pl.DataFrame], swaps: Mapping[str, Any]) 
         hits = bootstrap_mean(100 * table["pck"].to_numpy(), groups=persons)
         counted = _total(swaps[name])
         lines.append(
-            (NAMES.get(name, name), bootstrap_mean(table["epe"].to_numpy(), groups=persons), hits, bootstrap_mean(counted),
-             int(counted.sum()))
+            (NAMES.get(name, name), bootstrap_mean(table["epe"].to_numpy(), groups=persons), hits,
+             bootstrap_mean(counted), int(counted.sum()))
         )  # fmt: skip
     first = tables["frozen"]
     caption = (

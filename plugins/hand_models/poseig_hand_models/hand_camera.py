@@ -33,7 +33,8 @@ def project(points: Array, camera: Array, root: Array | Sequence[float] = (0.0, 
     Returns:
         (..., K, 2) px (x, y); NaN for what is not before the camera.
 
-    >>> project(np.array([[0.0, 10.0, 0.0], [0.0, 0.0, -600.0]]), intrinsics(270, 270, 64, 64), (0.0, 0.0, 540.0)).tolist()
+    >>> points = np.array([[0.0, 10.0, 0.0], [0.0, 0.0, -600.0]])
+    >>> project(points, intrinsics(270, 270, 64, 64), (0.0, 0.0, 540.0)).tolist()
     [[64.0, 69.0], [nan, nan]]
     """
     there = np.asarray(points, np.float64) + np.asarray(root, np.float64)[..., None, :]

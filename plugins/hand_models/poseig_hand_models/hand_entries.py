@@ -49,7 +49,7 @@ class HandDataset(BaseCocoStyleDataset):  # type: ignore[misc]  # mmpose is unty
 
     NAME: ClassVar[str]  # MMPose's `dataset_name`
     SOURCE: ClassVar[str]  # where the data are, and on what terms
-    METAINFO: dict[str, Any] = dict(from_file="configs/_base_/datasets/freihand2d.py")  # noqa: RUF012  (as MMPose has it)
+    METAINFO: dict[str, Any] = dict(from_file="configs/_base_/datasets/freihand2d.py")  # noqa: RUF012  (as in MMPose)
 
     def __init__(self, data_root: str, masks: bool = True, **others: Any) -> None:
         if others.get("data_mode", "topdown") != "topdown":

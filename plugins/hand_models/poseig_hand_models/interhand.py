@@ -36,7 +36,7 @@ class InterHandSingle3DDataset(InterHand3DDataset):  # type: ignore[misc]  # mmp
         **others: of `InterHand3DDataset`: ann_file, camera_param_file, joint_file, data_root, ...
     """
 
-    METAINFO: dict[str, Any] = dict(from_file="configs/_base_/datasets/freihand2d.py")  # noqa: RUF012  (as MMPose has it)
+    METAINFO: dict[str, Any] = dict(from_file="configs/_base_/datasets/freihand2d.py")  # noqa: RUF012  (as in MMPose)
 
     def __init__(self, min_joints: int = 15, **others: Any) -> None:
         self.min_joints = min_joints

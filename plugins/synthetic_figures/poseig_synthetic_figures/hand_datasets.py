@@ -37,7 +37,7 @@ class SyntheticHandsDataset(DrawnDataset):
     """
 
     NAME = "synthetic_hands"
-    METAINFO: dict[str, Any] = dict(from_file="configs/_base_/datasets/freihand2d.py")  # noqa: RUF012  (as MMPose has it)
+    METAINFO: dict[str, Any] = dict(from_file="configs/_base_/datasets/freihand2d.py")  # noqa: RUF012  (as in MMPose)
 
     def __init__(self, split: str = "train", length: int = 1024, seed: int = 0, **others: Any) -> None:
         super().__init__(split, length, seed, **others)

@@ -44,7 +44,8 @@ def shared_masses(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         (K, M) in [0, 1], float64; NaN where a map holds a NaN.
 
-    >>> shared_masses(torch.tensor([[[0.5, 0.5, 0.0]]]), torch.tensor([[[0.5, 0.25, 0.25]], [[0.0, 0.0, 1.0]]])).tolist()
+    >>> others = torch.tensor([[[0.5, 0.25, 0.25]], [[0.0, 0.0, 1.0]]])
+    >>> shared_masses(torch.tensor([[[0.5, 0.5, 0.0]]]), others).tolist()
     [[0.75, 0.0]]
     """
     a, b = first.double().flatten(1), second.double().flatten(1)

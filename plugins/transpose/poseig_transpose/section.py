@@ -96,6 +96,6 @@ def _lead(overall: dict[str, Estimate], persons: int, layer: str) -> str:
     if gain.high < 0:
         return text + f"a joint's own attention is farther from its attribution, by {format_estimate(gain)}."
     return (
-        text
-        + f"the difference, {format_estimate(gain)}, may be none, so attention is no guide to what this joint depends on."
+        text + f"the difference, {format_estimate(gain)}, may be none, so attention is no guide to what this joint "
+        "depends on."
     )

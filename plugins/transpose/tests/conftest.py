@@ -54,7 +54,8 @@ def model() -> Any:
             base_channels=8, stem_channels=8,
         ),
         neck=dict(
-            type="TransPoseEncoder", in_channels=16, in_featuremap_size=(6, 8), channels=16, hidden=24, heads=2, layers=2
+            type="TransPoseEncoder", in_channels=16, in_featuremap_size=(6, 8), channels=16, hidden=24, heads=2,
+            layers=2,
         ),
         head=dict(
             type="HeatmapHead", in_channels=16, out_channels=5, deconv_out_channels=(16,), deconv_kernel_sizes=(4,),

@@ -49,8 +49,8 @@ def differences_table(shown: Sequence[Measure], rows: Rows) -> Table:
     """Pairs of groups, a line each."""
     titles = {m.name: m.label for m in shown}
     lines = tuple(
-        (titles[r["measure"]], f"{r['other']} minus {r['group']}", estimate_of(r, "value"), r["p"], r["p_holm"], r["effect"],
-         r["persons"])
+        (titles[r["measure"]], f"{r['other']} minus {r['group']}", estimate_of(r, "value"), r["p"], r["p_holm"],
+         r["effect"], r["persons"])
         for r in rows if r["measure"] in titles
     )  # fmt: skip
     caption = (

@@ -175,7 +175,8 @@ def fixed_offset(offsets: Floats, tolerance: float, *, most: int = 1000) -> NDAr
     Returns:
         (N,) the index of that spot, the first of several; -1: none.
 
-    >>> fixed_offset(np.array([[[5.0, 0.0], [9.0, 9.0]], [[0.0, 7.0], [5.0, 1.0]], [[5.0, 0.5], [4.0, 7.0]]]), 1.0).tolist()
+    >>> spots = [[[5.0, 0.0], [9.0, 9.0]], [[0.0, 7.0], [5.0, 1.0]], [[5.0, 0.5], [4.0, 7.0]]]
+    >>> fixed_offset(np.array(spots), 1.0).tolist()
     [0, 1, 0]
     """
     count, spots = offsets.shape[:2]
