@@ -64,11 +64,11 @@ def nobody_attribution(
     asked = finite if joints is None else joints  # the reference may be what the model does not find
     unknown = torch.full_like(keypoints[..., 0], torch.nan)
     maps = images.new_full((*asked.shape, *images.shape[2:]), torch.nan)
-    found = attribution_from_sums(
+    attribution = attribution_from_sums(
         maps, unknown, unknown, torch.full_like(keypoints, torch.nan), asked, finite | asked, signed=signed
     )
-    reasons = tuple(tuple("no_match" if r == "nonfinite_gradient" else r for r in row) for row in found.reasons)
-    return replace(found, reasons=reasons, evaluations=torch.zeros_like(found.evaluations))
+    reasons = tuple(tuple("no_match" if r == "nonfinite_gradient" else r for r in row) for row in attribution.reasons)
+    return replace(attribution, reasons=reasons, evaluations=torch.zeros_like(attribution.evaluations))
 
 
 def random_attribution(

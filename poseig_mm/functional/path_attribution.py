@@ -179,7 +179,7 @@ def _run_pass(p: _Problem, cells: Cells, asked: Tensor) -> _Sums:
         part = slice(start, min(start + step, n))
         try:
             part_cells = Cells(cells.nodes[:, part], cells.lower[:, part], cells.upper[:, part])
-            found = _run_chunk(p, part_cells, slots, start)
+            additions = _run_chunk(p, part_cells, slots, start)
         except OutOfMemoryError as error:
             if step == 2:
                 raise AttributionError(
@@ -187,7 +187,7 @@ def _run_pass(p: _Problem, cells: Cells, asked: Tensor) -> _Sums:
                 ) from error
             step = max(2, step // 4 * 2)
             continue
-        for total, fresh in zip((sums.total, sums.even, sums.odd), found, strict=True):
+        for total, fresh in zip((sums.total, sums.even, sums.odd), additions, strict=True):
             total += fresh
         start = part.stop
     return sums
@@ -323,14 +323,14 @@ def _adaptive(p: _Problem, asked: Tensor, nodes: int, max_nodes: int, tol: float
 
 def _sweep_mass(p: _Problem, grid: Tensor, asked: Tensor) -> Tensor:
     """Measure of each grid cell, (B, s): mean over asked joints of |dT| / total, plus arc length / total."""
-    found, lengths, last = [], [], None
+    targets, lengths, last = [], [], None
     for part in grid.split(max(1, p.chunk // len(p.images))):
         points = p.path(p.images, part)
-        found.append(_evaluate(p, points)[0])
+        targets.append(_evaluate(p, points)[0])
         chain = points if last is None else torch.cat([last, points], 1)
         lengths.append(chain.diff(dim=1).flatten(2).norm(dim=2))
         last = points[:, -1:]
-    change = torch.cat(found, 1).diff(dim=1).abs().nan_to_num(posinf=0.0)  # (B, s, K)
+    change = torch.cat(targets, 1).diff(dim=1).abs().nan_to_num(posinf=0.0)  # (B, s, K)
     change = change / change.sum(1, keepdim=True).clamp_min(1e-12)
     weight = asked.to(change)[:, None]
     change = (change * weight).sum(2) / weight.sum(2).clamp_min(1)

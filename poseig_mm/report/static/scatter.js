@@ -54,9 +54,9 @@ class LinkedScatter {
     this.groups = data.groups.map((g) => make("input", { type: "checkbox", checked: true, value: g.name }));
     const label = (text, input) => make("label", {}, ...(input.type === "checkbox" ? [input, ` ${text}`] : [`${text} `, input]));
     const boxes = this.groups.map((box, i) => {
-      const found = label(data.groups[i].name || "no group", box);
-      found.style.setProperty("--mark", data.groups[i].color);
-      return found;
+      const labelledBox = label(data.groups[i].name || "no group", box);
+      labelledBox.style.setProperty("--mark", data.groups[i].color);
+      return labelledBox;
     });
     const group = make("fieldset", {}, make("legend", {}, "Groups"), ...boxes);
     const step = (text, by) => make("button", { type: "button", onclick: () => this.step(by) }, text);
@@ -177,17 +177,17 @@ class LinkedScatter {
       link.dataset.view = "";
       return make("figure", {}, link);
     };
-    const found = of.joints[joint] ? [picture(of.joints[joint], `map of ${name}`)] : [];
+    const maps = of.joints[joint] ? [picture(of.joints[joint], `map of ${name}`)] : [];
     const marks = [];
     if (of.cells[joint]) {
       const mark = make("span", { className: "mark" });
       const names = ["left", "top", "width", "height"];
       names.forEach((side, k) => { mark.style[side] = `${100 * of.cells[joint][k]}%`; });
       marks.push(mark);
-    } else if (!found.length) {
-      found.push(make("p", {}, "This joint has no map."));
+    } else if (!maps.length) {
+      maps.push(make("p", {}, "This joint has no map."));
     }
-    return [...found, picture(of.whole, `all maps of ${name.split(" · ")[0]}`, ...marks)];
+    return [...maps, picture(of.whole, `all maps of ${name.split(" · ")[0]}`, ...marks)];
   }
 
   advice(sample) {
