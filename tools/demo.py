@@ -73,7 +73,7 @@ def compare(runs: Mapping[str, Run]) -> Path:
 def verdict(name: str) -> str:
     """What a run's study of shortcuts says of the watched joint."""
     from poseig_mm.store import Store
-    from poseig_mm.studies.shortcuts.measures import evidence_of_joints
+    from poseig_mm.studies.shortcuts.joint_shares import evidence_of_joints
 
     store = Store(WORK_DIR / name)
     error = store.joints().filter(joint_name=WATCHED)["epe"].drop_nans().mean()
