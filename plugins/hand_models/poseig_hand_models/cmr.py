@@ -20,7 +20,7 @@ from poseig_mm.errors import ConfigError
 
 from .encoders import Encoder, HeatmapDecoder
 from .mesh_layers import SpiralConv, Upsampling, topology_tensors
-from .topology import mesh_levels
+from .template import mesh_levels
 
 prepare_environment()
 
@@ -85,7 +85,7 @@ class CMR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
     Input: RGB, (x / 255 - 0.5) / 0.5, 224 x 224; right hands.
 
     Args:
-        topology: HandMesh's `transform.pkl`, or 'synthetic' (`topology.mesh_levels`); None: `uv` alone.
+        topology: HandMesh's `transform.pkl`, or 'synthetic' (`template.mesh_levels`); None: `uv` alone.
         variant: 'g' (two encoders; fingertip pairs and fingers as groups), 'sg' (mask first) or 'pg' (2D pose first).
         depth: 18 or 50, of each ResNet.
         attention: None: the published one's, without for 'g'.

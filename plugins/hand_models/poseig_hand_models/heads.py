@@ -14,7 +14,7 @@ from poseig_mm.errors import CheckpointError, ConfigError, DataError, ShapeError
 
 from .losses import edge_loss, normal_loss
 from .regressor import ABSENT, JOINTS, MeshJointRegressor
-from .topology import mesh_levels
+from .template import mesh_levels
 
 prepare_environment()
 
@@ -48,7 +48,7 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         tips: `joints.TIPS`.
         output: '3d': mm relative to the wrist; '2d': input px; 'auto': '3d' where the joints or a regressor are there,
             else '2d', with a warning.
-        topology: a `transform.pkl` or 'synthetic' (`topology.mesh_levels`), for the losses on faces; None: without
+        topology: a `transform.pkl` or 'synthetic' (`template.mesh_levels`), for the losses on faces; None: without
             them.
         loss_weights: of `vertices`, `joints`, `uv` (L1), `normal` and `edge`; MobRecon's are the defaults.
 

@@ -15,7 +15,8 @@ from poseig_mm.errors import ConfigError, did_you_mean
 
 from .dense_stack import DenseStackEncoder
 from .mesh_layers import DepthwiseSpiralConv, SpiralConv, Upsampling, topology_tensors
-from .topology import MeshLevels, mesh_levels
+from .template import mesh_levels
+from .topology import MeshLevels
 
 prepare_environment()
 
@@ -115,7 +116,7 @@ class MobRecon(BaseModule):  # type: ignore[misc]  # mmengine is untyped
     Input: RGB, (x / 255 - 0.5) / 0.5; right hands.
 
     Args:
-        topology: HandMesh's `transform.pkl`, or 'synthetic' (`topology.mesh_levels`); None: `uv` alone, and the head
+        topology: HandMesh's `transform.pkl`, or 'synthetic' (`template.mesh_levels`); None: `uv` alone, and the head
             falls back to 2D.
         size: of the square input, px.
         channels: of the encoder.

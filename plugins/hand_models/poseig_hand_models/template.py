@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,9 @@ from scipy import sparse
 from .decimate import collapse, upsampling_matrix
 from .joints import FINGERS, MANO_FINGERS, MANO_PARENTS
 from .mano_file import ManoData
-from .topology import MeshLevels
+from .topology import MeshLevels, read_transform
 
-__all__ = ["SyntheticHand", "synthetic_hand"]
+__all__ = ["SyntheticHand", "mesh_levels", "synthetic_hand"]
 
 CELL = 0.006  # m
 # Finger -> first cell (x, y), its direction, its length in cells; three cells wide
@@ -72,6 +73,17 @@ def synthetic_hand(vertices: int = 778, levels: int = 5) -> SyntheticHand:
     )
     nearest = {f: int(np.linalg.norm(points - tips[f], axis=1).argmin()) for f in FINGERS}
     return SyntheticHand(mano, nearest, _levels(points, faces, levels))
+
+
+def mesh_levels(source: str | Path) -> MeshLevels:
+    """The levels of a user's `transform.pkl`, or, for 'synthetic', of our own mesh.
+
+    Raises:
+        CheckpointError: see `topology.read_transform`.
+    """
+    if str(source) == "synthetic":
+        return synthetic_hand().levels
+    return read_transform(source)
 
 
 def _surface() -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -18,7 +18,7 @@ from poseig_mm.errors import CheckpointError, ShapeError
 from .half_edges import vertex_neighbours
 from .mano_file import read_pickle
 
-__all__ = ["MeshLevels", "mesh_levels", "read_transform", "spiral_indices"]
+__all__ = ["MeshLevels", "read_transform", "spiral_indices"]
 
 TRANSFORM = (
     "HandMesh's template/transform.pkl (github.com/SeanChenxy/HandMesh), made of MANO's mesh: MANO's licence holds "
@@ -50,19 +50,6 @@ class MeshLevels:
     def upsampling(self) -> tuple[Tensor, ...]:
         """Dense (V_i, V_i+1) float32: vertices of level i = matrix @ those of level i + 1."""
         return tuple(torch.from_numpy(np.asarray(m.toarray(), dtype=np.float32)) for m in self.up)
-
-
-def mesh_levels(source: str | Path) -> MeshLevels:
-    """The levels of a user's `transform.pkl`, or, for 'synthetic', of our own mesh.
-
-    Raises:
-        CheckpointError: see `read_transform`.
-    """
-    if str(source) == "synthetic":
-        from .template import synthetic_hand
-
-        return synthetic_hand().levels
-    return read_transform(source)
 
 
 def read_transform(path: str | Path) -> MeshLevels:

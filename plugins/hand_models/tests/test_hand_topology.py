@@ -14,8 +14,8 @@ from poseig_hand_models.decimate import collapse, upsampling_matrix
 from poseig_hand_models.half_edges import vertex_neighbours
 from poseig_hand_models.joints import FINGERS
 from poseig_hand_models.mesh_layers import DepthwiseSpiralConv, SpiralConv, topology_tensors
-from poseig_hand_models.template import synthetic_hand
-from poseig_hand_models.topology import mesh_levels, read_transform, spiral_indices
+from poseig_hand_models.template import mesh_levels, synthetic_hand
+from poseig_hand_models.topology import read_transform, spiral_indices
 from scipy import sparse
 
 from poseig_mm.errors import CheckpointError, ConfigError, ShapeError

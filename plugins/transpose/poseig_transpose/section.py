@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from poseig_mm.functional.statistics import Estimate
     from poseig_mm.store.reader import Store
 
-    from .study import Attention
-
 __all__ = ["attention_section"]
 
 ORDER = 385
@@ -28,24 +26,24 @@ TITLE = "Attention and attribution"
 COLUMNS = ("rank", "rank_other", "rank_gain", "shared", "shared_other", "shared_gain")
 
 
-def attention_section(study: Attention, store: Store) -> Section | None:
-    """None where the model has no attention of this kind, so that there are no rows."""
-    if study.name not in store.studies or not len(rows := store.study(study.name)):
+def attention_section(store: Store, name: str, layer: int) -> Section | None:
+    """Of the rows of the study `name`, of one layer (-1: the last); None without rows: the model has no such attention."""
+    if name not in store.studies or not len(rows := store.study(name)):
         return None
     rows = rows.with_columns(pl.col("joint_name").str.strip_prefix("left_").str.strip_prefix("right_").alias("type"))
     known = rows.filter(pl.col("rank").is_finite())
     if not len(known):
         lead = "No joint has both an attribution map and a predicted place, so attention is compared with nothing."
-        return Section(study.name, TITLE, lead, missing_table(rows, "joints"), ORDER)
+        return Section(name, TITLE, lead, missing_table(rows, "joints"), ORDER)
     found = {"all joints": ("", _estimates(known))}
     groups = {group: i for i, group in enumerate(group_order(known))}
     order = known.group_by("type", "group").agg(pl.col("joint").min()).sort("joint").rows()
     for kind, group, _ in sorted(order, key=lambda row: (groups.get(row[1], len(groups)), row[2])):
         found[kind] = (group, _estimates(known.filter(type=kind, group=group)))
-    layer = "the last layer" if study.layer == -1 else f"layer {study.layer}"
+    which = "the last layer" if layer == -1 else f"layer {layer}"
     blocks: list[Table | Picture | Gallery] = [
         Table(
-            f"Attention of {layer} at the predicted place against the attribution map, left and right together: mean "
+            f"Attention of {which} at the predicted place against the attribution map, left and right together: mean "
             "[95 % interval, persons resampled]. Rank: Spearman's correlation of the cells; shared: mass in common; "
             "others: with the attention of the person's other joints; gain: own minus others.",
             ("joint", "n", "rank", "rank, others", "rank gain", "shared", "shared, others", "shared gain"),
@@ -65,9 +63,9 @@ def attention_section(study: Attention, store: Store) -> Section | None:
             ),
         ),
     ]
-    blocks += [*kept_gallery(store, study.name, _GALLERY), *missing_table(rows, "joints")]
+    blocks += [*kept_gallery(store, name, _GALLERY), *missing_table(rows, "joints")]
     persons = known["sample_id"].n_unique()
-    return Section(study.name, TITLE, _lead(found["all joints"][1], persons, layer), tuple(blocks), ORDER)
+    return Section(name, TITLE, _lead(found["all joints"][1], persons, which), tuple(blocks), ORDER)
 
 
 _GALLERY = (

@@ -98,7 +98,7 @@ class Attention(Study):
         """Likeness by joint, own and others', with intervals; the kept pictures."""
         from .section import attention_section
 
-        return attention_section(self, store)
+        return attention_section(store, self.name, self.layer)
 
 
 def _placed(points: Tensor, input_size: tuple[int, int]) -> Tensor:
