@@ -27,7 +27,7 @@ COLUMNS = ("rank", "rank_other", "rank_gain", "shared", "shared_other", "shared_
 
 
 def attention_section(store: Store, name: str, layer: int) -> Section | None:
-    """Of the rows of the study `name`, of one layer (-1: the last); None without rows: the model has no such attention."""
+    """Of the rows of the study `name`, of one layer (-1: the last); None without rows: there is no such attention."""
     if name not in store.studies or not len(rows := store.study(name)):
         return None
     rows = rows.with_columns(pl.col("joint_name").str.strip_prefix("left_").str.strip_prefix("right_").alias("type"))
