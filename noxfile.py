@@ -116,7 +116,7 @@ def foreign(session: nox.Session) -> None:
     session.log(f"nothing of {len(before)} packages was moved; new: {', '.join(sorted(set(after) - set(before)))}")
     session.chdir(place)  # so that the installed package is the one that runs
     session.run(str(programs / "poseig-diagnose"), "--list-plugins", external=True)
-    code = f"import sys; sys.path.append({str(ROOT / 'tests')!r}); import tiny, pathlib, poseig_mm; "
+    code = f"import sys; sys.path.append({str(ROOT / 'tests' / 'helpers')!r}); import tiny, pathlib, poseig_mm; "
     code += "assert 'site-packages' in poseig_mm.__file__, poseig_mm.__file__; tiny.write_run(pathlib.Path('tiny'))"
     session.run(python, "-c", code, external=True)
     run = [str(programs / "poseig-diagnose"), "tiny/config.py", "tiny/weights.pth", "--work-dir", str(place / "run")]
