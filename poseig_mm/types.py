@@ -76,7 +76,7 @@ class Attribution:
     residual_rel: Tensor  # (B, K) the same over max(|T(x) - T(x')|, 1e-3)
     target_start: Tensor  # (B, K) T at the baseline
     target_end: Tensor  # (B, K) T at the image
-    map_error: Tensor  # (B, K) half L1 distance of the two interleaved half-rule maps, in [0, 1]
+    map_error: Tensor  # (B, K) half L1 distance of the two interleaved half-rule maps, in [0, 1]; NaN of one gradient
     converged: Tensor  # (B, K) bool: map_error <= the tolerance asked for (False where none was asked)
     evaluations: Tensor  # (B, K) int, gradient evaluations spent on this joint
     reasons: tuple[Any, ...]  # (B)(K) '' or a code of functional.maps.REASONS
