@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..errors import AttributionError, ConfigError
 from ..seeding import noise_generator
+from ..settings_fields import is_number
 from ..types import Attribution
 from .fast_backward import FastBackward
 from .likelihood import Likelihood
@@ -89,7 +90,7 @@ def path_attribution(
         With one cell there is no second half-rule: `map_error` is NaN, and nothing is `converged`.
 
     Raises:
-        ShapeError, ConfigError: inputs that do not fit; AttributionError: `coords_fn` cuts the graph.
+        ShapeError, ConfigError: inputs or settings that do not fit; AttributionError: `coords_fn` cuts the graph.
 
     Source: PoseIG (CVPR 2023), eq. of the blurred-image integrated gradients; maps as published: absolute value of the
     sum over channels, divided by the maximum.
@@ -104,6 +105,7 @@ def path_attribution(
     True
     """
     keypoints, asked, finite = check_inputs(images, keypoints, contrast, joints)
+    _check_settings(power, noise_std, tol)
     problem = _Problem(
         coords_fn=coords_fn,
         images=images,
@@ -123,6 +125,16 @@ def path_attribution(
         cells = fixed_cells(quadrature, nodes or 50)
         result = _run_pass(problem, _for_batch(cells, images), asked)
     return _finish(problem, result, asked, finite, tol, signed)
+
+
+def _check_settings(power: float, noise_std: float, tol: float) -> None:
+    for name, value, expected, kept in (
+        ("power", power, "above 0", is_number(power) and power > 0),
+        ("noise_std", noise_std, "at least 0", is_number(noise_std) and noise_std >= 0),
+        ("tol", tol, "from 0 to 1", is_number(tol) and 0 <= tol <= 1),
+    ):
+        if not kept:
+            raise ConfigError(f"{name} is {value!r}; expected {expected} (a number)")
 
 
 def _linearised(cuda_graph: bool, backward: Backward | None) -> Callable[..., tuple[Tensor, PullBack]]:
@@ -310,6 +322,8 @@ def _adaptive(p: _Problem, asked: Tensor, nodes: int, max_nodes: int, tol: float
     """Nested passes over cells of equal measure, until each joint's two halves agree."""
     if nodes < 2:
         raise ConfigError(f"adaptive quadrature with {nodes} nodes; expected at least 2, better 8")
+    if max_nodes < nodes:
+        raise ConfigError(f"max_nodes is {max_nodes}; expected at least {nodes}, the nodes of the first pass")
     grid = torch.linspace(0, 1, ADAPTIVE_SWEEP + 1, dtype=p.images.dtype, device=p.images.device)
     mass = _sweep_mass(p, grid, asked)
     cells = measure_cells(grid, mass, *(v.to(grid.device) for v in refinement_positions(nodes, 0)))

@@ -245,6 +245,22 @@ def test_three_cells_of_a_model_that_turns_are_not_converged() -> None:
     assert not a.converged.any()
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"power": 0}, "power is 0; expected above 0"),
+        ({"noise_std": -0.1}, "noise_std is -0.1; expected at least 0"),
+        ({"tol": 2}, "tol is 2; expected from 0 to 1"),
+        ({"nodes": 8, "max_nodes": 7}, "max_nodes is 7; expected at least 8"),
+        ({"likelihood": "exp_l2", "likelihood_settings": {"alpha": -1}}, "alpha is -1; expected above 0"),
+    ],
+)
+def test_a_setting_out_of_bounds_is_an_error(settings: dict[str, Any], message: str) -> None:
+    """Not a map of something that has no meaning."""
+    with pytest.raises(ConfigError, match=message):
+        path_attribution(linear_coords, IMAGES, KEYPOINTS, path="linear", **{"likelihood": first, **settings})
+
+
 def test_adaptive_refines_only_what_is_open() -> None:
     """Refinement stops at tol joint by joint, and at the limit of gradients."""
     generator = torch.Generator().manual_seed(0)
