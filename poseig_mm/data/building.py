@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, DataError, did_you_mean
+from .annotations import counted, left_out, read_content
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +73,11 @@ def _is_empty(error: Exception) -> bool:
 
 
 def _no_person(split: str, wanted: Any, option: str) -> DataError:
+    contents = [content for path in _paths(wanted) if (content := read_content(str(path)))]
+    causes = sum((left_out(content, ()) for content in contents), Counter[str]())
+    why = f" ({counted(sum(causes.values()), causes)})" if causes else ""
     return DataError(
-        f"the data set of {split}_dataloader holds no person with a box and annotated keypoints; its annotations: "
+        f"the data set of {split}_dataloader holds no person with a box and annotated keypoints{why}; its annotations: "
         f"{_files(wanted)}. Take another annotation file with {option}"
     )
 
@@ -114,12 +118,14 @@ def _adapt(dataset: Any, notes: list[str]) -> None:
 
 
 def _files(dataset: Any) -> str:
-    files = []
-    for inner in inner_datasets(dataset):
-        if inner.get("ann_file"):
-            path = Path(str(inner.get("data_root") or "")) / str(inner["ann_file"])
-            files.append(f"{path}{'' if path.is_file() else ' (no such file)'}")
+    files = [f"{path}{'' if path.is_file() else ' (no such file)'}" for path in _paths(dataset)]
     return ", ".join(files) or "no ann_file is given"
+
+
+def _paths(dataset: Any) -> list[Path]:
+    """The annotation files of a data set's config."""
+    inner = [one for one in inner_datasets(dataset) if one.get("ann_file")]
+    return [Path(str(one.get("data_root") or "")) / str(one["ann_file"]) for one in inner]
 
 
 @contextlib.contextmanager
@@ -130,12 +136,3 @@ def _quiet() -> Iterator[None]:
         yield
     for line in text.getvalue().splitlines():
         logger.debug("%s", line)
-
-
-def read_annotations(path: str) -> list[dict[str, Any]]:
-    """All annotations of a COCO file; none where the file is of another kind."""
-    if not path.endswith(".json") or not Path(path).is_file():
-        return []
-    with Path(path).open() as file:
-        content = json.load(file)
-    return list(content.get("annotations", [])) if isinstance(content, dict) else []

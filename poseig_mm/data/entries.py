@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,15 @@ class Entries:
 
     def __len__(self) -> int:
         return len(self._index)
+
+    def leave_out(self, indices: Collection[int]) -> None:
+        """Take some entries away; the others move up."""
+        gone = set(indices)
+        self._index = [place for i, place in enumerate(self._index) if i not in gone]
+
+    def part(self, index: int) -> int:
+        """Which of the data sets inside wrappers an entry is of."""
+        return self._index[index][0]
 
     def stored(self, index: int) -> dict[str, Any]:
         """An entry as the data set holds it; no image is read and no metainfo added."""

@@ -17,11 +17,14 @@ from ..errors import ConfigError, DataError, did_you_mean
 from ..functional.limbs import skeleton_mask
 from ..seeding import random_states_kept, stable_hash
 from ..types import JointGroups, Sample
-from .building import build_dataset, read_annotations
+from .annotations import Content, image_sizes, persons_of, read_content
+from .building import build_dataset
 from .crops import Crop, invert, is_whole, random_transforms, run_pipeline, split_pipeline
 from .entries import Entries, choose, unique_ids
 from .groups import joint_groups
 from .masks import is_box, rasterise, union, warp_mask
+from .sizes import check_size, unknown_turn
+from .usable import annotated_joints, hide_placeless, keep_usable, placeless_joints
 
 MASKS = ("instance", "union", "joints", "none")
 LOOKED_AT = 20  # persons whose segmentations are looked at, to tell masks from boxes
@@ -88,6 +91,10 @@ class SampleSource:
         self.metainfo = self._entries.metainfo
         self.dataset_name = str(self.metainfo.get("dataset_name", ""))
         self.groups = self._joint_groups(datasets or {})
+        contents = {path: read_content(path) for path in dict.fromkeys(self._entries.annotation_files())}
+        self._sizes = {path: image_sizes(content) for path, content in contents.items()}  # file -> image id -> (H, W)
+        self._leave_out_unusable(contents)
+        del contents
         self._names = unique_ids(self._entries, self.notes)
         self._order = choose([name for name, _, _ in self._names], limit, seed, ids)
         self._annotations: dict[str, dict[str, list[Any]]] = {}  # file -> image id -> segmentations
@@ -103,8 +110,7 @@ class SampleSource:
 
     def annotated(self) -> int:
         """How many joints of the selected persons are annotated (inside the input or not); no image is loaded."""
-        given = (np.asarray(self._entries.stored(i)["keypoints_visible"]) for i in self._order)
-        return sum(int(((g if g.ndim == 2 else g[..., 0]) > 0).sum()) for g in given)
+        return sum(int(annotated_joints(self._entries.stored(i)).sum()) for i in self._order)
 
     def fingerprint(self) -> str:
         """SHA-256 over the annotation files, also inside wrappers: other annotations, another run."""
@@ -157,7 +163,9 @@ class SampleSource:
 
     def _made(self, index: int, person: Mapping[str, Any], info: dict[str, Any]) -> Sample:
         """The sample of an entry: `info` for its pipeline, `person` as annotated."""
+        hide_placeless(info)
         crop = run_pipeline(self._entries.transforms(index), info)
+        check_size(crop.original_size, self._stated_size(index), str(person.get("img_path", "")))
         pixels = crop.packed["inputs"]  # (C, h, w), as loaded
         data = {"inputs": [pixels], "data_samples": [crop.packed["data_samples"]]}
         # (C, H, W), padded to the right and below
@@ -240,11 +248,27 @@ class SampleSource:
         if file not in self._annotations:
             images = {self._names[i][1] for i in self._order}
             by_image: dict[str, list[Any]] = {}
-            for annotation in read_annotations(file):
+            for annotation in persons_of(read_content(file)):
                 if str(annotation.get("image_id")) in images:  # all that is kept
                     by_image.setdefault(str(annotation["image_id"]), []).append(annotation.get("segmentation"))
             self._annotations[file] = by_image
         return self._annotations[file].get(self._names[index][1], [])
+
+    def _stated_size(self, index: int) -> tuple[int, int] | None:
+        """(H, W) of an entry's image by its annotation file, None where that says nothing."""
+        image = str(self._entries.stored(index).get("img_id", ""))
+        return self._sizes.get(self._entries.annotation_file(index), {}).get(image)
+
+    def _leave_out_unusable(self, contents: Mapping[str, Content]) -> None:
+        """Persons that cannot be diagnosed out of the entries, with a note.
+
+        Raises:
+            DataError: nobody is left.
+        """
+        if note := keep_usable(self._entries, contents):
+            self.notes.append(f"persons: {note}")
+            if not len(self._entries):
+                raise DataError(f"the data set {self.dataset_name} holds no person that can be diagnosed: {note}")
 
     def _joint_groups(self, datasets: Mapping[str, JointGroups]) -> JointGroups:
         groups = datasets.get(self.dataset_name)
@@ -274,12 +298,32 @@ class SampleSource:
             self.notes.append(f"random transforms are in the pipeline ({', '.join(drawn)}); they are seeded by sample")
         if self.groups.derived:
             self.notes.append(f"joint groups of {self.dataset_name} were derived from its skeleton")
+        self._note_placeless()
+        self._note_turned()
         if self._mask_kind != "none":
             given = [s for i in self._order[:LOOKED_AT] if (s := _segmentation(self._entries.stored(i)))]
             if given and all(is_box(s) for s in given):
                 self.notes.append(
                     f"the segmentations of {self.dataset_name} are upright boxes: FI compares box and surroundings"
                 )
+
+    def _note_placeless(self) -> None:
+        counts = [placeless_joints(self._entries.stored(i)) for i in self._order]
+        if joints := sum(counts):
+            self.notes.append(
+                f"{joints} joints of {sum(map(bool, counts))} persons are marked as annotated at (0, 0), where exporters "
+                "put missing ones: they are taken as not annotated (v is 0 for these)"
+            )
+
+    def _note_turned(self) -> None:
+        """Whether joints were annotated on the image as stored or as turned, sizes tell in all other cases."""
+        images = {str(self._entries.stored(i).get("img_path", "")): self._stated_size(i) for i in self._order}
+        if turned := [path for path, size in images.items() if unknown_turn(size, path)]:
+            self.notes.append(
+                f"{len(turned)} of {len(images)} images have an EXIF orientation that mirrors them, or turns them without "
+                f"a change of size, such as {Path(turned[0]).name}: see in the report's gallery that joints lie on the "
+                "persons; if they do not, write the images without EXIF as they were annotated"
+            )
 
 
 def _places(results: Mapping[str, Any], width: int, height: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..types import Sample
+from .annotations import Content
 from .building import inner_datasets
 from .crops import run_transforms
 from .samples import SampleSource
@@ -51,6 +52,15 @@ class SequenceSource(SampleSource):
 
     def _check_pipelines(self) -> bool:
         return False
+
+    def _leave_out_unusable(self, contents: Mapping[str, Content]) -> None:
+        """Poses need neither box nor place in an image."""
+
+    def _note_placeless(self) -> None:
+        """Poses are around their root."""
+
+    def _note_turned(self) -> None:
+        """No image is read."""
 
     def _refuse_depth(self) -> None:
         """2D poses are the input, and their truth lies beside them."""
