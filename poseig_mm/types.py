@@ -28,6 +28,7 @@ class JointGroups:
     flip_pairs: tuple[tuple[int, int], ...]  # (left, right) or (right, left) partners
     skeleton: tuple[tuple[int, int], ...]  # bones, to draw
     derived: bool = False  # True: read off the skeleton, not laid down by hand; reports say so
+    sigmas: tuple[float, ...] = ()  # (K,) of OKS, as the data set's metainfo has them; () where it has none
 
     @property
     def group_names(self) -> tuple[str, ...]:

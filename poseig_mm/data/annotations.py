@@ -187,7 +187,7 @@ def _person_faults(where: str, person: Mapping[str, Any]) -> Iterator[str]:
     keypoints, box = person.get("keypoints"), person.get("bbox")
     if "keypoints" in person:
         if not isinstance(keypoints, list) or not all(_number(v) or v != v for v in keypoints):
-            yield f"{where}: 'keypoints' is {str(keypoints)[:60]}; expected a flat list of numbers x, y, v of each joint"
+            yield f"{where}: 'keypoints' is {str(keypoints)[:60]}; expected a flat list of x, y, v of each joint"
         elif len(keypoints) % 3:
             yield (
                 f"{where}: 'keypoints' has {len(keypoints)} numbers; expected three a joint: x, y and v (0 not "

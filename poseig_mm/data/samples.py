@@ -6,6 +6,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from .annotations import Content, image_sizes, persons_of, read_content
 from .building import build_dataset
 from .crops import Crop, invert, is_whole, random_transforms, run_pipeline, split_pipeline
 from .entries import Entries, choose, unique_ids
-from .groups import joint_groups
+from .groups import joint_groups, sigmas_of
 from .masks import is_box, rasterise, union, warp_mask
 from .sizes import check_size, unknown_turn
 from .usable import annotated_joints, hide_placeless, keep_usable, placeless_joints
@@ -273,7 +274,8 @@ class SampleSource:
     def _joint_groups(self, datasets: Mapping[str, JointGroups]) -> JointGroups:
         groups = datasets.get(self.dataset_name)
         if groups is None:
-            return joint_groups(self.metainfo)
+            found = joint_groups(self.metainfo)
+            return replace(found, sigmas=sigmas_of(self.metainfo, len(found.keypoint_names)))
         names = [self.metainfo["keypoint_id2name"][i] for i in sorted(self.metainfo["keypoint_id2name"])]
         if list(groups.keypoint_names) != names:
             raise ConfigError(
@@ -281,7 +283,7 @@ class SampleSource:
                 f"{list(groups.keypoint_names)[:3]} ..., the data set has {len(names)}: {names[:3]} ...; they "
                 "must be the same in the same order. Correct the plugin, or switch it off with --no-plugin"
             )
-        return groups
+        return groups if groups.sigmas else replace(groups, sigmas=sigmas_of(self.metainfo, len(names)))
 
     def _refuse_depth(self) -> None:
         """Raise DataError where joints have a third coordinate: leaving it out would diagnose another task."""
@@ -311,8 +313,8 @@ class SampleSource:
         counts = [placeless_joints(self._entries.stored(i)) for i in self._order]
         if joints := sum(counts):
             self.notes.append(
-                f"{joints} joints of {sum(map(bool, counts))} persons are marked as annotated at (0, 0), where exporters "
-                "put missing ones: they are taken as not annotated (v is 0 for these)"
+                f"{joints} joints of {sum(map(bool, counts))} persons are marked as annotated at (0, 0), where "
+                "exporters put missing ones: they are taken as not annotated (v is 0 for these)"
             )
 
     def _note_turned(self) -> None:
@@ -320,9 +322,9 @@ class SampleSource:
         images = {str(self._entries.stored(i).get("img_path", "")): self._stated_size(i) for i in self._order}
         if turned := [path for path, size in images.items() if unknown_turn(size, path)]:
             self.notes.append(
-                f"{len(turned)} of {len(images)} images have an EXIF orientation that mirrors them, or turns them without "
-                f"a change of size, such as {Path(turned[0]).name}: see in the report's gallery that joints lie on the "
-                "persons; if they do not, write the images without EXIF as they were annotated"
+                f"{len(turned)} of {len(images)} images have an EXIF orientation that mirrors them, or turns them "
+                f"without a change of size, such as {Path(turned[0]).name}: see in the report's gallery that joints lie "
+                "on the persons; if they do not, write the images without EXIF as they were annotated"
             )
 
 

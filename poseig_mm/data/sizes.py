@@ -42,18 +42,18 @@ def check_size(loaded: tuple[int, int], stated: tuple[int, int] | None, path: st
     turned = orientation(path)
     if loaded == stated[::-1] and turned > 4:
         cause = f"its EXIF orientation ({turned}) turns it by 90 degrees, in loading or before the annotation"
-        remedy = "write the image without EXIF as it was annotated, or change color_type of LoadImage"
+        remedy = "Write the image without EXIF as it was annotated, or change color_type of LoadImage"
     elif loaded == stated[::-1]:
-        cause, remedy = "it was turned by 90 degrees after the annotation", "turn it back"
+        cause, remedy = "it was turned by 90 degrees after the annotation", "Turn it back"
     elif abs(width * stated_height - height * stated_width) <= _ASPECT * width * stated_height:
         cause = f"it was resized by {width / stated_width:.3g} after the annotation"
-        remedy = "give the original images, or scale keypoints, boxes and segmentations with them"
+        remedy = "Give the original images, or scale keypoints, boxes and segmentations with them"
     else:
-        cause, remedy = "it is another image, or was cropped", "give the images that were annotated (data_prefix)"
+        cause, remedy = "it is another image, or was cropped", "Give the images that were annotated (data_prefix)"
     raise DataError(
         f"the image is {width} x {height} px, but was annotated as {stated_width} x {stated_height} (width and height "
-        f"in `images` of the annotation file): {cause}, and joints, box and mask would be elsewhere. {remedy.capitalize()}"
-        "; where the annotation file alone is wrong, correct it there"
+        f"in `images` of the annotation file): {cause}, and joints, box and mask would be elsewhere. "
+        f"{remedy}; where the annotation file alone is wrong, correct it there"
     )
 
 

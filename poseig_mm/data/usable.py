@@ -82,7 +82,7 @@ def annotated_joints(entry: Mapping[str, Any]) -> NDArray[np.bool_]:
 
     (0, 0) is where exporters put joints that are missing, whatever visibility they write beside it.
 
-    >>> annotated_joints({"keypoints": [[[0.0, 0.0], [3.0, 0.0], [3.0, 4.0]]], "keypoints_visible": [[1, 1, 0]]}).tolist()
+    >>> annotated_joints({"keypoints": [[[0, 0], [3, 0], [3, 4]]], "keypoints_visible": [[1, 1, 0]]}).tolist()
     [[False, True, False]]
     """
     given = _visibility(entry) > 0
