@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import ConfigError, DataError, did_you_mean
 from .annotations import counted, left_out, read_content
+from .joint_names import complete_built, complete_written
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,11 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
     from mmpose.registry import DATASETS
 
     loader = cfg.get(f"{split}_dataloader")
+    if isinstance(loader, (list, tuple)):
+        raise ConfigError(
+            f"the config's {split}_dataloader is a list of {len(loader)}; expected one: a diagnosis is of one data "
+            f"set. Write {split}_dataloader = {split}_dataloader[0] at the end of the config"
+        )
     if not loader or "dataset" not in loader:
         known = [str(k) for k in cfg if str(k).endswith("_dataloader") and cfg[k]]
         raise ConfigError(
@@ -47,6 +53,11 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
     for inner in inner_datasets(wanted):
         _check_type(inner, DATASETS)
         _adapt(inner, notes)
+        kind = inner.get("type")
+        cls = DATASETS.get(kind) if isinstance(kind, str) else kind
+        described = inner.get("metainfo") or getattr(cls, "METAINFO", None) or not inner.get("ann_file")
+        content = {} if described else read_content(str(_paths(inner)[0]))
+        complete_written(inner, cls, content, notes)
     option = f"--cfg-options {split}_dataloader.dataset.data_root=DIR (or .ann_file=FILE, .data_prefix.img=DIR)"
     try:
         with _quiet():
@@ -64,6 +75,7 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
         ) from error
     if not len(dataset):
         raise _no_person(split, wanted, option)
+    complete_built(dataset, notes)
     return dataset
 
 

@@ -23,7 +23,7 @@ from .building import build_dataset
 from .crops import Crop, invert, is_whole, random_transforms, run_pipeline, split_pipeline
 from .entries import Entries, choose, unique_ids
 from .groups import joint_groups, sigmas_of
-from .masks import is_box, rasterise, union, warp_mask
+from .masks import fault, is_box, rasterise, union, warp_mask
 from .sizes import check_size, unknown_turn
 from .usable import annotated_joints, hide_placeless, keep_usable, placeless_joints
 
@@ -236,8 +236,12 @@ class SampleSource:
     def _annotated_mask(
         self, index: int, person: Mapping[str, Any], crop: Crop, size: Sequence[int]
     ) -> NDArray[np.bool_] | None:
-        """(h, w) in the input frame, None where there is no segmentation; a box is none if joints can be drawn."""
+        """(h, w) in the input frame, None where there is no segmentation, or one that cannot be read (see `notes`); a
+        box is none if joints can be drawn.
+        """
         segmentations = self._union(index) if self._mask_kind == "union" else [_segmentation(person)]
+        if any(fault(s, crop.original_size) for s in segmentations):
+            return None
         if self._mask_kind == "joints":
             segmentations = [s for s in segmentations if not is_box(s)]
         mask = union(rasterise(s, *crop.original_size) for s in segmentations)
@@ -303,11 +307,22 @@ class SampleSource:
         self._note_placeless()
         self._note_turned()
         if self._mask_kind != "none":
-            given = [s for i in self._order[:LOOKED_AT] if (s := _segmentation(self._entries.stored(i)))]
+            self._note_broken_segmentations()
+            looked_at = (_segmentation(self._entries.stored(i)) for i in self._order[:LOOKED_AT])
+            given = [s for s in looked_at if s and not fault(s, None)]
             if given and all(is_box(s) for s in given):
                 self.notes.append(
                     f"the segmentations of {self.dataset_name} are upright boxes: FI compares box and surroundings"
                 )
+
+    def _note_broken_segmentations(self) -> None:
+        faults = (fault(_segmentation(self._entries.stored(i)), self._stated_size(i)) for i in self._order)
+        if broken := {self._names[i][0]: why for i, why in zip(self._order, faults, strict=True) if why}:
+            name, why = next(iter(broken.items()))
+            self.notes.append(
+                f"{len(broken)} persons have a segmentation that cannot be read, such as {name}: {why}; they have no "
+                "mask (expected polygons [[x0, y0, x1, y1, ...], ...] or run lengths dict(size=[H, W], counts=...))"
+            )
 
     def _note_placeless(self) -> None:
         counts = [placeless_joints(self._entries.stored(i)) for i in self._order]
@@ -322,8 +337,8 @@ class SampleSource:
         images = {str(self._entries.stored(i).get("img_path", "")): self._stated_size(i) for i in self._order}
         if turned := [path for path, size in images.items() if unknown_turn(size, path)]:
             self.notes.append(
-                f"{len(turned)} of {len(images)} images have an EXIF orientation that mirrors them, or turns them "
-                f"without a change of size, such as {Path(turned[0]).name}: see in the report's gallery that joints lie "
+                f"{len(turned)} of {len(images)} images have an EXIF orientation that mirrors them, or turns "
+                f"them without a change of size, such as {Path(turned[0]).name}: see in the report's gallery that joints lie "
                 "on the persons; if they do not, write the images without EXIF as they were annotated"
             )
 
@@ -344,8 +359,15 @@ def _segmentation(person: Mapping[str, Any]) -> Any:
 
 
 def _display(pixels: torch.Tensor, size: Sequence[int]) -> NDArray[np.uint8]:
-    """The crop as RGB (H, W, 3): LoadImage gives BGR whatever the model wants, or one grey channel."""
-    picture = pixels.flip(0) if len(pixels) == 3 else pixels[:1].expand(3, -1, -1)
+    """The crop as RGB (H, W, 3): LoadImage gives BGR whatever the model wants, an alpha channel behind, or one grey
+    channel; pixels of 16 bits are shown in 8, and shares of white in 255.
+    """
+    picture = pixels.float().nan_to_num()
+    picture = picture[:3].flip(0) if len(picture) in (3, 4) else picture[:1].expand(3, -1, -1)
+    if not pixels.dtype.is_floating_point and picture.max() > 255:
+        picture = picture / 257  # 65535 is white
+    elif pixels.dtype.is_floating_point and picture.max() <= 1:
+        picture = picture * 255
     shown = np.zeros((*size, 3), dtype=np.uint8)
     shown[: pixels.shape[-2], : pixels.shape[-1]] = picture.permute(1, 2, 0).clamp(0, 255).to(torch.uint8).numpy()
     return shown

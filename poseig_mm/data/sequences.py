@@ -30,7 +30,8 @@ def is_sequence(cfg: Any, split: str) -> bool:
     """
     from mmpose.registry import KEYPOINT_CODECS
 
-    dataset = (cfg.get(f"{split}_dataloader") or {}).get("dataset")
+    loader = cfg.get(f"{split}_dataloader")
+    dataset = loader.get("dataset") if isinstance(loader, Mapping) else None
     transforms = [t for inner in inner_datasets(dataset) for t in inner.get("pipeline") or ()] if dataset else []
     if any(t.get("type") in CROPS for t in transforms):
         return False
