@@ -338,8 +338,8 @@ class SampleSource:
         if turned := [path for path, size in images.items() if unknown_turn(size, path)]:
             self.notes.append(
                 f"{len(turned)} of {len(images)} images have an EXIF orientation that mirrors them, or turns "
-                f"them without a change of size, such as {Path(turned[0]).name}: see in the report's gallery that joints lie "
-                "on the persons; if they do not, write the images without EXIF as they were annotated"
+                f"them without a change of size, such as {Path(turned[0]).name}: see in the report's gallery "
+                "that joints lie on the persons; if they do not, write the images without EXIF as annotated"
             )
 
 
