@@ -24,11 +24,12 @@ from .crops import Crop, invert, is_whole, random_transforms, run_pipeline, spli
 from .entries import Entries, choose, unique_ids
 from .groups import joint_groups, sigmas_of
 from .masks import fault, is_box, rasterise, union, warp_mask
+from .pixels import display, order_note, order_of, range_note
 from .sizes import check_size, unknown_turn
 from .usable import annotated_joints, hide_placeless, keep_usable, placeless_joints
 
 MASKS = ("instance", "union", "joints", "none")
-LOOKED_AT = 20  # persons whose segmentations are looked at, to tell masks from boxes
+LOOKED_AT = 20  # persons who are looked at, to tell masks from boxes, and in which order channels are
 
 
 class SampleSource:
@@ -98,6 +99,7 @@ class SampleSource:
         del contents
         self._names = unique_ids(self._entries, self.notes)
         self._order = choose([name for name, _, _ in self._names], limit, seed, ids)
+        self._looked_at: dict[int, tuple[int, str]] = {}  # part -> persons whose pixels were looked at, and their order
         self._annotations: dict[str, dict[str, list[Any]]] = {}  # file -> image id -> segmentations
         self._refuse_depth()
         self._note_peculiarities()
@@ -186,7 +188,9 @@ class SampleSource:
             instance_id=instance_id,
             image_path=str(person.get("img_path", "")),
             image=image,
-            display=_display(pixels, image.shape[-2:]),
+            display=display(
+                pixels, image.shape[-2:], self._channels(index, crop, pixels, str(person.get("img_path", "")))
+            ),
             keypoints=keypoints,
             visible=visible,
             mask=mask,
@@ -195,6 +199,20 @@ class SampleSource:
             extra=_extra(person, crop, places),
             pixels=places,
         )
+
+    def _channels(self, index: int, crop: Crop, pixels: torch.Tensor, path: str) -> str:
+        """Order of a pipeline's channels, '' where it cannot be told; looked at until it can, and noted once.
+
+        A pipeline is that of an entry's part.
+        """
+        part = self._entries.part(index)
+        looked, order = self._looked_at.get(part, (0, ""))
+        if not order and looked < LOOKED_AT:
+            order = order_of(pixels, crop, path)
+            self._looked_at[part] = (looked + 1, order)
+            found = [range_note(pixels, self._preprocess) if not looked else "", order_note(order, self._preprocess)]
+            self.notes.extend(note for note in found if note and note not in self.notes)
+        return order
 
     def _true(self, data_sample: Any, places: torch.Tensor, visible: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Of joints at (K, 2) px: truth (K, D), NaN where not annotated, and (K,) annotated inside the input."""
@@ -356,21 +374,6 @@ def _segmentation(person: Mapping[str, Any]) -> Any:
     own = person.get("segmentation")
     raw = person.get("raw_ann_info")
     return raw.get("segmentation") if own is None and isinstance(raw, Mapping) else own
-
-
-def _display(pixels: torch.Tensor, size: Sequence[int]) -> NDArray[np.uint8]:
-    """The crop as RGB (H, W, 3): LoadImage gives BGR whatever the model wants, an alpha channel behind, or one grey
-    channel; pixels of 16 bits are shown in 8, and shares of white in 255.
-    """
-    picture = pixels.float().nan_to_num()
-    picture = picture[:3].flip(0) if len(picture) in (3, 4) else picture[:1].expand(3, -1, -1)
-    if not pixels.dtype.is_floating_point and picture.max() > 255:
-        picture = picture / 257  # 65535 is white
-    elif pixels.dtype.is_floating_point and picture.max() <= 1:
-        picture = picture * 255
-    shown = np.zeros((*size, 3), dtype=np.uint8)
-    shown[: pixels.shape[-2], : pixels.shape[-1]] = picture.permute(1, 2, 0).clamp(0, 255).to(torch.uint8).numpy()
-    return shown
 
 
 def _extra(person: Mapping[str, Any], crop: Crop, places: torch.Tensor) -> dict[str, Any]:
