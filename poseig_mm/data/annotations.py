@@ -157,10 +157,10 @@ def _faults(content: Content) -> Iterator[str]:
             yield f"{where} is a {type(person).__name__}; expected an object"
             continue
         yield from _person_faults(where, person)
-        if isinstance(keypoints := person.get("keypoints"), list):
-            length = length or len(keypoints)
-            if len(keypoints) != length:
-                yield f"{where}: 'keypoints' has {len(keypoints)} numbers; the first annotation has {length}"
+        if numbers := _count(person.get("keypoints")):
+            length = length or numbers
+            if numbers != length:
+                yield f"{where}: 'keypoints' has {numbers} numbers; the first annotation has {length}"
         if ids and str(person.get("image_id")) not in ids:
             yield f"{where}: 'image_id' is {person.get('image_id')!r}, which no entry of 'images' has"
 
@@ -186,17 +186,26 @@ def _person_faults(where: str, person: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where} has no {key!r}"
     keypoints, box = person.get("keypoints"), person.get("bbox")
     if "keypoints" in person:
-        if not isinstance(keypoints, list) or not all(_number(v) or v != v for v in keypoints):
-            yield f"{where}: 'keypoints' is {str(keypoints)[:60]}; expected a flat list of x, y, v of each joint"
-        elif len(keypoints) % 3:
+        numbers = _count(keypoints)
+        if numbers is None:
+            yield f"{where}: 'keypoints' is {str(keypoints)[:60]}; expected a list of x, y, v of each joint"
+        elif numbers % 3:
             yield (
-                f"{where}: 'keypoints' has {len(keypoints)} numbers; expected three a joint: x, y and v (0 not "
-                "annotated, 1 hidden, 2 visible)"
+                f"{where}: 'keypoints' has {numbers} numbers; expected three a joint: x, y and v (0 not annotated, 1 "
+                "hidden, 2 visible)"
             )
     if "bbox" in person and not (isinstance(box, Sequence) and len(box) == 4 and not isinstance(box, str)):
         yield f"{where}: 'bbox' is {str(box)[:60]}; expected x, y, width, height"
     elif "bbox" in person and not all(isinstance(v, Real) for v in person["bbox"]):
         yield f"{where}: 'bbox' is {box}; expected four numbers"
+
+
+def _count(keypoints: Any) -> int | None:
+    """How many numbers there are; None where it is no list of numbers."""
+    try:
+        return int(np.asarray(keypoints, dtype=np.float64).size) if isinstance(keypoints, list) else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _list(content: Content, key: str) -> list[Any]:

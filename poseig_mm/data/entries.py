@@ -64,6 +64,12 @@ class Entries:
         """Which of the data sets inside wrappers an entry is of."""
         return self._index[index][0]
 
+    def joints(self, index: int) -> int | None:
+        """How many an entry should have, by its own data set's metainfo; None where that says nothing."""
+        metainfo = getattr(self._parts[self._index[index][0]].dataset, "metainfo", None) or {}
+        count = metainfo.get("num_keypoints")
+        return None if count is None else int(count)
+
     def stored(self, index: int) -> dict[str, Any]:
         """An entry as the data set holds it; no image is read and no metainfo added."""
         from mmengine.dataset import BaseDataset

@@ -166,6 +166,12 @@ class SampleSource:
 
     def _made(self, index: int, person: Mapping[str, Any], info: dict[str, Any]) -> Sample:
         """The sample of an entry: `info` for its pipeline, `person` as annotated."""
+        named, given = self._entries.joints(index), info.get("keypoints")
+        if named is not None and given is not None and np.shape(given)[-2] != named:
+            raise DataError(
+                f"annotation {person.get('id')!r} has {np.shape(given)[-2]} joints in 'keypoints'; expected {named}, "
+                "those that the data set's metainfo names. Complete the entry (v is 0 for what is not annotated)"
+            )
         hide_placeless(info)
         crop = run_pipeline(self._entries.transforms(index), info)
         check_size(crop.original_size, self._stated_size(index), str(person.get("img_path", "")))

@@ -188,3 +188,66 @@ def test_of_a_whole_file_nothing_is_said(tmp_path: Path) -> None:
     found = people(tmp_path, person(1), person(2), mask="none")
     assert not found.notes
     assert found.load(1).sample_id == "1-2"
+
+
+def broken(change_it: Any) -> Any:
+    """What `change_it` makes of a file of two persons in one image."""
+    image = {"id": 1, "file_name": "1.png", "width": WIDTH, "height": HEIGHT}
+    content = {"images": [image], "annotations": [person(1), person(2)], "categories": [{"id": 1, "name": "person"}]}
+    change_it(content)
+    return content
+
+
+def set_in(kind: str, index: int, **values: Any) -> Any:
+    """A change of one entry; None takes a key out."""
+
+    def change_it(content: Any) -> None:
+        entry = {**content[kind][index], **values}
+        content[kind][index] = {k: v for k, v in entry.items() if v is not None}
+
+    return change_it
+
+
+@pytest.mark.parametrize(
+    ("change_it", "said"),
+    [
+        (set_in("images", 0, width=None), r"images\[0\] \(id 1\) has no 'width'; expected a number of px"),
+        (set_in("images", 0, height="160"), r"images\[0\] \(id 1\): 'height' is '160'; expected a number"),
+        (set_in("images", 0, id="a"), r"images\[0\] \(id 'a'\): 'id' is 'a'; expected a whole number"),
+        (set_in("images", 0, file_name=None), r"images\[0\] \(id 1\) has no 'file_name'"),
+        (set_in("annotations", 1, id=None), r"annotations\[1\] has no 'id'"),
+        (set_in("annotations", 1, image_id=None), r"annotations\[1\] \(id 2\) has no 'image_id'"),
+        (set_in("annotations", 1, category_id=None), r"annotations\[1\] \(id 2\) has no 'category_id'"),
+        (
+            set_in("annotations", 1, keypoints=[5] * 34),
+            r"annotations\[1\] \(id 2\): 'keypoints' has 34 numbers.*three a",
+        ),
+        (
+            set_in("annotations", 1, keypoints=[5] * 48),
+            r"sample 1-2.*annotation 2 has 16 joints in 'keypoints'; expected 17",
+        ),
+        (set_in("annotations", 1, keypoints=[[5, 5]] * 17), r"annotations\[1\].*has 34 numbers"),
+        (
+            set_in("annotations", 1, keypoints="5 5 2"),
+            r"annotations\[1\].*'keypoints' is 5 5 2; expected a list of x, y, v",
+        ),
+        (set_in("annotations", 1, bbox=[5, 5, 9]), r"annotations\[1\] \(id 2\): 'bbox' is \[5, 5, 9\]; expected x, y"),
+        (
+            set_in("annotations", 1, bbox=["5", 5, 9, 9]),
+            r"annotations\[1\] \(id 2\): 'bbox' is .*; expected four numbers",
+        ),
+        (
+            lambda c: c.update(annotations={"1": c["annotations"][0]}),
+            "'annotations' is dict; expected a list of entries",
+        ),
+        (lambda c: c.pop("images"), "'images' is missing; expected a list of entries"),
+        (lambda c: c["annotations"].append(7), r"annotations\[2\] is a int; expected an object"),
+    ],
+)
+def test_a_faulty_entry_is_named(tmp_path: Path, change_it: Any, said: str) -> None:
+    """With its key, its value and what was expected; nobody is sent to look for the file."""
+    write(tmp_path, [])
+    (tmp_path / "persons.json").write_text(json.dumps(broken(change_it)))
+    with pytest.raises(DataError, match=said) as caught:
+        source(dataset(tmp_path)).load(1)
+    assert "Give the right place" not in str(caught.value)
