@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from .errors import ConfigError, did_you_mean
-from .settings_fields import check_fields, one_of, whole
+from .settings_fields import check_fields, number, one_of, whole
 
 # The published implementation: 31-pixel blur, sigma 19, 50 left cells, soft-argmax beta 10, alpha 0.3 a heatmap pixel.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -41,17 +41,18 @@ class AttributionSettings:
     quadrature: str = "adaptive"  # 'adaptive' | 'riemann_left' | 'midpoint' | 'trapezoid' | 'gauss_legendre'
     nodes: int | None = whole(None, least=1)  # None: 16 in the first adaptive pass, 50 for a fixed rule
     max_nodes: int = whole(64, least=1)  # adaptive: limit of gradients a joint
-    tol: float = 0.3  # adaptive: wanted map error estimate; the true error is about a third of it
+    # adaptive: wanted map error estimate; the true error is about a third of it
+    tol: float = number(0.3, above=0, most=1)
     likelihood: str = "exp_l2"
     likelihood_settings: dict[str, Any] = field(default_factory=dict)  # unit: the model's (px or mm)
-    alpha_per_heatmap_px: float | None = None  # exp_l2 only: alpha = this / stride; None: 0.075 an input px
+    alpha_per_heatmap_px: float | None = number(None, above=0)  # exp_l2: alpha = this / stride; None: 0.075 an input px
     reference: str = "truth"  # 'truth' | 'prediction' | a joint's name (its truth, for every joint)
     contrast: str | None = None  # as reference: the target becomes T(reference) - T(contrast)
-    power: float = 1.0
-    noise_std: float = 0.0  # in units of the normalised image (the published one: 1 % of its range)
+    power: float = number(1.0, above=0)
+    noise_std: float = number(0.0, least=0)  # in units of the normalised image (the published one: 1 % of its range)
     noise_draws: int = whole(1, least=1)
-    seed: int = 0
-    beta: float | None = None  # soft-argmax; None: set per head so that it agrees with the model's own decoding
+    seed: int = whole(0, least=0)
+    beta: float | None = number(None, above=0)  # soft-argmax; None: set so that it agrees with the model's own decoding
     joints: str | list[str] = "visible"  # 'visible', or names of joints to compute where they are visible
     signed: bool = False  # also keep the signed maps (signed/*.safetensors), of the samples whose maps are kept
     # weight of LI and RI: 'exact' Gaussian in the input frame, or 'published' (resized stride 4)
@@ -59,7 +60,7 @@ class AttributionSettings:
     # what indices are read off: 'input', or 'instance' (box and margin); None: 'instance' where the input is a whole
     # image, 'input' where it is a person's crop
     frame: str | None = one_of(None, "input", "instance")
-    residual_threshold: float = 0.25  # joints with a larger relative residual are flagged
+    residual_threshold: float = number(0.25, least=0)  # joints with a larger relative residual are flagged
     chunk: int | None = whole(None, least=1)  # images in one forward pass; None: 8 on a CPU, 64 on a GPU
     dtype: str = one_of("float32", "float64")  # 'float64' for checks
     compute: str = one_of("fast", "exact")  # 'exact': float32, the model as it is
@@ -101,7 +102,7 @@ class SampleSettings:
 
     split: str = one_of("test", "val")  # whose dataloader
     limit: int | None = whole(None, least=1)  # the first N (after the seeded shuffle, when there is a seed)
-    seed: int | None = None  # a random subset or order
+    seed: int | None = whole(None, least=0)  # a random subset or order
     ids: list[str] | None = None  # just these sample ids
     # where the data have none, 'predicted' (by the model) or 'joints' (drawn from them)
     mask: str = one_of("instance", "union", "none", "predicted", "joints")
@@ -113,7 +114,7 @@ class StoreSettings:
     """`diagnosis.store`: what is kept."""
 
     maps: str = one_of("all", "none", "pooled", "worst")
-    worst: int = 100  # how many, with maps='worst'
+    worst: int = whole(100, least=1)  # how many, with maps='worst'
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class ReportSettings:
     """`diagnosis.report`."""
 
     enabled: bool = True
-    gallery: int = 12  # persons in the gallery
+    gallery: int = whole(12, least=0)  # persons in the gallery
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,8 @@ class Settings:
         return settings
 
     def _check(self) -> None:
+        if self.attribution.method == "path_ig":
+            self._check_nodes(self.attribution)
         if self.attribution.signed and self.store.maps == "none":
             raise ConfigError(
                 "diagnosis.attribution.signed is True, but store.maps is 'none': signed maps are kept where maps are; "
@@ -188,6 +191,20 @@ class Settings:
                     f"diagnosis.attribution.alpha_per_heatmap_px is for likelihood 'exp_l2', got "
                     f"{self.attribution.likelihood!r}; give its own settings in likelihood_settings"
                 )
+
+    @staticmethod
+    def _check_nodes(given: AttributionSettings) -> None:
+        """What depends on the rule; the first adaptive pass has 16 nodes where none are given."""
+        if given.quadrature in ("adaptive", "trapezoid") and given.nodes == 1:
+            raise ConfigError(
+                f"diagnosis.attribution.nodes is 1; expected at least 2 for quadrature {given.quadrature!r}"
+            )
+        first = given.nodes or 16
+        if given.quadrature == "adaptive" and given.max_nodes < first:
+            raise ConfigError(
+                f"diagnosis.attribution.max_nodes is {given.max_nodes}; expected at least {first}, the nodes of the "
+                "first adaptive pass (`nodes`)"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready."""

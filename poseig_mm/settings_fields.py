@@ -30,10 +30,28 @@ def whole(default: T, *, least: int) -> T:
     return checked(default, f"at least {least} (a whole number)", lambda v: type(v) is int and v >= least)
 
 
-def number(default: T, *, above: float, below: float = math.inf) -> T:
-    """A field that holds a finite number between two others, which it does not reach."""
-    limits = f"above {above:g}" + (f" and below {below:g}" if below < math.inf else "")
-    return checked(default, f"{limits} (a number)", lambda v: type(v) in (int, float) and above < v < below)
+def number(
+    default: T,
+    *,
+    above: float = -math.inf,
+    below: float = math.inf,
+    least: float = -math.inf,
+    most: float = math.inf,
+) -> T:
+    """A field that holds a finite number: above and below those that it does not reach, from `least` to `most`."""
+    bounds = {"above": above, "at least": least, "below": below, "at most": most}
+    limits = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound))
+    expected = f"{limits or 'finite'} (a number)"
+    return checked(default, expected, lambda v: is_number(v) and above < v < below and least <= v <= most)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, and no truth value.
+
+    >>> [is_number(v) for v in (1, 0.5, True, float("nan"), "1")]
+    [True, True, False, False, False]
+    """
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def one_of(*choices: T) -> T:

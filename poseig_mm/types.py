@@ -28,6 +28,7 @@ class JointGroups:
     flip_pairs: tuple[tuple[int, int], ...]  # (left, right) or (right, left) partners
     skeleton: tuple[tuple[int, int], ...]  # bones, to draw
     derived: bool = False  # True: read off the skeleton, not laid down by hand; reports say so
+    sigmas: tuple[float, ...] = ()  # (K,) of OKS, as the data set's metainfo has them; () where it has none
 
     @property
     def group_names(self) -> tuple[str, ...]:
@@ -76,7 +77,7 @@ class Attribution:
     residual_rel: Tensor  # (B, K) the same over max(|T(x) - T(x')|, 1e-3)
     target_start: Tensor  # (B, K) T at the baseline
     target_end: Tensor  # (B, K) T at the image
-    map_error: Tensor  # (B, K) half L1 distance of the two interleaved half-rule maps, in [0, 1]
+    map_error: Tensor  # (B, K) half L1 distance of the two interleaved half-rule maps, in [0, 1]; NaN of one gradient
     converged: Tensor  # (B, K) bool: map_error <= the tolerance asked for (False where none was asked)
     evaluations: Tensor  # (B, K) int, gradient evaluations spent on this joint
     reasons: tuple[Any, ...]  # (B)(K) '' or a code of functional.maps.REASONS

@@ -71,12 +71,42 @@ def test_an_unknown_key_names_the_nearest(diagnosis: dict[str, Any], wrong: str,
         ),
         ({"attribution": {"alpha_per_heatmap_px": 0.3, "likelihood": "neg_l2"}}, "alpha_per_heatmap_px is for"),
         ({"attribution": {"signed": True}, "store": {"maps": "none"}}, "signed maps are kept where maps are"),
+        ({"attribution": {"tol": 0}}, r"attribution.tol is 0.0; expected above 0 and at most 1 \(a number\)"),
+        ({"attribution": {"tol": 2}}, "attribution.tol is 2.0; expected above 0 and at most 1"),
+        ({"attribution": {"tol": float("nan")}}, "attribution.tol is nan"),
+        ({"attribution": {"power": 0}}, "attribution.power is 0.0; expected above 0"),
+        ({"attribution": {"power": float("inf")}}, "attribution.power is inf"),
+        ({"attribution": {"noise_std": -0.1}}, "attribution.noise_std is -0.1; expected at least 0"),
+        ({"attribution": {"alpha_per_heatmap_px": -1}}, "alpha_per_heatmap_px is -1.0; expected above 0"),
+        ({"attribution": {"beta": 0}}, "attribution.beta is 0.0; expected above 0"),
+        ({"attribution": {"seed": -1}}, "attribution.seed is -1; expected at least 0"),
+        ({"attribution": {"residual_threshold": -0.1}}, "residual_threshold is -0.1; expected at least 0"),
+        ({"attribution": {"nodes": 8, "max_nodes": 4}}, "max_nodes is 4; expected at least 8, the nodes of the first"),
+        ({"attribution": {"max_nodes": 15}}, "max_nodes is 15; expected at least 16, the nodes of the first"),
+        ({"attribution": {"nodes": 1}}, "nodes is 1; expected at least 2 for quadrature 'adaptive'"),
+        ({"attribution": {"quadrature": "trapezoid", "nodes": 1}}, "expected at least 2 for quadrature 'trapezoid'"),
+        ({"samples": {"seed": -3}}, "samples.seed is -3; expected at least 0"),
+        ({"store": {"worst": 0}}, "store.worst is 0; expected at least 1"),
+        ({"report": {"gallery": -1}}, "report.gallery is -1; expected at least 0"),
     ],
 )
 def test_a_value_that_does_not_fit_is_an_error(diagnosis: dict[str, Any], message: str) -> None:
     """It says key, value and what was expected."""
     with pytest.raises(ConfigError, match=message):
         Settings.parse(diagnosis)
+
+
+@pytest.mark.parametrize(
+    "attribution",
+    [
+        {"tol": 1.0, "noise_std": 0, "seed": 0, "residual_threshold": 0, "nodes": 16, "max_nodes": 16},
+        {"quadrature": "midpoint", "nodes": 100, "max_nodes": 1},  # a limit of the adaptive rule alone
+        {"method": "gradient", "nodes": 1},
+    ],
+)
+def test_the_bounds_themselves_are_allowed(attribution: dict[str, Any]) -> None:
+    """And a limit holds only where its setting is used."""
+    assert Settings.parse({"attribution": attribution}).attribution.method in ("path_ig", "gradient")
 
 
 def test_an_int_is_a_float_where_one_is_expected() -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, DataError, did_you_mean
+from .annotations import counted, fault, left_out, read_content
+from .joint_names import complete_built, complete_written
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,11 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
     from mmpose.registry import DATASETS
 
     loader = cfg.get(f"{split}_dataloader")
+    if isinstance(loader, (list, tuple)):
+        raise ConfigError(
+            f"the config's {split}_dataloader is a list of {len(loader)}; expected one: a diagnosis is of one data "
+            f"set. Write {split}_dataloader = {split}_dataloader[0] at the end of the config"
+        )
     if not loader or "dataset" not in loader:
         known = [str(k) for k in cfg if str(k).endswith("_dataloader") and cfg[k]]
         raise ConfigError(
@@ -46,12 +53,19 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
     for inner in inner_datasets(wanted):
         _check_type(inner, DATASETS)
         _adapt(inner, notes)
+        kind = inner.get("type")
+        cls = DATASETS.get(kind) if isinstance(kind, str) else kind
+        described = inner.get("metainfo") or getattr(cls, "METAINFO", None) or not inner.get("ann_file")
+        content = {} if described else read_content(str(_paths(inner)[0]))
+        complete_written(inner, cls, content, notes)
     option = f"--cfg-options {split}_dataloader.dataset.data_root=DIR (or .ann_file=FILE, .data_prefix.img=DIR)"
     try:
         with _quiet():
             dataset = DATASETS.build(wanted)
             dataset.full_init()
     except Exception as error:
+        if broken := _broken_file(wanted):
+            raise DataError(f"the data set of {split}_dataloader cannot be read: {broken}. Correct the file") from error
         if isinstance(error, TypeError) or " is not in the " in str(error):  # an argument, or a name in a registry
             text = f"the data set of {split}_dataloader cannot be built: {error}; correct its config"
             raise ConfigError(text) from error
@@ -63,6 +77,7 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
         ) from error
     if not len(dataset):
         raise _no_person(split, wanted, option)
+    complete_built(dataset, notes)
     return dataset
 
 
@@ -72,8 +87,11 @@ def _is_empty(error: Exception) -> bool:
 
 
 def _no_person(split: str, wanted: Any, option: str) -> DataError:
+    contents = [content for path in _paths(wanted) if (content := read_content(str(path)))]
+    causes = sum((left_out(content, ()) for content in contents), Counter[str]())
+    why = f" ({counted(sum(causes.values()), causes)})" if causes else ""
     return DataError(
-        f"the data set of {split}_dataloader holds no person with a box and annotated keypoints; its annotations: "
+        f"the data set of {split}_dataloader holds no person with a box and annotated keypoints{why}; its annotations: "
         f"{_files(wanted)}. Take another annotation file with {option}"
     )
 
@@ -114,12 +132,22 @@ def _adapt(dataset: Any, notes: list[str]) -> None:
 
 
 def _files(dataset: Any) -> str:
-    files = []
-    for inner in inner_datasets(dataset):
-        if inner.get("ann_file"):
-            path = Path(str(inner.get("data_root") or "")) / str(inner["ann_file"])
-            files.append(f"{path}{'' if path.is_file() else ' (no such file)'}")
+    files = [f"{path}{'' if path.is_file() else ' (no such file)'}" for path in _paths(dataset)]
     return ", ".join(files) or "no ann_file is given"
+
+
+def _broken_file(dataset: Any) -> str:
+    """The first fault of an annotation file, with entry and key; '' where none is found."""
+    for path in _paths(dataset):
+        if (content := read_content(str(path))) and (entry := fault(content)):
+            return f"{path}: {entry}"
+    return ""
+
+
+def _paths(dataset: Any) -> list[Path]:
+    """The annotation files of a data set's config."""
+    inner = [one for one in inner_datasets(dataset) if one.get("ann_file")]
+    return [Path(str(one.get("data_root") or "")) / str(one["ann_file"]) for one in inner]
 
 
 @contextlib.contextmanager
@@ -130,12 +158,3 @@ def _quiet() -> Iterator[None]:
         yield
     for line in text.getvalue().splitlines():
         logger.debug("%s", line)
-
-
-def read_annotations(path: str) -> list[dict[str, Any]]:
-    """All annotations of a COCO file; none where the file is of another kind."""
-    if not path.endswith(".json") or not Path(path).is_file():
-        return []
-    with Path(path).open() as file:
-        content = json.load(file)
-    return list(content.get("annotations", [])) if isinstance(content, dict) else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,21 @@ class Entries:
 
     def __len__(self) -> int:
         return len(self._index)
+
+    def leave_out(self, indices: Collection[int]) -> None:
+        """Take some entries away; the others move up."""
+        gone = set(indices)
+        self._index = [place for i, place in enumerate(self._index) if i not in gone]
+
+    def part(self, index: int) -> int:
+        """Which of the data sets inside wrappers an entry is of."""
+        return self._index[index][0]
+
+    def joints(self, index: int) -> int | None:
+        """How many an entry should have, by its own data set's metainfo; None where that says nothing."""
+        metainfo = getattr(self._parts[self._index[index][0]].dataset, "metainfo", None) or {}
+        count = metainfo.get("num_keypoints")
+        return None if count is None else int(count)
 
     def stored(self, index: int) -> dict[str, Any]:
         """An entry as the data set holds it; no image is read and no metainfo added."""

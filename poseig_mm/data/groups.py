@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from ..types import JointGroups
 from .animals import animal_groups, garment_groups
@@ -89,6 +92,17 @@ def joint_groups(metainfo: Mapping[str, Any]) -> JointGroups:
         skeleton=skeleton,
         derived=known is None,
     )
+
+
+def sigmas_of(metainfo: Mapping[str, Any], count: int) -> tuple[float, ...]:
+    """A data set's own sigmas of OKS, (K,); none where one of its `count` joints has none above 0.
+
+    >>> sigmas_of({"sigmas": np.array([0.026, 0.062], dtype=np.float32)}, 2), sigmas_of({"sigmas": []}, 2)
+    ((0.026, 0.062), ())
+    """
+    given = np.ravel(np.asarray(metainfo.get("sigmas", ())))
+    sigmas = tuple(float(str(s)) for s in given)  # MMPose has rounded them to float32: the number that was written
+    return sigmas if len(sigmas) == count and all(0 < s < math.inf for s in sigmas) else ()
 
 
 def _once(pairs: Iterable[Sequence[int]]) -> tuple[tuple[int, int], ...]:

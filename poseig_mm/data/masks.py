@@ -48,27 +48,60 @@ def rasterise(segmentation: Any, height: int, width: int) -> Mask | None:
         ) from error
 
 
+def fault(segmentation: Any, size: tuple[int, int] | None) -> str:
+    """Why a segmentation cannot be rasterised, '' where it can or there is none.
+
+    Args:
+        size: (H, W) of the image; None where it is not known yet.
+
+    >>> fault([[1, 2, 3, 4]], None), fault([[0, 0, 5, 0, 5, 3]], None), fault(None, None)
+    ('a polygon needs at least 3 points, as x and y in turn', '', '')
+    """
+    if segmentation is None or (isinstance(segmentation, list) and not segmentation):
+        return ""
+    try:
+        if isinstance(segmentation, dict):
+            height, width = size or segmentation["size"]
+            _runs(segmentation, int(height), int(width))
+        else:
+            _polygons(segmentation)
+    except Exception as error:
+        return str(error) or type(error).__name__
+    return ""
+
+
 def _from_polygons(segmentation: Any, height: int, width: int) -> Mask:
     from pycocotools import mask as coco
 
+    decoded: Mask = coco.decode(coco.merge(coco.frPyObjects(_polygons(segmentation), height, width)))
+    return decoded
+
+
+def _polygons(segmentation: Any) -> list[list[float]]:
+    if not isinstance(segmentation, (list, tuple)) or not all(isinstance(p, (list, tuple)) for p in segmentation):
+        raise ValueError(f"no list of polygons but {type(segmentation).__name__}")
     polygons = [[float(v) for v in p] for p in segmentation]
     if any(len(p) < 6 or len(p) % 2 for p in polygons):
         raise ValueError("a polygon needs at least 3 points, as x and y in turn")
     if not all(abs(v) < _FAR for p in polygons for v in p):  # NaN as well
         raise ValueError(f"a polygon has a coordinate beyond {_FAR:g} px or not a number")
-    decoded: Mask = coco.decode(coco.merge(coco.frPyObjects(polygons, height, width)))
-    return decoded
+    return polygons
 
 
 def _from_runs(segmentation: dict[str, Any], height: int, width: int) -> Mask:
+    runs = _runs(segmentation, height, width)
+    pixels = np.repeat(np.arange(len(runs), dtype=np.int64) % 2, runs).astype(np.uint8)
+    return np.ascontiguousarray(pixels.reshape(width, height).T)  # runs go down the columns
+
+
+def _runs(segmentation: dict[str, Any], height: int, width: int) -> list[int]:
     if [int(v) for v in segmentation["size"]] != [height, width]:
         raise ValueError(f"its size is {list(segmentation['size'])}, the image's {[height, width]}")
     counts = segmentation["counts"]
     runs = _run_lengths(counts) if isinstance(counts, (str, bytes)) else [int(v) for v in counts]
     if any(r < 0 for r in runs) or sum(runs) != height * width:
         raise ValueError(f"its runs cover {sum(runs)} pixels, the image has {height * width}")
-    pixels = np.repeat(np.arange(len(runs), dtype=np.int64) % 2, runs).astype(np.uint8)
-    return np.ascontiguousarray(pixels.reshape(width, height).T)  # runs go down the columns
+    return runs
 
 
 def _run_lengths(counts: str | bytes) -> list[int]:

@@ -6,6 +6,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,18 @@ from ..errors import ConfigError, DataError, did_you_mean
 from ..functional.limbs import skeleton_mask
 from ..seeding import random_states_kept, stable_hash
 from ..types import JointGroups, Sample
-from .building import build_dataset, read_annotations
+from .annotations import Content, image_sizes, persons_of, read_content
+from .building import build_dataset
 from .crops import Crop, invert, is_whole, random_transforms, run_pipeline, split_pipeline
 from .entries import Entries, choose, unique_ids
-from .groups import joint_groups
-from .masks import is_box, rasterise, union, warp_mask
+from .groups import joint_groups, sigmas_of
+from .masks import fault, is_box, rasterise, union, warp_mask
+from .pixels import display, order_note, order_of, range_note
+from .sizes import check_size, unknown_turn
+from .usable import annotated_joints, hide_placeless, keep_usable, placeless_joints
 
 MASKS = ("instance", "union", "joints", "none")
-LOOKED_AT = 20  # persons whose segmentations are looked at, to tell masks from boxes
+LOOKED_AT = 20  # persons who are looked at, to tell masks from boxes, and in which order channels are
 
 
 class SampleSource:
@@ -88,8 +93,13 @@ class SampleSource:
         self.metainfo = self._entries.metainfo
         self.dataset_name = str(self.metainfo.get("dataset_name", ""))
         self.groups = self._joint_groups(datasets or {})
+        contents = {path: read_content(path) for path in dict.fromkeys(self._entries.annotation_files())}
+        self._sizes = {path: image_sizes(content) for path, content in contents.items()}  # file -> image id -> (H, W)
+        self._leave_out_unusable(contents)
+        del contents
         self._names = unique_ids(self._entries, self.notes)
         self._order = choose([name for name, _, _ in self._names], limit, seed, ids)
+        self._looked_at: dict[int, tuple[int, str]] = {}  # part -> persons whose pixels were looked at, and their order
         self._annotations: dict[str, dict[str, list[Any]]] = {}  # file -> image id -> segmentations
         self._refuse_depth()
         self._note_peculiarities()
@@ -103,8 +113,7 @@ class SampleSource:
 
     def annotated(self) -> int:
         """How many joints of the selected persons are annotated (inside the input or not); no image is loaded."""
-        given = (np.asarray(self._entries.stored(i)["keypoints_visible"]) for i in self._order)
-        return sum(int(((g if g.ndim == 2 else g[..., 0]) > 0).sum()) for g in given)
+        return sum(int(annotated_joints(self._entries.stored(i)).sum()) for i in self._order)
 
     def fingerprint(self) -> str:
         """SHA-256 over the annotation files, also inside wrappers: other annotations, another run."""
@@ -157,7 +166,15 @@ class SampleSource:
 
     def _made(self, index: int, person: Mapping[str, Any], info: dict[str, Any]) -> Sample:
         """The sample of an entry: `info` for its pipeline, `person` as annotated."""
+        named, given = self._entries.joints(index), info.get("keypoints")
+        if named is not None and given is not None and np.shape(given)[-2] != named:
+            raise DataError(
+                f"annotation {person.get('id')!r} has {np.shape(given)[-2]} joints in 'keypoints'; expected {named}, "
+                "those that the data set's metainfo names. Complete the entry (v is 0 for what is not annotated)"
+            )
+        hide_placeless(info)
         crop = run_pipeline(self._entries.transforms(index), info)
+        check_size(crop.original_size, self._stated_size(index), str(person.get("img_path", "")))
         pixels = crop.packed["inputs"]  # (C, h, w), as loaded
         data = {"inputs": [pixels], "data_samples": [crop.packed["data_samples"]]}
         # (C, H, W), padded to the right and below
@@ -177,7 +194,9 @@ class SampleSource:
             instance_id=instance_id,
             image_path=str(person.get("img_path", "")),
             image=image,
-            display=_display(pixels, image.shape[-2:]),
+            display=display(
+                pixels, image.shape[-2:], self._channels(index, crop, pixels, str(person.get("img_path", "")))
+            ),
             keypoints=keypoints,
             visible=visible,
             mask=mask,
@@ -186,6 +205,20 @@ class SampleSource:
             extra=_extra(person, crop, places),
             pixels=places,
         )
+
+    def _channels(self, index: int, crop: Crop, pixels: torch.Tensor, path: str) -> str:
+        """Order of a pipeline's channels, '' where it cannot be told; looked at until it can, and noted once.
+
+        A pipeline is that of an entry's part.
+        """
+        part = self._entries.part(index)
+        looked, order = self._looked_at.get(part, (0, ""))
+        if not order and looked < LOOKED_AT:
+            order = order_of(pixels, crop, path)
+            self._looked_at[part] = (looked + 1, order)
+            found = [range_note(pixels, self._preprocess) if not looked else "", order_note(order, self._preprocess)]
+            self.notes.extend(note for note in found if note and note not in self.notes)
+        return order
 
     def _true(self, data_sample: Any, places: torch.Tensor, visible: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Of joints at (K, 2) px: truth (K, D), NaN where not annotated, and (K,) annotated inside the input."""
@@ -227,8 +260,12 @@ class SampleSource:
     def _annotated_mask(
         self, index: int, person: Mapping[str, Any], crop: Crop, size: Sequence[int]
     ) -> NDArray[np.bool_] | None:
-        """(h, w) in the input frame, None where there is no segmentation; a box is none if joints can be drawn."""
+        """(h, w) in the input frame, None where there is no segmentation, or one that cannot be read (see `notes`); a
+        box is none if joints can be drawn.
+        """
         segmentations = self._union(index) if self._mask_kind == "union" else [_segmentation(person)]
+        if any(fault(s, crop.original_size) for s in segmentations):
+            return None
         if self._mask_kind == "joints":
             segmentations = [s for s in segmentations if not is_box(s)]
         mask = union(rasterise(s, *crop.original_size) for s in segmentations)
@@ -240,16 +277,33 @@ class SampleSource:
         if file not in self._annotations:
             images = {self._names[i][1] for i in self._order}
             by_image: dict[str, list[Any]] = {}
-            for annotation in read_annotations(file):
+            for annotation in persons_of(read_content(file)):
                 if str(annotation.get("image_id")) in images:  # all that is kept
                     by_image.setdefault(str(annotation["image_id"]), []).append(annotation.get("segmentation"))
             self._annotations[file] = by_image
         return self._annotations[file].get(self._names[index][1], [])
 
+    def _stated_size(self, index: int) -> tuple[int, int] | None:
+        """(H, W) of an entry's image by its annotation file, None where that says nothing."""
+        image = str(self._entries.stored(index).get("img_id", ""))
+        return self._sizes.get(self._entries.annotation_file(index), {}).get(image)
+
+    def _leave_out_unusable(self, contents: Mapping[str, Content]) -> None:
+        """Persons that cannot be diagnosed out of the entries, with a note.
+
+        Raises:
+            DataError: nobody is left.
+        """
+        if note := keep_usable(self._entries, contents):
+            self.notes.append(f"persons: {note}")
+            if not len(self._entries):
+                raise DataError(f"the data set {self.dataset_name} holds no person that can be diagnosed: {note}")
+
     def _joint_groups(self, datasets: Mapping[str, JointGroups]) -> JointGroups:
         groups = datasets.get(self.dataset_name)
         if groups is None:
-            return joint_groups(self.metainfo)
+            found = joint_groups(self.metainfo)
+            return replace(found, sigmas=sigmas_of(self.metainfo, len(found.keypoint_names)))
         names = [self.metainfo["keypoint_id2name"][i] for i in sorted(self.metainfo["keypoint_id2name"])]
         if list(groups.keypoint_names) != names:
             raise ConfigError(
@@ -257,7 +311,7 @@ class SampleSource:
                 f"{list(groups.keypoint_names)[:3]} ..., the data set has {len(names)}: {names[:3]} ...; they "
                 "must be the same in the same order. Correct the plugin, or switch it off with --no-plugin"
             )
-        return groups
+        return groups if groups.sigmas else replace(groups, sigmas=sigmas_of(self.metainfo, len(names)))
 
     def _refuse_depth(self) -> None:
         """Raise DataError where joints have a third coordinate: leaving it out would diagnose another task."""
@@ -274,12 +328,43 @@ class SampleSource:
             self.notes.append(f"random transforms are in the pipeline ({', '.join(drawn)}); they are seeded by sample")
         if self.groups.derived:
             self.notes.append(f"joint groups of {self.dataset_name} were derived from its skeleton")
+        self._note_placeless()
+        self._note_turned()
         if self._mask_kind != "none":
-            given = [s for i in self._order[:LOOKED_AT] if (s := _segmentation(self._entries.stored(i)))]
+            self._note_broken_segmentations()
+            looked_at = (_segmentation(self._entries.stored(i)) for i in self._order[:LOOKED_AT])
+            given = [s for s in looked_at if s and not fault(s, None)]
             if given and all(is_box(s) for s in given):
                 self.notes.append(
                     f"the segmentations of {self.dataset_name} are upright boxes: FI compares box and surroundings"
                 )
+
+    def _note_broken_segmentations(self) -> None:
+        faults = (fault(_segmentation(self._entries.stored(i)), self._stated_size(i)) for i in self._order)
+        if broken := {self._names[i][0]: why for i, why in zip(self._order, faults, strict=True) if why}:
+            name, why = next(iter(broken.items()))
+            self.notes.append(
+                f"{len(broken)} persons have a segmentation that cannot be read, such as {name}: {why}; they have no "
+                "mask (expected polygons [[x0, y0, x1, y1, ...], ...] or run lengths dict(size=[H, W], counts=...))"
+            )
+
+    def _note_placeless(self) -> None:
+        counts = [placeless_joints(self._entries.stored(i)) for i in self._order]
+        if joints := sum(counts):
+            self.notes.append(
+                f"{joints} joints of {sum(map(bool, counts))} persons are marked as annotated at (0, 0), where "
+                "exporters put missing ones: they are taken as not annotated (v is 0 for these)"
+            )
+
+    def _note_turned(self) -> None:
+        """Whether joints were annotated on the image as stored or as turned, sizes tell in all other cases."""
+        images = {str(self._entries.stored(i).get("img_path", "")): self._stated_size(i) for i in self._order}
+        if turned := [path for path, size in images.items() if unknown_turn(size, path)]:
+            self.notes.append(
+                f"{len(turned)} of {len(images)} images have an EXIF orientation that mirrors them, or turns "
+                f"them without a change of size, such as {Path(turned[0]).name}: see in the report's gallery "
+                "that joints lie on the persons; if they do not, write the images without EXIF as annotated"
+            )
 
 
 def _places(results: Mapping[str, Any], width: int, height: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -295,14 +380,6 @@ def _segmentation(person: Mapping[str, Any]) -> Any:
     own = person.get("segmentation")
     raw = person.get("raw_ann_info")
     return raw.get("segmentation") if own is None and isinstance(raw, Mapping) else own
-
-
-def _display(pixels: torch.Tensor, size: Sequence[int]) -> NDArray[np.uint8]:
-    """The crop as RGB (H, W, 3): LoadImage gives BGR whatever the model wants, or one grey channel."""
-    picture = pixels.flip(0) if len(pixels) == 3 else pixels[:1].expand(3, -1, -1)
-    shown = np.zeros((*size, 3), dtype=np.uint8)
-    shown[: pixels.shape[-2], : pixels.shape[-1]] = picture.permute(1, 2, 0).clamp(0, 255).to(torch.uint8).numpy()
-    return shown
 
 
 def _extra(person: Mapping[str, Any], crop: Crop, places: torch.Tensor) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..types import Sample
+from .annotations import Content
 from .building import inner_datasets
 from .crops import run_transforms
 from .samples import SampleSource
@@ -29,7 +30,8 @@ def is_sequence(cfg: Any, split: str) -> bool:
     """
     from mmpose.registry import KEYPOINT_CODECS
 
-    dataset = (cfg.get(f"{split}_dataloader") or {}).get("dataset")
+    loader = cfg.get(f"{split}_dataloader")
+    dataset = loader.get("dataset") if isinstance(loader, Mapping) else None
     transforms = [t for inner in inner_datasets(dataset) for t in inner.get("pipeline") or ()] if dataset else []
     if any(t.get("type") in CROPS for t in transforms):
         return False
@@ -51,6 +53,15 @@ class SequenceSource(SampleSource):
 
     def _check_pipelines(self) -> bool:
         return False
+
+    def _leave_out_unusable(self, contents: Mapping[str, Content]) -> None:
+        """Poses need neither box nor place in an image."""
+
+    def _note_placeless(self) -> None:
+        """Poses are around their root."""
+
+    def _note_turned(self) -> None:
+        """No image is read."""
 
     def _refuse_depth(self) -> None:
         """2D poses are the input, and their truth lies beside them."""

@@ -1,7 +1,7 @@
 """Likelihood approximations: a scalar a joint from its coordinates and a reference point (method section 2).
 
 Each takes coords (B, K, D) and reference (B, K, D) in the same unit (input px, or mm) and returns (B, K).  Larger is
-nearer.
+nearer.  A scale (`alpha`, `sigma`, `scale`) that is not a finite number above 0 is a `ConfigError`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, did_you_mean
+from ..settings_fields import is_number
 
 Likelihood = Callable[..., Tensor]
 ALPHA = 0.075  # of `exp_l2`, per input px
@@ -23,6 +24,7 @@ def exp_l2(coords: Tensor, reference: Tensor, *, alpha: float = ALPHA) -> Tensor
     >>> exp_l2(torch.tensor([[[3.0, 4.0]]]), torch.zeros(1, 1, 2), alpha=0.2).item()  # exp(-1)
     0.3678794503211975
     """
+    _check_scale("alpha", alpha)
     return torch.exp(-alpha * torch.linalg.vector_norm(coords - reference, dim=-1))
 
 
@@ -51,6 +53,7 @@ def gaussian(coords: Tensor, reference: Tensor, *, sigma: float = 13.33) -> Tens
     >>> gaussian(torch.tensor([[[3.0, 4.0]]]), torch.zeros(1, 1, 2), sigma=5.0).item()  # exp(-1/2)
     0.6065306663513184
     """
+    _check_scale("sigma", sigma)
     return torch.exp((coords - reference).square().sum(-1) / (-2 * sigma**2))
 
 
@@ -60,7 +63,13 @@ def laplace(coords: Tensor, reference: Tensor, *, scale: float = 13.33) -> Tenso
     >>> laplace(torch.tensor([[[3.0, 4.0]]]), torch.zeros(1, 1, 2), scale=7.0).item()  # exp(-1)
     0.3678794503211975
     """
+    _check_scale("scale", scale)
     return torch.exp((coords - reference).abs().sum(-1) / -scale)
+
+
+def _check_scale(name: str, value: float) -> None:
+    if not (is_number(value) and value > 0):
+        raise ConfigError(f"{name} is {value!r}; expected above 0 (a number)")
 
 
 LIKELIHOODS: dict[str, Likelihood] = {f.__name__: f for f in (exp_l2, neg_l2, neg_squared_l2, gaussian, laplace)}

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..errors import AttributionError, ConfigError
 from ..seeding import noise_generator
+from ..settings_fields import is_number
 from ..types import Attribution
 from .fast_backward import FastBackward
 from .likelihood import Likelihood
@@ -86,9 +87,10 @@ def path_attribution(
 
     Returns:
         `Attribution`, see there.  A joint whose gradient is not finite, or whose map is all zero, is NaN with a reason.
+        With one cell there is no second half-rule: `map_error` is NaN, and nothing is `converged`.
 
     Raises:
-        ShapeError, ConfigError: inputs that do not fit; AttributionError: `coords_fn` cuts the graph.
+        ShapeError, ConfigError: inputs or settings that do not fit; AttributionError: `coords_fn` cuts the graph.
 
     Source: PoseIG (CVPR 2023), eq. of the blurred-image integrated gradients; maps as published: absolute value of the
     sum over channels, divided by the maximum.
@@ -103,6 +105,7 @@ def path_attribution(
     True
     """
     keypoints, asked, finite = check_inputs(images, keypoints, contrast, joints)
+    _check_settings(power, noise_std, tol)
     problem = _Problem(
         coords_fn=coords_fn,
         images=images,
@@ -122,6 +125,16 @@ def path_attribution(
         cells = fixed_cells(quadrature, nodes or 50)
         result = _run_pass(problem, _for_batch(cells, images), asked)
     return _finish(problem, result, asked, finite, tol, signed)
+
+
+def _check_settings(power: float, noise_std: float, tol: float) -> None:
+    for name, value, expected, kept in (
+        ("power", power, "above 0", is_number(power) and power > 0),
+        ("noise_std", noise_std, "at least 0", is_number(noise_std) and noise_std >= 0),
+        ("tol", tol, "from 0 to 1", is_number(tol) and 0 <= tol <= 1),
+    ):
+        if not kept:
+            raise ConfigError(f"{name} is {value!r}; expected {expected} (a number)")
 
 
 def _linearised(cuda_graph: bool, backward: Backward | None) -> Callable[..., tuple[Tensor, PullBack]]:
@@ -179,7 +192,8 @@ def _run_pass(p: _Problem, cells: Cells, asked: Tensor) -> _Sums:
         part = slice(start, min(start + step, n))
         try:
             part_cells = Cells(cells.nodes[:, part], cells.lower[:, part], cells.upper[:, part])
-            additions = _run_chunk(p, part_cells, slots, start)
+            spare = cells.upper[:, n - 1 :] if part.stop == n - 1 and part.stop % 2 == 0 else None
+            additions = _run_chunk(p, part_cells, slots, start, spare)
         except OutOfMemoryError as error:
             if step == 2:
                 raise AttributionError(
@@ -193,14 +207,20 @@ def _run_pass(p: _Problem, cells: Cells, asked: Tensor) -> _Sums:
     return sums
 
 
-def _run_chunk(p: _Problem, cells: Cells, slots: list[Slot], start: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What cells from number `start` on add to the three sums: one forward pass, and each slot's backward."""
+def _run_chunk(
+    p: _Problem, cells: Cells, slots: list[Slot], start: int, spare: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What cells from number `start` on add to the three sums: one forward pass, and each slot's backward.
+
+    `spare` (B, 1) is the upper edge of a last cell without a partner, where it comes right after these.
+    """
     batch, m = cells.nodes.shape
     rows = torch.arange(batch, device=p.images.device)
     points = p.path(p.images, cells.nodes)  # (B, m, C, H, W)
     edges = torch.cat([cells.lower, cells.upper[:, -1:]], 1)  # cells tile the path: neighbours share an edge
-    increments = p.path(p.images, edges).diff(dim=1)
-    merged = _merge_pairs(increments)
+    along = p.path(p.images, edges)
+    increments = along.diff(dim=1)
+    merged = _merge_pairs(increments, None if spare is None else p.path(p.images, spare) - along[:, -1:])
     draws = p.noise_draws if p.noise_std else 1
     total: Tensor | None = None
     for draw in range(draws):
@@ -228,8 +248,6 @@ def _run_chunk(p: _Problem, cells: Cells, slots: list[Slot], start: int) -> tupl
                 total[here, k] += _integrand(g, d, p.power).sum(1)
                 even[here, k] += halves[:, 0::2].sum(1)
                 odd[here, k] += halves[:, 1::2].sum(1)
-                if m % 2:  # a last cell without a partner belongs to both halves
-                    odd[here, k] += halves[:, -1]
     assert total is not None  # there is at least one draw
     return total, even, odd
 
@@ -266,12 +284,19 @@ def _noise(p: _Problem, cells: range, draw: int) -> Tensor:
     return torch.stack([torch.randn(shape, generator=g, dtype=torch.float64) for g in generators]).to(p.images)
 
 
-def _merge_pairs(increments: Tensor) -> Tensor:
-    """Each cell's increment over the pair of cells it belongs to, (B, m, C, H, W); a last single cell keeps its own."""
+def _merge_pairs(increments: Tensor, beyond: Tensor | None) -> Tensor:
+    """Each cell's increment in the half-rule it belongs to, (B, m, C, H, W): over its pair of cells.
+
+    Both halves tile the path: a last cell without a partner (`beyond`, (B, 1, C, H, W), where it is in the next chunk)
+    keeps its own increment in the even half, and in the odd half the last pair reaches over it.
+    """
     pairs = increments.shape[1] // 2 * 2
     merged = increments.clone()
     merged[:, 0:pairs:2] += increments[:, 1:pairs:2]
     merged[:, 1:pairs:2] = merged[:, 0:pairs:2]
+    beyond = increments[:, pairs:] if beyond is None else beyond
+    if pairs and beyond.shape[1]:
+        merged[:, pairs - 1] += beyond[:, 0]
     return merged
 
 
@@ -297,6 +322,8 @@ def _adaptive(p: _Problem, asked: Tensor, nodes: int, max_nodes: int, tol: float
     """Nested passes over cells of equal measure, until each joint's two halves agree."""
     if nodes < 2:
         raise ConfigError(f"adaptive quadrature with {nodes} nodes; expected at least 2, better 8")
+    if max_nodes < nodes:
+        raise ConfigError(f"max_nodes is {max_nodes}; expected at least {nodes}, the nodes of the first pass")
     grid = torch.linspace(0, 1, ADAPTIVE_SWEEP + 1, dtype=p.images.dtype, device=p.images.device)
     mass = _sweep_mass(p, grid, asked)
     cells = measure_cells(grid, mass, *(v.to(grid.device) for v in refinement_positions(nodes, 0)))

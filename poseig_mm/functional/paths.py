@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import ConfigError, ShapeError, did_you_mean
+from ..settings_fields import check_fields, checked, is_number, number, whole
 
 
 class Path(Protocol):
@@ -70,12 +71,15 @@ class BlurPath:
     True
     """
 
-    sigma: float = 19.0
-    kernel_size: int | Literal["full"] = 31
+    sigma: float = number(19.0, above=0)
+    kernel_size: int | Literal["full"] = checked(
+        31,
+        "an odd number from 1 on, or 'full'",
+        lambda v: v == "full" or (isinstance(v, int) and v >= 1 and v % 2 == 1),
+    )
 
     def __post_init__(self) -> None:
-        if self.sigma <= 0:
-            raise ConfigError(f"sigma {self.sigma}: expected a positive number of input px")
+        check_fields(self)
 
     @property
     def taps(self) -> int:
@@ -114,11 +118,18 @@ class LinearPath:
     """
 
     baseline: str | Tensor = "black"
-    black: float | tuple[float, ...] = 0.0
-    white: float | tuple[float, ...] = 1.0
-    seed: int = 0
+    black: float | tuple[float, ...] = checked(0.0, "a finite number, or one a channel", lambda v: _are_numbers(v))
+    white: float | tuple[float, ...] = checked(1.0, "a finite number, or one a channel", lambda v: _are_numbers(v))
+    seed: int = whole(0, least=0)
 
     BASELINES: ClassVar[tuple[str, ...]] = ("black", "white", "mean", "blur", "noise")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not isinstance(self.baseline, Tensor) and self.baseline not in self.BASELINES:
+            raise ConfigError(
+                f"baseline {self.baseline!r} is unknown; {did_you_mean(str(self.baseline), self.BASELINES)}"
+            )
 
     def baseline_of(self, images: Tensor) -> Tensor:
         """x' for each image, (B, C, H, W)."""
@@ -135,13 +146,17 @@ class LinearPath:
             generator = torch.Generator().manual_seed(self.seed)
             noise = torch.randn(images.shape[1:], generator=generator, dtype=torch.float64).to(images)
             return images.mean((2, 3), keepdim=True) + noise * images.std((2, 3), keepdim=True)
-        raise ConfigError(f"baseline {self.baseline!r} is unknown; {did_you_mean(str(self.baseline), self.BASELINES)}")
+        raise AssertionError(self.baseline)  # refused when the path was made
 
     def __call__(self, images: Tensor, t: Tensor) -> Tensor:
         """(B, C, H, W), (B, n) or (n,) -> (B, n, C, H, W)."""
         t = _times(images, t)[:, :, None, None, None]
         baseline = self.baseline_of(images)[:, None]
         return baseline + t * (images[:, None] - baseline)
+
+
+def _are_numbers(value: Any) -> bool:
+    return all(map(is_number, value)) if isinstance(value, (tuple, list)) else is_number(value)
 
 
 PATHS: dict[str, type[BlurPath] | type[LinearPath]] = {"blur": BlurPath, "linear": LinearPath}

@@ -163,4 +163,5 @@ def _keypoints(groups: JointGroups) -> dict[str, Any]:
         "flip_pairs": groups.flip_pairs,
         "skeleton": groups.skeleton,
         "derived": groups.derived,
+        "sigmas": groups.sigmas,
     }

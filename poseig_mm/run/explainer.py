@@ -19,7 +19,7 @@ from ..attribution.acceleration import Acceleration
 from ..attribution.methods import METHOD_ARGUMENTS, call_method, own_settings
 from ..errors import AttributionError, ConfigError, did_you_mean
 from ..functional.fast_backward import FastBackward
-from ..functional.likelihood import ALPHA, scaled_settings
+from ..functional.likelihood import ALPHA, LIKELIHOODS, scaled_settings
 from ..functional.maps import person_of
 from ..functional.paths import LinearPath
 from ..functional.quadrature import RULES
@@ -210,7 +210,7 @@ class Explainer:
         nowhere = torch.zeros(1, len(self.keypoint_names), self.adapter.dimensions)
         _made(
             f"diagnosis.attribution.likelihood_settings of likelihood {s.likelihood!r}",
-            inspect.signature(likelihood).bind,
+            likelihood if likelihood in LIKELIHOODS.values() else inspect.signature(likelihood).bind,
             nowhere,
             nowhere,
             **likelihood_settings,
@@ -306,5 +306,7 @@ def _made(what: str, make: Callable[..., Any], /, *args: Any, **settings: Any) -
     """`make(*args, **settings)`; settings that it does not take are a `ConfigError`."""
     try:
         return make(*args, **settings)
+    except ConfigError as error:
+        raise ConfigError(f"{what}: {error}") from error
     except TypeError as error:
         raise ConfigError(f"{what} do not fit: {error}") from error

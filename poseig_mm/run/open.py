@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,34 @@ def open_samples(
             f"the model predicts {predicted} joints, the annotations of {source.dataset_name} have {annotated}; give "
             "the data set that the model was made for, or select joints with model.test_cfg.output_keypoint_indices"
         )
+    if adapter is not None and (note := other_names(adapter.keypoint_names, source.groups.keypoint_names)):
+        source.notes.append(note)
     return source
+
+
+def other_names(predicted: Sequence[str], annotated: Sequence[str]) -> str:
+    """A sentence on joints that model and data call otherwise, '' where there are none.
+
+    Args:
+        predicted: (K,) by the checkpoint's `dataset_meta`; 'joint_0', 'joint_1' ... say nothing.
+        annotated: (K,) by the data set's metainfo.
+
+    >>> other_names(("nose", "left_eye"), ("nose", "Left eye")), other_names(("joint_0",), ("nose",))
+    ('', '')
+    >>> other_names(("nose", "left_eye"), ("nose", "tail")).split(":")[1].split(".")[0]
+    " 'left_eye' is 'tail' in the data"
+    """
+    there, here = ([re.sub(r"[\s_-]+", "_", name.lower()) for name in names] for names in (predicted, annotated))
+    differ = [k for k, (a, b) in enumerate(zip(there, here, strict=True)) if a != b and a != f"joint_{k}"]
+    if not differ:
+        return ""
+    first = ", ".join(f"{predicted[k]!r} is {annotated[k]!r} in the data" for k in differ[:3])
+    order = "; the names are the same in another order" if sorted(there) == sorted(here) else ""
+    return (
+        f"{len(differ)} of {len(there)} names differ between the checkpoint's joints (dataset_meta) and the data's: "
+        f"{first}{', ...' if len(differ) > 3 else ''}{order}. Joints are compared by their number: every error is "
+        "wrong where these are not the same joints; take the data set that the model was made for"
+    )
 
 
 def batch_size(asked: int | None, adapter: CoordinateAdapter, device: str) -> int:

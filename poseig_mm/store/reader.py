@@ -161,6 +161,7 @@ class Store:
             flip_pairs=tuple((int(a), int(b)) for a, b in about.get("flip_pairs", ())),
             skeleton=tuple((int(a), int(b)) for a, b in about["skeleton"]),
             derived=bool(about.get("derived", False)),
+            sigmas=tuple(float(s) for s in about.get("sigmas", ())),
         )
 
     def _scan(self, table: str, schema: Schema) -> pl.LazyFrame:

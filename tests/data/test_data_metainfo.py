@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+from drawn_coordinates import dataset, person, source, write
 
 from poseig_mm.data.groups import joint_groups
 
@@ -50,3 +52,22 @@ def test_every_data_set_of_mmpose_has_groups(mmpose_ready: None, path: Path) -> 
 def test_mmpose_describes_many() -> None:
     """The test above looks at something."""
     assert {p.stem for p in described()} >= KNOWN | HANDS
+
+
+def test_sigmas_are_those_of_the_metainfo(mmpose_ready: None, tmp_path: Path) -> None:
+    """As they were written, not as float32 rounds them; none where one is not a number above 0."""
+    write(tmp_path, [person(1)])
+    coco = source(dataset(tmp_path)).groups
+    assert dict(zip(coco.keypoint_names, coco.sigmas, strict=True))["left_wrist"] == 0.062
+    for own in ([0.01 * (k + 1) for k in range(17)], [0.0] * 17, [float("nan")] * 17, []):
+        info = coco_metainfo() | {"sigmas": own}
+        expected = tuple(own) if own and own[0] > 0 else ()
+        assert source(dataset(tmp_path, metainfo=info)).groups.sigmas == pytest.approx(expected)
+
+
+def coco_metainfo() -> dict[str, Any]:
+    """COCO's as written."""
+    from mmengine.config import Config
+
+    path = next(p for p in described() if p.stem == "coco")
+    return dict(Config.fromfile(path).dataset_info.to_dict())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -58,15 +58,83 @@ def test_a_corrupt_image_is_that_sample_s_error(folder: Path, content: Any) -> N
 
 
 @pytest.mark.parametrize(
-    "segmentation", [[[1, 2, 3]], {"size": [3, 3], "counts": [9]}, {"size": [160, 200], "counts": [5]}]
+    "segmentation",
+    [
+        [[1, 2, 3]],
+        [[]],
+        [[60, 30, 80, 50]],
+        [60, 30, 80, 50, 60, 50],
+        [[60, 30, 80, float("nan"), 60, 50]],
+        "masks/1.png",
+        5,
+        {"size": [3, 3], "counts": [9]},
+        {"size": [160, 200], "counts": [5]},
+        {"counts": [5]},
+    ],
 )
-def test_a_broken_segmentation_is_that_sample_s_error(tmp_path: Path, segmentation: Any) -> None:
-    """With the way to go on without masks."""
+def test_a_broken_segmentation_is_no_mask(tmp_path: Path, segmentation: Any) -> None:
+    """The person is kept, without a mask, and a note counts such persons; drawn joints take its place if asked for."""
     write(tmp_path, [person(1, segmentation=segmentation), person(2)])
-    found = source(dataset(tmp_path))
-    with pytest.raises(DataError, match=r"sample 1-1.*mask='none'"):
-        found.load(0)
-    assert found.load(1).mask.any()
+    for kind in ("instance", "union"):
+        found = source(dataset(tmp_path), mask=kind)
+        sample = found.load(0)
+        assert (sample.mask, sample.mask_source) == (None, "none")
+        assert sample.visible.sum() == 5
+        assert (found.load(1).mask is None) == (kind == "union")  # all persons' is not known either
+        assert any(
+            note.startswith("1 persons have a segmentation that cannot be read, such as 1-1") for note in found.notes
+        )
+    drawn = source(dataset(tmp_path), mask="joints").load(0)
+    assert drawn.mask_source == "joints"
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "shown"), [(65535, np.uint16, 255), (25700, np.uint16, 100), (200, np.uint8, 200)]
+)
+def test_pixels_of_any_depth_are_shown(tmp_path: Path, value: int, dtype: Any, shown: int) -> None:
+    """16 bits as 8; with alpha, without, or grey: a picture is never what a person fails for."""
+    write(tmp_path, [person(1)])
+    for shape in ((160, 200), (160, 200, 3), (160, 200, 4)):
+        cv2.imwrite(str(tmp_path / "1.png"), np.full(shape, value, dtype))
+        load = {**LOAD, "color_type": "unchanged"}
+        channels = {"mean": [0.0], "std": [1.0], "bgr_to_rgb": False} if len(shape) == 2 else {}
+        if shape[2:] == (4,):
+            channels = {"mean": None, "std": None, "bgr_to_rgb": False}
+        sample = source(dataset(tmp_path, [load, BOXED, CROP, PACK]), preprocessor(**channels)).load(0)
+        assert sample.display.dtype == np.uint8
+        assert sample.display[30, 24].tolist() == [shown] * 3
+
+
+@pytest.mark.parametrize("metainfo", ["none", "few"])
+def test_a_data_set_without_metainfo_is_taken(folder: Path, metainfo: str) -> None:
+    """Joints are numbered where nobody names them; sigmas, weights and bones are optional."""
+    from mmpose.datasets import CocoDataset
+    from mmpose.registry import DATASETS
+
+    @DATASETS.register_module(force=True)
+    class Nameless(CocoDataset):  # type: ignore[misc]
+        METAINFO: ClassVar[dict[str, Any]] = {}
+
+    info = {k: {"name": f"point {k}", "id": k, "color": [0, 0, 0], "type": "", "swap": ""} for k in range(17)}
+    more = {"metainfo": {"keypoint_info": info}} if metainfo == "few" else {}
+    found = source(dataset(folder, type="Nameless", **more))
+    expected = "point 16" if metainfo == "few" else "joint_16"
+    assert found.groups.keypoint_names[16] == expected
+    assert found.load(0).visible.sum() == 5
+    assert any("metainfo" in note for note in found.notes)
+
+
+def test_a_list_of_dataloaders_is_the_config_s_error(folder: Path) -> None:
+    """Of several data sets: which one is meant is the user's to say."""
+    from mmengine.config import Config
+
+    from poseig_mm.data.samples import SampleSource
+    from poseig_mm.data.sequences import is_sequence
+
+    cfg = Config({"test_dataloader": [{"dataset": dataset(folder)}, {"dataset": dataset(folder)}]})
+    assert not is_sequence(cfg, "test")
+    with pytest.raises(ConfigError, match=r"test_dataloader is a list of 2; expected one.*test_dataloader\[0\]"):
+        SampleSource(cfg, preprocess=preprocessor())
 
 
 def test_joints_outside_the_crop_are_not_visible(tmp_path: Path) -> None:

@@ -42,3 +42,11 @@ def test_unknown_name() -> None:
     """The nearest name is offered."""
     with pytest.raises(ConfigError, match="did you mean 'exp_l2'"):
         resolve_likelihood("exp_12")
+
+
+@pytest.mark.parametrize(("name", "setting"), [("exp_l2", "alpha"), ("gaussian", "sigma"), ("laplace", "scale")])
+@pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, "1", True])
+def test_a_scale_that_is_none_is_an_error(name: str, setting: str, value: object) -> None:
+    """With alpha -1 the target would grow with the error, to 2e20."""
+    with pytest.raises(ConfigError, match=rf"{setting} is .*; expected above 0 \(a number\)"):
+        LIKELIHOODS[name](COORDS, ZERO, **{setting: value})

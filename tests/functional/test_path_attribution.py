@@ -153,22 +153,20 @@ def test_bad_joints_spoil_only_themselves() -> None:
     assert torch.allclose(a.maps[:, :2], clean.maps[:, :2])
 
 
-def test_half_rules_agree_when_the_gradient_is_constant_and_not_when_it_flips() -> None:
-    """map_error is 0 for a linear model, and 1 when even and odd cells see disjoint pixels."""
-    a = path_attribution(linear_coords, IMAGES, KEYPOINTS, quadrature="midpoint", nodes=8, likelihood=first)
-    assert a.map_error.max() < 1e-9
-    image = torch.ones(1, 1, 1, 2, dtype=D)
-
-    def alternating(images: Tensor) -> Tensor:
-        """The gradient lies on the left pixel in even cells and on the right one in odd cells (4 cells, midpoints)."""
-        t = images.detach().mean((1, 2, 3))
-        even = (torch.floor(t * 4).long() % 2 == 0).to(images)
-        return (images[:, 0, 0, 0] * even + images[:, 0, 0, 1] * (1 - even))[:, None, None]
-
-    a = path_attribution(
-        alternating, image, torch.zeros(1, 1, 1), path="linear", quadrature="midpoint", nodes=4, likelihood=first
-    )
-    assert a.map_error.item() == pytest.approx(1.0)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"power": 0}, "power is 0; expected above 0"),
+        ({"noise_std": -0.1}, "noise_std is -0.1; expected at least 0"),
+        ({"tol": 2}, "tol is 2; expected from 0 to 1"),
+        ({"nodes": 8, "max_nodes": 7}, "max_nodes is 7; expected at least 8"),
+        ({"likelihood": "exp_l2", "likelihood_settings": {"alpha": -1}}, "alpha is -1; expected above 0"),
+    ],
+)
+def test_a_setting_out_of_bounds_is_an_error(settings: dict[str, Any], message: str) -> None:
+    """Not a map of something that has no meaning."""
+    with pytest.raises(ConfigError, match=message):
+        path_attribution(linear_coords, IMAGES, KEYPOINTS, path="linear", **{"likelihood": first, **settings})
 
 
 def test_adaptive_refines_only_what_is_open() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -96,3 +98,24 @@ def test_errors_name_what_is_wrong() -> None:
         BlurPath()(torch.zeros(3, 32, 32), torch.zeros(1))
     with pytest.raises(ConfigError, match="odd"):
         gaussian_kernels(torch.ones(1), 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("blur", {"sigma": 0}, "sigma is 0; expected above 0"),
+        ("blur", {"sigma": float("nan")}, "sigma is nan"),
+        ("blur", {"sigma": "19"}, "sigma is '19'"),
+        ("blur", {"kernel_size": 30}, "kernel_size is 30; expected an odd number from 1 on, or 'full'"),
+        ("blur", {"kernel_size": -31}, "kernel_size is -31"),
+        ("blur", {"kernel_size": "half"}, "kernel_size is 'half'"),
+        ("linear", {"baseline": "blak"}, "did you mean 'black'"),
+        ("linear", {"black": float("nan")}, "black is nan; expected a finite number, or one a channel"),
+        ("linear", {"white": (1.0, "b")}, "white is"),
+        ("linear", {"seed": -1}, "seed is -1; expected at least 0"),
+    ],
+)
+def test_a_setting_of_a_path_has_bounds(name: str, settings: dict[str, Any], message: str) -> None:
+    """An error when the path is made, not at its first map."""
+    with pytest.raises(ConfigError, match=message):
+        resolve_path(name, **settings)

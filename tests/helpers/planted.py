@@ -81,7 +81,7 @@ def store_of(
     groups: JointGroups = run.pop("groups", COCO)
     about = {
         "names": groups.keypoint_names, "groups": groups.group_of, "parents": groups.parent_of, "derived": False,
-        "skeleton": groups.skeleton, "flip_pairs": groups.flip_pairs,
+        "skeleton": groups.skeleton, "flip_pairs": groups.flip_pairs, "sigmas": groups.sigmas,
     }  # fmt: skip
     with StoreWriter(path, identity={"model": "made up"}, maps="none", **COLUMNS) as writer:
         writer.update_run(keypoints=about, **run)

@@ -149,6 +149,8 @@ def test_the_quadrature_is_checked_at_the_start(tiny_files: tiny, tmp_path: Path
         ({"path": "linear", "path_settings": {"baseline": "nowhere.png"}}, "nowhere.png"),
         ({"likelihood": "exp_l1"}, "there is no likelihood 'exp_l1'; did you mean 'exp_l2'"),
         ({"likelihood_settings": {"alhpa": 3.0}}, "likelihood_settings of likelihood 'exp_l2' do not fit.*alhpa"),
+        ({"likelihood_settings": {"alpha": -1}}, "likelihood_settings of likelihood 'exp_l2': alpha is -1; expected"),
+        ({"path_settings": {"sigma": -3}}, "path_settings of path 'blur': sigma is -3; expected above 0"),
         ({"method": "path_gi"}, "there is no attribution method 'path_gi'; did you mean 'path_ig'"),
         ({"reference": "noze"}, "'noze' is neither 'truth', 'prediction' nor a joint"),
         ({"contrast": "noze"}, "'noze' is neither"),

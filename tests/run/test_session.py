@@ -68,7 +68,7 @@ def test_run_json_says_how_it_came_about(tiny_store: Store, tiny_files: tiny) ->
     assert run_json.keys() >= RUN_KEYS
     assert (run_json["status"], run_json["failures"]) == ("complete", [])
     assert run_json["counts"] == {"persons": 3, "joints": 10, "skipped": 0, "failed": 0}
-    assert run_json["keypoints"].keys() == {"names", "groups", "parents", "flip_pairs", "skeleton", "derived"}
+    assert run_json["keypoints"].keys() == {"names", "groups", "parents", "flip_pairs", "skeleton", "derived", "sigmas"}
     assert [1, 2] in run_json["keypoints"]["flip_pairs"]
     assert (run_json["checkpoint"], run_json["config"]) == (str(tiny_files.weights), str(tiny_files.config))
     assert run_json["model"]["head"] == "HeatmapHead"

@@ -163,12 +163,25 @@ def test_persons_left_out_are_counted(tmp_path: Path) -> None:
 
 def test_other_joints_than_cocos_have_one_sigma(tmp_path: Path) -> None:
     """It is said; COCO's own are a table."""
-    assert sigmas_of(COCO.keypoint_names, 0.5)[0][:2] == [COCO_SIGMAS["nose"], COCO_SIGMAS["eye"]]
-    assert sigmas_of([*COCO.keypoint_names, "neck"], 0.5) == ([0.5] * 18, False)
+    assert sigmas_of(COCO.keypoint_names, 0.5, COCO)[0][:2] == [COCO_SIGMAS["nose"], COCO_SIGMAS["eye"]]
+    assert sigmas_of([*COCO.keypoint_names, "neck"], 0.5, COCO) == ([0.5] * 18, "setting")
     groups = replace(COCO, keypoint_names=tuple(f"point{i}" for i in range(17)))
     people = [record("a", PLACES, PLACES, groups=groups)]
     store = store_of(tmp_path, people, "error_kinds", [area_row("a")], groups=groups)
     assert "sigma 0.067 stands for all" in ErrorKinds().section(store).lead
+
+
+def test_the_data_set_s_own_sigmas_are_used(tmp_path: Path) -> None:
+    """A wrist 6 px off jitters by COCO's sigma 0.062, and is missed by the data set's own 0.02: d / (s k) is 2.5."""
+    people = [record("a", PLACES, moved(joint_9=(6, 0)))]
+    own = replace(COCO, sigmas=(0.02,) * 17)
+    store = store_of(tmp_path / "own", people, "error_kinds", [area_row("a")], groups=own)
+    row = ErrorKinds().joint_kinds(store).row(WRIST, named=True)
+    assert (row["kind"], row["ks"]) == ("miss", pytest.approx(math.exp(-(2.5**2) / 2)))
+    assert "sigma" not in ErrorKinds().section(store).lead
+    store = store_of(tmp_path / "none", people, "error_kinds", [area_row("a")])
+    assert ErrorKinds().joint_kinds(store)["kind"][WRIST] == "jitter"
+    assert "no sigmas of the data set's own metainfo: COCO's, by" in ErrorKinds().section(store).lead
 
 
 def test_without_rows_or_pixels_the_section_says_why(tmp_path: Path) -> None:

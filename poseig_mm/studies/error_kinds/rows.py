@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...settings_fields import number, one_of
 from ...store.reader import Store
 from ...summary.persons import Persons, in_pixels, persons_of
-from ...types import Finding
+from ...types import Finding, JointGroups
 from .classify import KINDS, classify
 
 BOX_SHARE = 0.53  # of a person's box is the person, where the annotation has no area (COCO's convention)
@@ -32,7 +32,8 @@ _SCHEMA = {"sample_id": pl.String, "joint": pl.Int64, "ks": pl.Float64, **dict.f
 class ErrorKindsSettings:
     """What rows and section need to be told."""
 
-    sigma: float = number(0.067, above=0)  # of every joint where the joints are not COCO's 17; the mean of those 17
+    # of every joint where the data set has no sigmas of its own and the joints are not COCO's 17: the mean of those 17
+    sigma: float = number(0.067, above=0)
     # a joint can be mistaken for 'any' other, or for its 'symmetric' partner alone, as in coco-analyze
     confusable: str = one_of("any", "symmetric")
 
@@ -58,7 +59,7 @@ def kind_rows(store: Store, areas: pl.DataFrame, sigma: float) -> list[dict[str,
     Args:
         store: with joints and samples; persons of one image are looked at together, in px of the original image.
         areas: sample_id and area of each person.
-        sigma: of joints that are not COCO's.
+        sigma: of joints that are not COCO's, where the data set has no sigmas of its own.
 
     Returns:
         Rows with `ks`, the similarity to the joint's own truth by `sigma`; the kind of error where any joint can be
@@ -69,7 +70,7 @@ def kind_rows(store: Store, areas: pl.DataFrame, sigma: float) -> list[dict[str,
     if not len(joints) or not in_pixels(joints):
         return []
     persons = persons_of(joints)
-    area, sigmas = _areas(persons, areas), np.array(sigmas_of(persons.names, sigma)[0])
+    area, sigmas = _areas(persons, areas), np.array(sigmas_of(persons.names, sigma, store.groups)[0])
     flips = store.groups.flip_pairs if store.groups else ()
     partners = {j: k for a, b in flips for j, k in ((a, b), (b, a))}
     truth, prediction = _in_original(store, persons)
@@ -125,7 +126,7 @@ def joint_kinds(store: Store, name: str, settings: ErrorKindsSettings) -> pl.Dat
     areas = person_rows(rows)
     kinds = rows.filter(pl.col("joint").is_not_null()) if "joint" in rows.columns else rows.clear()
     persons = persons_of(joints)
-    sigmas = sigmas_of(persons.names, settings.sigma)[0]
+    sigmas = sigmas_of(persons.names, settings.sigma, store.groups)[0]
     wanted = {
         (persons.ids[i], int(k), sigmas[k])
         for i, k in zip(*_measured(persons, _areas(persons, areas)).nonzero(), strict=True)
@@ -143,12 +144,14 @@ def person_rows(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(pl.col("area_source").is_not_null())
 
 
-def sigmas_of(names: Sequence[str], sigma: float) -> tuple[list[float], bool]:
-    """Each joint's sigma, and whether they are COCO's own.
+def sigmas_of(names: Sequence[str], sigma: float, groups: JointGroups | None) -> tuple[list[float], str]:
+    """Each joint's sigma, and whose they are: 'data set' (its metainfo's), else 'COCO' by name, else 'setting'.
 
-    >>> sigmas_of(['wrist', 'tip'], 0.067)
-    ([0.067, 0.067], False)
+    >>> sigmas_of(['wrist', 'tip'], 0.067, None)
+    ([0.067, 0.067], 'setting')
     """
+    if groups is not None and groups.sigmas and tuple(names) == groups.keypoint_names:
+        return list(groups.sigmas), "data set"
     if set(names) != _COCO_NAMES:
-        return [sigma] * len(names), False
-    return [COCO_SIGMAS[name.split("_")[-1]] for name in names], True
+        return [sigma] * len(names), "setting"
+    return [COCO_SIGMAS[name.split("_")[-1]] for name in names], "COCO"

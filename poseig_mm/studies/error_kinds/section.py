@@ -53,7 +53,8 @@ def error_kinds_section(store: Store, name: str, settings: ErrorKindsSettings) -
         _indices_table(store, known),
         gains,
     )
-    return Section(name, TITLE, _lead(settings, table, person_rows(rows), gains), blocks, ORDER)
+    lead = _lead(settings, table, person_rows(rows), gains) + _whose_sigmas(store, table, settings.sigma)
+    return Section(name, TITLE, lead, blocks, ORDER)
 
 
 def _counts(rows: pl.DataFrame) -> list[int]:
@@ -155,6 +156,17 @@ def _lead(settings: ErrorKindsSettings, table: pl.DataFrame, areas: pl.DataFrame
     lost = table.filter(pl.col("visible"))["sample_id"].n_unique() - persons
     if lost:
         text += f" {plural(lost, 'person')} left out, {without} of them without area or box."
-    if not sigmas_of(persons_of(table).names, settings.sigma)[1]:
-        text += f" These are not COCO's joints: sigma {settings.sigma:g} stands for all of them."
     return text
+
+
+def _whose_sigmas(store: Store, table: pl.DataFrame, sigma: float) -> str:
+    """Nothing where they are the data set's own."""
+    whose = sigmas_of(persons_of(table).names, sigma, store.groups)[1]
+    if whose == "COCO":
+        return " The run holds no sigmas of the data set's own metainfo: COCO's, by the joints' names."
+    if whose == "setting":
+        return (
+            " The run holds no sigmas of the data set's own metainfo, and these are not COCO's joints: sigma "
+            f"{sigma:g} stands for all of them."
+        )
+    return ""

@@ -31,7 +31,7 @@ class InversionSettings:
         None, least=1
     )  # that many to compare RI with, seeded (100 as published); None: all
     pictures: int = whole(40, least=0)  # at most, a random choice of all that does not depend on their order
-    seed: int = 0  # of the choice of those not inverted
+    seed: int = whole(0, least=0)  # of the choice of those not inverted
 
 
 def row_without_numbers(sample_id: str, **known: Any) -> dict[str, Any]:

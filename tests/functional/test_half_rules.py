@@ -1,0 +1,125 @@
+"""The map error estimate: two half-rules, each over the whole path, of which one cell has none."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from poseig_mm.functional.path_attribution import path_attribution
+from poseig_mm.functional.paths import BlurPath, LinearPath
+
+D = torch.float64
+G = torch.Generator().manual_seed(3)
+IMAGES = torch.rand(2, 3, 40, 36, generator=G, dtype=D)
+WEIGHT = torch.randn(4, 3, 40, 36, generator=G, dtype=D)  # four joints
+KEYPOINTS = torch.zeros(2, 4, 2, dtype=D)
+
+
+def linear_coords(images: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, 4, 2): x is a linear function of the image, y is 0."""
+    x = torch.einsum("bchw,kchw->bk", images, WEIGHT.to(images))
+    return torch.stack([x, torch.zeros_like(x)], -1)
+
+
+def first(coords: Tensor, reference: Tensor) -> Tensor:
+    """A likelihood that is linear in the coordinates."""
+    return coords[..., 0]
+
+
+def smooth_coords(images: Tensor) -> Tensor:
+    """A smooth non-linear model, (B, C, H, W) -> (B, 4, 2)."""
+    x = torch.einsum("bchw,kchw->bk", images, WEIGHT.to(images)) / 20
+    return torch.stack([3 * torch.tanh(x), x.sin()], -1)
+
+
+def test_half_rules_agree_when_the_gradient_is_constant_and_not_when_it_flips() -> None:
+    """map_error is 0 for a linear model, and 1 when even and odd cells see disjoint pixels."""
+    a = path_attribution(linear_coords, IMAGES, KEYPOINTS, quadrature="midpoint", nodes=8, likelihood=first)
+    assert a.map_error.max() < 1e-9
+    image = torch.ones(1, 1, 1, 2, dtype=D)
+
+    def alternating(images: Tensor) -> Tensor:
+        """The gradient lies on the left pixel in even cells and on the right one in odd cells (4 cells, midpoints)."""
+        t = images.detach().mean((1, 2, 3))
+        even = (torch.floor(t * 4).long() % 2 == 0).to(images)
+        return (images[:, 0, 0, 0] * even + images[:, 0, 0, 1] * (1 - even))[:, None, None]
+
+    a = path_attribution(
+        alternating, image, torch.zeros(1, 1, 1), path="linear", quadrature="midpoint", nodes=4, likelihood=first
+    )
+    assert a.map_error.item() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("quadrature", ["riemann_left", "midpoint", "gauss_legendre"])
+def test_one_cell_has_no_second_half(quadrature: str) -> None:
+    """Nothing to compare: the map error is unknown, and nobody may call the map converged."""
+    a = path_attribution(smooth_coords, IMAGES, KEYPOINTS + 1, path="linear", quadrature=quadrature, nodes=1)
+    assert a.maps.isfinite().all()
+    assert a.map_error.isnan().all()
+    assert not a.converged.any()
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 4, 100])
+@pytest.mark.parametrize("nodes", [3, 5, 7])
+def test_a_spare_cell_belongs_to_one_half_only(nodes: int, chunk: int) -> None:
+    """Each cell's gradient lies on a pixel of its own: halves share none, and each tiles the whole path.
+
+    On the path t^2 cell i is (2 i + 1) / n^2 long.  Even half: pairs, then the spare cell by itself; odd half: pairs,
+    and its last node takes the spare cell too.  The map error is 1; were the spare cell in both, it would be less.
+    """
+
+    class Squared:
+        def __call__(self, images: Tensor, t: Tensor) -> Tensor:
+            return images[:, None] * t.to(images).expand(len(images), -1).square()[:, :, None, None, None]
+
+    def seen(images: Tensor) -> Tensor:
+        t = images.detach().amax((1, 2, 3)).sqrt()
+        cell = (t * nodes).floor().long().clamp(max=nodes - 1)
+        return images[:, 0, 0].gather(1, cell[:, None])[:, None]
+
+    image = torch.ones(1, 1, 1, nodes, dtype=D)
+    settings = {"path": Squared(), "quadrature": "midpoint", "likelihood": first, "chunk": chunk}
+    a = path_attribution(seen, image, torch.zeros(1, 1, 1), nodes=nodes, signed=True, **settings)
+    assert a.map_error.item() == pytest.approx(1.0)
+    assert a.signed is not None
+    expected = torch.tensor([(2 * i + 1) / nodes**2 for i in range(nodes)], dtype=D)
+    assert torch.allclose(a.signed.flatten(), expected)
+
+    def hidden(images: Tensor) -> Tensor:
+        """The odd nodes see the first pixel, the even ones half of each of the first two."""
+        t = images.detach().amax((1, 2, 3)).sqrt()
+        odd = ((t * nodes).floor().long() % 2).to(images)
+        x = images[:, 0, 0]
+        return (odd * x[:, 0] + (1 - odd) * (x[:, 0] + x[:, 1]) / 2)[:, None, None]
+
+    a = path_attribution(hidden, image, torch.zeros(1, 1, 1), nodes=nodes, **settings)
+    assert a.map_error.item() == pytest.approx(0.5)  # (1, 0) against (1/2, 1/2), whatever the cells weigh
+
+
+@pytest.mark.parametrize("chunk", [2, 4, 100])
+@pytest.mark.parametrize("path", [BlurPath(), LinearPath("white")])
+def test_both_halves_of_an_odd_rule_are_complete(path: BlurPath | LinearPath, chunk: int) -> None:
+    """For a linear model they are the same map, on a curved path too: the odd half leaves no part of it out."""
+    settings = {"path": path, "quadrature": "midpoint", "likelihood": first, "chunk": chunk}
+    a = path_attribution(linear_coords, IMAGES, KEYPOINTS, nodes=5, **settings)
+    assert a.map_error.max() < 1e-9
+    assert a.converged.all()
+
+
+def test_three_cells_of_a_model_that_turns_are_not_converged() -> None:
+    """dT/dx = (1 - t, t) along x = x' + t: exact map (1, 1).
+
+    Even half: nodes 1/6 and 5/6 over 2/3 and 1/3 of the path, (11, 7) / 18; odd half: node 1/2 over all of it,
+    (9, 9) / 18.  Half the L1 distance is 1/9.
+    """
+
+    def turning(images: Tensor) -> Tensor:
+        t = images.detach().mean((1, 2, 3))
+        return ((1 - t) * images[:, 0, 0, 0] + t * images[:, 0, 0, 1])[:, None, None]
+
+    image, where = torch.ones(1, 1, 1, 2, dtype=D), torch.zeros(1, 1, 1)
+    settings = {"path": "linear", "quadrature": "midpoint", "likelihood": first, "tol": 0.1}
+    a = path_attribution(turning, image, where, nodes=3, **settings)
+    assert a.map_error.item() == pytest.approx(1 / 9)
+    assert not a.converged.any()
