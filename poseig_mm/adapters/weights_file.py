@@ -124,20 +124,21 @@ def read_torch_file(path: Path) -> Any:
     return _through(path, readers, TORCH_FILE, "a torch file")
 
 
-def read_pickle_file(path: Path, expected: str, known: KnownClasses) -> Any:
+def read_pickle_file(path: Path, expected: str, known: KnownClasses, parse: Callable[[Any], Content]) -> Content:
     """A plain pickle of arrays; what it asks for besides is refused.
 
     Args:
         path: the file.
         expected: what it should be, for messages.
         known: see `RestrictedPickle`.
+        parse: its content -> what is returned; whatever it raises is a damaged file.
 
     Raises:
         CheckpointError: there is no such file; it is something else; it is damaged; it asks for what is not known.
     """
 
-    def read(path: Path) -> Any:
-        return RestrictedPickle(io.BytesIO(_limited(path, LARGEST_PICKLE)), known).plain()
+    def read(path: Path) -> Content:
+        return parse(RestrictedPickle(io.BytesIO(_limited(path, LARGEST_PICKLE)), known).plain())
 
     return _through(path, {"pickle": read}, expected, "a pickle")
 

@@ -381,7 +381,7 @@ def opened(path: Path) -> None:
     for read in (
         read_torch_file,
         read_checkpoint,
-        lambda path: read_pickle_file(path, "arrays", lambda module, name: None),
+        lambda path: read_pickle_file(path, "arrays", lambda module, name: None, str),
         lambda path: read_bytes_file(path, "tflite", "a network", lambda content: content[2**40]),
     ):
         with contextlib.suppress(CheckpointError):
