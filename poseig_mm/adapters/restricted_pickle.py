@@ -27,6 +27,8 @@ MOST_VALUES = 10_000_000  # of the content, each counted as often as it is reach
 DEEPEST = 100  # containers inside one another
 MOST_EXPANDED = 2**24  # elements of a tensor that repeats its storage's
 LARGEST_KEY = (4, 16)  # depth and length of a tuple that is hashed
+LARGEST_NUMBER = 2**60  # that is hashed: larger ones can be made to collide
+MOST_COPIES = 8  # of a file's bytes, in all that is made of them, and a MiB
 DTYPE = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|[SU]\d{1,4}")
 
 STORAGES: dict[str, torch.dtype] = {
@@ -244,7 +246,9 @@ def hashable(key: Any, depth: int = 0) -> Any:
     Raises:
         CheckpointError: it is something else than text, a number, or a small tuple of those.
     """
-    if key is None or isinstance(key, (str, bytes, int, float, complex, torch.dtype, Unknown, Marker, np.generic)):
+    if key is None or isinstance(key, (str, bytes, float, torch.dtype, Unknown, Marker, np.integer, np.str_, np.bool_)):
+        return key
+    if isinstance(key, int) and abs(key) <= LARGEST_NUMBER:
         return key
     if isinstance(key, tuple) and depth < LARGEST_KEY[0] and len(key) <= LARGEST_KEY[1]:
         for part in key:
@@ -283,6 +287,32 @@ _MARKED = {
 _PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
 
+class Budget:
+    """How much may be made of a file: text, bytes and lists that are used again and again would fill all memory.
+
+    Args:
+        file: the whole of it.
+    """
+
+    def __init__(self, file: io.BytesIO) -> None:
+        self.left = MOST_COPIES * file.getbuffer().nbytes + 2**20
+
+    def spend(self, count: int) -> None:
+        """Count bytes or elements.
+
+        Raises:
+            CheckpointError: they are too many.
+        """
+        self.left -= count
+        if self.left < 0:
+            raise CheckpointError(f"it makes more than {MOST_COPIES} times its size of its content")
+
+    def spend_on(self, parts: Any) -> None:
+        """Count what stands in a function's arguments or an object's state."""
+        if isinstance(parts, tuple):
+            self.spend(sum(len(part) for part in parts if isinstance(part, (str, bytes, bytearray, list, tuple))))
+
+
 class _Steps(dict[int, Callable[[Any], None]]):
     """Opcodes' functions, of which so many may be asked for."""
 
@@ -307,6 +337,7 @@ class _Unpickler(pickle._Unpickler):  # Python's own in Python, whose opcodes ca
         steps = _Steps({**pickle._Unpickler.dispatch, **self.replaced})
         self.dispatch = steps  # type: ignore[misc]  # each reader's own, since it counts
         self.known, self.storages = known, dict[str, Storage]()
+        self.budget = Budget(file)
 
     def find_class(self, module: str, name: str) -> Any:
         module = _PYTHON_2.get(module, module)
@@ -351,6 +382,7 @@ class _Unpickler(pickle._Unpickler):  # Python's own in Python, whose opcodes ca
 
     def _made(self, make: Any, args: Any) -> Any:
         if isinstance(make, Constructor) and isinstance(args, tuple):
+            self.budget.spend_on(args)
             try:
                 return make.make(*args)
             except CheckpointError:
@@ -388,6 +420,7 @@ class _Unpickler(pickle._Unpickler):  # Python's own in Python, whose opcodes ca
     def _build(self) -> None:
         state, built = self.stack.pop(), self.stack[-1]
         if isinstance(built, Record):
+            self.budget.spend_on(state)
             built.state = state
         elif isinstance(built, StateDict):
             built._metadata = state.get("_metadata") if isinstance(state, dict) else None
@@ -487,7 +520,7 @@ class RestrictedPickle:
     def __init__(self, file: io.BytesIO, known: KnownClasses | None = None) -> None:
         reader = _Unpickler(file, known)
         self.content = reader.load()
-        self.storages = reader.storages
+        self.storages, self._budget = reader.storages, reader.budget
 
     def plain(self) -> Any:
         """The values in the place of the records.
@@ -495,13 +528,14 @@ class RestrictedPickle:
         Raises:
             CheckpointError: too many values, too deep, or one inside itself.
         """
-        return _Values().plain(self.content)
+        return _Values(self._budget).plain(self.content)
 
 
 class _Values:
     """Each value made once; how many there are counts as if each was made as often as it is reached."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
         self.depth, self.made = 0, dict[int, tuple[Any, int, Any]]()  # id -> value, count, (what keeps the id alive)
         self.count = 0
 
@@ -532,7 +566,10 @@ class _Values:
 
     def _made(self, value: Any) -> Any:
         if isinstance(value, Record):
-            return value.value(self.plain)
+            found = value.value(self.plain)
+            arrays = (found,) if isinstance(found, np.ndarray) else getattr(found, "__dict__", {}).values()
+            self.budget.spend(sum(array.nbytes for array in arrays if isinstance(array, np.ndarray)))  # SciPy's too
+            return found
         if isinstance(value, StateDict):
             found = StateDict((key, self.plain(v)) for key, v in value.items())
             found._metadata = self.plain(value._metadata)

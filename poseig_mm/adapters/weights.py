@@ -162,7 +162,7 @@ def _kept(state: StateDict, keep: Callable[[str], bool]) -> StateDict:
 def _not_finite(state: Mapping[str, Tensor]) -> list[str]:
     """Which weights have values that are no numbers, and how many."""
     counts = {
-        name: int((~value.isfinite()).sum())
+        name: int((~_wide(value).isfinite()).sum())
         for name, value in state.items()
         if (value.is_floating_point() or value.is_complex()) and not _only_for_training(name)
     }
@@ -173,6 +173,11 @@ def _not_finite(state: Mapping[str, Tensor]) -> list[str]:
         f"{_listed('weights have values that are NaN or infinite', found)}; predictions that they reach are none: "
         "the training diverged, or the file is damaged; take an earlier checkpoint"
     ]
+
+
+def _wide(value: Tensor) -> Tensor:
+    """float8 as float32: torch does not say of the former whether it is finite."""
+    return value.float() if value.element_size() == 1 else value
 
 
 def _load(model: nn.Module, state: dict[str, Tensor], metadata: Mapping[str, Any]) -> _Mismatch:

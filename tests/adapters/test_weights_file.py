@@ -231,6 +231,13 @@ def test_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     refused(b"(" + nested(60, 2, b"\x86")[2:] + b"\x91.", "as a key")
     refused(b"]q\0h\0a.", "holds itself")
     refused(b"}q\0U\x01ah\0s.", "holds itself")
+    text, many = b"X\0\0\1\0" + b"a" * 2**16, 2**9  # a memo's text, list and array used again and again
+    refused(b"(" + text + b"q\0" + b"c_codecs\nencode\nh\0\x85R" * many + b"t.", "times its size")
+    refused(b"(" + b"](" + b"K\1" * 99_999 + b"eq\0" + b"cbuiltins\nset\nh\0\x85R" * many + b"t.", "times its size")
+    frame = b"cnumpy\ndtype\nU\2u1I0\nI1\n\x87Rq\1"
+    refused(b"(" + text + b"q\0" + frame + b"cnumpy.core.numeric\n_frombuffer\n(h\0h\1J\0\0\1\0\x85U\1CtR" * many + b"t.",
+            "times its size")  # fmt: skip
+    refused(b"}" + b"\x8a\x09" + bytes(8) + b"\x7f" + b"Ns.", "as a key")
     monkeypatch.setattr(restricted_pickle._Steps, "left", 1000)
     refused(b"N0" * 1000 + b"N.", "steps")
 

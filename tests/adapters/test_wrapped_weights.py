@@ -102,6 +102,14 @@ def test_a_probe_that_fails_is_said() -> None:
         load_weights(layer, {"weight": torch.ones(1, 2)}, "w.pth", probe=fails)
 
 
+@pytest.mark.skipif(not hasattr(torch, "float8_e4m3fn"), reason="torch < 2.1")
+def test_weights_of_eight_bits_are_looked_at() -> None:
+    """torch has no `isfinite` of them."""
+    weight = torch.tensor([[1.0, torch.nan]]).to(torch.float8_e4m3fn)
+    (note,) = load_weights(torch.nn.Linear(2, 1, bias=False), {"weight": weight}, "w.pth")
+    assert "weight (1 of 2)" in note
+
+
 def test_weights_that_are_no_numbers_are_named(model: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Which, and how many values; the model is loaded, since its diagnosis may be wanted."""
     state = {k: v.clone() for k, v in model.state_dict().items()}
