@@ -169,9 +169,10 @@ def _not_finite(state: Mapping[str, Tensor]) -> list[str]:
     found = [f"{name} ({n} of {state[name].numel()})" for name, n in counts.items() if n]
     if not found:
         return []
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return [
-        f"{_listed('weights have values that are NaN or infinite', found)}; predictions that they reach are none: "
-        "the training diverged, or the file is damaged; take an earlier checkpoint"
+        f"values are NaN or infinite in {', '.join(found[:SHOWN])}{more}; joints that they reach have neither prediction "
+        "nor map: the training diverged, or the file is damaged; take an earlier checkpoint"
     ]
 
 
