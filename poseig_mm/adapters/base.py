@@ -69,6 +69,7 @@ class CoordinateAdapter(ABC):
     default_path: ClassVar[str] = "blur"  # of attribution
     baseline: Tensor | None = None  # where a linear path begins by default, (1, C, H, W); None: at black
     most_at_once: int | None = None  # images in one forward pass, where memory asks for fewer than usual
+    lost: Tensor | None = None  # (K,) bool: joints given out that weights reach which are no numbers; see `lost_joints`
     no_peak_score: float = 0.0  # MMPose's decoding gives this score, or less, to joints it found no peak for
 
     def __init__(self, model: Any, *, beta: float | None = None, metainfo: Mapping[str, Any] | None = None) -> None:
@@ -137,10 +138,10 @@ class CoordinateAdapter(ABC):
         if images.ndim != 4:
             raise ShapeError(f"images have shape {tuple(images.shape)}; expected (B, C, H, W)")
         decoded = self.decode(self.outputs(self.features(images), input_size_of(images)))
-        if self.selected is None:
+        if self.selected is None and self.lost is None:
             return decoded
         heatmaps = None if decoded.heatmaps is None else self._select(decoded.heatmaps)
-        return Coordinates(self._select(decoded.coords), heatmaps=heatmaps)
+        return Coordinates(self._without_lost(self._select(decoded.coords)), heatmaps=heatmaps)
 
     def features(self, images: Tensor) -> Any:
         """What the head's `forward` and `predict` take, of images (B, C, H, W)."""
@@ -150,10 +151,11 @@ class CoordinateAdapter(ABC):
         """The model's own decoding of images (B, C, H, W): (B, K, D) in `unit`, no flip test, no gradient.
 
         Just as MMPose gives it: a joint without a peak lies at its place-holder, one heatmap pixel outside the image.
+        NaN for joints that are `lost`.
         """
         with self.frozen(), torch.no_grad():
             keypoints, _ = self.own_decoding(self.features(images), images)
-        return self._select(keypoints)
+        return self._without_lost(self._select(keypoints))
 
     def calibrate(
         self,
@@ -310,6 +312,7 @@ class CoordinateAdapter(ABC):
         if joints is not None and joints.shape != counts.shape:
             raise ShapeError(f"joints have shape {tuple(joints.shape)}; expected (B, K) = {tuple(counts.shape)}")
         counts = counts if joints is None else counts & joints.to(counts)
+        counts = counts if self.lost is None else counts & ~self.lost.to(counts.device)
         return Comparison(self, self.outputs(feats, input_size_of(images)), own, counts)
 
     def _measure(self, compared: Sequence[Comparison]) -> Agreement:
@@ -332,6 +335,10 @@ class CoordinateAdapter(ABC):
     def _select(self, values: Tensor) -> Tensor:
         """(B, K, ...) -> the joints given out."""
         return values if self.selected is None else values[:, list(self.selected)]
+
+    def _without_lost(self, coords: Tensor) -> Tensor:
+        """(B, K, D) of the joints given out, NaN for those that are lost."""
+        return coords if self.lost is None else coords.masked_fill(self.lost.to(coords.device)[:, None], torch.nan)
 
 
 def input_size_of(images: Tensor) -> tuple[int, int]:

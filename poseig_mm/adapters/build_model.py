@@ -43,7 +43,7 @@ def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, 
 
     Returns:
         The pose estimator in evaluation mode, with the attributes `cfg`, `dataset_meta` (from the checkpoint, else from
-        the config's data sets, else None) and `random_weights`.
+        the config's data sets, else None), `random_weights` and, of a checkpoint, `weights_notes` (see `load_weights`).
 
     Raises:
         ConfigError: the config cannot be read or built, or the device is not there.
@@ -79,7 +79,7 @@ def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, 
         own_meta = meta.get("dataset_meta")
         model.dataset_meta = own_meta if isinstance(own_meta, Mapping) else _dataset_meta(cfg)
     if state is not None:
-        load_weights(
+        model.weights_notes = load_weights(
             model,
             state,
             f"checkpoint {checkpoint}",

@@ -1,169 +1,157 @@
-"""Reading checkpoints without running what is in them.
-
-A torch checkpoint is a pickle, and a pickle can run code.  `torch.load(weights_only=True)` refuses everything but
-tensors, and so refuses most MMEngine checkpoints, which also hold log histories and NumPy values; older torch has no
-safe way to let those pass.  Here an own unpickler knows what tensors and NumPy arrays are made of; everything else in
-the file becomes an inert `Unknown` and is never imported, let alone called.
-"""
+"""A checkpoint, file or address, as weights by name and meta data; `weights_file` reads what is in it."""
 
 from __future__ import annotations
 
-import pickle
-import types
+import hashlib
+import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlparse
 
 import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..store.atomic import temporary_name
+from .restricted_pickle import StateDict, Unknown
+from .weights_file import read_torch_file
 
-STATE_DICT_KEYS = ("state_dict", "model")  # MMEngine and most others; detection code bases
-_NUMPY = {"_reconstruct", "scalar"}
-_HARMLESS = {
-    "torch._utils": {"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter"},
-    "torch": {"Size", "device", "Tensor", *(n for n, v in vars(torch).items() if isinstance(v, torch.dtype))},
-    "torch.nn.parameter": {"Parameter"},
-    "collections": {"OrderedDict", "defaultdict"},
-    "builtins": {
-        "set",
-        "bytes",
-        "frozenset",
-        "dict",
-        "list",
-        "tuple",
-        "int",
-        "float",
-        "complex",
-        "bool",
-        "slice",
-        "range",
-    },
-    "numpy": {"ndarray", "dtype"},
-    "numpy.core.multiarray": _NUMPY,
-    "numpy._core.multiarray": _NUMPY,
-    "_codecs": {"encode"},
-}
+__all__ = ["Unknown", "flat_weights", "read_checkpoint", "read_content"]
 
-
-class Unknown:
-    """Stands for an object of a class that checkpoints need not hold; swallows whatever the pickle does with it.
-
-    >>> Unknown('anything')(1)['x'] = 2
-    """
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        pass
-
-    def __call__(self, *args: object, **kwargs: object) -> Unknown:
-        return self
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-    def __setitem__(self, key: object, value: object) -> None:
-        pass
-
-    def append(self, value: object) -> None:
-        """Nothing."""
-
-    def extend(self, values: object) -> None:
-        """Nothing."""
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        module = {"__builtin__": "builtins"}.get(module, module)  # protocol 2 writes Python 2's name
-        return super().find_class(module, name) if name in _HARMLESS.get(module, ()) else Unknown
-
-
-def _load(file: BinaryIO, **settings: Any) -> Any:
-    return _Unpickler(file, **settings).load()
-
-
-_pickle = types.ModuleType("poseig_mm_harmless_pickle")  # what torch.load takes as `pickle_module`
-vars(_pickle).update(Unpickler=_Unpickler, load=_load, UnpicklingError=pickle.UnpicklingError)
+logger = logging.getLogger(__name__)
+# Where the weights are: MMEngine's and most others'; detection code bases'; and others
+STATE_DICT_KEYS = ("state_dict", "model", "model_state_dict", "network", "net", "module", "params", "weights")
+WRAPPED = 3  # such keys inside one another
+SHOWN = 5
 
 
 def read_checkpoint(source: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights and meta data of a checkpoint.
 
     Args:
-        source: a file written by torch.save (weights under 'state_dict' or 'model', or the whole file), a
-            `.safetensors` file, or an http(s) address of one, which is kept in torch.hub's cache.
+        source: a file written by torch.save (weights under one of `STATE_DICT_KEYS`, or the whole file), a
+            safetensors file, or an http(s) address of one, which is kept in torch.hub's cache.
 
     Returns:
-        The weights by name, on the CPU, without a leading 'module.' (with `_metadata`, where the file has it); and the
+        The weights by name, on the CPU, without leading 'module.' (with `_metadata`, where the file has it); and the
         file's 'meta', {} where it has none.
 
     Raises:
         CheckpointError: there is no such file; it cannot be downloaded; it is damaged or not a checkpoint.
     """
-    path = _local(source)
-    content = read_content(path)
-    state = _state_dict(content, path)
+    address = str(source)
+    if address.startswith(("http://", "https://")):
+        path = _downloaded(address)
+        try:
+            content = read_content(path)
+        except CheckpointError as error:
+            _forget(path)
+            raise CheckpointError(f"{address} is not what it should be: {error}") from error
+    else:
+        path = Path(source).expanduser()
+        content = read_content(path)
+    state = flat_weights(content)
+    if state is None:
+        what = f"the keys {list(content)[:SHOWN]}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
+        raise CheckpointError(
+            f"checkpoint {path} holds {what}; expected weights by name, under 'state_dict' or as the whole file; give "
+            "the file that the training saved"
+        )
     meta = content.get("meta") if isinstance(content, Mapping) else None
     return state, dict(meta) if isinstance(meta, Mapping) else {}
 
 
 def read_content(path: Path) -> Any:
-    """All that a checkpoint file holds, whatever its layout; nothing in it is run, what is not data is an `Unknown`.
+    """All that a checkpoint file holds, see `weights_file.read_torch_file`.
 
     Raises:
-        CheckpointError: there is no such file, or it is damaged.
+        CheckpointError: there is no such file, or it is damaged, or something else.
     """
-    if not path.is_file():
-        raise CheckpointError(f"checkpoint {path} does not exist; give the path of a .pth file that fits the config")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(str(path))
-        return torch.load(path, map_location="cpu", pickle_module=_pickle, weights_only=False)
-    except Exception as error:  # torch and pickle raise a dozen types on damaged files
-        raise CheckpointError(
-            f"checkpoint {path} ({path.stat().st_size} bytes) cannot be read: it is damaged or not a torch file "
-            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}); copy it again"
-        ) from error
+    return read_torch_file(path)
 
 
-def _local(source: str | Path) -> Path:
-    """The path of a file; an address is downloaded first, unless that was done before."""
-    address = str(source)
-    if not address.startswith(("http://", "https://")):
-        return Path(source).expanduser()
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(address).path).name
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(address, str(path), progress=False)
-        except OSError as error:  # urllib's errors are OSErrors
-            raise CheckpointError(
-                f"checkpoint {address} cannot be downloaded ({error}); download it elsewhere and give the file's path"
-            ) from error
-    return path
+def flat_weights(content: Any) -> StateDict | None:
+    """The weights in a file's content, wherever they are, without leading 'module.'; None where there are none.
 
+    What is no tensor (a step, a log) may stand beside them and is left out.
 
-def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
-    weights = content
-    if isinstance(content, Mapping):
-        weights = next((content[k] for k in STATE_DICT_KEYS if isinstance(content.get(k), Mapping)), content)
-    if not isinstance(weights, Mapping) or not weights or not all(isinstance(v, Tensor) for v in weights.values()):
-        what = f"the keys {list(content)[:5]}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
-        raise CheckpointError(
-            f"checkpoint {path} holds {what}; expected weights by name, under 'state_dict' or as the whole file"
-        )
-    prefix = "module." if all(key.startswith("module.") for key in weights) else ""
-    state = _StateDict({key[len(prefix) :]: value for key, value in weights.items()})
-    metadata = getattr(weights, "_metadata", None)  # versions of the modules, which their conversion hooks look at
-    if isinstance(metadata, Mapping):
-        state._metadata = {key.removeprefix(prefix): value for key, value in metadata.items()}
+    >>> w = torch.zeros(1)
+    >>> flat_weights({'epoch': 3, 'network': {'module.module.a.weight': w, 'steps': 4}})
+    {'a.weight': tensor([0.])}
+    >>> flat_weights({'epoch': 3}) is None
+    True
+    """
+    for _ in range(WRAPPED):
+        if not isinstance(content, Mapping):
+            return None
+        if (inner := next((content[k] for k in STATE_DICT_KEYS if isinstance(content.get(k), Mapping)), None)) is None:
+            break
+        content = inner
+    if not isinstance(content, Mapping) or not any(isinstance(v, Tensor) for v in content.values()):
+        return None
+    if not all(isinstance(v, (Tensor, Unknown, int, float, str, type(None))) for v in content.values()):
+        return None
+    state = StateDict((str(k), v) for k, v in content.items() if isinstance(v, Tensor))
+    metadata = getattr(content, "_metadata", None)  # versions of the modules, which their conversion hooks look at
+    state._metadata = dict(metadata) if isinstance(metadata, Mapping) else None
+    while all(key.startswith("module.") for key in state):
+        state = without_prefix(state, "module.")
     return state
 
 
-class _StateDict(dict[str, Tensor]):
-    """A state dict as torch makes it: with the module versions as an attribute."""
+def without_prefix(state: StateDict, prefix: str) -> StateDict:
+    """Weights and module versions whose names begin with a prefix, without it."""
+    found = StateDict((key.removeprefix(prefix), value) for key, value in state.items() if key.startswith(prefix))
+    if state._metadata is not None:
+        found._metadata = {
+            key.removeprefix(prefix): value
+            for key, value in state._metadata.items()
+            if key.startswith(prefix) or key == prefix[:-1]
+        }
+        if prefix[:-1] in state._metadata:
+            found._metadata[""] = found._metadata.pop(prefix[:-1])
+    return found
 
-    _metadata: dict[str, Any] | None = None
+
+def _downloaded(address: str) -> Path:
+    """The file of an address, in a cache by the whole address; one whose content has changed is fetched again."""
+    name = re.sub(r"[^\w.-]", "_", Path(urlparse(address).path).name)[-80:] or "weights"
+    path = Path(torch.hub.get_dir()) / "checkpoints" / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}-{name}"
+    digest = _digest_file(path)
+    if path.is_file() and digest.is_file():
+        if digest.read_text().strip() == _sha256(path):
+            return path
+        logger.warning("%s is not the file that was downloaded from %s; it is downloaded again", path, address)
+    _forget(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = temporary_name(path)
+    try:
+        torch.hub.download_url_to_file(address, str(part), progress=False)
+        digest.write_text(_sha256(part))
+        part.replace(path)
+    except OSError as error:  # urllib's errors are OSErrors
+        raise CheckpointError(
+            f"checkpoint {address} cannot be downloaded ({error}); download it elsewhere and give the file's path"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _digest_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _forget(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    _digest_file(path).unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,10 +1,10 @@
-"""Putting a checkpoint's weights into a model, strictly, and telling what does not fit."""
+"""Putting a checkpoint's weights into a model, strictly, and telling what does not fit, or is no number."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from .checkpoints import without_prefix
+from .restricted_pickle import StateDict
 
 logger = logging.getLogger(__name__)
 # Parts of a key whose absence or surplus changes no prediction: only training uses them, or they are constants.
 TRAINING_ONLY = ("loss_module", "data_preprocessor", "num_batches_tracked", "linspace_x", "linspace_y")
+# What wrappers put before a model's names: DataParallel and MMEngine's averages, Lightning and others, torch.compile
+PREFIXES = ("module.", "model.", "_orig_mod.")
+COUNTERS = ("steps", "n_averaged")  # of averages, beside their weights
 SHOWN = 3  # keys of each kind named in a message
 
 
@@ -26,6 +31,10 @@ class _Mismatch:
     unconverted: list[str] = field(default_factory=list)  # what a module's conversion of old names failed on
     shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)  # key -> file, model
 
+    @property
+    def fits(self) -> bool:
+        return not (self.missing or self.unexpected or self.unconverted or self.shapes)
+
 
 def load_weights(
     model: nn.Module,
@@ -33,12 +42,13 @@ def load_weights(
     source: str,
     keypoints: int | None = None,
     probe: Callable[[], Iterable[Tensor]] | None = None,
-) -> None:
+) -> list[str]:
     """Load `state` into `model`; every weight that a prediction depends on must be there, in the right shape.
 
     Old names (MMPose 0.x: 'keypoint_head.') are converted by the model's own hooks.  Keys that only training uses
     (`loss_module`, such as RLE's flow; `data_preprocessor`) may be missing or too many, and weights that do not reach
-    the output (layers behind the last feature map that a backbone gives out) may be missing.
+    the output (layers behind the last feature map that a backbone gives out) may be missing.  What a wrapper put before
+    the names (`PREFIXES`, repeated) and an average's copies beside the weights are taken off if all fits then.
 
     Args:
         model: receives the weights.
@@ -47,16 +57,26 @@ def load_weights(
         keypoints: how many the model predicts, to recognise a checkpoint for another number.
         probe: the model's output tensors on some image, to see whether a missing weight reaches them; None: all do.
 
+    Returns:
+        What a reader of the numbers should know: what was taken off, and which weights are not finite.
+
     Raises:
         CheckpointError: names the first keys that are missing, unexpected, or of another shape.
     """
-    mismatch = _load(model, dict(state), getattr(state, "_metadata", None) or {})
-    tolerated = [k for k in (*mismatch.missing, *mismatch.unexpected) if _only_for_training(k)]
-    mismatch.missing = [k for k in mismatch.missing if not _only_for_training(k)]
-    mismatch.unexpected = [k for k in mismatch.unexpected if not _only_for_training(k)]
-    if mismatch.missing and probe and not mismatch.unconverted and not _reach_output(model, mismatch.missing, probe):
-        tolerated += mismatch.missing
-        mismatch.missing = []
+    given = StateDict(state)
+    given._metadata = getattr(state, "_metadata", None)
+    notes = []
+    mismatch, tolerated, reason = _load_tolerantly(model, given, probe)
+    if not mismatch.fits:
+        for found, what in _unwrapped(given):
+            loaded = _load_tolerantly(model, found, probe)
+            if loaded[0].fits:
+                (mismatch, tolerated, reason), given = loaded, found
+                notes.append(f"{source}: {what}")
+                break
+    notes += [f"{source}: {what}" for what in _not_finite(given)]
+    for note in notes:
+        logger.warning("%s", note)
     if tolerated:
         logger.info("%s: %d keys do not match but reach no prediction, e.g. %s", source, len(tolerated), tolerated[0])
     names = {
@@ -64,8 +84,8 @@ def load_weights(
         "unknown to the model": mismatch.unexpected,
         "not convertible": mismatch.unconverted,
     }
-    if not any(names.values()) and not mismatch.shapes:
-        return
+    if mismatch.fits:
+        return notes
     other = None if any(names.values()) else _other_count(mismatch.shapes, keypoints)
     names["of another shape"] = [
         f"{key} is {file} in the checkpoint, {own} in the model" for key, (file, own) in mismatch.shapes.items()
@@ -78,8 +98,87 @@ def load_weights(
     )
     raise CheckpointError(
         f"{source}: {what}; keys: {listed}. Give the checkpoint that was trained with this "
-        "config, or the config of this checkpoint"
+        f"config, or the config of this checkpoint{reason}"
     )
+
+
+def _load_tolerantly(
+    model: nn.Module, state: StateDict, probe: Callable[[], Iterable[Tensor]] | None
+) -> tuple[_Mismatch, list[str], str]:
+    """What does not match; what does not but reaches no prediction; why that could not be seen, for the message."""
+    mismatch = _load(model, dict(state), state._metadata or {})
+    tolerated = [k for k in (*mismatch.missing, *mismatch.unexpected) if _only_for_training(k)]
+    mismatch.missing = [k for k in mismatch.missing if not _only_for_training(k)]
+    mismatch.unexpected = [k for k in mismatch.unexpected if not _only_for_training(k)]
+    only_missing = mismatch.missing and not (mismatch.unexpected or mismatch.unconverted or mismatch.shapes)
+    if not (only_missing and probe):
+        return mismatch, tolerated, ""
+    try:
+        needed = _reach_output(model, mismatch.missing, probe)
+    except Exception as error:  # of any layer of any model
+        reason = f"{type(error).__name__}: {error}"
+        logger.info("the model cannot be run on noise (%s); all weights count", reason)
+        return (
+            mismatch,
+            tolerated,
+            f" (whether the missing ones matter was not seen: the model cannot be run, {reason})",
+        )
+    if not needed:
+        tolerated += mismatch.missing
+        mismatch.missing = []
+    return mismatch, tolerated, ""
+
+
+def _unwrapped(state: StateDict) -> Iterator[tuple[StateDict, str]]:
+    """Ways to take off what wrappers and averages put on, the slightest first, each with a sentence."""
+    done = list[str]()
+    copies = {f"ema_{name.replace('.', '_')}" for name in state}
+    if copies & state.keys():  # MMCV 1 keeps its averages so
+        state = _kept(state, lambda name: name not in copies)
+        done.append("the averages' copies 'ema_*' are left out")
+        yield state, "; ".join(done)
+    if any(name in state for name in COUNTERS):
+        state = _kept(state, lambda name: name not in COUNTERS)
+        done.append(f"{' and '.join(COUNTERS)} are left out")
+        yield state, "; ".join(done)
+    if any("._orig_mod." in name for name in state):
+        inner = StateDict((name.replace("._orig_mod.", "."), value) for name, value in state.items())
+        inner._metadata = {k.replace("._orig_mod", ""): v for k, v in (state._metadata or {}).items()} or None
+        state = inner
+        done.append("'_orig_mod.' is taken out of the names")
+        yield state, "; ".join(done)
+    while prefix := next((p for p in PREFIXES if state and all(name.startswith(p) for name in state)), None):
+        state = without_prefix(state, prefix)
+        done.append(f"{prefix!r} is taken off the names")
+        yield state, "; ".join(done)
+
+
+def _kept(state: StateDict, keep: Callable[[str], bool]) -> StateDict:
+    found = StateDict((name, value) for name, value in state.items() if keep(name))
+    found._metadata = state._metadata
+    return found
+
+
+def _not_finite(state: Mapping[str, Tensor]) -> list[str]:
+    """Which weights have values that are no numbers, and how many."""
+    counts = {
+        name: int((~_wide(value).isfinite()).sum())
+        for name, value in state.items()
+        if (value.is_floating_point() or value.is_complex()) and not _only_for_training(name)
+    }
+    found = [f"{name} ({n} of {state[name].numel()})" for name, n in counts.items() if n]
+    if not found:
+        return []
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return [
+        f"values are NaN or infinite in {', '.join(found[:SHOWN])}{more}; joints that they reach have neither prediction "
+        "nor map: the training diverged, or the file is damaged; take an earlier checkpoint"
+    ]
+
+
+def _wide(value: Tensor) -> Tensor:
+    """float8 as float32: torch does not say of the former whether it is finite."""
+    return value.float() if value.element_size() == 1 else value
 
 
 def _load(model: nn.Module, state: dict[str, Tensor], metadata: Mapping[str, Any]) -> _Mismatch:
@@ -121,9 +220,6 @@ def _reach_output(model: nn.Module, keys: Iterable[str], probe: Callable[[], Ite
         for tensor in tensors:
             tensor.fill_(torch.nan)
         return any(bool(output.isnan().any()) for output in probe())
-    except (RuntimeError, ValueError, TypeError, AttributeError, AssertionError) as error:
-        logger.info("the model cannot be probed (%s); all weights count", error)
-        return True
     finally:
         for tensor, value in zip(tensors, before, strict=True):
             tensor.copy_(value)

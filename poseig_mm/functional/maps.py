@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..types import Attribution
 
-REASONS = ("", "not_visible", "not_asked", "zero_map", "nonfinite_gradient", "no_match")  # why a joint has no map
+# why a joint has no map
+REASONS = ("", "not_visible", "not_asked", "zero_map", "nonfinite_gradient", "no_match", "nonfinite_weights")
 
 
 def normalise_maps(signed: Tensor) -> Tensor:

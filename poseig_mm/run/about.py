@@ -135,7 +135,7 @@ def describe_run(
         **({"likelihood_scale": scale} if scale else {}),
         "acceleration": acceleration,
         "frame": frame,
-        "notes": source.notes,
+        "notes": [*source.notes, *getattr(adapter.model, "weights_notes", ())],
         "indices": [describe_index(index) for index in indices],
     }
 

@@ -136,7 +136,7 @@ class Explainer:
                 f"attribution method {self.settings.method!r} returned a {type(result).__name__}; expected "
                 "poseig_mm.Attribution"
             )
-        return result
+        return result if self.adapter.lost is None else _with_reason(result, self.adapter.lost, "nonfinite_weights")
 
     def reference(self, truth: Tensor, prediction: Tensor | None) -> Tensor:
         """(B, K, D): the points that the likelihood compares the coordinates with."""
@@ -229,6 +229,8 @@ class Explainer:
         joints = torch.ones_like(visible) if self.settings.reference == "prediction" else visible
         if self._asked is not None:
             joints = joints & self._asked.to(joints.device)
+        if self.adapter.lost is not None:
+            joints = joints & ~self.adapter.lost.to(joints.device)
         contrast = self.settings.contrast
         return {"joints": joints, "contrast": self._points(contrast, truth, prediction) if contrast else None}
 
@@ -310,3 +312,12 @@ def _made(what: str, make: Callable[..., Any], /, *args: Any, **settings: Any) -
         raise ConfigError(f"{what}: {error}") from error
     except TypeError as error:
         raise ConfigError(f"{what} do not fit: {error}") from error
+
+
+def _with_reason(attribution: Attribution, joints: Tensor, reason: str) -> Attribution:
+    """With another reason for joints (K,) that were not asked for."""
+    reasons = tuple(
+        tuple(reason if mine and code == "not_asked" else code for code, mine in zip(row, joints.tolist(), strict=True))
+        for row in attribution.reasons
+    )
+    return replace(attribution, reasons=reasons)

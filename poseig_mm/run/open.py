@@ -14,6 +14,7 @@ from mmengine.config import Config
 from ..adapters.base import CoordinateAdapter
 from ..adapters.build_model import build_model
 from ..adapters.distillation import distilled_weights
+from ..adapters.lost_joints import mark_lost_joints
 from ..adapters.select import select_adapter
 from ..compat import prepare_environment, read_config
 from ..data.samples import SampleSource
@@ -92,6 +93,7 @@ def load_adapter(
     name = host.first("poseig_select_adapter", model=model, adapters=adapters)
     chosen = host.catalog.get("adapters", name) if name else select_adapter(model, adapters)
     adapter: CoordinateAdapter = chosen(model, beta=beta)
+    mark_lost_joints(adapter, own_model=not isinstance(config_or_model, torch.nn.Module))
     return adapter
 
 

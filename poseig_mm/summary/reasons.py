@@ -24,6 +24,7 @@ _REASONS = {
     "no_heatmaps": "no reference point, so LI and RI are undefined",
     "zero_map": "the gradient is zero everywhere, so there is no map",
     "nonfinite_gradient": "the gradient is NaN or infinite, so there is no map",
+    "nonfinite_weights": "weights that are NaN or infinite reach this joint, so it has neither prediction nor map",
 }
 
 

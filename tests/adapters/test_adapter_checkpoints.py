@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -214,7 +215,7 @@ def test_a_truncated_file_is_named(model: Any, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(CheckpointError, match=r"half\.pth .* damaged or not a torch file"):
         build_model(tiny_config("heatmap-msra"), path)
-    with pytest.raises(CheckpointError, match="does not exist"):
+    with pytest.raises(CheckpointError, match="is a folder; expected weights"):
         build_model(tiny_config("heatmap-msra"), tmp_path)
 
 
@@ -247,6 +248,48 @@ def test_a_checkpoint_from_an_address(model: Any, tmp_path: Path, monkeypatch: p
         server.server_close()
     second = build_model(tiny_config("heatmap-msra"), f"{address}/weights.pth")  # from the cache: nobody serves it
     assert model_hash(first) == model_hash(second) == model_hash(model)
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    """A folder, and the address under which it is served; torch.hub's cache is a fresh one."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    (tmp_path / "served").mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "served")))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield tmp_path / "served", f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_addresses_of_one_file_name_have_a_file_each(served: tuple[Path, str]) -> None:
+    """Two models' `best.pth`, and two queries of one path: the cache goes by the whole address."""
+    folder, address = served
+    for i, name in enumerate(("a", "b")):
+        (folder / name).mkdir()
+        torch.save({"w": torch.full((2,), float(i))}, folder / name / "best.pth")
+    assert [read_checkpoint(f"{address}/{n}/best.pth")[0]["w"][0].item() for n in "aba"] == [0.0, 1.0, 0.0]
+    torch.save({"w": torch.full((2,), 5.0)}, folder / "a" / "best.pth")
+    assert read_checkpoint(f"{address}/a/best.pth?version=2")[0]["w"][0].item() == 5.0
+
+
+def test_a_cached_file_that_has_changed_is_fetched_again(served: tuple[Path, str], tmp_path: Path) -> None:
+    """Its content is compared with what was downloaded; what was never weights is not kept."""
+    folder, address = served
+    torch.save({"w": torch.ones(2)}, folder / "best.pth")
+    read_checkpoint(f"{address}/best.pth")
+    (cached,) = (tmp_path / "hub" / "checkpoints").glob("*best.pth")
+    torch.save({"w": torch.zeros(2)}, cached)
+    assert read_checkpoint(f"{address}/best.pth")[0]["w"].tolist() == [1.0, 1.0]
+    (folder / "page.pth").write_bytes(b"<!DOCTYPE html><html>log in</html>")
+    with pytest.raises(CheckpointError, match=r"page\.pth is not what it should be: .* an HTML page"):
+        read_checkpoint(f"{address}/page.pth")
+    assert not list((tmp_path / "hub" / "checkpoints").glob("*page*"))
 
 
 def test_relative_position_weights_of_rtmcc_count_joints(tmp_path: Path) -> None:

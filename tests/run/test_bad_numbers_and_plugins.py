@@ -67,15 +67,31 @@ def test_a_gradient_that_is_not_finite_or_zero(
     assert spoilt_rows["ri"].is_nan().all()
 
 
-def test_weights_that_are_nan(tmp_path: Path, mmpose_ready: None) -> None:
-    """No number is made up: every joint is NaN with a reason."""
+@pytest.mark.parametrize("joint", [None, 5])
+def test_weights_that_are_nan(tmp_path: Path, mmpose_ready: None, joint: int | None) -> None:
+    """No number is made up: the joints that they reach are NaN with a reason, which the run's notes give too; the
+    others have what they have without.
+    """
     made = write_run(tmp_path / "data")
-    found = torch.load(made.weights)
-    found["state_dict"]["head.final_layer.weight"].fill_(math.nan)
-    torch.save(found, made.weights)
+    whole = run(made, tmp_path / "whole")
+    content = torch.load(made.weights)
+    weight = content["state_dict"]["head.final_layer.weight"]
+    weight[slice(None) if joint is None else joint] = math.nan
+    torch.save(content, made.weights)
     store = run(made, tmp_path / "w")
-    assert {r for (r,) in visible_rows(store, "reason")} <= {"nonfinite_gradient", "zero_map"}
-    assert store.joints()["di"].is_nan().all()
+    numbers = ("pred_x", "pred_y", "epe", "epe_soft", "di", "fi", "li")
+    columns = ("sample_id", "joint", "reason", *numbers)
+    pairs = list(zip(visible_rows(store, *columns), visible_rows(whole, *columns), strict=True))
+    assert any(row[1] == joint for row, _ in pairs) or joint is None
+    for row, before in pairs:
+        if joint in (None, row[1]):
+            assert row[2] == "nonfinite_weights"
+            assert all(math.isnan(value) for value in row[3:])
+        else:
+            assert row[:3] == before[:3]
+            assert row[3:] == pytest.approx(before[3:], rel=1e-4, nan_ok=True)
+    assert any("NaN or infinite in head.final_layer.weight" in note for note in store.run["notes"])
+    assert not store.failures
 
 
 METHOD = """

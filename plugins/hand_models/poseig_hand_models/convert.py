@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from poseig_mm.adapters.checkpoints import Unknown, read_content
+from poseig_mm.adapters.checkpoints import flat_weights, read_content
 from poseig_mm.adapters.official import place_weights
 from poseig_mm.errors import CheckpointError
 
@@ -48,28 +48,15 @@ def flat_state(content: Any, source: str = "the checkpoint") -> dict[str, Tensor
     >>> list(flat_state({'pose': {'a.weight': w}, 'gcn': {'module.b.bias': w}, 'epoch': 3}))
     ['pose.a.weight', 'gcn.b.bias']
     """
+    if (state := flat_weights(content)) is not None:
+        return state
     if isinstance(content, Mapping):
         inner = next((content[k] for k in CONTAINERS if isinstance(content.get(k), Mapping)), content)
-        if _is_state(inner):
-            return _bare(inner)
-        parts = {str(k): v for k, v in inner.items() if _is_state(v)}
+        parts = {str(k): state for k, v in inner.items() if (state := flat_weights(v)) is not None}
         if parts:
-            return {f"{part}.{name}": value for part, state in parts.items() for name, value in _bare(state).items()}
+            return {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
     what = f"the keys {list(content)[:5]}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
     raise CheckpointError(f"{source} holds {what}; expected weights by name, as official files have them")
-
-
-def _is_state(value: Any) -> bool:
-    """Whether it is weights by name; what the reader did not know (an epoch, a log) may stand beside them."""
-    if not isinstance(value, Mapping) or not any(isinstance(v, Tensor) for v in value.values()):
-        return False
-    return all(isinstance(v, (Tensor, Unknown, int, float, str)) for v in value.values())
-
-
-def _bare(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    tensors = {str(k): v for k, v in state.items() if isinstance(v, Tensor)}
-    prefix = "module." if all(k.startswith("module.") for k in tensors) else ""
-    return {k[len(prefix) :]: v for k, v in tensors.items()}
 
 
 def place(

@@ -58,20 +58,21 @@ def read_transform(path: str | Path) -> MeshLevels:
     Raises:
         CheckpointError: there is no such file, it holds more than arrays, or its levels do not fit together.
     """
-    content = read_pickle(path, TRANSFORM)
+    return read_pickle(path, TRANSFORM, _levels)
+
+
+def _levels(content: Any) -> MeshLevels:
     names = ("vertices", "face", "up_transform", "down_transform")
     missing = [n for n in names if n not in content] if isinstance(content, Mapping) else list(names)
     if missing:
-        raise CheckpointError(f"{path} has no {', '.join(missing)}; expected {TRANSFORM}")
+        raise CheckpointError(f"it has no {', '.join(missing)}")
     vertices = tuple(np.asarray(v, dtype=np.float64) for v in content["vertices"])
     faces = tuple(np.asarray(f).astype(np.int64) for f in content["face"])
     up, down = tuple(content["up_transform"]), tuple(content["down_transform"])
     counts = [len(v) for v in vertices]
     shapes = list(pairwise(counts))
     if [m.shape for m in up] != shapes or [m.shape[::-1] for m in down] != shapes or len(faces) != len(vertices):
-        raise CheckpointError(
-            f"{path}: levels of {counts} vertices do not fit matrices {[m.shape for m in up]}; expected {TRANSFORM}"
-        )
+        raise CheckpointError(f"levels of {counts} vertices do not fit matrices {[m.shape for m in up]}")
     return MeshLevels(vertices, faces, up, down)
 
 

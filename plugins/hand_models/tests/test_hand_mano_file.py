@@ -12,11 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from poseig_hand_models.mano_file import read_mano, read_pickle
+import torch
+from poseig_hand_models.mano_file import read_mano
+from poseig_hand_models.mano_file import read_pickle as read_parsed
 from poseig_hand_models.template import synthetic_hand
 from scipy import sparse
 
 from poseig_mm.errors import CheckpointError
+
+
+def read_pickle(path: Path) -> Any:
+    """The content as it is."""
+    return read_parsed(path, "arrays", lambda content: content)
 
 
 @pytest.fixture
@@ -143,7 +150,7 @@ def test_nothing_in_a_file_is_run(way: str, protocol: int, tmp_path: Path) -> No
 def test_ways_round_are_closed(code: bytes, tmp_path: Path) -> None:
     """Names near the allowed ones."""
     (tmp_path / "bad.pkl").write_bytes(code)
-    with pytest.raises(CheckpointError, match=r"is not read: it (asks for|makes an object)"):
+    with pytest.raises(CheckpointError, match=r"cannot be read: it (asks for|makes an object)"):
         read_pickle(tmp_path / "bad.pkl")
 
 
@@ -154,3 +161,63 @@ def test_a_sparse_matrix_that_points_outside_itself_is_refused(tmp_path: Path) -
     (tmp_path / "bad.pkl").write_bytes(pickle.dumps([matrix]))
     with pytest.raises(CheckpointError, match="is damaged"):
         read_pickle(tmp_path / "bad.pkl")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kintree_table": np.array(3)},
+        {"v_template": {"a": 1}},
+        {"J_regressor": sparse.csc_matrix((10**6, 10**6))},
+        {"J_regressor": "text"},
+        {"f": [["a"]]},
+        {"weights": None},
+    ],
+    ids=str,
+)
+def test_arrays_that_are_none_are_a_checkpoint_error(change: dict[str, Any], tmp_path: Path) -> None:
+    """Whatever stands in their place: neither a traceback nor a matrix that takes all memory."""
+    content = {**mano_content_without_chumpy(), **change}
+    (tmp_path / "bad.pkl").write_bytes(pickle.dumps(content))
+    with pytest.raises(CheckpointError, match=r"cannot be read: .*expected MANO_RIGHT\.pkl"):
+        read_mano(tmp_path / "bad.pkl")
+
+
+def mano_content_without_chumpy() -> dict[str, Any]:
+    """The arrays themselves."""
+    m = synthetic_hand().mano
+    parents = np.stack([m.parents, np.arange(16)])
+    return {
+        **{name: getattr(m, name) for name in ("v_template", "shapedirs", "posedirs", "weights", "hands_mean")},
+        "J_regressor": m.joint_regressor,
+        "f": m.faces,
+        "kintree_table": parents,
+    }
+
+
+def test_another_format_is_named(tmp_path: Path) -> None:
+    """A torch checkpoint, a git-LFS pointer, a page, in the place of MANO's file."""
+    torch.save({"v_template": torch.zeros(3)}, tmp_path / "a.pkl")
+    (tmp_path / "b.pkl").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    (tmp_path / "c.pkl").write_bytes(b"<html>register first</html>")
+    for name, got in (("a", "a torch checkpoint"), ("b", "a git-LFS pointer"), ("c", "an HTML page")):
+        with pytest.raises(CheckpointError, match=rf"{name}\.pkl .* cannot be read: it is {got}.*expected MANO_RIGHT"):
+            read_mano(tmp_path / f"{name}.pkl")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        b"cnumpy\nndarray\n(I9999999\nI9\nI9\ntR.",
+        b"cnumpy\ndtype\n(S'O8'\nI0\nI1\ntR.",
+        b"\x80\x02)" + b"2\x86" * 60 + b".",
+        b"\x80\x02)" + b"\x85" * 10**5 + b".",
+        b"ccopyreg\n_reconstructor\n(N(S'__doc__'\nI1\ndtb.",
+    ],
+    ids=["ndarray", "dtype", "wide", "deep", "state"],
+)
+def test_no_crash_and_no_bomb(code: bytes, tmp_path: Path) -> None:
+    """Callables that would crash NumPy, tuples without end, a state for a function."""
+    (tmp_path / "bad.pkl").write_bytes(code)
+    with pytest.raises(CheckpointError, match=r"cannot be read: it (calls|has|is nested|unfolds|changes)"):
+        read_mano(tmp_path / "bad.pkl")

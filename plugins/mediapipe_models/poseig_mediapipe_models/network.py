@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from poseig_mm.errors import ConfigError, ShapeError, did_you_mean
+from poseig_mm.errors import CheckpointError, ConfigError, PoseIGError, ShapeError, did_you_mean
 
 from .operators import build_operator
 from .tflite import Graph, read_tflite
@@ -89,7 +89,15 @@ def load_network(network: str, outputs: Sequence[str], weights: str | None = "me
         if name not in known:
             raise ConfigError(f"network {network!r} has no output {name!r}; {did_you_mean(name, known)}")
     graph = read_tflite(path)
-    module = TFLiteGraph(graph.pruned([graph.outputs[known[name]] for name in outputs]))
+    try:
+        module = TFLiteGraph(graph.pruned([graph.outputs[known[name]] for name in outputs]))
+    except PoseIGError:
+        raise
+    except Exception as error:  # operators that do not fit together
+        raise CheckpointError(
+            f"{path} is damaged, or another network than {network!r} ({type(error).__name__}: {error}); take "
+            "weights='mediapipe', or a file with the same outputs"
+        ) from error
     if weights is None:
         for layer in module.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):

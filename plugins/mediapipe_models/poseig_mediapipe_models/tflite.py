@@ -1,4 +1,4 @@
-"""A `.tflite` file as plain data: operators, shapes and constants.  No torch here.
+"""A `.tflite` file as plain data: operators, shapes and constants.  It comes through the door of all files of weights.
 
 Shapes and constants stay as the file has them: images are (N, H, W, C), convolution weights (out, kh, kw, in),
 depth-wise weights (1, kh, kw, channels).  Weights stored as float16 behind a DEQUANTIZE come out as float32 constants.
@@ -6,7 +6,7 @@ depth-wise weights (1, kh, kw, channels).  Weights stored as float16 behind a DE
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poseig_mm.adapters.weights_file import read_bytes_file
 from poseig_mm.errors import CheckpointError
 
 from .wheel import load_schema
 
 __all__ = ["Graph", "Operator", "read_tflite"]
+
+EXPECTED = "a TensorFlow Lite network (bytes 4 to 8: TFL3)"
+TABLES = ("OperatorCodes", "Metadata", "SignatureDefs", "Buffers", "Subgraphs", "Tensors", "Operators")
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,20 @@ def read_tflite(path: str | Path) -> Graph:
     """Read a `.tflite` file.
 
     Raises:
-        CheckpointError: not a TensorFlow Lite file, more than one subgraph, or weights in a form not handled here.
+        CheckpointError: not a TensorFlow Lite file, a damaged one, more than one subgraph, or weights in a form not
+            handled here.
         DependencyError: the wheel with the schema, or flatbuffers, is absent.
     """
     schema = load_schema()
-    content = Path(path).read_bytes()
-    if content[4:8] != b"TFL3":
-        raise CheckpointError(f"{path} is no TensorFlow Lite file: its bytes 4 to 8 are {content[4:8]!r}, not b'TFL3'")
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+    return read_bytes_file(Path(path), "tflite", EXPECTED, lambda content: _graph(schema, content))
+
+
+def _graph(schema: Any, content: bytes) -> Graph:
+    model = schema.Model.GetRootAsModel(content, 0)
+    _check_lengths(model, len(content))
+    model = schema.ModelT.InitFromObj(model)
     if len(model.subgraphs) != 1:
-        raise CheckpointError(f"{path} has {len(model.subgraphs)} subgraphs; only networks of one are handled")
+        raise CheckpointError(f"it has {len(model.subgraphs)} subgraphs; only networks of one are handled")
     subgraph = model.subgraphs[0]
     kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     codes = [kinds[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
@@ -90,8 +98,8 @@ def read_tflite(path: str | Path) -> Graph:
             continue
         if tensor.type not in types or tensor.sparsity is not None:
             raise CheckpointError(
-                f"{path}: constant {tensor.name!r} is sparse or of a type that is not handled (type {tensor.type}); "
-                "float32 and float16 weights are"
+                f"its constant {tensor.name!r} is sparse or of a type that is not handled (type {tensor.type}); float32 "
+                "and float16 weights are"
             )
         constants[index] = np.frombuffer(bytes(data), types[tensor.type]).reshape(shapes[index])
 
@@ -103,8 +111,45 @@ def read_tflite(path: str | Path) -> Graph:
         else:
             options = {} if op.builtinOptions is None else dict(vars(op.builtinOptions))
             operators.append(Operator(kind, inputs, outputs, options))
-    return Graph(tuple(operators), shapes, constants, _indices(subgraph.inputs), _indices(subgraph.outputs))
+    graph = Graph(tuple(operators), shapes, constants, _indices(subgraph.inputs), _indices(subgraph.outputs))
+    read = {*graph.inputs, *graph.outputs, *(i for op in graph.operators for i in (*op.inputs, *op.outputs))}
+    if strange := sorted(read - shapes.keys() - {-1}):
+        raise CheckpointError(f"its operators speak of tensors that it does not have: {strange[:5]}")
+    return graph
 
 
 def _indices(values: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(value) for value in values)
+
+
+def _check_lengths(model: Any, size: int) -> None:
+    """Refuse lists that say that they hold more than the file: following them would not end.
+
+    Args:
+        model: the schema's `Model`, of which nothing is unpacked yet.
+        size: of the file, bytes; each element of each list takes one at least.
+    """
+    left = size
+
+    def elements(table: Any, *names: str) -> Iterator[Any]:
+        nonlocal left
+        for name in names:
+            count = getattr(table, f"{name}Length")()
+            left -= count
+            if left < 0:
+                raise CheckpointError(f"its list {name} has {count} elements, more than the file")
+            if name in TABLES:
+                yield from (getattr(table, name)(i) for i in range(count))
+
+    for part in elements(model, "OperatorCodes", "Metadata", "MetadataBuffer", "SignatureDefs", "Buffers", "Subgraphs"):
+        if hasattr(part, "DataLength"):
+            list(elements(part, "Data"))
+        if hasattr(part, "MethodName") or hasattr(part, "SignatureKey"):
+            list(elements(part, "Inputs", "Outputs"))
+        if not hasattr(part, "TensorsLength"):
+            continue
+        for inner in elements(part, "Inputs", "Outputs", "Tensors", "Operators"):
+            if hasattr(inner, "ShapeLength"):
+                list(elements(inner, "Shape", "ShapeSignature"))
+            else:
+                list(elements(inner, "Inputs", "Outputs", "Intermediates", "MutatingVariableInputs", "CustomOptions"))
