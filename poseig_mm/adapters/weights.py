@@ -171,7 +171,8 @@ def _not_finite(state: Mapping[str, Tensor]) -> list[str]:
         return []
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return [
-        f"values are NaN or infinite in {', '.join(found[:SHOWN])}{more}; joints that they reach have neither prediction "
+        f"values are NaN or infinite in {', '.join(found[:SHOWN])}{more}; joints that they reach have neither "
+        "prediction "
         "nor map: the training diverged, or the file is damaged; take an earlier checkpoint"
     ]
 

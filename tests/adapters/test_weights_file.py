@@ -127,10 +127,11 @@ def test_every_kind_of_tensor_is_as_it_was(zipped: bool, tmp_path: Path) -> None
 def test_what_stands_beside_weights_is_data(tmp_path: Path) -> None:
     """NumPy arrays and numbers of all orders, sets, sizes, module versions; what is unknown is inert."""
     state = torch.nn.BatchNorm1d(2).state_dict()
-    arrays = [np.arange(6.0).reshape(2, 3), np.asfortranarray(np.eye(3)), np.arange(3, dtype=">i4"), np.array(["a", "bc"]),
-              np.array([]), np.array(True), np.float32(2.5), np.int64(7)]  # fmt: skip
+    arrays = [np.arange(6.0).reshape(2, 3), np.asfortranarray(np.eye(3)), np.arange(3, dtype=">i4"),
+              np.array(["a", "bc"]), np.array([]), np.array(True), np.float32(2.5), np.int64(7)]  # fmt: skip
     content = {"state_dict": state, "meta": {"arrays": arrays, "set": {1, 2}, "size": torch.Size([2, 3]), "b": b"ab",
-               "type": torch.float16, "path": Path("a"), "z": 1 + 2j, "objects": np.array([{}], dtype=object)}}  # fmt: skip
+               "type": torch.float16, "path": Path("a"), "z": 1 + 2j,
+               "objects": np.array([{}], dtype=object)}}  # fmt: skip
     torch.save(content, tmp_path / "w.pth")
     weights, meta = read_checkpoint(tmp_path / "w.pth")
     assert weights._metadata == dict(state._metadata)
@@ -176,7 +177,10 @@ def test_nothing_is_called(protocol: int, tmp_path: Path) -> None:
         (b"cnumpy\ndtype\n(S'O8'\nI0\nI1\ntR.", None),
         (b"cnumpy\ndtype\n(S'V99999999999'\nI0\nI1\ntR.", None),
         (b"cnumpy\ndtype\n(S'f4'\nI0\nI1\ntR(I3\nS'?'\nNNNI-1\nI-1\nI0\ntb.", "byte order"),
-        (b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nNNtR(I1\n(I9\ntS'f4'\nI0\nS'abcd'\ntb.", "made of bytes"),
+        (
+            b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nNNtR(I1\n(I9\ntS'f4'\nI0\nS'abcd'\ntb.",
+            "made of bytes",
+        ),
         (b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'f8'\nI0\nI1\ntRS'abcd'\ntR.", "of 4 bytes"),
         (b"ctorch._utils\n_rebuild_tensor_v2\n(NI0\n(I2\nt(I1\ntI00\nNtR.", "something else than a storage"),
         (b"ctorch\nFloatStorage\n(I99999999999\ntR.", None),
@@ -229,8 +233,8 @@ def test_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     refused(b"(" + text + b"q\0" + b"c_codecs\nencode\nh\0\x85R" * many + b"t.", "times its size")
     refused(b"(" + b"](" + b"K\1" * 99_999 + b"eq\0" + b"cbuiltins\nset\nh\0\x85R" * many + b"t.", "times its size")
     frame = b"cnumpy\ndtype\nU\2u1I0\nI1\n\x87Rq\1"
-    refused(b"(" + text + b"q\0" + frame + b"cnumpy.core.numeric\n_frombuffer\n(h\0h\1J\0\0\1\0\x85U\1CtR" * many + b"t.",
-            "times its size")  # fmt: skip
+    made = b"cnumpy.core.numeric\n_frombuffer\n(h\0h\1J\0\0\1\0\x85U\1CtR" * many
+    refused(b"(" + text + b"q\0" + frame + made + b"t.", "times its size")
     refused(b"}" + b"\x8a\x09" + bytes(8) + b"\x7f" + b"Ns.", "as a key")
     monkeypatch.setattr(restricted_pickle._Steps, "left", 1000)
     refused(b"N0" * 1000 + b"N.", "steps")

@@ -1,4 +1,6 @@
-"""Weights under a wrapper's names are loaded if all fits then, and said to be; weights that are no numbers are named."""
+"""Weights under a wrapper's names are loaded if all fits then, and said to be; weights that are no numbers are
+named.
+"""
 
 from __future__ import annotations
 

@@ -98,7 +98,8 @@ def _graph(schema: Any, content: bytes) -> Graph:
             continue
         if tensor.type not in types or tensor.sparsity is not None:
             raise CheckpointError(
-                f"its constant {tensor.name!r} is sparse or of a type that is not handled (type {tensor.type}); float32 "
+                f"its constant {tensor.name!r} is sparse or of a type that is not handled (type {tensor.type}); "
+                "float32 "
                 "and float16 weights are"
             )
         constants[index] = np.frombuffer(bytes(data), types[tensor.type]).reshape(shapes[index])
