@@ -76,7 +76,7 @@ def compute_indices(
     inputs: IndexInputs,
     reasons: Sequence[Sequence[str]],
     *,
-    on_error: Callable[[str, Exception], None] | None = None,
+    on_error: Callable[[str, BaseException], None] | None = None,
 ) -> tuple[dict[str, Tensor], list[list[str]]]:
     """All indices of a batch, and why a number is missing.
 
@@ -128,7 +128,9 @@ def compute_indices(
             if bool(usable.any()):
                 try:
                     value = _called(index, inputs, shape)
-                except Exception as error:
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # SystemExit too
                     if on_error is not None:
                         on_error(index.name, error)
                     _add(codes, f"{index.name}_failed", usable)

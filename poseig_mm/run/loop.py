@@ -95,9 +95,9 @@ class Loop:
         """One batch to the store; where it fails as a whole, each of its samples by itself."""
         try:
             findings = self.diagnose(batch)
-        except ConfigError:
+        except (ConfigError, KeyboardInterrupt):
             raise  # every other sample would meet it too
-        except Exception as error:
+        except BaseException as error:
             if len(batch) == 1:
                 self.journal.sample_failed(error, "attribution", batch[0].sample_id, self.writer)
                 return
