@@ -7,6 +7,9 @@ is the commit marker.  A part counts when its samples file can be read and the f
 without it are left-overs of a batch that was cut off.  Maps, displays and studies may be absent (deleted by hand to
 save space, or no longer among the worst), but not damaged.
 
+A work dir may come from somebody else.  So a part counts only where it names files of this pattern and of its own stem,
+and folders and files that lead out of the work dir (links) are refused: nothing outside is read, let alone deleted.
+
 A study made from the finished tables is one file a rank, `studies/<name>/part-r<rank>-all.parquet`, and counts by
 itself.
 """
@@ -30,6 +33,7 @@ TABLES = ("joints", "relations")
 TENSORS = ("maps", "displays", "signed")
 _STEM = re.compile(r"^\.?(part-r(\d{3,})-(\d{5,}|all))(?:-\d{3,})?\.(?:parquet|safetensors)(\.tmp)?$")
 _MANIFEST = "poseig_mm.part"
+_FILE = "(?:{directories}|studies/[A-Za-z0-9][A-Za-z0-9_.-]*)/{stem}(?:-[0-9]{{3,}})?[.](?:parquet|safetensors)"
 
 FileEntry = tuple[int, int | None]  # size in bytes, CRC-32 (tables only)
 
@@ -101,10 +105,12 @@ def scan_parts(work_dir: Path) -> Inventory:
     """Read every samples file and check what it vouches for.
 
     Raises:
-        StoreError: a directory cannot be listed.
+        StoreError: a directory cannot be listed, or is a link that leads out of the work dir.
     """
     parts: list[Part] = []
     broken: dict[str, str] = {}
+    for directory in _directories(work_dir):
+        check_inside(work_dir, directory)
     for path in _listing(work_dir / "samples"):
         match = _STEM.match(path.name)
         if match is None or match[3] == "all" or path.name.startswith("."):
@@ -119,12 +125,34 @@ def scan_parts(work_dir: Path) -> Inventory:
 
 def part_files(work_dir: Path) -> Iterator[tuple[Path, str, int]]:
     """Every part file and temporary file in the work dir, samples first: path, stem, rank."""
-    directories = [work_dir / name for name in ("samples", *TABLES, *TENSORS)] + _listing(work_dir / "studies")
-    for directory in directories:
+    for directory in _directories(work_dir):
         for path in _listing(directory):
             match = _STEM.match(path.name)
             if match is not None:
                 yield path, match[1], int(match[2])
+
+
+def check_inside(work_dir: Path, path: Path) -> None:
+    """Refuse what leads out of the work dir.
+
+    Raises:
+        StoreError: it does.
+    """
+    if not _is_inside(work_dir, path):
+        raise StoreError(
+            f"{path} leads out of the work dir, to {path.resolve()}: nothing is read or written there. Put the files "
+            "themselves in its place (or mount a directory there)"
+        )
+
+
+def _is_inside(work_dir: Path, path: Path) -> bool:
+    return path.resolve().is_relative_to(work_dir.resolve())
+
+
+def _directories(work_dir: Path) -> list[Path]:
+    studies = work_dir / "studies"
+    check_inside(work_dir, studies)
+    return [work_dir / name for name in ("samples", *TABLES, *TENSORS)] + _listing(studies)
 
 
 class _Broken(Exception):
@@ -136,8 +164,16 @@ def _read_part(work_dir: Path, path: Path, match: re.Match[str]) -> Part:
         manifest = json.loads(pl.read_parquet_metadata(path)[_MANIFEST])
         samples = pl.read_parquet(path, columns=["sample_id", "n_visible", "mepe", "maps_file"], glob=False)
         files = {str(name): (int(size), checksum) for name, (size, checksum) in manifest["files"].items()}
+        maps_files = samples["maps_file"].cast(pl.String).drop_nulls().to_list()
     except (pl.exceptions.PolarsError, OSError, KeyError, ValueError, TypeError, IndexError) as e:
         raise _Broken(f"samples/{path.name} cannot be read ({type(e).__name__}: {str(e)[:120]})") from e
+    own = re.compile(_FILE.format(directories="|".join((*TABLES, *TENSORS)), stem=re.escape(match[1])))
+    foreign = [name for name in files if own.fullmatch(name) is None]
+    foreign += [name for name in maps_files if own.fullmatch(name) is None or not name.startswith("maps/")]
+    if foreign or not _is_inside(work_dir, path):
+        raise _Broken(
+            f"samples/{path.name} names {foreign[0] if foreign else path.resolve()}, which is no file of its own"
+        )
     for name, entry in files.items():
         _check_file(work_dir, name, entry)
     return Part(match[1], int(match[2]), int(match[3]), samples, frozenset(files))
@@ -145,6 +181,8 @@ def _read_part(work_dir: Path, path: Path, match: re.Match[str]) -> Part:
 
 def _check_file(work_dir: Path, name: str, entry: FileEntry) -> None:
     path, (size, checksum) = work_dir / name, entry
+    if not _is_inside(work_dir, path):
+        raise _Broken(f"{name} leads out of the work dir, to {path.resolve()}")
     try:
         got = path.stat().st_size
         if got != size:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from poseig_mm.errors import StoreError, did_you_mean
 from poseig_mm.types import Failure, JointGroups
 
+from .file_names import check_plain_name
 from .older_runs import filled_in
 from .parts import Inventory, part_files, scan_parts, whole_stem
 from .run_file import failures_path, read_failures, read_run, run_path
@@ -105,8 +106,9 @@ class Store:
         return pl.concat(frames, how="diagonal_relaxed")
 
     def pictures(self, study: str) -> list[Path]:
-        """Image files that a study kept for its section, sorted by name."""
-        return sorted((self.path / "pictures" / study).glob("*.jpg"))
+        """Image files that a study kept for its section, sorted by name; links out of the work dir are left out."""
+        folder = self.path / "pictures" / check_plain_name(study, "a study's name")
+        return [path for path in sorted(folder.glob("*.jpg")) if path.resolve().is_relative_to(self.path.resolve())]
 
     @cached_property
     def has_maps(self) -> bool:
