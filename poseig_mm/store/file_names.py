@@ -20,12 +20,12 @@ def file_stem(text: str) -> str:
     >>> file_stem('785-0')
     '785-0'
     >>> file_stem('img/1-1'), file_stem('../a')
-    ('img_1-1.b03a06d9a3', 'a.5e5e3a17fa')
+    ('img_1-1.d97e51df68', 'a.61b4c98bfb')
     """
     if len(text) <= LONGEST and re.fullmatch(r"[a-z0-9_-]+", text):
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:10]
-    shown = re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_")[:LONGEST]
+    shown = re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_")[:LONGEST] or "_"
     return f"{shown}.{digest}"
 
 

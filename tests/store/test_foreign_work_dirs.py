@@ -9,10 +9,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from store_samples import IDENTITY, make_record
 
 from poseig_mm.errors import StoreError
 from poseig_mm.store import Store, StoreWriter
+from poseig_mm.store.file_names import check_plain_name, file_stem
 
 MANIFEST = "poseig_mm.part"
 
@@ -130,3 +133,19 @@ def test_pictures_of_a_study_come_from_its_folder(tmp_path: Path, precious: Path
     assert [p.name for p in Store(run).pictures("s")] == ["a.jpg"]
     with pytest.raises(StoreError, match="plain file name"):
         Store(run).pictures("../../precious")
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_two_texts_have_two_file_stems(a: str, b: str) -> None:
+    """Also where file names ignore case; each is a plain file name."""
+    assert (file_stem(a).lower() == file_stem(b).lower()) == (a == b)
+    assert len(check_plain_name(file_stem(a), "it")) <= 100
+
+
+@pytest.mark.parametrize(
+    "ids", [("img/1-1", "img_1-1"), ("A", "a"), ("a b", "a_b"), ("..", "."), ("", "_"), ("関", "節")]
+)
+def test_samples_of_like_names_have_their_own_files(ids: tuple[str, str]) -> None:
+    """Pictures of one were shown under the other's name."""
+    assert len({file_stem(i).lower() for i in ids}) == 2
+    assert all(check_plain_name(file_stem(i), "it") for i in ids)
