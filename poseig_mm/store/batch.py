@@ -59,14 +59,14 @@ def publish_batch(work_dir: Path, stem: str, batch: Batch, plan: MapPlan) -> Non
     files, written = {}, []
     try:
         for name, data in plan.files.items():
-            files[name] = file_entry(data, checksum=False)
+            files[name] = file_entry(data)
             written.append(work_dir / name)
             make_dir(written[-1].parent)
             publish(written[-1], data)
         for table, frame in batch.tables.items():
             if len(frame):
                 name, data = f"{table}/{stem}.parquet", encode_table(frame)
-                files[name] = file_entry(data, checksum=True)
+                files[name] = file_entry(data)
                 written.append(work_dir / name)
                 make_dir(work_dir / table)
                 publish(written[-1], data)

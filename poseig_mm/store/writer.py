@@ -21,10 +21,9 @@ from .lock import WriterLock
 from .map_parts import MapPolicy, check_arrays
 from .opening import clean, compare_runs, refuse_if_used
 from .parts import encode_table, part_stem, rank_of, scan_parts, whole_stem
-from .run_file import RunFile
+from .run_file import FORMAT, RunFile
 from .schema import SampleRecord, joints_schema, relations_schema
 
-FORMAT = 1  # of the work dir; a change that old readers cannot read raises it
 _DIRECTORIES = ("samples", "joints", "relations", "maps", "displays", "studies")
 _STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _OWN_KEYS = frozenset({"identity", "store", "failures", "failure_counts", "started", "updated", "resumes"})
@@ -113,7 +112,7 @@ class StoreWriter:
 
     def _open(self, about: Mapping[str, Mapping[str, Any]], resume: bool) -> None:
         """Look at what is there, refuse or clean it, and write the first run.json: before any part."""
-        inventory = scan_parts(self.path)
+        inventory = scan_parts(self.path, thorough=resume)
         if resume:
             compare_runs(self.path, self.rank, about, bool(inventory.parts))
         else:

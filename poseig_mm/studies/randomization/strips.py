@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL.Image import Image
 
-from ...store.file_names import LONGEST, file_stem
 from ...plotting.drawing import Canvas, overlay, row_of_panels
+from ...store.file_names import LONGEST, file_stem
 from ...types import Attribution, Sample
 
 HEIGHT = 256  # of a panel, px
