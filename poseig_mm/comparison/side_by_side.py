@@ -109,7 +109,8 @@ def different_images(runs: Runs) -> dict[str, list[str]]:
     first, *others = runs.stores.items()
     ids = runs.first["sample_id"].unique(maintain_order=True).to_list()
     chosen = [ids[i] for i in np.unique(np.linspace(0, len(ids) - 1, min(len(ids), MOST_CROPS)).astype(int))]
-    warps, files = ({name: of(store) for name, store in runs.stores.items()} for of in (_warps, _file_names))
+    warps = {name: _warps(store) for name, store in runs.stores.items()}
+    files = {name: _file_names(store) for name, store in runs.stores.items()}
     different: dict[str, list[str]] = {}
     for sample_id in chosen:
         crop = first[1].display(sample_id)

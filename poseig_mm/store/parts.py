@@ -2,11 +2,12 @@
 
 A batch is one part: files of the same stem `part-r<rank>-<number>` in `joints/`, `relations/`, `maps/`, `displays/`,
 `signed/` and `samples/`, and in `studies/<name>/` for studies that go sample by sample.  The samples file is written
-last and carries, in its Parquet metadata, the size and the checksum of every other file of the part (of 0.2.0 and
-before: the checksums of tables only): it is the commit marker.  A part counts when its samples file can be read and the files that it names are whole.  Files
-without it are left-overs of a batch that was cut off.  Maps and displays may be absent (deleted by hand to save space,
-or no longer among the worst), but not damaged; their content is checked when it is read, and when a run is resumed.  A
-study's file that is absent is a failure to a reader, and its part is computed again when the run is resumed.
+last and carries, in its Parquet metadata, the size and the checksum of every other file of the part (up to 0.2.0 the
+checksums of tables only): it is the commit marker.  A part counts when its samples file can be read and the files that
+it names are whole.  Files without it are left-overs of a batch that was cut off.  Maps and displays may be absent
+(deleted by hand to save space, or no longer among the worst), but not damaged; their content is checked when it is
+read, and when a run is resumed.  A study's file that is absent is a failure to a reader, and its part is computed again
+when the run is resumed.
 
 A work dir may come from somebody else.  So a part counts only where it names files of this pattern and of its own stem,
 and folders and files that lead out of the work dir (links) are refused: nothing outside is read, let alone deleted.
