@@ -72,6 +72,19 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {error_message(error)}"
 
 
+def refuse_changes(changed: Iterable[str]) -> None:
+    """Of a plugin that was given something to look at.
+
+    Raises:
+        PluginError: it changed some of it; `changed` names what.
+    """
+    if names := list(changed):
+        raise PluginError(
+            f"it changed {', '.join(names)}, which it may only read; the values were put back. Work on a copy (`.clone()`, "
+            "`.copy()`)"
+        )
+
+
 def error_message(error: BaseException) -> str:
     """`str(error)` where that says anything.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
+
+from ..unchanged import KeptTensors
 
 
 class ModelState:
@@ -13,6 +14,7 @@ class ModelState:
 
     Parameters and buffers (the objects and their content), gradients, `requires_grad`, modes, submodules, hooks.
 
+    >>> import torch
     >>> model = nn.Linear(2, 1)
     >>> before = ModelState(model)
     >>> with torch.no_grad():
@@ -30,12 +32,8 @@ class ModelState:
             for name, tensor in vars(module)[kind].items()
             if tensor is not None
         ]
-        self._contents = [
-            (name, t, t.detach(), t.detach().to("cpu", copy=True))
-            for name, tensor, _, grad in self._tensors
-            for t in (tensor, grad)
-            if t is not None
-        ]
+        contents = [(name, value) for name, tensor, _, grad in self._tensors for value in (tensor, grad)]
+        self._contents = KeptTensors(contents, device="cpu")
 
     def restore(self) -> list[str]:
         """Put back what is different now; the names of the tensors and modules that were."""
@@ -44,8 +42,7 @@ class ModelState:
             if tensor.requires_grad != requires_grad or tensor.grad is not grad:
                 tensor.requires_grad_(requires_grad).grad = grad
                 changed.append(name)
-        changed += [name for name, tensor, memory, content in self._contents if _write(tensor, memory, content)]
-        return list(dict.fromkeys(changed))
+        return list(dict.fromkeys([*changed, *self._contents.restore()]))
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:
@@ -72,19 +69,3 @@ def _put_back(module: nn.Module, kept: dict[str, Any]) -> bool:
             now.update(value)
             different = True
     return different
-
-
-def _write(tensor: Tensor, memory: Tensor, content: Tensor) -> bool:
-    """Make `tensor` hold `content` in its `memory` of before, where it does not, bit for bit; whether it did not."""
-    moved = (tensor.data_ptr(), tensor.dtype, tensor.shape) != (memory.data_ptr(), memory.dtype, memory.shape)
-    same = torch.equal(_bits(memory.cpu()), _bits(content))
-    if moved:
-        tensor.data = memory
-    if not same:
-        memory.copy_(content)
-    return moved or not same
-
-
-def _bits(tensor: Tensor) -> Tensor:
-    """The bytes: NaN is equal to itself here."""
-    return tensor.contiguous().reshape(-1).view(torch.uint8)

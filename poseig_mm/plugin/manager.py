@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
-from ..errors import PluginError, describe_error, did_you_mean
+from ..errors import PluginError, describe_error, did_you_mean, refuse_changes
 from ..types import Failure
 from .builtins import BUILTINS
 from .catalog import Catalog
@@ -138,15 +138,36 @@ class PluginHost:
                 collected.append((name, result))
         return collected
 
-    def notify(self, hook: str, /, *, stage: str, sample_id: str = "", **arguments: Any) -> None:
-        """Tell every observer; what one raises is recorded under `stage` and `sample_id`, and the rest are told."""
+    def notify(
+        self,
+        hook: str,
+        /,
+        *,
+        stage: str,
+        sample_id: str = "",
+        keep: Callable[[], Callable[[], Sequence[str]]] = lambda: lambda: (),
+        **arguments: Any,
+    ) -> None:
+        """Tell every observer; what one raises is recorded under `stage` and `sample_id`, and the rest are told.
+
+        Args:
+            hook: its name.
+            stage, sample_id: of a failure.
+            keep: called once, before the first observer there is; gives a function that puts back what an observer
+                changed in the arguments and names it: that is a failure of the observer.
+            arguments: the hook's.
+        """
         self._check_call(hook, arguments, collected=False)
-        for name, call in self._implementations(hook, arguments):
+        implementations = self._implementations(hook, arguments)
+        restore = keep() if implementations else list
+        for name, call in implementations:
             try:
                 call()
+                refuse_changes(restore())
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
+                restore()  # what raised may have changed something before
                 self.record(error, stage, plugin=name, sample_id=sample_id)
 
     def first(self, hook: str, /, **arguments: Any) -> Any:
