@@ -80,8 +80,8 @@ def refuse_changes(changed: Iterable[str]) -> None:
     """
     if names := list(changed):
         raise PluginError(
-            f"it changed {', '.join(names)}, which it may only read; the values were put back. Work on a copy (`.clone()`, "
-            "`.copy()`)"
+            f"it changed {', '.join(names)}, which it may only read; the values were put back. Work on a copy "
+            "(`.clone()`, `.copy()`)"
         )
 
 

@@ -85,8 +85,8 @@ def warnings(runs: Runs) -> list[str]:
             texts.append(f"{label} differ{'' if label == 'Masks' else 's'}: {said}. {what}")
     for name, ids in different_images(runs).items():
         texts.append(
-            f"Images differ: {plural(len(ids), 'person')} of {name} (such as {ids[0]}) are seen in another image than in "
-            f"{runs.names[0]}, of those that were looked at. The same person in different pixels is another input."
+            f"Images differ: {plural(len(ids), 'person')} of {name} (such as {ids[0]}) are seen in another image than "
+            f"in {runs.names[0]}, of those that were looked at. The same person in different pixels is another input."
         )
     if runs.rescaled:
         texts.append(

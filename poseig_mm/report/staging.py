@@ -1,4 +1,4 @@
-"""A report is built beside the old one and put in its place when it is whole, so that a killed build keeps the old page."""
+"""A report is built beside the old one and put in its place when it is whole: a killed build keeps the old page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def assets_folder(work_dir: Path, name: str) -> Path:
 
 
 def put_in_place(built: Path, out: Path) -> None:
-    """Move what was built to `out`, the page last; what else lies there stays. Killed in between, the next call ends it."""
+    """Move what was built to `out`, the page last; what else lies there stays.  See `recover`."""
     out.mkdir(parents=True, exist_ok=True)
     replaced = []
     for path in sorted(built.iterdir(), key=lambda p: (p.name == "index.html", p.name)):

@@ -223,7 +223,8 @@ class Store:
         )
         if entry is not None and not has_content(path, entry):
             raise StoreError(
-                f"cannot read {path}: it does not have the content that was written; --resume computes its samples again"
+                f"cannot read {path}: it does not have the content that was written; --resume computes its samples "
+                "again"
             )
         self._checked.add(path)
 

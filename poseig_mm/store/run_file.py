@@ -91,8 +91,8 @@ def read_run(path: Path) -> dict[str, Any]:
     written = about.get("format", FORMAT) if isinstance(about, dict) else FORMAT
     if not isinstance(written, int) or written > FORMAT:
         raise StoreError(
-            f"{path} says format {written!r}; this version reads formats up to {FORMAT}. The run is of a later version: "
-            "read it with that one (pip install -U poseig-mm), or give another --work-dir"
+            f"{path} says format {written!r}; this version reads formats up to {FORMAT}. The run is of a later "
+            "version: read it with that one (pip install -U poseig-mm), or give another --work-dir"
         )
     return filled_in(content)
 

@@ -16,7 +16,7 @@ from poseig_mm.errors import StoreError
 from poseig_mm.types import Failure
 
 from .atomic import make_dir, publish, remove
-from .batch import Batch, make_batch, publish_batch, study_frame
+from .batch import Batch, make_batch, publish_batch, rows_that_fit, study_frame
 from .lock import WriterLock
 from .map_parts import MapPolicy, check_arrays
 from .opening import clean, compare_runs, refuse_if_used
@@ -186,15 +186,18 @@ class StoreWriter:
         With `replace_all` the rows are a whole, stored at once in the place of what was stored so before.
 
         Raises:
-            StoreError: a name that cannot be a directory, rows that make no table, or the table cannot be written.
+            StoreError: a name that cannot be a directory, a row that does not fit the table (the others are kept), or
+                the table cannot be written.
         """
         self._check()
         if _STUDY.fullmatch(name) is None:
             raise StoreError(f"study name {name!r}: expected letters, digits, '_', '-' or '.', beginning with a letter")
         if not replace_all:
-            kept = [*self._study_rows.get(name, ()), *(rows.to_dicts() if isinstance(rows, pl.DataFrame) else rows)]
-            study_frame(name, kept)  # what makes no table is refused here, not when the batch is written
-            self._study_rows[name] = kept
+            new = rows.to_dicts() if isinstance(rows, pl.DataFrame) else list(rows)
+            # what makes no table is refused here, while it is known whose it is, and not when the batch is written
+            self._study_rows[name], error = rows_that_fit(name, self._study_rows.get(name, ()), new)
+            if error is not None:
+                raise error
             return
         path = self.path / "studies" / name / f"{whole_stem(self.rank)}.parquet"
         if len(rows) == 0:

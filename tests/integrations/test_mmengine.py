@@ -278,7 +278,7 @@ def test_random_generators_are_given_back_after_an_error() -> None:
     assert draw() == expected
 
 
-# ---- whatever happens in a diagnosis, the training goes on, and to the same weights ------------------------------------
+# ---- whatever happens in a diagnosis, the training goes on, and to the same weights ----------------------------
 
 PLUGIN = """
 import os
@@ -389,7 +389,7 @@ CHANGES = {
         "layer.weight = torch.nn.Parameter(torch.zeros_like(layer.weight))"
     ),
     "layer": "import torch\nadapter.model.head.final_layer = torch.nn.Identity()",
-    "mode": "adapter.model.train()\nadapter.model.head.train = lambda mode=True: None\nadapter.model.head.training = False",
+    "mode": "adapter.model.train()\nhead = adapter.model.head\nhead.train = lambda mode=True: None\nhead.training = False",
     "gradients": "p = next(adapter.model.parameters())\np.requires_grad_(False)\np.grad = p.data * 0 + 9",
     "hook": "adapter.model.head.register_forward_hook(lambda m, i, o: o * 0)",
     "statistics": "[b.add_(1) for n, b in adapter.model.named_buffers() if 'running' in n]",
@@ -432,7 +432,7 @@ def test_a_plugin_that_changes_the_model_changes_no_training(
     [("poseig_indices", ""), ("poseig_session_start", "config"), ("poseig_report_sections", "store")],
 )
 def test_a_rank_that_fails_leaves_no_other_waiting(made: tiny, tmp_path: Path, hook: str, arguments: str) -> None:
-    """One rank of two fails before, while or after the others wait for it: both train to the end, and agree on the log."""
+    """One rank of two fails before, while or after the others wait for it: both train on and agree on the log."""
     body = "return None if os.environ['RANK'] == '1' else ()"  # a wrong result is fatal
     if hook == "poseig_session_start":  # what a plugin raises there is survived: the session itself fails
         body = (

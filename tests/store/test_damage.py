@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from store_samples import IDENTITY, make_record
 
 from poseig_mm.errors import StoreError
@@ -91,3 +92,41 @@ def test_a_study_part_that_was_deleted_is_noticed(tmp_path: Path) -> None:
     assert len(store) == 3
     assert _run(tmp_path, resume=True) == ["b"]
     assert sorted(Store(tmp_path).study("s")["sample_id"]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        torch.zeros(3),
+        object(),
+        [object()],
+        {"a": object()},
+        {},
+        np.array([object()]),
+        "text",
+        lambda: 0,
+        Path("x"),
+    ],
+    ids=lambda cell: type(cell).__name__,
+)
+def test_a_cell_that_no_table_holds_costs_its_row(tmp_path: Path, cell: object) -> None:
+    """It is refused when it is given, while its sample is known; rows before, beside and after it are stored."""
+    with StoreWriter(tmp_path, identity=IDENTITY) as writer:
+        writer.write_study("s", [{"sample_id": "a", "x": 1.0}])
+        with pytest.raises(StoreError, match="study 's'"):
+            writer.write_study("s", [{"sample_id": "b", "x": 2.0}, {"sample_id": "b", "x": cell}])
+        writer.write_study("s", [{"sample_id": "c", "x": 3.0}])
+        writer.write([make_record(i) for i in "abc"])
+    assert Store(tmp_path).study("s")["x"].to_list() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    "row", ["text", None, 3, ["x"], {"sample_id": torch.zeros(2)}, {"sample_id": ["b"]}, {"sample_id": 3}]
+)
+def test_what_is_no_row_costs_itself(tmp_path: Path, row: object) -> None:
+    """Neither the run nor another sample's rows."""
+    with StoreWriter(tmp_path, identity=IDENTITY) as writer:
+        with pytest.raises(StoreError, match="expected a dict"):
+            writer.write_study("s", [row, {"sample_id": "b", "x": 2.0}])  # type: ignore[list-item]
+        writer.write([make_record("b")])
+    assert Store(tmp_path).study("s")["x"].to_list() == [2.0]
