@@ -46,26 +46,33 @@ class ModelState:
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:
-    """The mode, and shallow copies of the dicts that torch keeps in a module: tensors, submodules, hooks."""
+    """All attributes, with shallow copies of the dicts that torch keeps in a module: tensors, submodules, hooks."""
     of_torch = vars(nn.Module())
     return {
-        name: dict(value) if isinstance(value, dict) else value
+        name: dict(value) if name in of_torch and isinstance(value, dict) else value
         for name, value in vars(module).items()
-        if name in of_torch and (name == "training" or isinstance(value, dict))
     }
 
 
 def _put_back(module: nn.Module, kept: dict[str, Any]) -> bool:
-    """Whether something had to be; the dicts themselves stay the same objects."""
+    """Whether something had to be that is a training's business; the dicts themselves stay the same objects.
+
+    Other attributes (what a forward pass remembers for the next one) are put back without a word.
+    """
+    of_torch, now = vars(nn.Module()), vars(module)
     different = False
+    for name in list(now.keys() - kept.keys()):
+        different |= callable(now.pop(name))  # such as another `forward`
     for name, value in kept.items():
-        now = vars(module)[name]
-        if not isinstance(value, dict):
-            if now is not value:
-                setattr(module, name, value)
-                different = True
-        elif list(map(id, now.values())) != list(map(id, value.values())) or now.keys() != value.keys():
-            now.clear()
-            now.update(value)
+        current = now.get(name)
+        if name not in of_torch or not isinstance(value, dict):
+            if current is not value:
+                different |= name in of_torch or callable(value)
+                now[name] = value
+        elif not isinstance(current, dict):
+            now[name], different = value, True
+        elif list(map(id, current.values())) != list(map(id, value.values())) or current.keys() != value.keys():
+            current.clear()
+            current.update(value)
             different = True
     return different
