@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .errors import ConfigError, PoseIGError
+from .errors import ConfigError, PoseIGError, describe_error
 from .run.shard import Shard
 
 if TYPE_CHECKING:
@@ -24,11 +24,17 @@ if TYPE_CHECKING:
 
 
 PATIENCE = 7 * 24 * 3600  # seconds that a finished process waits for the others of a launcher
-INTERRUPTED = 130  # exit code of a run that was stopped by the user and can be resumed
+DONE, FAILED, INTERRUPTED = 0, 1, 130  # exit codes; argparse's own is 2
+EXIT_CODES = """exit codes:
+  0    done; of persons, plugins and studies that failed on the way, the terminal gives the number and run.json the rest
+  1    the run could not begin, or could not go on; the last lines say why
+  2    the command line is wrong
+  130  interrupted by Ctrl-C or SIGTERM; what is on disk is whole, and --resume goes on
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code (0 fine, 1 error, 130 interrupted)."""
+    """Run the command line; returns the exit code (see `EXIT_CODES`)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
@@ -37,15 +43,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             options = parser.parse_args(arguments)
             if options.list_plugins:
                 print(host.format_records())
-                return 0
+                return DONE
             if options.env:
                 from .environment import describe_environment
 
                 print(describe_environment(host.records))
-                return 0
+                return DONE
             if options.config is None:
                 parser.error("give the path of an MMPose config, or --list-plugins, or --env")
-            return _diagnose(options, host)
+            try:
+                return _diagnose(options, host)
+            except (
+                SystemExit
+            ) as error:  # of code that the config or a plugin brought: the run is not done, whatever it says
+                print(f"error: the run was ended by {describe_error(error)}", file=sys.stderr)
+                return FAILED
     except KeyboardInterrupt:
         print("\ninterrupted; what is on disk is whole: go on with --resume and the same --work-dir", file=sys.stderr)
         return INTERRUPTED
@@ -53,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("POSEIG_DEBUG"):
             raise
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return FAILED
 
 
 def _host_and_parser(arguments: list[str]) -> tuple[PluginHost, argparse.ArgumentParser]:
@@ -80,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="poseig-diagnose",
         description="Diagnose an MMPose model: attribution maps of each joint, indices, and a report.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("config", nargs="?", help="any MMPose config; a `diagnosis` variable in it is optional")
@@ -127,7 +141,7 @@ def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
         from .run.dry_run import dry_run
 
         print(dry_run(config, options.checkpoint, device=options.device, plugins=plugins))
-        return 0
+        return DONE
     with _processes(options.launcher) as shard, _progress_bar(visible=shard.first) as show:
         session = Session(
             config,
@@ -142,7 +156,7 @@ def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
         store = session.run()
     if shard.first:
         _print_summary(store, Path(session.work_dir))
-    return 0
+    return DONE
 
 
 @contextmanager

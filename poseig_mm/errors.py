@@ -61,3 +61,39 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     match = get_close_matches(name, names, n=1)
     return f"did you mean {match[0]!r}?" if match else "known: " + (", ".join(names) or "none")
+
+
+def describe_error(error: BaseException) -> str:
+    """Class and message on one line, also of an error that cannot be shown, and of an exit.
+
+    >>> describe_error(ValueError('x')), describe_error(SystemExit(0))
+    ('ValueError: x', 'SystemExit: it asked the whole program to exit with 0')
+    """
+    return f"{type(error).__name__}: {error_message(error)}"
+
+
+def refuse_changes(changed: Iterable[str]) -> None:
+    """Of a plugin that was given something to look at.
+
+    Raises:
+        PluginError: it changed some of it; `changed` names what.
+    """
+    if names := list(changed):
+        raise PluginError(
+            f"it changed {', '.join(names)}, which it may only read; the values were put back. Work on a copy "
+            "(`.clone()`, `.copy()`)"
+        )
+
+
+def error_message(error: BaseException) -> str:
+    """`str(error)` where that says anything.
+
+    >>> error_message(KeyError('a'))
+    "'a'"
+    """
+    if isinstance(error, SystemExit):
+        return f"it asked the whole program to exit with {error.code!r}"
+    try:
+        return str(error)
+    except Exception:
+        return "(its message cannot be shown: str() of it raises)"

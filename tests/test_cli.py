@@ -331,3 +331,26 @@ def test_a_dry_run_counts_and_leaves_nothing(tmp_path: Path, capsys: pytest.Capt
         assert "s a person" in text
         assert "MB a person" in text
         assert not work_dir.exists()
+
+
+def test_exit_codes_stand_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each one that `main` gives."""
+    assert f"{cli.INTERRUPTED}  interrupted" in cli.EXIT_CODES
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert cli.EXIT_CODES in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("code", [0, None, 3, "enough"])
+def test_a_run_that_somebody_elses_code_ends_is_no_success(
+    main: Main, code: object, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sys.exit(0)` in a dataset or a model, which no hook guards."""
+    from poseig_mm.run.session import Session
+
+    def leave(self: Session) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(Session, "run", leave)
+    assert main() == cli.FAILED
+    assert "asked the whole program to exit" in capsys.readouterr().err

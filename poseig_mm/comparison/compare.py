@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..report.blocks import GuardedSection, attempt
 from ..report.build import build_report
+from ..report.staging import staging_folder
 from ..store import Store
 from . import causes_section, difference_tables, differences, runs_section, side_by_side
 from .causes_section import have_causes
@@ -52,7 +53,7 @@ def compare(
         DataError: the runs share nothing that could be compared.
     """
     stores, out = open_runs(paths, names), Path(out)
-    sections = comparison_sections(stores, out / "assets" / "comparison")
+    sections = comparison_sections(stores, staging_folder(out) / "assets" / "comparison")
     first = next(iter(stores.values()))
     data = str((first.run.get("dataset") or {}).get("name") or "")
     return build_report(first, sections, out, title=" · ".join(stores), about=[data] if data else [])

@@ -14,7 +14,7 @@ from ..errors import ConfigError, DataError
 from ..store import Store
 from ..summary.measures import Measure, measures, unit_of
 
-KEYS = ["sample_id", "joint_name"]
+KEYS = ["sample_id", "joint_name", "_nth"]  # runs may number joints differently; the n-th one of a name is the same
 WITHOUT_MAP = ("not_visible", "not_asked", "no_match", "zero_map", "nonfinite_gradient", "no_map")  # reason codes
 SAME_PLACE = 1.0  # px of the original image (mm in 3D): farther apart, two annotations are not of the same joint
 
@@ -149,6 +149,7 @@ def _with_place(store: Store) -> pl.DataFrame:
     joints, samples = store.joints(), store.samples()
     warp = [f"warp_{row}{column}" for row in range(2) for column in range(3)]
     joints = joints.join(samples.select("sample_id", *warp), on="sample_id", how="left", maintain_order="left")
+    joints = joints.with_columns(pl.col("joint").rank("dense").over("sample_id", "joint_name").alias("_nth"))
     x, y = pl.col("gt_x"), pl.col("gt_y")
     if unit_of(joints) == "px":
         place = [
@@ -175,7 +176,7 @@ def _in_first_pixels(joints: Mapping[str, pl.DataFrame]) -> tuple[dict[str, pl.D
         if differs and unit_of(table) == "px":
             rescaled.append(name)
             table = table.with_columns(pl.col("epe") * factor)
-        tables[name] = table.drop("_scale", "_scale_first", "_x", "_y")
+        tables[name] = table.drop("_scale", "_scale_first", "_x", "_y", "_nth")
     return tables, rescaled
 
 

@@ -16,6 +16,7 @@ from ..summary.measures import estimate, finite, measures, run_value
 from ..summary.sentences import model_facts, plural, scale_in_words
 from ..types import Picture, Table
 from .runs import Runs
+from .side_by_side import different_images
 
 HEADING = Heading("comparison", "Comparison", 50)
 
@@ -82,6 +83,11 @@ def warnings(runs: Runs) -> list[str]:
         if len(set(values.values())) > 1:
             said = ", ".join(f"{value or NOTHING} ({name})" for name, value in values.items())
             texts.append(f"{label} differ{'' if label == 'Masks' else 's'}: {said}. {what}")
+    for name, ids in different_images(runs).items():
+        texts.append(
+            f"Images differ: {plural(len(ids), 'person')} of {name} (such as {ids[0]}) are seen in another image than "
+            f"in {runs.names[0]}, of those that were looked at. The same person in different pixels is another input."
+        )
     if runs.rescaled:
         texts.append(
             f"Errors of {', '.join(runs.rescaled)} are given in input pixels of {runs.names[0]}: theirs are of another "

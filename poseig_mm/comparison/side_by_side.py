@@ -24,6 +24,8 @@ HEADING = Heading("comparison-maps", "Maps, run by run", 58)
 PANEL = 256  # px, height of one map
 MOST_PICTURES = 24
 MOST_SAMPLES = 500  # whose maps are correlated: a quarter of a second a sample and run at 256 x 192
+MOST_CROPS = 50  # that are compared pixel by pixel
+PIXEL_APART, SHARE_APART = 32, 0.005  # levels of 255, and share of a crop: another compression changes less
 KINDS = ("pearson", "spearman")
 Floats = NDArray[np.floating[Any]]
 
@@ -99,12 +101,46 @@ def map_correlations(runs: Runs) -> tuple[pl.DataFrame, dict[str, str]]:
     return pl.DataFrame(rows, schema, orient="row"), remarks
 
 
+def different_images(runs: Runs) -> dict[str, list[str]]:
+    """By run, persons whose crop shows other pixels than the first run's, or whose image has another name.
+
+    Of at most `MOST_CROPS` persons evenly spread; crops of other sizes or places are not compared.
+    """
+    first, *others = runs.stores.items()
+    ids = runs.first["sample_id"].unique(maintain_order=True).to_list()
+    chosen = [ids[i] for i in np.unique(np.linspace(0, len(ids) - 1, min(len(ids), MOST_CROPS)).astype(int))]
+    warps = {name: _warps(store) for name, store in runs.stores.items()}
+    files = {name: _file_names(store) for name, store in runs.stores.items()}
+    different: dict[str, list[str]] = {}
+    for sample_id in chosen:
+        crop = first[1].display(sample_id)
+        for name, store in others:
+            other = store.display(sample_id)
+            there = crop is not None and other is not None and crop.shape == other.shape
+            if there and not _cannot(crop, other, warps[first[0]][sample_id], warps[name][sample_id]):
+                assert crop is not None
+                assert other is not None
+                apart = np.abs(crop.astype(np.int16) - other).max(-1) > PIXEL_APART
+                unlike = float(apart.mean()) > SHARE_APART
+            else:
+                unlike = files[first[0]][sample_id] != files[name][sample_id]
+            if unlike:
+                different.setdefault(name, []).append(sample_id)
+    return different
+
+
+def _file_names(store: Store) -> dict[str, str]:
+    return {str(i): Path(str(path)).name for i, path in store.samples().select("sample_id", "image_path").rows()}
+
+
 def _warps(store: Store) -> dict[str, tuple[float, ...]]:
     columns = [f"warp_{row}{column}" for row in range(2) for column in range(3)]
     return {str(row[0]): row[1:] for row in store.samples().select("sample_id", *columns).rows()}
 
 
-def _cannot(first: Floats | None, other: Floats | None, warp: Sequence[float], warp_other: Sequence[float]) -> str:
+def _cannot(
+    first: NDArray[Any] | None, other: NDArray[Any] | None, warp: Sequence[float], warp_other: Sequence[float]
+) -> str:
     """Why two samples' maps have no pixels in common, or ''."""
     if first is None or other is None:
         return "not kept"

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import ShapeError
+from ..errors import ShapeError, refuse_changes
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ..unchanged import KeptValues
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def compute_indices(
     inputs: IndexInputs,
     reasons: Sequence[Sequence[str]],
     *,
-    on_error: Callable[[str, Exception], None] | None = None,
+    on_error: Callable[[str, BaseException], None] | None = None,
 ) -> tuple[dict[str, Tensor], list[list[str]]]:
     """All indices of a batch, and why a number is missing.
 
@@ -84,7 +86,8 @@ def compute_indices(
     without a map.
 
     Args:
-        indices: to compute; one that raises, or returns another shape than its kind's, is NaN on this batch.
+        indices: to compute; one that raises, returns another shape than its kind's, or changes what it was given
+            (which is put back), is NaN on this batch.
         inputs: see `IndexInputs`.
         reasons: (B)(K) why a joint has no map, '' where it has one (`Attribution.reasons`).
         on_error: called with a failing index's name and its exception.
@@ -106,6 +109,8 @@ def compute_indices(
     """
     import torch
 
+    from ..unchanged import KeptValues, is_built_in
+
     size = (int(inputs.maps.shape[0]), int(inputs.maps.shape[1]))
     if [len(row) for row in reasons] != [size[1]] * size[0]:
         got = (len(reasons), sorted({len(row) for row in reasons}))
@@ -117,7 +122,10 @@ def compute_indices(
     with torch.no_grad():
         has_map = inputs.maps.sum((2, 3)).isfinite()
         _add(codes, "no_map", ~has_map & torch.tensor([[not code for code in row] for row in codes]).to(has_map))
+        kept: KeptValues | None = None  # before the first index that is a plugin's
         for index in indices:
+            if kept is None and not is_built_in(index):
+                kept = KeptValues(inputs=inputs)
             lacking = _lacking(index, inputs)
             usable = has_map
             for code, where in lacking.items():
@@ -128,7 +136,12 @@ def compute_indices(
             if bool(usable.any()):
                 try:
                     value = _called(index, inputs, shape)
-                except Exception as error:
+                    refuse_changes(kept.restore() if kept is not None else ())
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # SystemExit too
+                    if kept is not None:
+                        kept.restore()  # what raised may have changed something before
                     if on_error is not None:
                         on_error(index.name, error)
                     _add(codes, f"{index.name}_failed", usable)

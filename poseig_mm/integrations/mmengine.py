@@ -12,14 +12,15 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from mmengine.dist import barrier, get_dist_info
+from mmengine.dist import all_gather_object, get_dist_info, is_distributed
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -27,11 +28,13 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS, METRICS
 from mmengine.runner import EpochBasedTrainLoop
 
-from ..errors import ConfigError
+from ..errors import ConfigError, describe_error
 from ..run.session import Session
-from ..run.shard import Shard
 from ..settings import Settings
 from ..store import Store
+from ..store.file_names import file_stem
+from .meetings import MeetingShard
+from .model_state import ModelState
 from .pictures import overview
 from .undisturbed import undisturbed
 
@@ -46,7 +49,9 @@ class PoseIGHook(Hook):  # type: ignore[misc]  # MMEngine has no types
     `save_best="poseig/fi"` works), in the message hub and so in every visualizer back-end; there the first persons'
     maps are images.  Each diagnosis is a whole run of poseig-diagnose in `<work_dir>/poseig/epoch_<n>` (or `iter_<n>`),
     which poseig-compare takes.  The training itself is left as it is: weights, statistics, modes, random numbers.
-    Whatever fails is a warning, and the training goes on.
+    Whatever fails, on whichever rank, is a warning, and the training goes on: also a plugin that calls `sys.exit`, a
+    visualizer on a full disk, a plugin that changes the model (it is put back, and nothing is logged).  Only the user's
+    own interrupt ends it.
 
     It comes before EMAHook gives the training its own weights back: what is diagnosed is what was evaluated.
 
@@ -111,35 +116,64 @@ class PoseIGHook(Hook):  # type: ignore[misc]  # MMEngine has no types
             runner: MMEngine's.
             split: 'val' or 'test', whose data the persons are taken from.
         """
-        if not self._due(runner, split):
-            return {}
+        means: dict[str, float] = {}
+        problems = ["it could not be begun"]  # until it has been
+        with _survived("the diagnosis"):
+            if not self._due(runner, split):
+                return {}
+            problems = self._diagnose(runner, split, means)
+        # Every rank comes here, whatever happened on it: all log rank 0's numbers, or none does.
+        outcomes = _of_all_ranks((means, problems))
+        failed = {rank: problems for rank, (_, problems) in enumerate(outcomes) if problems}
+        for rank, texts in failed.items():
+            on = f" on rank {rank}" if len(outcomes) > 1 else ""
+            _warn(f"PoseIG: nothing is logged of the diagnosis at {_moment(runner, split)}{on}: {'; '.join(texts)}")
+        return {} if failed else dict(outcomes[0][0])
+
+    def _diagnose(self, runner: Any, split: str, means: dict[str, float]) -> list[str]:
+        """Fill in `means`; what is wrong with them, in words."""
         started = time.perf_counter()
         name = _moment(runner, split)
-        try:
-            with undisturbed():
-                store = self._session(runner, split, Path(runner.work_dir) / PREFIX / name).run()
-        except Exception as error:  # a diagnosis is never a reason to end a training
-            _warn(f"PoseIG: the diagnosis after {name} failed ({type(error).__name__}: {error}); training goes on")
-            return {}
-        if store.run.get("status") == "interrupted":
-            _warn(
-                f"PoseIG: the diagnosis after {name} was not done within time_limit = {self.time_limit:g} s and is not "
-                f"logged ({len(store)} persons are in {store.path}); take fewer persons or a wider interval"
-            )
-            return {}
-        means = {f"{PREFIX}/{key}": value for key, value in index_means(store).items()}
-        self._add_images(runner, store)
-        seconds = time.perf_counter() - started
-        print_log(f"PoseIG: {len(store)} persons diagnosed in {seconds:.1f} s; {store.path}", logger="current")
-        return means
-
-    def _session(self, runner: Any, split: str, place: Path) -> Session:
-        rank, world_size = get_dist_info()
-        if rank == 0:
-            shutil.rmtree(place, ignore_errors=True)  # of the same epoch of a training that was resumed before it
-        if world_size > 1:
-            barrier()
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        before: ModelState | None = None
+        shard = MeetingShard(*get_dist_info())
+        problems: list[str] = []
+        try:
+            before = ModelState(model)
+            with undisturbed():
+                store = self._session(runner, split, model, Path(runner.work_dir) / PREFIX / name, shard).run()
+            if store.run.get("status") == "interrupted":
+                problems.append(
+                    f"it was not done within time_limit = {self.time_limit:g} s ({len(store)} persons are in "
+                    f"{store.path}); take fewer persons or a wider interval"
+                )
+            else:
+                means.update({f"{PREFIX}/{key}": value for key, value in index_means(store).items()})
+                with _survived("logging pictures"):
+                    self._add_images(runner, store)
+        except KeyboardInterrupt:  # the user's own
+            raise
+        except BaseException as error:  # a diagnosis is never a reason to end a training: SystemExit neither
+            problems.append(f"it failed ({describe_error(error)}); training goes on")
+        finally:
+            changed = [] if before is None else before.restore()
+        if changed:
+            problems.append(
+                f"something in it, most likely a plugin, changed the model: {', '.join(changed[:3])}"
+                f"{' ...' if len(changed) > 3 else ''}; the model has been put back as it was"
+            )
+        if problems:
+            shard.leave()
+            return problems
+        seconds = time.perf_counter() - started
+        with _survived("logging"):
+            print_log(f"PoseIG: {len(store)} persons diagnosed in {seconds:.1f} s; {store.path}", logger="current")
+        return []
+
+    def _session(self, runner: Any, split: str, model: Any, place: Path, shard: MeetingShard) -> Session:
+        if shard.first:
+            shutil.rmtree(place, ignore_errors=True)  # of the same epoch of a training that was resumed before it
+        shard.wait_for_others()
         return Session(
             runner.cfg,
             f"(the training in {runner.work_dir}, {place.name})",
@@ -148,7 +182,7 @@ class PoseIGHook(Hook):  # type: ignore[misc]  # MMEngine has no types
             device=str(next(model.parameters()).device),
             model=model,
             time_limit=self.time_limit,
-            shard=Shard(rank, world_size),
+            shard=shard,
         )
 
     def _settings(self, cfg: Any, split: str) -> Settings:
@@ -167,23 +201,26 @@ class PoseIGHook(Hook):  # type: ignore[misc]  # MMEngine has no types
         return bool(now >= last or (now // loop.val_interval) % self.interval == 0)
 
     def _lend(self, runner: Any, split: str, evaluator: Any) -> None:
-        metrics = [metric for metric in evaluator.metrics if isinstance(metric, PoseIGMetric)]
-        for metric in metrics:
-            metric.diagnose = partial(self.diagnose, runner, split)
-        self._by_metric = bool(metrics)
+        with _survived("looking for a PoseIGMetric"):
+            metrics = [metric for metric in evaluator.metrics if isinstance(metric, PoseIGMetric)]
+            for metric in metrics:
+                metric.diagnose = partial(self.diagnose, runner, split)
+            self._by_metric = bool(metrics)
 
     def _after(self, runner: Any, split: str, metrics: MutableMapping[str, float] | None) -> None:
         if self._by_metric:
             return
-        for key, value in self.diagnose(runner, split).items():
-            if metrics is not None:
-                metrics[key] = value
-            runner.message_hub.update_scalar(f"{split}/{key}", value)  # RuntimeInfoHook has been there already
+        means = self.diagnose(runner, split)
+        if metrics is not None:
+            metrics.update(means)
+        with _survived("logging numbers"):
+            for key, value in means.items():
+                runner.message_hub.update_scalar(f"{split}/{key}", value)  # RuntimeInfoHook has been there already
 
     def _add_images(self, runner: Any, store: Store) -> None:
         step = runner.iter if _training(runner) else 0
         for sample_id, picture in overview(store, sorted(store.sample_ids)[: self.images]):
-            runner.visualizer.add_image(f"{PREFIX}_{sample_id}", picture, step=step)
+            runner.visualizer.add_image(f"{PREFIX}_{file_stem(sample_id)}", picture, step=step)
 
 
 @METRICS.register_module()
@@ -261,5 +298,25 @@ def _moment(runner: Any, split: str) -> str:
     return f"epoch_{runner.epoch}" if _by_epoch(runner.train_loop) else f"iter_{runner.iter}"
 
 
+def _of_all_ranks(value: Any) -> list[Any]:
+    return list(all_gather_object(value)) if is_distributed() else [value]
+
+
+@contextmanager
+def _survived(doing: str) -> Iterator[None]:
+    """Whatever is raised inside is a warning; only the user's own interrupt passes."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        _warn(f"PoseIG: {doing} failed ({describe_error(error)}); training goes on")
+
+
 def _warn(text: str) -> None:
-    print_log(text, logger="current", level=logging.WARNING)
+    try:
+        print_log(text, logger="current", level=logging.WARNING)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # the log itself cannot be written: there is nothing left to say it with
+        return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +15,8 @@ from ..seeding import random_states_kept
 def undisturbed() -> Iterator[None]:
     """Gradients on and autocast off within; afterwards all generators of random numbers stand where they stood.
 
-    Of Python, NumPy and torch (CPU and every CUDA device in use).
+    Of Python, NumPy and torch (CPU and every CUDA device in use).  So do torch's switches for the whole process (type
+    of new tensors, deterministic algorithms, cuDNN, threads) and the working directory.
 
     >>> torch.manual_seed(0) is not None
     True
@@ -26,6 +28,7 @@ def undisturbed() -> Iterator[None]:
     True
     """
     with (
+        _switches_kept(),
         random_states_kept(),
         torch.inference_mode(False),
         torch.enable_grad(),
@@ -33,3 +36,21 @@ def undisturbed() -> Iterator[None]:
         torch.autocast("cpu", enabled=False),
     ):
         yield
+
+
+@contextmanager
+def _switches_kept() -> Iterator[None]:
+    place, dtype, threads = os.getcwd(), torch.get_default_dtype(), torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn = torch.backends.cudnn
+    flags = (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32)
+    try:
+        yield
+    finally:
+        os.chdir(place)
+        torch.set_default_dtype(dtype)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32 = flags

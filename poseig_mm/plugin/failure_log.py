@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 
+from ..errors import error_message
 from ..types import Failure
 
 KEPT = 3  # of each plugin and stage: an observer that raises for each of 10,000 samples says the same 10,000 times
@@ -29,7 +30,7 @@ class FailureLog:
         """The failure, and whether it is among those kept."""
         failure = Failure(
             stage=stage,
-            message=_message(error),
+            message=error_message(error),
             error=type(error).__name__,
             plugin=plugin,
             sample_id=sample_id,
@@ -48,10 +49,3 @@ class FailureLog:
 
 def _limit(plugin: str) -> int:
     return KEPT if plugin else KEPT_OWN
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:
-        return "(its message cannot be shown: str() of it raises)"

@@ -2,7 +2,7 @@
 
 pluggy calls last in, first out, and one implementation that raises stops the rest.  So the host calls implementations
 itself, one by one, in the order the plugins were loaded (`tryfirst` and `trylast` hold), and turns what they raise into
-`Failure`s.
+`Failure`s: also what is no `Exception`, as `sys.exit()` raises.  Only the user's own KeyboardInterrupt passes.
 Importing this loads no torch.  All state lives in the host object.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
-from ..errors import PluginError, did_you_mean
+from ..errors import PluginError, describe_error, did_you_mean, refuse_changes
 from ..types import Failure
 from .builtins import BUILTINS
 from .catalog import Catalog
@@ -130,19 +130,44 @@ class PluginHost:
                 result = call()
                 fatal = source != "entry point"  # from here on: a wrong result
                 COLLECTED[hook].entries(result)
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 self._give_up(hook, name, error, fatal)
             else:
                 collected.append((name, result))
         return collected
 
-    def notify(self, hook: str, /, *, stage: str, sample_id: str = "", **arguments: Any) -> None:
-        """Tell every observer; what one raises is recorded under `stage` and `sample_id`, and the rest are told."""
+    def notify(
+        self,
+        hook: str,
+        /,
+        *,
+        stage: str,
+        sample_id: str = "",
+        keep: Callable[[], Callable[[], Sequence[str]]] = lambda: lambda: (),
+        **arguments: Any,
+    ) -> None:
+        """Tell every observer; what one raises is recorded under `stage` and `sample_id`, and the rest are told.
+
+        Args:
+            hook: its name.
+            stage, sample_id: of a failure.
+            keep: called once, before the first observer there is; gives a function that puts back what an observer
+                changed in the arguments and names it: that is a failure of the observer.
+            arguments: the hook's.
+        """
         self._check_call(hook, arguments, collected=False)
-        for name, call in self._implementations(hook, arguments):
+        implementations = self._implementations(hook, arguments)
+        restore = keep() if implementations else list
+        for name, call in implementations:
             try:
                 call()
-            except Exception as error:
+                refuse_changes(restore())
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                restore()  # what raised may have changed something before
                 self.record(error, stage, plugin=name, sample_id=sample_id)
 
     def first(self, hook: str, /, **arguments: Any) -> Any:
@@ -155,9 +180,11 @@ class PluginHost:
         for name, call in self._implementations(hook, arguments):
             try:
                 answer = call()
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 raise PluginError(
-                    f"{hook} of plugin {self._owner(name)} failed ({type(error).__name__}: {error}); its answer "
+                    f"{hook} of plugin {self._owner(name)} failed ({describe_error(error)}); its answer "
                     f"decides, so the run cannot go on. Switch it off with --no-plugin {name}"
                 ) from error
             if hook == SELECT and not (answer is None or answer in arguments["adapters"]):
@@ -199,16 +226,18 @@ class PluginHost:
             for name, call in self._implementations(ON_ERROR, {"error": error, **about}):
                 try:
                     call()
-                except Exception:
+                except KeyboardInterrupt:
+                    raise
+                except BaseException:
                     level = logging.DEBUG if name in self._silenced else logging.WARNING
                     self._silenced.add(name)
                     logger.log(level, "%s of plugin %r failed; it is logged once", ON_ERROR, name, exc_info=True)
         finally:
             self._in_on_error = False
 
-    def _give_up(self, hook: str, name: str, error: Exception, fatal: bool) -> None:
+    def _give_up(self, hook: str, name: str, error: BaseException, fatal: bool) -> None:
         if fatal and hook != SECTIONS.hook:
-            reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+            reason = str(error) if isinstance(error, PluginError) else describe_error(error)
             raise PluginError(
                 f"plugin {self._owner(name)} cannot be used ({reason}); switch it off with --no-plugin {name}"
             ) from error

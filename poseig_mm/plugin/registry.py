@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import pluggy
 
-from ..errors import PluginError, did_you_mean
+from ..errors import PluginError, describe_error, did_you_mean
 from ..markers import PROJECT
 from ..version import __version__
 from . import specs
@@ -46,7 +46,7 @@ class PluginRegistry:
             self.manager.set_blocked(name)
         self.records: list[PluginRecord] = []
         self.loaded: dict[str, PluginRecord] = {}
-        self.broken: list[tuple[PluginRecord, Exception]] = []
+        self.broken: list[tuple[PluginRecord, BaseException]] = []
 
     def load_builtins(self, builtins: Sequence[str]) -> None:
         """Modules by dotted name.
@@ -66,7 +66,7 @@ class PluginRegistry:
                 self._add(PluginRecord(point.name, "entry point", point.value, *origin, (), "loaded"), point.load)
             except PluginError as error:
                 cause = error.__cause__
-                self.broken.append((self.records[-1], cause if isinstance(cause, Exception) else error))
+                self.broken.append((self.records[-1], cause or error))
                 logger.warning(
                     "%s It is left out: switch it off with --no-plugin %s, or update or uninstall %s",
                     *(error, point.name, origin[0]),
@@ -106,8 +106,10 @@ class PluginRegistry:
                 logger.info("plugin %s is in already, as %r", record.target, same)
                 return
             hooks = self._register(plugin() if isinstance(plugin, type) else plugin, record.name)
-        except Exception as error:
-            reason = (str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}").rstrip(".")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too
+            reason = (str(error) if isinstance(error, PluginError) else describe_error(error)).rstrip(".")
             self.records.append(replace(record, status="failed", error=reason.splitlines()[0]))
             raise PluginError(f"plugin {record.owner} cannot be loaded ({reason}).") from error
         if not hooks:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -12,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
+from ..store.parts import check_inside
 from ..types import Failure, Section, Table
 from .blocks import GuardedSection, failure_of
 from .failures import COLUMNS, HEADING, failures_section, grouped
 from .rendering import Places, RenderedSection, render_section
+from .staging import put_in_place, recover, staging_folder
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -45,19 +46,25 @@ def build_report(
         title, about: heading, and the facts below it, of a page on more than this run; None: this run's.
 
     Returns:
-        The path of index.html, which is written last: an earlier page stays whole until then.
+        The path of index.html.  The report is built beside `out` and put in its place when it is whole: an earlier one
+        stays until then.
 
     Raises:
         StoreError: `out` cannot be written.
     """
-    out = store.path / "report" if out is None else Path(out)
+    if out is None:
+        out = store.path / "report"
+        check_inside(store.path, out)
+    out = Path(out)
     in_work_dir = out.resolve().parent == store.path.resolve()
-    places = Places(out, out.parent / "figures" if in_work_dir else out / "figures")
+    new = staging_folder(out)
+    places = Places(new, out.parent / "figures" if in_work_dir else new / "figures")
     known = list(failures)
     good = _checked(sections, known)
     known += [f for section in good if isinstance(section, GuardedSection) for f in section.failures]
     try:
-        _prepare(out)
+        recover(out)
+        _prepare(new)
         rendered = {id(section): render_section(section, places) for section in good}
         known += [failure for result in rendered.values() for failure in result.failures]
         if known:
@@ -65,7 +72,9 @@ def build_report(
         shown = [rendered.get(id(section)) or render_section(section, places) for section in good]
         for failure in known:
             logger.warning("report: %s: %s", failure.plugin or failure.stage, failure.message)
-        return _write_page(_heading(store, title, about), shown, out)
+        _write_page(_heading(store, title, about), shown, new)
+        put_in_place(new, out)
+        return out / "index.html"
     except OSError as error:
         if isinstance(error, StoreError):
             raise
@@ -128,7 +137,7 @@ def _prepare(out: Path) -> None:
         (assets / name).write_bytes(files("poseig_mm.report").joinpath("static", name).read_bytes())
 
 
-def _write_page(heading: tuple[str, list[str]], shown: Sequence[RenderedSection], out: Path) -> Path:
+def _write_page(heading: tuple[str, list[str]], shown: Sequence[RenderedSection], out: Path) -> None:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -142,11 +151,7 @@ def _write_page(heading: tuple[str, list[str]], shown: Sequence[RenderedSection]
     needed = dict.fromkeys(script for section in shown for block in section.blocks for script in block.scripts)
     scripts = [*needed, "assets/report.js"]  # what several blocks need is loaded once
     html = environment.get_template("page.html.j2").render(title=title, facts=facts, sections=shown, scripts=scripts)
-    index = out / "index.html"
-    temporary = out / ".index.html.tmp"
-    temporary.write_text(html, encoding="utf-8", errors="backslashreplace")
-    os.replace(temporary, index)
-    return index
+    (out / "index.html").write_text(html, encoding="utf-8", errors="backslashreplace")
 
 
 def _heading(store: Store, title: str | None, about: Sequence[str] | None) -> tuple[str, list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from ..summary.sentences import plural
 from .blocks import GuardedSection, Heading, failure_of
 from .person import pictures_of
 from .person_pictures import Notes
+from .staging import assets_folder
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -33,7 +33,7 @@ SEQUENCE_LEGEND = (
 
 
 def gallery_section(store: Store, limit: int = ReportSettings.gallery) -> GuardedSection:
-    """Up to `limit` persons; pictures go to `report/assets/gallery` of the work dir.
+    """Up to `limit` persons; pictures go to `assets/gallery` of the report that is being built.
 
     A person who cannot be drawn is left out and stands among the report's failures.
     """
@@ -43,9 +43,7 @@ def gallery_section(store: Store, limit: int = ReportSettings.gallery) -> Guarde
         return HEADING.section("There is no person to show.")
     joints, notes = store.joints(), Notes()
     shown = measures(store, joints)
-    folder = store.path / "report" / "assets" / "gallery"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = assets_folder(store.path, "gallery")
     blocks, pictures = [], {}
     for i, (kind, row) in enumerate(chosen):
         try:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +19,7 @@ from .blocks import GuardedSection, Heading, LinkedScatter, SamplePictures, fail
 from .person import pictures_of
 from .person_pictures import Notes, save
 from .rendering import plotly_script
+from .staging import assets_folder
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -150,9 +149,7 @@ def _draw_sheets(
     store: Store, samples: pl.DataFrame, joints: pl.DataFrame, ids: Sequence[str], notes: Notes
 ) -> dict[str, SamplePictures]:
     """A sheet each; a sample that cannot be drawn is left out and stands among the failures."""
-    folder: Path = store.path / "report" / "assets" / "samples"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = assets_folder(store.path, "samples")
     rows: Mapping[str, Any] = {r["sample_id"]: r for r in samples.filter(pl.col("sample_id").is_in(ids)).to_dicts()}
     drawn = {}
     for i, sample_id in enumerate(ids):

@@ -18,6 +18,7 @@ from ..types import Table
 NOTHING = "\u2013"  # what stands for a number that does not exist
 MINUS = "\u2212"
 CSV_QUOTED = frozenset(',"\r\n')  # a field that holds one of these stands in quotes
+CSV_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # full-width ones too
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def shown_cells(table: Table) -> list[list[Cell]]:
 def csv_text(table: Table) -> str:
     """The table at full precision; a missing number is an empty field, an estimate is mean, low, high and n.
 
-    Lines end as RFC 4180 says, with CR LF.
+    Lines end as RFC 4180 says, with CR LF.  A text that a spreadsheet would take as a formula (a joint named '=1+1')
+    gets an apostrophe before it; numbers are numbers.
 
     >>> csv_text(Table('', ('joint', 'DI'), (('nose', 0.1), ('hip', float('nan')))))
     'joint,DI\\r\\nnose,0.1\\r\\nhip,\\r\\n'
@@ -119,18 +121,28 @@ def _csv_line(fields: Sequence[Any]) -> str:
     >>> print(_csv_line(['nose, "tip"', 0.5, '']))
     "nose, ""tip""",0.5,
     '''
-    texts = [str(field) for field in fields]
+    texts = [_harmless(field) if isinstance(field, str) else str(field) for field in fields]
     if texts == [""]:
         return '""'  # an empty line would be no row
     return ",".join('"' + text.replace('"', '""') + '"' if CSV_QUOTED & set(text) else text for text in texts)
 
 
+def _harmless(text: str) -> str:
+    """With an apostrophe before what a spreadsheet would compute, also behind spaces.
+
+    >>> _harmless('=1+1'), _harmless(' @x'), _harmless('left-hip'), _harmless('')
+    ("'=1+1", "' @x", 'left-hip', '')
+    """
+    return f"'{text}" if text.lstrip(" \u00a0").startswith(CSV_FORMULA) else text
+
+
 def _plain(value: Any) -> Any:
+    """What `str` of makes the field: numbers stay numbers, all else is text."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    return repr(value) if isinstance(value, float) else value
+    return value if isinstance(value, (int, float)) else str(value)
 
 
 _LATEX = {

@@ -15,6 +15,8 @@ from ..adapters.base import CoordinateAdapter
 from ..functional.maps import batch_of_one
 from ..indices.base import Index, compute_indices
 from ..store.atomic import make_dir
+from ..store.file_names import check_plain_name
+from ..store.parts import check_inside
 from ..types import Attribution, JointGroups, Sample
 from .diagnose import index_inputs, places_of
 from .explainer import Explainer
@@ -91,10 +93,16 @@ class RunContext:
         return {name: value[0].cpu() for name, value in values.items()}
 
     def save_picture(self, study: str, stem: str, image: Image) -> Path:
-        """Write `<pictures>/<study>/<stem>.jpg`; its path."""
-        folder = self.pictures / study
+        """Write `<pictures>/<study>/<stem>.jpg`; its path.
+
+        Raises:
+            StoreError: a name that is no plain file name, or the folder leads out of the work dir.
+        """
+        folder = self.pictures / check_plain_name(study, "a study's name")
+        path = folder / f"{check_plain_name(stem, 'the stem of a picture')}.jpg"
+        check_inside(self.pictures.parent, folder)
         make_dir(folder)
-        path = folder / f"{stem}.jpg"
+        path.unlink(missing_ok=True)  # a link would be followed
         image.convert("RGB").save(path, quality=88)
         return path
 

@@ -36,17 +36,19 @@ class Journal:
 
     @contextmanager
     def guard(self, stage: str, plugin: str, sample_id: str = "") -> Iterator[None]:
-        """Record an exception of somebody's plugin and go on."""
+        """Record what somebody's plugin raises, `SystemExit` too, and go on."""
         try:
             yield
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             self._host.record(error, stage, plugin=plugin, sample_id=sample_id)
 
-    def index_failed(self, name: str, error: Exception) -> None:
+    def index_failed(self, name: str, error: BaseException) -> None:
         """Record an index that raised (see `indices.base.compute_indices`)."""
         self._host.record(error, "index", plugin=name)
 
-    def sample_failed(self, error: Exception, stage: str, sample_id: str, writer: StoreWriter) -> None:
+    def sample_failed(self, error: BaseException, stage: str, sample_id: str, writer: StoreWriter) -> None:
         """Record a failure of our own, whether or not the host keeps it."""
         self.note(writer)
         writer.record_failure(self._host.record(error, stage, sample_id=sample_id))

@@ -6,16 +6,18 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from mmengine.config import Config
 
 from ..data.samples import SampleSource
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, refuse_changes
 from ..plugin.manager import PluginHost
 from ..store import StoreWriter
 from ..studies.base import Study
 from ..types import Finding, Sample
+from ..unchanged import KeptValues, is_built_in
 from .context import RunContext
 from .diagnose import BatchDiagnosis
 from .journal import Journal
@@ -95,9 +97,9 @@ class Loop:
         """One batch to the store; where it fails as a whole, each of its samples by itself."""
         try:
             findings = self.diagnose(batch)
-        except ConfigError:
+        except (ConfigError, KeyboardInterrupt):
             raise  # every other sample would meet it too
-        except Exception as error:
+        except BaseException as error:
             if len(batch) == 1:
                 self.journal.sample_failed(error, "attribution", batch[0].sample_id, self.writer)
                 return
@@ -114,12 +116,16 @@ class Loop:
             self.writer.write(records)
 
     def _show(self, finding: Finding) -> None:
-        """One person's finding to the plugins that look on, and to the studies."""
-        sample = finding.sample
+        """One person's finding to the plugins that look on, and to the studies; none of them can change it."""
+        sample = replace(finding.sample, extra=MappingProxyType(dict(finding.sample.extra)))
+        finding = replace(finding, sample=sample, indices=MappingProxyType(dict(finding.indices)))
+        for array in (sample.display, sample.inverse_warp):
+            array.setflags(write=False)
         self.host.notify(
             "poseig_after_sample",
             stage="after_sample",
             sample_id=sample.sample_id,
+            keep=lambda: _kept(finding).restore,
             sample=sample,
             attribution=finding.attribution,
             indices=finding.indices,
@@ -131,8 +137,18 @@ class Loop:
                 self.journal.timed(f"study {study.name}"),
                 self.journal.guard("study", study.name, sample.sample_id),
             ):
-                rows = study.sample_rows(finding, context)
+                kept = None if is_built_in(study) else _kept(finding)
+                try:
+                    rows = study.sample_rows(finding, context)
+                finally:
+                    changed = [] if kept is None else kept.restore()
+                refuse_changes(changed)
                 self.writer.write_study(study.name, rows)
 
     def _report_progress(self, done: int, total: int, begin: float) -> None:
         self.on_progress(Progress("diagnosing", done, total, time.perf_counter() - begin))
+
+
+def _kept(finding: Finding) -> KeptValues:
+    """All that is shown of a person, under the names by which it is given."""
+    return KeptValues(sample=finding.sample, attribution=finding.attribution, indices=finding.indices, finding=finding)

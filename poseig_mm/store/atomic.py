@@ -12,6 +12,9 @@ from pathlib import Path
 from poseig_mm.errors import StoreError
 
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINK = getattr(
+    os, "O_NOFOLLOW", 0
+)  # a link in a work dir from somebody else must not have another file overwritten
 
 
 def store_error(doing: str, path: Path, error: BaseException) -> StoreError:
@@ -107,7 +110,7 @@ def remove(path: Path) -> None:
 
 
 def _write_all(path: Path, data: bytes, flags: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | _CLOEXEC | flags, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | _CLOEXEC | _NO_LINK | flags, 0o666)
     try:
         rest = memoryview(data)
         while rest:  # one write takes 2 GiB at most, and less when the disk fills up

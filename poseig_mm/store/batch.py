@@ -59,14 +59,14 @@ def publish_batch(work_dir: Path, stem: str, batch: Batch, plan: MapPlan) -> Non
     files, written = {}, []
     try:
         for name, data in plan.files.items():
-            files[name] = file_entry(data, checksum=False)
+            files[name] = file_entry(data)
             written.append(work_dir / name)
             make_dir(written[-1].parent)
             publish(written[-1], data)
         for table, frame in batch.tables.items():
             if len(frame):
                 name, data = f"{table}/{stem}.parquet", encode_table(frame)
-                files[name] = file_entry(data, checksum=True)
+                files[name] = file_entry(data)
                 written.append(work_dir / name)
                 make_dir(work_dir / table)
                 publish(written[-1], data)
@@ -88,6 +88,9 @@ def study_frame(name: str, rows: pl.DataFrame | Sequence[Row]) -> pl.DataFrame:
     """
     if isinstance(rows, pl.DataFrame):
         return rows
+    for row in rows:
+        if not isinstance(row, Mapping) or not isinstance(row.get("sample_id", ""), str):
+            raise StoreError(f"study {name!r}: a row is {str(row)[:80]!r}; expected a dict, with a str as `sample_id`")
     plain = [{k: _plain(v) for k, v in row.items()} for row in rows]
     kinds: dict[str, str] = {}
     for row in plain:
@@ -99,9 +102,33 @@ def study_frame(name: str, rows: pl.DataFrame | Sequence[Row]) -> pl.DataFrame:
                     "column one type"
                 )
     try:
-        return pl.DataFrame(plain, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as e:
-        raise StoreError(f"study {name!r}: its rows make no table: {e}") from e
+        frame = pl.DataFrame(plain, infer_schema_length=None)
+        for column, dtype in frame.schema.items():
+            if dtype.is_nested() or dtype == pl.Object():  # not all of them can be written
+                encode_table(frame.select(column))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError, ValueError, OverflowError) as e:
+        raise StoreError(
+            f"study {name!r}: its rows make no table: {str(e)[:200]}; give numbers, texts or lists of them (`.item()`, "
+            "`.tolist()` of a tensor)"
+        ) from e
+    return frame
+
+
+def rows_that_fit(name: str, kept: Sequence[Row], new: Sequence[Row]) -> tuple[list[Row], StoreError | None]:
+    """`kept` and those of `new` that make a table with them; what is wrong with the first of the others."""
+    try:
+        study_frame(name, [*kept, *new])
+    except StoreError:
+        good, error = list(kept), None
+        for row in new:
+            try:
+                study_frame(name, [*good, row])
+            except StoreError as e:
+                error = error or e
+            else:
+                good.append(row)
+        return good, error
+    return [*kept, *new], None
 
 
 def _plain(value: Any) -> Any:

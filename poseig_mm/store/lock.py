@@ -33,6 +33,8 @@ class WriterLock:
 
     def __init__(self, work_dir: Path, rank: int, patience: float = 0.5) -> None:
         self.path = work_dir / f".lock-r{rank:03d}"
+        if self.path.is_symlink():
+            raise StoreError(f"{self.path} is a link: delete it, a lock is a file of its own")
         self._lock: FileLock | SoftFileLock = FileLock(self.path, thread_local=False, on_acquired=_name_holder)
         try:
             try:

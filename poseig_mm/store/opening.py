@@ -67,8 +67,9 @@ def clean(work_dir: Path, rank: int, inventory: Inventory, resume: bool) -> set[
             waste.setdefault(r, []).append(path)
     if not resume:
         for path in work_dir.glob("run-r*.json"):  # of an earlier run that had more ranks and no results
-            r = int(path.stem[len("run-r") :])
-            waste.setdefault(r, []).extend((path, failures_path(work_dir, r)))
+            if (number := path.stem[len("run-r") :]).isdecimal():
+                r = int(number)
+                waste.setdefault(r, []).extend((path, failures_path(work_dir, r)))
     seen = set()
     for r, paths in waste.items():
         lock = WriterLock.try_acquire(work_dir, r) if r != rank and rank == 0 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +16,9 @@ from safetensors import SafetensorError, safe_open
 from poseig_mm.errors import StoreError, did_you_mean
 from poseig_mm.types import Failure, JointGroups
 
+from .file_names import check_plain_name
 from .older_runs import filled_in
-from .parts import Inventory, part_files, scan_parts, whole_stem
+from .parts import Inventory, has_content, part_files, scan_parts, whole_stem
 from .run_file import failures_path, read_failures, read_run, run_path
 from .schema import SAMPLES_SCHEMA, Schema, joints_schema, relations_schema
 
@@ -44,6 +46,7 @@ class Store:
             )
         self.run = self.run or filled_in({})
         self._parts = inventory.parts
+        self._checked: set[Path] = set()  # files of maps whose content is what was written
         self._where: dict[str, tuple[str, str | None]] = {}  # sample id -> part, maps file
         self._repeated: dict[str, list[str]] = {}  # part -> ids that an earlier part has
         for part in inventory.parts:
@@ -105,8 +108,9 @@ class Store:
         return pl.concat(frames, how="diagonal_relaxed")
 
     def pictures(self, study: str) -> list[Path]:
-        """Image files that a study kept for its section, sorted by name."""
-        return sorted((self.path / "pictures" / study).glob("*.jpg"))
+        """Image files that a study kept for its section, sorted by name; links out of the work dir are left out."""
+        folder = self.path / "pictures" / check_plain_name(study, "a study's name")
+        return [path for path in sorted(folder.glob("*.jpg")) if path.resolve().is_relative_to(self.path.resolve())]
 
     @cached_property
     def has_maps(self) -> bool:
@@ -197,12 +201,33 @@ class Store:
             return None
         path = self.path / directory / (f"{stem}.safetensors" if maps_file is None else Path(maps_file).name)
         try:
+            self._check_content(stem, path)
             with safe_open(path, framework="np") as file:
                 return np.asarray(file.get_tensor(sample_id)) if sample_id in file.keys() else None  # noqa: SIM118
         except FileNotFoundError:
             return None
+        except StoreError:
+            raise
         except (SafetensorError, OSError) as e:
             raise StoreError(f"cannot read {path}: {e}; --resume computes its samples again") from e
+
+    def _check_content(self, stem: str, path: Path) -> None:
+        """What is read for the first time is what was written.
+
+        Raises:
+            StoreError: it is not.
+        """
+        if path in self._checked:
+            return
+        entry = next(part.files for part in self._parts if part.stem == stem).get(
+            path.relative_to(self.path).as_posix()
+        )
+        if entry is not None and not has_content(path, entry):
+            raise StoreError(
+                f"cannot read {path}: it does not have the content that was written; --resume computes its samples "
+                "again"
+            )
+        self._checked.add(path)
 
 
 def _readable_studies(work_dir: Path, inventory: Inventory) -> tuple[dict[str, list[Path]], list[Failure]]:
@@ -210,6 +235,12 @@ def _readable_studies(work_dir: Path, inventory: Inventory) -> tuple[dict[str, l
     committed = {work_dir / name for part in inventory.parts for name in part.files}
     studies: dict[str, list[Path]] = {}
     failures = []
+    missing = [p.parent.name for p in committed if p.parent.parent == work_dir / "studies" and not p.exists()]
+    for name, n in sorted(Counter(missing).items()):
+        message = (
+            f"study {name!r}: {n} of its parts are gone; their rows are left out, and --resume computes them again"
+        )
+        failures.append(Failure("store", message, "StoreError"))
     for path, stem, rank in part_files(work_dir):
         name, whole = path.parent.name, path.name == f"{whole_stem(rank)}.parquet"
         if path.parent.parent != work_dir / "studies" or not (whole or path in committed):

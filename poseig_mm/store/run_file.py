@@ -19,6 +19,7 @@ from poseig_mm.types import Failure
 from .atomic import append_line, publish
 from .older_runs import filled_in
 
+FORMAT = 1  # of the work dir; a change that old readers cannot read raises it
 FAILURES_IN_RUN = 1000  # run.json stays readable; failures.jsonl has them all
 STATUSES = ("running", "complete", "interrupted", "failed")
 
@@ -76,7 +77,7 @@ def read_run(path: Path) -> dict[str, Any]:
     """The content of a run.json, with what runs of earlier versions did not say; empty where there is none.
 
     Raises:
-        StoreError: it cannot be read or is not JSON.
+        StoreError: it cannot be read, is not JSON, or is of a later format than this version reads.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -86,6 +87,13 @@ def read_run(path: Path) -> dict[str, Any]:
         raise StoreError(f"cannot read {path}: {e}; restore it, or give another --work-dir") from e
     if not isinstance(content, dict):
         raise StoreError(f"cannot read {path}: expected a JSON object, got {type(content).__name__}")
+    about = content.get("store")
+    written = about.get("format", FORMAT) if isinstance(about, dict) else FORMAT
+    if not isinstance(written, int) or written > FORMAT:
+        raise StoreError(
+            f"{path} says format {written!r}; this version reads formats up to {FORMAT}. The run is of a later "
+            "version: read it with that one (pip install -U poseig-mm), or give another --work-dir"
+        )
     return filled_in(content)
 
 

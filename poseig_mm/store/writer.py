@@ -16,15 +16,14 @@ from poseig_mm.errors import StoreError
 from poseig_mm.types import Failure
 
 from .atomic import make_dir, publish, remove
-from .batch import Batch, make_batch, publish_batch, study_frame
+from .batch import Batch, make_batch, publish_batch, rows_that_fit, study_frame
 from .lock import WriterLock
 from .map_parts import MapPolicy, check_arrays
 from .opening import clean, compare_runs, refuse_if_used
 from .parts import encode_table, part_stem, rank_of, scan_parts, whole_stem
-from .run_file import RunFile
+from .run_file import FORMAT, RunFile
 from .schema import SampleRecord, joints_schema, relations_schema
 
-FORMAT = 1  # of the work dir; a change that old readers cannot read raises it
 _DIRECTORIES = ("samples", "joints", "relations", "maps", "displays", "studies")
 _STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _OWN_KEYS = frozenset({"identity", "store", "failures", "failure_counts", "started", "updated", "resumes"})
@@ -113,7 +112,7 @@ class StoreWriter:
 
     def _open(self, about: Mapping[str, Mapping[str, Any]], resume: bool) -> None:
         """Look at what is there, refuse or clean it, and write the first run.json: before any part."""
-        inventory = scan_parts(self.path)
+        inventory = scan_parts(self.path, thorough=resume)
         if resume:
             compare_runs(self.path, self.rank, about, bool(inventory.parts))
         else:
@@ -187,15 +186,18 @@ class StoreWriter:
         With `replace_all` the rows are a whole, stored at once in the place of what was stored so before.
 
         Raises:
-            StoreError: a name that cannot be a directory, rows that make no table, or the table cannot be written.
+            StoreError: a name that cannot be a directory, a row that does not fit the table (the others are kept), or
+                the table cannot be written.
         """
         self._check()
         if _STUDY.fullmatch(name) is None:
             raise StoreError(f"study name {name!r}: expected letters, digits, '_', '-' or '.', beginning with a letter")
         if not replace_all:
-            kept = [*self._study_rows.get(name, ()), *(rows.to_dicts() if isinstance(rows, pl.DataFrame) else rows)]
-            study_frame(name, kept)  # what makes no table is refused here, not when the batch is written
-            self._study_rows[name] = kept
+            new = rows.to_dicts() if isinstance(rows, pl.DataFrame) else list(rows)
+            # what makes no table is refused here, while it is known whose it is, and not when the batch is written
+            self._study_rows[name], error = rows_that_fit(name, self._study_rows.get(name, ()), new)
+            if error is not None:
+                raise error
             return
         path = self.path / "studies" / name / f"{whole_stem(self.rank)}.parquet"
         if len(rows) == 0:

@@ -214,3 +214,39 @@ def test_the_command_makes_the_page_without_torch(tmp_path: Path) -> None:
         ("figures/*.png", 4),
     ):
         assert len(list((tmp_path / "out").glob(pattern))) >= least, pattern
+
+
+def test_two_joints_of_one_name_are_two_joints(tmp_path: Path) -> None:
+    """Both are compared, each with its own; in runs that number the joints differently too."""
+
+    def twins(joint: Joint) -> Joint:
+        return joint | {"joint_name": "eye"} if joint["joint_name"] in ("left_eye", "right_eye") else joint
+
+    first = store(tmp_path / "a", range(3), twins)
+    second = store(
+        tmp_path / "b", range(3), lambda j: twins(j) | {"epe": j["epe"] + j["joint"], "joint": j["joint"] + 1}
+    )
+    runs = match({"a": first, "b": second})
+    plain = match({"a": store(tmp_path / "c", range(3)), "b": store(tmp_path / "d", range(3))})
+    assert len(runs.first) == len(plain.first)
+    a, b = (runs.joints[name] for name in "ab")
+    assert a["joint"].to_list() == (b["joint"] - 1).to_list()
+    assert (b["epe"] - a["epe"]).to_list() == pytest.approx(a["joint"].to_list())
+
+
+def test_runs_of_different_images_are_noted(tmp_path: Path) -> None:
+    """Same ids, same annotations, other pixels: a warning with the person; JPEG noise is none."""
+
+    def run(name: str, change: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Store:
+        records = [record(i) for i in range(4)]
+        records[2] = replace(records[2], display=change(records[2].display))
+        return make_store(tmp_path / name, records)
+
+    def noise(crop: Any) -> Any:
+        return (crop.astype(int) + np.random.default_rng(0).integers(-6, 7, crop.shape)).clip(0, 255).astype(np.uint8)
+
+    first = run("a", lambda crop: crop)
+    texts = [t for t in warnings(match({"a": first, "b": run("b", lambda crop: 255 - crop)})) if "Images differ" in t]
+    assert len(texts) == 1
+    assert "1 person of b" in texts[0]
+    assert not [t for t in warnings(match({"a": first, "c": run("c", noise)})) if "Images differ" in t]

@@ -77,17 +77,27 @@ def test_a_missing_module_of_an_installed_plugin_is_a_warning(site: Path, caplog
 
 
 @pytest.mark.parametrize("how", ["entry point", "config", "built-in"])
-@pytest.mark.parametrize("signal", ["KeyboardInterrupt", "SystemExit"])
-def test_ctrl_c_and_exit_pass_through_an_import(site: Path, signal: str, how: str) -> None:
-    """Neither is a plugin's failure."""
-    write_module(site, "leaving", f"raise {signal}()")
+def test_ctrl_c_passes_through_an_import(site: Path, how: str) -> None:
+    """It is no plugin's failure."""
+    write_module(site, "leaving", "raise KeyboardInterrupt")
     if how == "entry point":
         install(site, "leaving", {"leaving": "leaving"})
     options: dict[str, Any] = {"plugins": ["leaving"]} if how == "config" else {}
     builtins = ("leaving",) if how == "built-in" else ()
-    with pytest.raises((KeyboardInterrupt, SystemExit)) as caught:
+    with pytest.raises(KeyboardInterrupt):
         PluginHost(builtins=builtins, **options)
-    assert caught.typename == signal
+
+
+@pytest.mark.parametrize("leaving", ["import sys; sys.exit(0)", "import asyncio; raise asyncio.CancelledError"])
+def test_a_plugin_that_exits_when_it_is_imported_is_a_broken_plugin(site: Path, leaving: str) -> None:
+    """Exit code 0 would say that the run is done."""
+    write_module(site, "leaving", leaving)
+    with pytest.raises(
+        PluginError, match=r"'leaving' .* cannot be loaded \((SystemExit: .*exit with 0|CancelledError)"
+    ):
+        host_of("leaving")
+    install(site, "leaving", {"leaving": "leaving"})
+    assert [(r.name, r.status) for r in PluginHost(builtins=()).records] == [("leaving", "failed")]
 
 
 def test_on_error_hears_of_an_installed_plugin_that_cannot_be_loaded(site: Path) -> None:

@@ -209,14 +209,26 @@ def test_on_error_may_record_without_end() -> None:
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-@pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit])
-def test_ctrl_c_and_exit_pass_through_every_hook(hook: str, signal: type[BaseException]) -> None:
-    """Neither is a plugin's failure: Ctrl-C must stop the run whoever is at work."""
-    host = host_of(raising(hook, signal()))
-    with pytest.raises(signal):
+def test_ctrl_c_passes_through_every_hook(hook: str) -> None:
+    """It is no plugin's failure: it must stop the run whoever is at work."""
+    host = host_of(raising(hook, KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
         call(host, hook)
     if hook != ON_ERROR:
         assert host.failures == ()
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_plugin_that_exits_has_failed(hook: str) -> None:
+    """sys.exit(0) in somebody's plugin ends no run, least of all as a success."""
+    host = host_of(raising(hook, SystemExit(0)))
+    if hook == SELECT:
+        with pytest.raises(PluginError, match="SystemExit: it asked the whole program to exit with 0"):
+            call(host, hook)
+        return
+    call(host, hook)
+    said = [(f.plugin, f.error, f.message) for f in host.failures if f.plugin == "Bad"]
+    assert said == ([] if hook == ON_ERROR else [("Bad", "SystemExit", "it asked the whole program to exit with 0")])
 
 
 @pytest.mark.parametrize("hook", [kind.hook for kind in KINDS.values()])

@@ -13,6 +13,7 @@ from synthetic_store import make_store, record
 from poseig_mm.errors import StoreError
 from poseig_mm.report.build import build_report
 from poseig_mm.report.plugin import poseig_report_sections
+from poseig_mm.store import Store
 from poseig_mm.types import Failure, Gallery, Picture, Section, Table
 
 
@@ -131,3 +132,54 @@ def test_a_place_that_cannot_be_written_is_a_store_error(tmp_path: Path) -> None
 def test_text_that_utf8_cannot_hold_does_not_break_the_page(tmp_path: Path) -> None:
     """A lone surrogate, as undecodable file names have, is written escaped."""
     assert r"\udcff" in text_of(tmp_path, Section("x", "X", "bad \udcff name"))
+
+
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches SIGKILL."""
+
+
+@pytest.mark.parametrize(
+    "where", ["build.render_section", "build._prepare", "build._write_page", "gallery.pictures_of"]
+)
+def test_a_killed_rebuild_keeps_the_old_page(tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file of it, whenever the build dies; and the next build is whole."""
+    store = make_store(tmp_path, [record(i) for i in range(2)])
+
+    def build() -> Path:
+        return build_report(store, poseig_report_sections(store, None))  # type: ignore[arg-type]
+
+    def files() -> dict[str, bytes]:
+        folder = tmp_path / "report"
+        return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+    def kill(*args: Any, **kwargs: Any) -> None:
+        raise Killed
+
+    page = build()
+    (tmp_path / "report" / "notes.txt").write_text("mine")
+    before = files()
+    assert any(name.startswith("assets/gallery") for name in before)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"poseig_mm.report.{where}", kill)
+        with pytest.raises(Killed):
+            build()
+    assert files() == before
+    assert build() == page
+    assert files().keys() == before.keys()
+    assert not [p.name for p in tmp_path.glob(".report*")]
+
+
+def test_assets_of_a_page_that_was_being_replaced_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the two renames: the next build has them again before it does anything else."""
+    page = tmp_path / "report" / "index.html"
+    text_of(tmp_path, GOOD)
+    (tmp_path / "report" / "assets").rename(tmp_path / "report" / ".assets.old")
+
+    def kill(*args: Any, **kwargs: Any) -> None:
+        raise Killed
+
+    monkeypatch.setattr("poseig_mm.report.build._prepare", kill)
+    with pytest.raises(Killed):
+        build_report(Store(tmp_path), [GOOD])
+    assert page.exists()
+    assert (tmp_path / "report" / "assets" / "report.css").exists()

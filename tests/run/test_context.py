@@ -363,3 +363,23 @@ def test_a_resumed_run_has_the_same_settings_of_studies(tiny_files: tiny, tmp_pa
     run(tiny_files, tmp_path / "w", {"studies": [{"type": "counting", "times": 2}]}, plugins=[plugin])
     with pytest.raises(OSError, match="settings"):
         run(tiny_files, tmp_path / "w", {"studies": ["counting"]}, plugins=[plugin], resume=True)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", "", "a\\b", "/tmp/x", ".hidden", "a\0b", "x" * 300])
+def test_pictures_stay_in_their_folder(tmp_path: Path, name: str) -> None:
+    """Neither the study's name nor the picture's leads elsewhere; nothing is written."""
+    from types import SimpleNamespace
+
+    from poseig_mm.errors import StoreError
+    from poseig_mm.run.context import RunContext
+
+    context: Any = SimpleNamespace(pictures=tmp_path / "w" / "pictures")
+    for study, stem in (("s", name), (name, "p")):
+        with pytest.raises(StoreError, match="plain file name"):
+            RunContext.save_picture(context, study, stem, Image.new("RGB", (1, 1)))
+    assert not list(tmp_path.rglob("*.jpg"))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "w" / "pictures").mkdir(parents=True)
+    (tmp_path / "w" / "pictures" / "s").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="leads out"):
+        RunContext.save_picture(context, "s", "p", Image.new("RGB", (1, 1)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ...seeding import stable_hash
+from ...store.file_names import file_stem
 from ...store.reader import Store
 from ...types import Attribution, Finding, Section
 from ..base import Study, StudyContext
@@ -52,7 +52,9 @@ class Inversion(InversionSettings, Study):
         from .picture import inversion_picture
 
         names = context.groups.keypoint_names
-        stem = re.sub(r"[^\w.-]", "_", f"{finding.sample.sample_id}--{names[a]}--at--{names[b]}")
+        stem = file_stem(
+            f"{finding.sample.sample_id}--{a}-{names[a]}--at--{b}-{names[b]}"
+        )  # two joints may share a name
         values = contrast.signed[a].double().cpu().numpy()
         own = finding.attribution.maps[a].double().cpu().numpy()
         image = inversion_picture(finding, own, values, a, b, context.groups)
