@@ -180,9 +180,3 @@ def test_a_circle_would_be_found() -> None:
     """Of two, of three, and none in a chain."""
     graph = {"a": {"b"}, "b": {"a"}, "c": {"d"}, "d": {"e"}, "e": {"c", "f"}, "f": set()}
     assert circles(graph) == [("a", "b"), ("c", "d", "e")]
-
-
-def test_test_files_stay_short() -> None:
-    """One that is longer tests two things."""
-    long = {path.name: n for path in (ROOT / "tests").rglob("*.py") if (n := len(path.read_text().splitlines())) > 400}
-    assert long == {}
