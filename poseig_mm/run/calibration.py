@@ -15,31 +15,23 @@ from ..errors import ConfigError
 from ..functional.likelihood import scaled_settings
 from ..settings import AttributionSettings
 from ..types import Sample
+from .explainer import Explainer
 
 CALIBRATION_SAMPLES = 16  # persons looked at to set beta and to report the decoding's agreement
 
 
-def calibrate_on(
-    samples: Sequence[Sample],
-    adapter: CoordinateAdapter,
-    settings: AttributionSettings,
-    *,
-    earlier: Mapping[str, Any] | None,
-    device: str,
-    dtype: torch.dtype,
-) -> dict[str, Any]:
+def calibrate_on(samples: Sequence[Sample], explainer: Explainer, earlier: Mapping[str, Any] | None) -> dict[str, Any]:
     """Set the soft-argmax' beta, or take the earlier run's; how well it agrees with the model's own decoding.
 
     Args:
         samples: the run's first ones; none: beta stays as it is.
-        adapter: its `beta` is set.
-        settings: a `beta` given there is kept.
+        explainer: its adapter's `beta` is set; a `beta` given in its settings is kept.
         earlier: what this gave in the run that is resumed: its beta holds for all rows.
-        device, dtype: of the model.
 
     Returns:
         `Agreement.as_dict()`: beta, n, and how far the two decodings are apart.
     """
+    adapter, settings, device, dtype = explainer.adapter, explainer.settings, explainer.device, explainer.dtype
     if earlier and earlier.get("n"):
         adapter.beta = earlier["beta"]
         return dict(earlier)
@@ -55,23 +47,13 @@ def calibrate_on(
     ).as_dict()
 
 
-def scale_on(
-    samples: Sequence[Sample],
-    adapter: CoordinateAdapter,
-    settings: AttributionSettings,
-    *,
-    earlier: Mapping[str, Any] | None,
-    device: str,
-    dtype: torch.dtype,
-) -> dict[str, Any]:
+def scale_on(samples: Sequence[Sample], explainer: Explainer, earlier: Mapping[str, Any] | None) -> dict[str, Any]:
     """The distance that the likelihood is made for, where coordinates are in another unit than px: the median error.
 
     Args:
         samples: the run's first ones.
-        adapter: with the beta of the run.
-        settings: for the message.
+        explainer: its adapter has the beta of the run.
         earlier: what this gave in the run that is resumed: it holds for all rows.
-        device, dtype: of the model.
 
     Returns:
         As `likelihood_scale`; empty for px, whose likelihoods have a default, and without samples.
@@ -79,13 +61,13 @@ def scale_on(
     Raises:
         ConfigError: as `likelihood_scale`.
     """
-    if adapter.unit == "px" or not samples:
+    if explainer.adapter.unit == "px" or not samples:
         return {}
     if earlier:
         return dict(earlier)
-    images = torch.stack([s.image for s in samples]).to(device, dtype)
-    truth = torch.stack([s.keypoints for s in samples])
-    return likelihood_scale(images, truth, torch.stack([s.visible for s in samples]), adapter, settings)
+    images = torch.stack([s.image for s in samples]).to(explainer.device, explainer.dtype)
+    truth, visible = torch.stack([s.keypoints for s in samples]), torch.stack([s.visible for s in samples])
+    return likelihood_scale(images, truth, visible, explainer.adapter, explainer.settings)
 
 
 def likelihood_scale(
@@ -125,20 +107,14 @@ def likelihood_scale(
     return {**about, "settings": wanted}
 
 
-def accelerate_on(
-    samples: Sequence[Sample],
-    adapter: CoordinateAdapter,
-    settings: AttributionSettings,
-    *,
-    device: str,
-    dtype: torch.dtype,
-) -> Acceleration:
-    """The fast way to the same maps, checked on the first two of `samples`; arguments as in `calibrate_on`.
+def accelerate_on(samples: Sequence[Sample], explainer: Explainer) -> Acceleration:
+    """The fast way to the same maps, checked on the first two of `samples`.
 
     Where images hold several persons: on the first sample, whoever is the surest person in it.
     """
-    checked = samples[: 1 if adapter.one_image else 2]
-    images = torch.stack([s.image for s in checked]).to(device, dtype) if checked else torch.empty(0)
+    adapter, settings = explainer.adapter, explainer.settings
+    checked = [s.image for s in samples[: 1 if adapter.one_image else 2]]
+    images = torch.stack(checked).to(explainer.device, explainer.dtype) if checked else torch.empty(0)
     with adapter.frozen():
         bound = adapter.bind(images) if checked else adapter
         return accelerate(bound, images, compute=settings.compute, backward_dtype=settings.backward_dtype)

@@ -239,13 +239,12 @@ class Session:
         words.
         """
         samples, adapter = source.first(CALIBRATION_SAMPLES), explainer.adapter
-        how: dict[str, Any] = {"device": self.device, "dtype": explainer.dtype}
         before = writer.run if self.resume else {}
-        agreement = calibrate_on(samples, adapter, explainer.settings, earlier=before.get("agreement"), **how)
+        agreement = calibrate_on(samples, explainer, before.get("agreement"))
         if not adapter.takes_images and samples:
             adapter.prepare(torch.stack([s.image for s in samples]))
-        scale = scale_on(samples, adapter, explainer.settings, earlier=before.get("likelihood_scale"), **how)
-        acceleration = accelerate_on(samples, adapter, explainer.settings, **how)
+        scale = scale_on(samples, explainer, before.get("likelihood_scale"))
+        acceleration = accelerate_on(samples, explainer)
         about = {"agreement": agreement, "scale": scale, "acceleration": acceleration.as_dict()}
         return replace(explainer, acceleration=acceleration, scale=scale.get("median")), about
 
