@@ -18,8 +18,6 @@ from ..store.atomic import temporary_name
 from .restricted_pickle import StateDict, Unknown
 from .weights_file import read_torch_file
 
-__all__ = ["Unknown", "flat_weights", "read_checkpoint", "read_content"]
-
 logger = logging.getLogger(__name__)
 # Where the weights are: MMEngine's and most others'; detection code bases'; and others
 STATE_DICT_KEYS = ("state_dict", "model", "model_state_dict", "network", "net", "module", "params", "weights")
@@ -45,13 +43,13 @@ def read_checkpoint(source: str | Path) -> tuple[dict[str, Tensor], dict[str, An
     if address.startswith(("http://", "https://")):
         path = _downloaded(address)
         try:
-            content = read_content(path)
+            content = read_torch_file(path)
         except CheckpointError as error:
             _forget(path)
             raise CheckpointError(f"{address} is not what it should be: {error}") from error
     else:
         path = Path(source).expanduser()
-        content = read_content(path)
+        content = read_torch_file(path)
     state = flat_weights(content)
     if state is None:
         what = f"the keys {list(content)[:SHOWN]}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
@@ -61,15 +59,6 @@ def read_checkpoint(source: str | Path) -> tuple[dict[str, Tensor], dict[str, An
         )
     meta = content.get("meta") if isinstance(content, Mapping) else None
     return state, dict(meta) if isinstance(meta, Mapping) else {}
-
-
-def read_content(path: Path) -> Any:
-    """All that a checkpoint file holds, see `weights_file.read_torch_file`.
-
-    Raises:
-        CheckpointError: there is no such file, or it is damaged, or something else.
-    """
-    return read_torch_file(path)
 
 
 def flat_weights(content: Any) -> StateDict | None:

@@ -17,7 +17,8 @@ import torch
 from adapter_models import FAMILIES, HEATMAP_HEAD, MSRA, SIMCC, K, tiny_config, tiny_model
 
 from poseig_mm.adapters.build_model import build_model, model_hash
-from poseig_mm.adapters.checkpoints import Unknown, read_checkpoint
+from poseig_mm.adapters.checkpoints import read_checkpoint
+from poseig_mm.adapters.restricted_pickle import Unknown
 from poseig_mm.errors import CheckpointError
 
 pytestmark = pytest.mark.usefixtures("mmpose_ready")

@@ -250,7 +250,10 @@ def test_a_tensor_stays_inside_its_storage(tmp_path: Path) -> None:
         (b"K\x00K\x05\x85", b"K\x01K\x05\x85", "reaches outside"),
     ):
         torch.save({"w": torch.ones(5)}, tmp_path / "w.pth")
-        changed(tmp_path / "w.pth", lambda name, c: c.replace(old, new, 1) if name.endswith(".pkl") else c)  # noqa: B023
+        changed(
+            tmp_path / "w.pth",
+            lambda name, c, old=old, new=new: c.replace(old, new, 1) if name.endswith(".pkl") else c,
+        )
         with pytest.raises(CheckpointError, match=message):
             read_checkpoint(tmp_path / "w.pth")
 

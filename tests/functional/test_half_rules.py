@@ -4,33 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from coordinate_models import IMAGES, KEYPOINTS, D, first, linear_coords, smooth_coords
 from torch import Tensor
 
 from poseig_mm.functional.path_attribution import path_attribution
 from poseig_mm.functional.paths import BlurPath, LinearPath
-
-D = torch.float64
-G = torch.Generator().manual_seed(3)
-IMAGES = torch.rand(2, 3, 40, 36, generator=G, dtype=D)
-WEIGHT = torch.randn(4, 3, 40, 36, generator=G, dtype=D)  # four joints
-KEYPOINTS = torch.zeros(2, 4, 2, dtype=D)
-
-
-def linear_coords(images: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, 4, 2): x is a linear function of the image, y is 0."""
-    x = torch.einsum("bchw,kchw->bk", images, WEIGHT.to(images))
-    return torch.stack([x, torch.zeros_like(x)], -1)
-
-
-def first(coords: Tensor, reference: Tensor) -> Tensor:
-    """A likelihood that is linear in the coordinates."""
-    return coords[..., 0]
-
-
-def smooth_coords(images: Tensor) -> Tensor:
-    """A smooth non-linear model, (B, C, H, W) -> (B, 4, 2)."""
-    x = torch.einsum("bchw,kchw->bk", images, WEIGHT.to(images)) / 20
-    return torch.stack([3 * torch.tanh(x), x.sin()], -1)
 
 
 def test_half_rules_agree_when_the_gradient_is_constant_and_not_when_it_flips() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from coordinate_models import IMAGES, KEYPOINTS, WEIGHT, D, first, linear_coords, smooth_coords
 from torch import Tensor
 
 from poseig_mm.attribution.controls import gradient_attribution, random_attribution
@@ -18,29 +19,6 @@ from poseig_mm.functional.path_attribution import path_attribution
 from poseig_mm.functional.paths import BlurPath, LinearPath
 from poseig_mm.functional.quadrature import RULES
 from poseig_mm.functional.torch_features import OutOfMemoryError
-
-D = torch.float64
-G = torch.Generator().manual_seed(3)
-IMAGES = torch.rand(2, 3, 40, 36, generator=G, dtype=D)
-WEIGHT = torch.randn(4, 3, 40, 36, generator=G, dtype=D)  # four joints
-KEYPOINTS = torch.zeros(2, 4, 2, dtype=D)
-
-
-def linear_coords(images: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, 4, 2): x is a linear function of the image, y is 0."""
-    x = torch.einsum("bchw,kchw->bk", images, WEIGHT.to(images))
-    return torch.stack([x, torch.zeros_like(x)], -1)
-
-
-def first(coords: Tensor, reference: Tensor) -> Tensor:
-    """A likelihood that is linear in the coordinates."""
-    return coords[..., 0]
-
-
-def smooth_coords(images: Tensor) -> Tensor:
-    """A smooth non-linear model, (B, C, H, W) -> (B, 4, 2)."""
-    x = torch.einsum("bchw,kchw->bk", images, WEIGHT.to(images)) / 20
-    return torch.stack([3 * torch.tanh(x), x.sin()], -1)
 
 
 @pytest.mark.parametrize("quadrature", [*RULES, "adaptive"])

@@ -12,8 +12,9 @@ from typing import Any
 
 from torch import Tensor
 
-from poseig_mm.adapters.checkpoints import flat_weights, read_content
+from poseig_mm.adapters.checkpoints import flat_weights
 from poseig_mm.adapters.official import place_weights
+from poseig_mm.adapters.weights_file import read_torch_file
 from poseig_mm.errors import CheckpointError
 
 __all__ = ["REGRESSOR", "flat_state", "place", "read_official"]
@@ -32,7 +33,7 @@ def read_official(path: str | Path) -> dict[str, Tensor]:
         CheckpointError: there is no such file, it is damaged, or it holds no weights.
     """
     file = Path(path).expanduser()
-    return flat_state(read_content(file), str(file))
+    return flat_state(read_torch_file(file), str(file))
 
 
 def flat_state(content: Any, source: str = "the checkpoint") -> dict[str, Tensor]:
