@@ -150,8 +150,8 @@ class CoordinateAdapter(ABC):
     def predict(self, images: Tensor) -> Tensor:
         """The model's own decoding of images (B, C, H, W): (B, K, D) in `unit`, no flip test, no gradient.
 
-        Just as MMPose gives it: a joint without a peak lies at its place-holder, one heatmap pixel outside the image.
-        NaN for joints that are `lost`.
+        As MMPose gives it, in px of the input (UDPHeatmap's `decode` has another measure): a joint without a peak lies
+        at its place-holder, one heatmap pixel outside the image.  NaN for joints that are `lost`.
         """
         with self.frozen(), torch.no_grad():
             keypoints, _ = self.own_decoding(self.features(images), images)

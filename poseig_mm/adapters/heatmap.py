@@ -1,8 +1,8 @@
 """Heads that give heatmaps: HeatmapHead and its subclasses, CPMHead, MSPNHead; codecs MSRA, UDP and Megvii.
 
-The way from heatmap pixels to input pixels is that of the codec's `decode`, to the letter, so that coordinates agree
-with MMPose's own.  (Not that of its `encode`: UDP encodes with (input - 1) / (heatmap - 1), but decodes with input /
-(heatmap - 1), so its coordinates grow by up to one pixel towards the lower right corner.)
+Coordinates are pixels of the input that the network sees, as a data sample's keypoints are.  Those of UDPHeatmap's
+`decode` are not: it aligns corners, (input - 1) / (heatmap - 1), in its `encode`, but decodes to fractions of the crop
+times the input's size, which grow by up to one pixel towards the lower right corner.  Here they are taken back.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class HeatmapAdapter(SoftArgmaxAdapter):
     """Soft-argmax of the (last stage's) heatmaps, then as the codec; arguments: `CoordinateAdapter`.
 
     MSRAHeatmap: scale input / heatmap; the argmax' quarter-pixel or DARK step has no counterpart, a soft-argmax being
-    finer than a pixel by itself.  MegviiHeatmap: the same with half a pixel's shift.  UDPHeatmap: scale input /
+    finer than a pixel by itself.  MegviiHeatmap: the same with half a pixel's shift.  UDPHeatmap: scale (input - 1) /
     (heatmap - 1); with heatmap_type 'combined' each pixel votes for the place its offset points to, weighted by the
     softmax of the blurred class map (decode takes the vote of the argmax alone).
     """
@@ -57,8 +57,9 @@ class HeatmapAdapter(SoftArgmaxAdapter):
         codec, kind = self.head.decoder, self.kind
         size, (width, height) = self.input_size, (int(n) for n in codec.heatmap_size)
         self.stride = (size[0] / width + size[1] / height) / 2
-        less = 1 if kind == "UDPHeatmap" else 0
-        self.grid = HeatmapGrid((size[0] / (width - less), size[1] / (height - less)), 0.5 * (kind == "MegviiHeatmap"))
+        less = 1 if kind == "UDPHeatmap" else 0  # it aligns corners
+        scale = ((size[0] - less) / (width - less), (size[1] - less) / (height - less))
+        self.grid = HeatmapGrid(scale, 0.5 * (kind == "MegviiHeatmap"))
         self.no_peak_score = 0.5 if kind == "MegviiHeatmap" else 0.0
         if self.combined:
             self.radius = float(codec.radius_factor) * max(width, height)  # heatmap px, unit of the offsets
@@ -92,6 +93,13 @@ class HeatmapAdapter(SoftArgmaxAdapter):
             positions = positions + self.radius * offsets
             maps = maps[:, ::3]
         return Coordinates(self.grid.to_input(positions), heatmaps=maps)
+
+    def own_decoding(self, feats: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The codec's, in px of the input: those of UDPHeatmap, fractions times the size, times size - 1."""
+        keypoints, decided = super().own_decoding(feats, images)
+        if self.kind == "UDPHeatmap":
+            keypoints = keypoints * keypoints.new_tensor([(n - 1) / n for n in self.input_size])
+        return keypoints, decided
 
     def _class_maps(self, maps: Tensor) -> Tensor:
         """(B, K, h, w): the heatmaps; where combined the class maps, blurred as the codec's decode blurs them."""

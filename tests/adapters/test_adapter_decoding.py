@@ -28,6 +28,7 @@ from adapter_models import (
 from torch import Tensor
 
 from poseig_mm.adapters.select import select_adapter
+from poseig_mm.data.crops import invert
 from poseig_mm.errors import ShapeError
 
 pytestmark = pytest.mark.usefixtures("mmpose_ready")
@@ -114,9 +115,9 @@ def test_the_way_to_input_pixels_is_the_codecs(family: str) -> None:
 
 
 def test_grid_of_each_codec() -> None:
-    """Heatmap pixel (10, 12) of 16 x 24 in an input of 64 x 96: MSRA * 4; Megvii (+ 0.5) * 4; UDP over (15, 23)."""
+    """Heatmap pixel (10, 12) of 16 x 24 in an input of 64 x 96: MSRA * 4; Megvii (+ 0.5) * 4; UDP 63 / 15, 95 / 23."""
     at = torch.tensor([[[10.0, 12.0]]])
-    expected = {MSRA["type"]: (40.0, 48.0), MEGVII["type"]: (42.0, 50.0), UDP["type"]: (10 / 15 * 64, 12 / 23 * 96)}
+    expected = {MSRA["type"]: (40.0, 48.0), MEGVII["type"]: (42.0, 50.0), UDP["type"]: (10 / 15 * 63, 12 / 23 * 95)}
     for family in ("heatmap-msra", "heatmap-megvii", "heatmap-udp"):
         adapter = tiny_adapter(family)
         assert adapter.grid.to_input(at).flatten().tolist() == pytest.approx(expected[adapter.kind])
@@ -137,7 +138,7 @@ def test_combined_offsets_are_votes_of_all_pixels() -> None:
         ((place[1] - y) / radius).expand(height, width),
     )
     maps = torch.stack([torch.zeros(height, width, dtype=D), offset_x, offset_y]).repeat(K, 1, 1)[None]
-    expected = place / torch.tensor([width - 1, height - 1]) * torch.tensor(SIZE)
+    expected = place / torch.tensor([width - 1, height - 1]) * (torch.tensor(SIZE) - 1)
     assert torch.allclose(adapter.decode(maps).coords, expected.expand(1, K, 2), atol=1e-6)
 
 
@@ -195,12 +196,14 @@ def test_selected_joints_alone_are_given_out(family: str) -> None:
     assert part.calibrate(images).n <= 4
 
 
-def test_predict_is_what_mmpose_predicts_without_flip_test() -> None:
-    """Mapped to the image as MMPose maps it, `predict` equals the estimator's own `predict`."""
+@pytest.mark.parametrize("family", ["heatmap-udp", "heatmap-combined", "heatmap-msra"])
+def test_predict_is_what_mmpose_predicts_without_flip_test(family: str) -> None:
+    """Mapped to the image by the inverse of the crop, `predict` equals the estimator's own `predict`."""
     from mmengine.structures import InstanceData
     from mmpose.structures import PoseDataSample
+    from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
-    model = tiny_model("heatmap-udp", test_cfg={"flip_test": False, "output_heatmaps": True})
+    model = tiny_model(family, test_cfg={"flip_test": False, "output_heatmaps": True})
     adapter = select_adapter(model, adapters())(model)
     center, scale = np.array([30.0, 50.0]), np.array([80.0, 120.0])
     sample = PoseDataSample(metainfo={"input_size": SIZE, "input_center": center, "input_scale": scale})
@@ -208,7 +211,9 @@ def test_predict_is_what_mmpose_predicts_without_flip_test() -> None:
     images = random_images(1)
     with torch.no_grad():
         theirs = model.predict(images, [sample])[0].pred_instances.keypoints
-    ours = adapter.predict(images).double().numpy() / SIZE * scale + center - 0.5 * scale
+    make = get_warp_matrix if family == "heatmap-msra" else get_udp_warp_matrix
+    warp = invert(np.asarray(make(center, scale, 0.0, output_size=SIZE), dtype=np.float64))
+    ours = adapter.predict(images).double().numpy() @ warp[:, :2].T + warp[:, 2]
     assert np.abs(ours - theirs).max() < 1e-3
 
 

@@ -106,7 +106,7 @@ def tiny_model(family: str, seed: int = 0, **overrides: Any) -> Any:
     torch.manual_seed(seed)
     model = build_model(tiny_config(family, **overrides))
     for parameter in model.parameters():
-        if parameter.ndim >= 2:
+        if parameter.ndim >= 2 and parameter.requires_grad:  # the others are constants, such as an integral's places
             nn.init.kaiming_normal_(parameter)
     return model
 
