@@ -1,6 +1,6 @@
 # TransPose-H-A4: HRNet-W48 without its last stage, four layers on 48 x 64 tokens.
 _base_ = [
-    "mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w48_8xb32-210e_coco-256x192.py",
+    "mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w48_udp-8xb32-210e_coco-256x192.py",
     "_base_/training.py",
 ]
 model = dict(
@@ -16,14 +16,5 @@ train_cfg = dict(max_epochs=240)
 param_scheduler = [
     dict(type="CosineAnnealingLR", begin=0, end=240, T_max=240, eta_min=1e-5, by_epoch=True),
 ]
-train_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="GetBBoxCenterScale"),
-    dict(type="RandomFlip", direction="horizontal"),
-    dict(type="RandomHalfBody", prob=0.3),
-    {{_base_.transpose_bbox_transform}},
-    dict(type="TopdownAffine", input_size={{_base_.codec.input_size}}),
-    dict(type="GenerateTarget", encoder={{_base_.codec}}),
-    dict(type="PackPoseInputs"),
-]
+train_pipeline = {{_base_.transpose_train_pipeline}}
 train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))

@@ -72,9 +72,9 @@ def model_config(name: str, joints: int = 17) -> dict[str, Any]:
             deconv_out_channels=(256,) if resnet else None,
             deconv_kernel_sizes=(4,) if resnet else None,
             loss=dict(type="KeypointMSELoss", use_target_weight=True),
-            decoder=dict(type="MSRAHeatmap", input_size=(192, 256), heatmap_size=(48, 64), sigma=2),
+            decoder=dict(type="UDPHeatmap", input_size=(192, 256), heatmap_size=(48, 64), sigma=2),
         ),
-        test_cfg=dict(flip_test=True, flip_mode="heatmap", shift_heatmap=True),
+        test_cfg=dict(flip_test=True, flip_mode="heatmap", shift_heatmap=False),
     )
 
 
