@@ -114,7 +114,10 @@ def _layer(w: Weights, at: str, tokens: Tensor, positions: Tensor, heads: int) -
 
 
 def _norm(w: Weights, at: str, x: Tensor) -> Tensor:
-    return F.batch_norm(x, w[f"{at}.running_mean"], w[f"{at}.running_var"], w[f"{at}.weight"], w[f"{at}.bias"])
+    mean, variance, weight, bias = (  # not F.batch_norm, which has no slopes by mean and variance
+        w[f"{at}.{name}"][:, None, None] for name in ("running_mean", "running_var", "weight", "bias")
+    )
+    return (x - mean) / (variance + 1e-5).sqrt() * weight + bias
 
 
 def _conv(w: Weights, at: str, norm: str, x: Tensor, stride: int = 1, relu: bool = True) -> Tensor:

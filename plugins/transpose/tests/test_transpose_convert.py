@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,52 @@ def test_converted_weights_compute_what_the_official_model_does(
         other = forward(OFFICIAL[name], moved, images)
     assert (other - expected).abs().max() > 0.01 * expected.abs().max()  # so the checkpoint's embedding is the one used
     assert torch.equal(model.neck.pos_embedding, official["pos_embedding"])
+
+
+@pytest.mark.parametrize("name", ["r-a3", "h-s"])
+def test_each_number_is_in_its_place(name: str) -> None:
+    """In float64, heatmaps to 1e-9 of the independent forward pass, and the slope of each weight to 1e-6.
+
+    A weight whose place another has taken, or that takes part in another way, has another slope.  Statistics of norms
+    have none in the model; that they are in the heatmaps is seen by their slopes on the independent side.
+    """
+    torch.manual_seed(0)
+    model = build_variant(name).double().eval()
+    official = {k: v.double() if v.is_floating_point() else v for k, v in random_weights(OFFICIAL[name], seed=1).items()}
+    model.load_state_dict(renamed(official, model))
+    model.neck.pos_embedding.requires_grad_()
+    images = torch.randn(1, 3, 256, 192, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    numbers = {k: v.requires_grad_() for k, v in official.items() if v.is_floating_point()}
+    expected = forward(OFFICIAL[name], official, images)
+    got = model.head.forward(model.extract_feat(images))
+    assert (got - expected).abs().max() < 1e-9 * expected.abs().max()
+    pull = torch.randn(expected.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    slopes = dict(zip(numbers, torch.autograd.grad((expected * pull).sum(), list(numbers.values())), strict=True))
+    (got * pull).sum().backward()
+    own = {key.partition(".")[2]: value.grad for key, value in model.named_parameters()}
+    assert own.keys() == {key for key in slopes if "running_" not in key}
+    for key, slope in slopes.items():
+        size = slope.abs().max()
+        assert size > 1e-9, key  # it takes part
+        if key in own:
+            assert (own[key] - slope).abs().max() < 1e-6 * size, key
+
+
+@pytest.mark.parametrize("name", list(OFFICIAL))
+def test_no_name_may_be_missing_other_or_of_another_shape(name: str, built: Callable[[str], Any]) -> None:
+    """Each weight of each model in turn: left out, called otherwise, with one number more; and a weight too many."""
+    model = built(name)
+    official = {key: torch.empty(shape, device="meta") for key, shape in shapes_of(OFFICIAL[name]).items()}
+    for key, value in list(official.items())[:: 1 if name == "r-a3" else 29]:
+        rest = {k: v for k, v in official.items() if k != key}
+        with pytest.raises(CheckpointError, match=rf"missing: {re.escape(key)}\."):
+            renamed(rest, model)
+        with pytest.raises(CheckpointError, match=rf"unexpected: {re.escape(key)}x; missing: {re.escape(key)}\."):
+            renamed({**rest, f"{key}x": value}, model)
+        with pytest.raises(CheckpointError, match=rf"of another shape: {re.escape(key)} "):
+            renamed({**rest, key: torch.empty(*value.shape, 2, device="meta")}, model)
+        with pytest.raises(CheckpointError, match=r"unexpected: backbone\."):
+            renamed({**official, f"backbone.{key}": value}, model)
 
 
 def test_a_training_checkpoint_is_read(built: Callable[[str], Any], tmp_path: Path) -> None:
