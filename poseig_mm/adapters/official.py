@@ -27,6 +27,7 @@ def place_weights(
     official_name: Callable[[str], str] = str,
     source: str = "the checkpoint",
     advice: str = "give the config of the file's own model",
+    note: Callable[[str], None] | None = None,
 ) -> dict[str, Tensor]:
     """Official weights under a model's names: each of them has a place, and each place gets one.
 
@@ -34,10 +35,11 @@ def place_weights(
         official: weights by official name.
         model: with the names and shapes that are wanted; not changed.
         rename: official name -> the model's; None: there is no such part.
-        dropped: how official names begin that the model has no use for -> why; logged, not renamed.
+        dropped: official names that the model has no use for, or all that begin so, up to a dot ('loss.') -> why.
         optional: how names of the model end that the file may lack.
         official_name: the model's name -> how the message calls a weight that is missing.
         source, advice: for the message.
+        note: is told what was left out and why, a line a reason; None: the log.
 
     Returns:
         Copies, in the order of the file.
@@ -47,7 +49,8 @@ def place_weights(
 
     >>> official = {"fc.weight": torch.ones(1, 2), "fc.bias": torch.ones(1), "loss.scale": torch.ones(1)}
     >>> names = lambda name: name.removeprefix("fc.")
-    >>> list(place_weights(official, nn.Linear(2, 1), names, dropped={"loss.": "training alone needs it"}))
+    >>> list(place_weights(official, nn.Linear(2, 1), names, dropped={"loss.": "for training alone"}, note=print))
+    left out, for training alone: loss.scale
     ['weight', 'bias']
     >>> place_weights(official, nn.Linear(2, 1, bias=False), names)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -57,9 +60,10 @@ def place_weights(
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     placed: dict[str, str] = {}  # name in the model -> in the file
     unexpected, misshapen = [], []
+    left_out: dict[str, list[str]] = {}  # why -> names in the file
     for name, value in official.items():
-        if reason := next((why for start, why in (dropped or {}).items() if name.startswith(start)), None):
-            logger.debug("%s: %s is left out: %s", source, name, reason)
+        if why := _reason(name, dropped or {}):
+            left_out.setdefault(why, []).append(name)
             continue
         new = rename(name)
         if new is None or new not in shapes:
@@ -74,6 +78,8 @@ def place_weights(
     kinds = {"unexpected": unexpected, "missing": missing, "of another shape": misshapen}
     if listed := "; ".join(f"{kind}: {_some(names)}" for kind, names in kinds.items() if names):
         raise CheckpointError(f"{source} is not one of this model's official files: {listed}. To go on, {advice}")
+    for why, names in left_out.items():
+        (note or logger.info)(f"left out, {why}: {_some(names)}")
     return {new: official[name].detach().clone() for new, name in placed.items()}
 
 
@@ -93,6 +99,11 @@ def write_checkpoint(weights: Mapping[str, Tensor], target: str | Path, **meta: 
     finally:
         part.unlink(missing_ok=True)
     return target
+
+
+def _reason(name: str, dropped: Mapping[str, str]) -> str | None:
+    starts = (why for start, why in dropped.items() if start.endswith(".") and name.startswith(start))
+    return dropped.get(name) or next(starts, None)
 
 
 def _some(names: Iterable[str]) -> str:

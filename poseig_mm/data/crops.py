@@ -62,9 +62,10 @@ def random_transforms(transforms: Sequence[Any]) -> list[str]:
 def run_pipeline(transforms: Sequence[Any], info: dict[str, Any]) -> Crop:
     """Everything a pipeline does to one annotated person.
 
-    The affine map is made by MMPose's own function from the numbers that the crop leaves behind, then checked on the
-    keypoints that TopdownAffine warped; a flip of the whole image before it is part of the map.  What fits a whole
-    image in leaves keypoints alone (or clips them): there they are warped here.
+    The affine map is the crop's `input_warp` (2, 3), where a plugin's crop leaves one, else MMPose's own function makes
+    it from the numbers that the crop leaves; it is checked on the keypoints that the crop warped.  A flip of the whole
+    image before it is part of the map.  What fits a whole image in leaves keypoints alone (or clips them): there they
+    are warped here.
 
     Args:
         transforms: of the pipeline, see `split_pipeline`.
@@ -112,6 +113,8 @@ def run_transforms(transforms: Sequence[Any], results: dict[str, Any]) -> dict[s
 def _affine(results: Mapping[str, Any], crop: Any) -> NDArray[np.float64]:
     from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
+    if "input_warp" in results:
+        return np.asarray(results["input_warp"], dtype=np.float64)
     if hasattr(crop, "scales"):  # BottomupRandomChoiceResize, as it moves keypoints before it clips them
         return np.diag([*np.asarray(results["scale_factor"], dtype=np.float64), 1.0])[:2]
     rotation, size = float(np.ravel(results.get("bbox_rotation", 0.0))[0]), crop.input_size

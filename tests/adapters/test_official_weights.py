@@ -64,13 +64,23 @@ def test_neither_side_may_have_one_over() -> None:
 
 
 def test_what_is_dropped_has_a_reason(caplog: pytest.LogCaptureFixture) -> None:
-    """A part that the model has no use for is left out because it is listed, and the log says why."""
+    """What the model has no use for is left out because it is listed, and the log or the caller is told why: a part
+    up to its dot, or one name, which does not stand for longer ones.
+    """
     weights = {**official(), "loss.scale": torch.zeros(1)}
     with pytest.raises(CheckpointError, match=r"unexpected: loss\.scale\."):
         place(weights)
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.INFO):
         assert len(place(weights, dropped={"loss.": "training alone needs it"})) == len(weights) - 1
-    assert "loss.scale is left out: training alone needs it" in caplog.text
+    assert "left out, training alone needs it: loss.scale" in caplog.text
+    told: list[str] = []
+    many = {**weights, **{f"old.{i}": torch.zeros(1) for i in range(10)}}
+    place(many, dropped={"loss.scale": "no use", "old.": "never run"}, note=told.append)
+    eight = ", ".join(f"old.{i}" for i in range(8))
+    assert told == ["left out, no use: loss.scale", f"left out, never run: {eight} and 2 more"]
+    for longer in ("loss.scales", "loss.scale.x"):
+        with pytest.raises(CheckpointError, match=rf"unexpected: {longer}"):
+            place({**official(), longer: torch.zeros(1)}, dropped={"loss.scale": "no use"})
 
 
 def test_a_name_with_no_part_is_unexpected() -> None:

@@ -15,7 +15,7 @@ meta_keys = ("id", "img_id", "img_path", "category_id", "ori_shape", "img_shape"
              "hand_side")  # fmt: skip
 pipeline = [
     dict(type="LoadImage"),
-    dict(type="GetHandBox", source="joints", padding=1.5),
+    dict(type="GetHandBox", source="joints", padding=1.5, outside="stretch"),
     dict(type="MirrorLeftHands"),
     dict(type="HandAffine", input_size=input_size),
     dict(type="PackPoseInputs", meta_keys=meta_keys),

@@ -27,6 +27,7 @@ ANNOTATED = 32560  # pictures of one version
 SIZE = (224, 224)
 THRESHOLD = 127  # of the training masks, which are JPEG files: nearly 0 and nearly 255
 METRES = 1000.0  # mm
+BOX_FILE = "a JSON list of image_id and bbox (x, y, w, h), as I2L-MeshNet's repository offers RootNet's"
 _EVALUATION = "the truth of the evaluation pictures, and their segmap, are in FreiHAND_pub_v2_eval.zip"
 
 
@@ -63,7 +64,10 @@ class FreiHAND3DDataset(HandDataset):
             before.
         masks: read the masks.
         vertices: `vertices_3d` (1, 778, 3), mm from the wrist, beside the joints.
-        others: see `HandDataset`.
+        others: see `HandDataset`; among them `bbox_file`, with split 'evaluation' and `test_mode`: ready-made boxes
+            instead of the joints', as I2L-MeshNet and HandAR are tested with.  A JSON list (RootNet's
+            `bbox_root_freihand_output.json`) of `image_id`, the picture's number, and `bbox`, (x, y, w, h) px, already
+            padded: take `GetHandBox('ready', padding=1)`.
     """
 
     NAME = "freihand3d"
@@ -88,6 +92,8 @@ class FreiHAND3DDataset(HandDataset):
         for version in versions or ():
             if version not in VERSIONS:
                 raise ConfigError(f"there is no version {version!r} of FreiHAND; {did_you_mean(version, VERSIONS)}")
+        if others.get("bbox_file") and split == "training":
+            raise ConfigError("bbox_file has the boxes of split 'evaluation'; leave it out for 'training'")
         self.split, self.versions, self.vertices = split, tuple(versions or VERSIONS), vertices
         self._vertices: list[Any] = []
         super().__init__(data_root, masks, ann_file=f"{split}_xyz.json", **others)
@@ -112,6 +118,9 @@ class FreiHAND3DDataset(HandDataset):
                 self.need(Path(entry["img_path"]), f"version {version!r}")
                 if self.masks:
                     self.need(self.mask_path(entry["annotation"]), self._mask_hint())
+        if self.bbox_file:
+            boxes = _ready_boxes(self.need(Path(self.bbox_file).expanduser(), BOX_FILE), len(entries))
+            entries = [{**entry, "bbox": box[None]} for entry, box in zip(entries, boxes, strict=True)]
         return entries
 
     def _entry(self, image: int, annotation: int, xyz: Any, camera: Any, scale: Any) -> dict[str, Any]:
@@ -163,3 +172,24 @@ class FreiHAND3DDataset(HandDataset):
             vertices = np.asarray(self._vertices[info["annotation"]], np.float64) * METRES
             info["vertices_3d"] = (vertices - info["root_3d"][0])[None].astype(np.float32)
         return info
+
+
+def _ready_boxes(path: Path, count: int) -> NDArray[np.float32]:
+    """(count, 4): x and y of the upper left and the lower right corner of each picture's box, px."""
+    boxes = np.full((count, 4), np.nan)
+    try:
+        for item in json.loads(path.read_text()):
+            number, (x, y, w, h) = int(item["image_id"]), map(float, item["bbox"])
+            if not 0 <= number < count:
+                raise ValueError(f"image_id {number}, where pictures have the numbers 0 to {count - 1}")
+            if not (np.isfinite([x, y, w, h]).all() and w > 0 and h > 0):
+                raise ValueError(f"bbox {item['bbox']} of image_id {number}, which has no extent")
+            boxes[number] = x, y, x + w, y + h
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path} is no file of boxes: {error!r}. Expected {BOX_FILE}") from error
+    if (without := np.flatnonzero(np.isnan(boxes).any(1))).size:
+        raise DataError(
+            f"{path} has no box of {without.size} of {count} pictures, the first is {without[0]}; give the file of "
+            "the whole evaluation set, or leave bbox_file out for boxes of the joints"
+        )
+    return boxes.astype(np.float32)

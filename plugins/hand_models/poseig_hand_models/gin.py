@@ -65,44 +65,48 @@ class GINUnit(nn.Module):
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
         """(B, V, inputs) -> (B, V, outputs)."""
         x = self.conv(x, adjacency)
-        return x if self.bn is None else self.bn(x.transpose(1, 2)).transpose(1, 2).relu()
+        return x if self.bn is None else _normalised(self.bn, x).relu()
+
+
+def _normalised(norm: nn.Module, x: Tensor) -> Tensor:
+    """(B, V, C): batch norm of each channel over images and vertices."""
+    normalised: Tensor = norm(x.transpose(1, 2)).transpose(1, 2)
+    return normalised
 
 
 class GINResidual(nn.Module):
-    """Two units, their input added to what comes out."""
+    """Twice a convolution, batch norm and ReLU, their input added to what comes out."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.units = nn.ModuleList(GINUnit(channels, channels, channels) for _ in range(2))
+        self.conv1, self.bn1 = GINConv(channels, channels, channels), nn.BatchNorm1d(channels)
+        self.conv2, self.bn2 = GINConv(channels, channels, channels), nn.BatchNorm1d(channels)
 
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
         """(B, V, C) -> (B, V, C)."""
-        y = x
-        for unit in self.units:
-            y = unit(y, adjacency)
-        return x + y
+        y = _normalised(self.bn1, self.conv1(x, adjacency)).relu()
+        return x + _normalised(self.bn2, self.conv2(y, adjacency)).relu()
 
 
 class MeshRefinement(nn.Module):
-    """Features of vertices -> an offset of each: a unit, residual pairs, and a convolution to three numbers.
+    """Features of vertices -> an offset of each: a unit, three residual pairs, and a convolution to three numbers.
 
     Args:
         inputs: channels of the features.
         channels: inside.
         hidden: of the first unit's MLP; the last one's is half of `channels`.
-        residuals: pairs.
     """
 
-    def __init__(self, inputs: int, channels: int = 64, hidden: int = 256, residuals: int = 3) -> None:
+    def __init__(self, inputs: int, channels: int = 64, hidden: int = 256) -> None:
         super().__init__()
         self.head = GINUnit(inputs, hidden, channels)
-        self.blocks = nn.ModuleList(GINResidual(channels) for _ in range(residuals))
+        self.res1, self.res2, self.res3 = (GINResidual(channels) for _ in range(3))
         self.tail = GINUnit(channels, channels // 2, 3, plain=True)
 
     def forward(self, features: Tensor, adjacency: Tensor) -> Tensor:
         """(B, V, inputs) and (V, V) -> (B, V, 3)."""
         x = self.head(features, adjacency)
-        for block in self.blocks:
-            x = block(x, adjacency)
-        found: Tensor = self.tail(x, adjacency)
-        return found
+        for residual in (self.res1, self.res2, self.res3):
+            x = residual(x, adjacency)
+        offsets: Tensor = self.tail(x, adjacency)
+        return offsets

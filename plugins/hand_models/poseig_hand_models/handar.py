@@ -1,8 +1,7 @@
 """HandAR's network as an MMPose backbone: a rough mesh from lixels, refined on its graph by features from where it is.
 
 Source: Tang, Wang, Fu, *Towards Accurate Alignment in Real-time 3D Hand-Mesh Reconstruction*, ICCV 2021.  The released
-code (github.com/wbstx/handAR) has no licence: this is written from what is known of the architecture alone.  `OPEN`
-lists what that leaves open; an official file that differs there is refused, or must be told (`pose2feat`).
+code (github.com/wbstx/handAR) has no licence: this is written from facts of the architecture alone.
 """
 
 from __future__ import annotations
@@ -14,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from poseig_mm.compat import prepare_environment
-from poseig_mm.errors import CheckpointError, ConfigError, did_you_mean
+from poseig_mm.errors import CheckpointError, ConfigError
 
 from .gin import MeshRefinement, adjacency_of
-from .lixel import LixelNet, deconvolutions, sampled
+from .lixel import LixelNet, StemAndGaussians, deconvolutions, sampled
 from .lixel_output import in_the_crop
+from .regressor import JOINTS
 from .resnet import RESNET50, BottleneckResNet
 
 prepare_environment()
@@ -26,16 +26,7 @@ prepare_environment()
 from mmengine.model import BaseModule  # noqa: E402  (needs a prepared environment)
 from mmpose.registry import MODELS  # noqa: E402
 
-__all__ = ["OPEN", "HandAR"]
-
-OPEN = (
-    "kernel, batch norm and ReLU of the convolution behind `posenet`'s transposed ones (here: 3 x 3, both)",
-    "whether `pose2feat` takes part (here: no, the joints' feature is added to the stem's; 'concat': as in "
-    "I2L-MeshNet)",
-    "batch norm and ReLU behind `global_img_feat` (here: neither)",
-    "hidden channels of the residual graph convolutions (here: 64)",
-)
-POSE2FEAT = ("unknown", "sum", "concat")
+__all__ = ["HandAR", "never_run"]
 
 
 class JointFeature(nn.Module):
@@ -52,40 +43,22 @@ class JointFeature(nn.Module):
         return found
 
 
-class BothFeatures(nn.Module):
-    """`pose2feat`, where it takes part: stem and joints' feature as one."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv = nn.Sequential(nn.Conv2d(2 * width, width, 3, 1, 1), nn.BatchNorm2d(width), nn.ReLU())
-
-    def forward(self, stem: Tensor, joints: Tensor) -> Tensor:
-        """(B, width, n, n) twice -> (B, width, n, n)."""
-        found: Tensor = self.conv(torch.cat([stem, joints], 1))
-        return found
-
-
 @MODELS.register_module()
 class HandAR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
     """Rough mesh as in I2L-MeshNet, plus an offset of each vertex from a graph network.
 
-    A vertex's features: its rough place (cells, 3), and what lies there in the image (3), the first convolution's map,
-    the stem's map, the second network's first stage; and the second network's last map as one vector for all.  The
-    rough place gets its gradient also through where is looked.  There are no joints but the mesh's: the head needs a
-    regressor.
+    The joints' feature is added to the first stem's before the second network.  A vertex's features: its rough place
+    (cells, 3), and what lies there in the image (3), the first convolution's map, the stem's map, the second network's
+    first stage; and the second network's last map as one vector for all.  The rough place gets its gradient also
+    through where is looked.  There are no joints but the mesh's: the head needs a regressor.
 
     Args:
-        pose2feat: how the joints' feature meets the stem's: 'sum' adds them, 'concat' is a convolution of both;
-            'unknown' is 'sum', but a file that has the part `pose2feat` is refused.
         faces: F; the triangles themselves (`faces`, a buffer) come from a converted checkpoint or `set_faces`.
         vertices: V.
         size: n, cells of the grid along each direction; the input has 4 n pixels.
         blocks, width, channels: of the networks.
         vector: channels of the vector for all vertices.
         graph, hidden: channels of the graph network, and of its first MLP.
-
-    Raises:
-        ConfigError: no such `pose2feat`.
     """
 
     faces: Tensor
@@ -93,7 +66,6 @@ class HandAR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
 
     def __init__(
         self,
-        pose2feat: str = "unknown",
         faces: int = 1538,
         vertices: int = 778,
         size: int = 64,
@@ -106,16 +78,13 @@ class HandAR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
-        if pose2feat not in POSE2FEAT:
-            raise ConfigError(f"pose2feat is {pose2feat!r}; {did_you_mean(pose2feat, POSE2FEAT)}")
-        self.size, self.vertices, self.joining = size, vertices, pose2feat
+        self.size, self.vertices, self.width, self.channels = size, vertices, width, channels
         self.pose_backbone = BottleneckResNet(blocks, width)
         features = self.pose_backbone.out_channels
         self.posenet = JointFeature(features, channels, width)
-        self.pose2feat = BothFeatures(width) if pose2feat == "concat" else None
         self.mesh_backbone = BottleneckResNet(blocks, width)
         self.mesh_net = LixelNet(vertices, features, size, channels)
-        self.global_img_feat = nn.Conv1d(features, vector, 1)
+        self.global_img_feat = nn.Sequential(nn.Sequential(nn.Conv1d(features, vector, 1)))
         self.gcn = MeshRefinement(3 + 3 + width + width + 4 * width + vector, graph, hidden)
         self.register_buffer("faces", torch.full((faces, 3), -1))
 
@@ -149,8 +118,7 @@ class HandAR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         early = self.pose_backbone.early(images)
         stem = self.pose_backbone.pool(early)
         joints = self.posenet(self.pose_backbone.stages(stem)[-1])
-        both = stem + joints if self.pose2feat is None else self.pose2feat(stem, joints)
-        first, *_, last = self.mesh_backbone.stages(both)
+        first, *_, last = self.mesh_backbone.stages(stem + joints)
         rough = self.mesh_net(last)
         places = rough[..., :2] / (self.size / 2) - 1
         local = [sampled(feature, places) for feature in (images, early, stem, first)]
@@ -158,3 +126,20 @@ class HandAR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         features = torch.cat([rough, *local, vector.expand(-1, rough.shape[1], -1)], -1)
         mesh = rough + self.gcn(features, adjacency_of(self.faces, rough.shape[1], rough.dtype))
         return {"mesh_image": in_the_crop(mesh, self.size), "rough_image": in_the_crop(rough, self.size)}
+
+
+def never_run(backbone: HandAR) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of what official files hold beside a backbone's weights, though nothing runs through it.
+
+    These are the rest of I2L-MeshNet's `pose_net`, its `pose2feat`, and the batch norm of the graph's last layer.
+    """
+    features = backbone.pose_backbone.out_channels
+    with torch.device("meta"):
+        idle = {
+            "posenet.": LixelNet(JOINTS, features, backbone.size, backbone.channels),
+            "pose2feat.": StemAndGaussians(JOINTS, backbone.width, backbone.size),
+            "gcn.tail.bn.": nn.BatchNorm1d(3),
+        }
+    states = {f"{part}{name}": value for part, module in idle.items() for name, value in module.state_dict().items()}
+    own = backbone.state_dict()
+    return {name: tuple(value.shape) for name, value in states.items() if name not in own}

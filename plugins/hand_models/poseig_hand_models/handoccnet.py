@@ -1,8 +1,7 @@
 """HandOccNet as an MMPose backbone; the names of its parts are those of the official checkpoints.
 
 Source: Park, Oh, Moon, Choi, Lee, CVPR 2022.  The released code (github.com/namepllet/HandOccNet) has no licence: this
-is written from what is known of the architecture alone.  `OPEN` lists what that leaves open: an official file whose
-names or shapes differ is refused; what no name and no shape tells is marked.
+is written from facts of the architecture alone.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from poseig_mm.compat import prepare_environment
-from poseig_mm.errors import ConfigError, did_you_mean
+from poseig_mm.errors import ConfigError
 
 from .fpn import FPN
 from .hourglass import HeatmapJoints
@@ -29,16 +28,7 @@ prepare_environment()
 from mmengine.model import BaseModule  # noqa: E402  (needs a prepared environment)
 from mmpose.registry import MODELS  # noqa: E402
 
-__all__ = ["OPEN", "HandOccNet"]
-
-OPEN = (
-    "names inside: the gate (spatial.conv, spatial.bn), the transformers' `layers`, `norm2`, `mlp.fc1`, `mlp.fc2`, the "
-    "hourglass's, `hand_Encoder`'s, `mano_base_layer`",
-    "a layer norm before each MLP (here: yes), a projection behind the attention (here: none)",
-    "silent: upsampling of the pyramid (here: bilinear); order of key and result before FIT's convolutions (key "
-    "first); keys of SET's second block (`set_keys`); rows or columns of the 6D rotations (columns)",
-)
-SET_KEYS = ("current", "first")
+__all__ = ["HandOccNet"]
 
 
 class Regressor(nn.Module):
@@ -65,7 +55,6 @@ class HandOccNet(BaseModule):  # type: ignore[misc]  # mmengine is untyped
     Args:
         mano: where MANO's arrays come from: 'checkpoint' (the official files have them), a MANO file, 'synthetic' (a
             hand of our own, to try things), or None: no mesh, only the joints in the image.
-        set_keys: what SET's blocks attend to: their own input ('current') or SET's ('first').
         num_joints: K of the heatmaps.
         faces: triangles of the mesh that 'checkpoint' brings.
         size: n, cells of the feature along each direction; the input has 8 n pixels.
@@ -75,14 +64,13 @@ class HandOccNet(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         neurons: hidden, before MANO's parameters.
 
     Raises:
-        ConfigError: no such `set_keys`, or a size that cannot be halved `depth` times.
+        ConfigError: a size that cannot be halved `depth` times.
         CheckpointError: the MANO file is not there, or is none.
     """
 
     def __init__(
         self,
         mano: str | None = "checkpoint",
-        set_keys: str = "current",
         num_joints: int = 21,
         faces: int = 1538,
         size: int = 32,
@@ -96,13 +84,11 @@ class HandOccNet(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
-        if set_keys not in SET_KEYS:
-            raise ConfigError(f"set_keys is {set_keys!r}; {did_you_mean(set_keys, SET_KEYS)}")
         if size % 2**depth:
             raise ConfigError(
                 f"size is {size}, which {depth} halvings do not divide; expected a multiple of {2**depth}"
             )
-        self.set_keys, self.gives_joints = set_keys, mano is not None
+        self.gives_joints = mano is not None
         self.backbone = FPN(blocks, width, channels)
         self.FIT = Transformer(True, size, channels, blocks_each, heads)
         self.SET = Transformer(False, size, channels, blocks_each, heads)
@@ -116,9 +102,9 @@ class HandOccNet(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         m, where MANO places them.
         """
         primary, secondary = self.backbone(images)
-        feature = self.FIT(secondary, primary)
-        found: dict[str, Tensor] = self.regressor(self.SET(feature, None if self.set_keys == "current" else feature))
-        return found
+        injected = self.FIT(secondary, primary)
+        predictions: dict[str, Tensor] = self.regressor(self.SET(injected, injected))
+        return predictions
 
 
 def _layer(mano: str | None, faces: int) -> ManoLayer | None:

@@ -5,6 +5,8 @@ Source: Newell, Yang, Deng, *Stacked Hourglass Networks for Human Pose Estimatio
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -101,9 +103,8 @@ class HeatmapJoints(nn.Module):
         self.register_buffer("vv", centres[:, None].expand(size, size).clone())
         self.hg = nn.ModuleList([Hourglass(channels, depth)])
         self.res = nn.ModuleList([nn.Sequential(PreActivation(channels))])
-        self.fc = nn.ModuleList(
-            [nn.Sequential(nn.Conv2d(channels, channels, 1), nn.BatchNorm2d(channels), nn.LeakyReLU())]
-        )
+        block = nn.Sequential(nn.Conv2d(channels, channels, 1), nn.BatchNorm2d(channels), nn.LeakyReLU())
+        self.fc = nn.ModuleList([nn.Sequential(OrderedDict(block=block))])
         self.score = nn.ModuleList([nn.Conv2d(channels, joints, 1)])
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,6 +8,7 @@ out, MANO's buffers become the head's regressor or the backbone's MANO layer, an
 from __future__ import annotations
 
 import argparse
+import copy
 import logging
 import sys
 from collections.abc import Callable, Mapping
@@ -21,24 +22,31 @@ from poseig_mm.adapters.official import write_checkpoint
 from poseig_mm.errors import CheckpointError, PoseIGError
 
 from .convert import REGRESSOR, place, read_official
+from .handar import never_run
 from .handmesh import cmr_weights, mobrecon_weights
 from .mano_file import ManoData, read_mano
 from .regressor import joint_matrix
+from .skinning import ManoLayer
 
 __all__ = ["WEIGHTS", "convert", "handar_weights", "handoccnet_weights", "i2l_meshnet_weights", "main"]
 
 logger = logging.getLogger(__name__)
 Weights = Mapping[str, Tensor]
-UNPLACED = "what is known of HandAR does not say where its part `pose2feat` belongs"
+Note = Callable[[str], None]
+NEVER_RUN = "built and never run"
+UNUSED_BUFFERS = ("th_betas", "th_comps", "th_selected_comps")  # of MANO layers as checkpoints hold them
 
 
-def i2l_meshnet_weights(official: Weights, model: Any, mano: ManoData | None = None) -> dict[str, Tensor]:
+def i2l_meshnet_weights(
+    official: Weights, model: Any, mano: ManoData | None = None, note: Note | None = None
+) -> dict[str, Tensor]:
     """I2L-MeshNet's file: the regressor is made of its MANO layer's; `param_regressor` (its other stage) is left out.
 
     Args:
         official: weights by official name, without 'module.'.
         model: MMPose's, with an `I2LMeshNet`; not changed.
         mano: the regressor's source instead of the file.
+        note: see `place_weights`.
 
     Raises:
         CheckpointError: see `convert.place`; or neither the file nor `mano` has a regressor, and the joints are the
@@ -49,86 +57,80 @@ def i2l_meshnet_weights(official: Weights, model: Any, mano: ManoData | None = N
         "param_regressor.": "the model's other stage is not run",
         "human_model_layer.": "of MANO's arrays the regressor alone is used",
     }
-    weights = place(_with_second_stem(official, model), model, dropped=dropped, source="the file")
+    weights = place(_with_second_stem(official, model), model, dropped=dropped, source="the file", note=note)
     matrix = official.get("human_model_layer.th_J_regressor")
     return _with_regressor(weights, model, matrix if mano is None else torch.from_numpy(mano.joint_regressor))
 
 
-def handar_weights(official: Weights, model: Any, mano: ManoData | None = None) -> dict[str, Tensor]:
+def handar_weights(
+    official: Weights, model: Any, mano: ManoData | None = None, note: Note | None = None
+) -> dict[str, Tensor]:
     """HandAR's file: dicts of weights by part.  It has neither triangles nor a regressor: both are the MANO file's.
 
-    The inner names of the parts `posenet`, `pose2feat`, `global_img_feat` and `gcn` are not known for sure.  Where they
-    differ from ours, weights are matched by their order among those of the same last name and shape, and this is
-    logged. `segmentation_net` is left out.
+    What its network builds and never runs (`handar.never_run`) and `segmentation_net` are left out.
 
     Args:
         official: weights by part and official name, e.g. 'gcn.tail.conv.nn.0.weight'.
         model: MMPose's, with a `HandAR`; not changed.
         mano: triangles and regressor; None: the model's own, where it has them.
+        note: see `place_weights`.
 
     Raises:
-        CheckpointError: see `convert.place`; `pose2feat` is in the file and 'unknown' to the model; no triangles.
+        CheckpointError: see `convert.place`; a part that never runs has another shape; no triangles.
     """
     backbone = model.backbone
-    given = [k for k in official if k.startswith("pose2feat.")]
-    if given and backbone.joining == "unknown":
+    idle = never_run(backbone)
+    if other := [n for n, shape in idle.items() if n in official and tuple(official[n].shape) != shape]:
+        name = other[0]
         raise CheckpointError(
-            f"{UNPLACED}; the file's first weight of it has shape {tuple(official[given[0]].shape)}. Set the "
-            "backbone's `pose2feat` to 'concat', if it joins the stem's and the joints' features (twice 64 channels go "
-            "in); to 'sum', if you know that they are added and the part has no use"
+            f"the file is not the released HandAR's: {name} has shape {tuple(official[name].shape)}; expected "
+            f"{idle[name]}, of a part that is never run. What this file does with it is not known"
         )
-    names: dict[str, str] = {}
-    for part in ("posenet", "pose2feat", "global_img_feat", "gcn"):
-        names |= _in_order(official, backbone.state_dict(), f"{part}.")
-
-    dropped = {"segmentation_net.": "training alone needs it"}
-    if backbone.pose2feat is None:
-        dropped["pose2feat."] = "the backbone's `pose2feat` says that the part has no use"
-
     faces = backbone.faces if mano is None else torch.from_numpy(mano.faces)
     if bool((faces < 0).any()):
         raise CheckpointError(
             "HandAR's files have no triangles, of which its graph is made: give your MANO_RIGHT.pkl (--mano)"
         )
-    eps = {k: v for k, v in backbone.state_dict().items() if k.endswith(".conv.eps")}  # constants that a file may lack
-    complete = {"faces": faces, **{k: v for k, v in eps.items() if not any(o.endswith(".eps") for o in official)}}
     weights = place(
-        {**complete, **_with_second_stem(official, model)},
+        {"faces": faces, **_with_second_stem(official, model)},
         model,
-        lambda name: f"backbone.{names.get(name, name)}",
-        dropped=dropped,
+        dropped={**dict.fromkeys(idle, NEVER_RUN), "segmentation_net.": "for training alone"},
         source="the file",
+        note=note,
     )
     return _with_regressor(weights, model, None if mano is None else torch.from_numpy(mano.joint_regressor))
 
 
-def handoccnet_weights(official: Weights, model: Any, mano: ManoData | None = None) -> dict[str, Tensor]:
+def handoccnet_weights(
+    official: Weights, model: Any, mano: ManoData | None = None, note: Note | None = None
+) -> dict[str, Tensor]:
     """HandOccNet's file: its MANO layer's buffers fill the backbone's, unless `mano` does.
 
     Args:
         official: weights by official name, without 'module.'.
         model: MMPose's, with a `HandOccNet`; not changed.  One with `mano=None` takes no MANO buffers.
         mano: instead of the file's buffers.
+        note: see `place_weights`.
 
     Raises:
         CheckpointError: see `convert.place`; the backbone has a MANO layer and nothing fills it.
     """
     inside = "regressor.mano_regHead.mano_layer."
     layer = model.backbone.regressor.mano_regHead.mano_layer
-    kept = {} if layer is None else {f"{inside}{name}": None for name, _ in layer.named_buffers()}
-    weights = {k: v for k, v in official.items() if inside not in k or (k in kept and mano is None)}
-    if layer is not None and mano is not None:
-        import copy
-
-        weights |= {f"{inside}{k}": v for k, v in copy.deepcopy(layer).fill(mano).state_dict().items()}
-    elif layer is not None and not any(k in weights for k in kept):
+    dropped = {f"{inside}{name}": "no part of MANO's mesh" for name in UNUSED_BUFFERS}
+    own: dict[str, Tensor] = {}
+    if layer is None:
+        dropped |= dict.fromkeys(ManoLayer(1, 1).state_dict(prefix=inside), "the config's `mano` is None")
+    elif mano is not None:
+        own = copy.deepcopy(layer).fill(mano).state_dict(prefix=inside)
+    elif not official.keys() & layer.state_dict(prefix=inside).keys():
         if bool(layer.th_weights.isnan().any()):
             raise CheckpointError(
                 "the file has no MANO layer: give your MANO_RIGHT.pkl (--mano), or a config with `mano=None`, for "
                 "the joints in the image alone"
             )
-        weights |= {f"{inside}{k}": v for k, v in layer.state_dict().items()}
-    return place(weights, model, source="the file")
+        own = layer.state_dict(prefix=inside)
+    return place({**official, **own}, model, dropped=dropped, source="the file", note=note)
 
 
 def _with_second_stem(official: Weights, model: Any) -> Weights:
@@ -146,30 +148,7 @@ def _with_regressor(weights: dict[str, Tensor], model: Any, matrix: Tensor | Non
     return weights
 
 
-def _in_order(official: Weights, own: Weights, part: str) -> dict[str, str]:
-    """Official name -> ours, of a part whose inner names are not known: by last name and shape, in order.
-
-    Nothing where the names are ours, or where the two sides do not have the same number of each kind: `place` then says
-    so.
-    """
-
-    def kinds(state: Weights) -> dict[tuple[Any, ...], list[str]]:
-        names: dict[tuple[Any, ...], list[str]] = {}
-        for name, value in state.items():
-            if name.startswith(part) and (has_eps or not name.endswith(".eps")):
-                names.setdefault((name.rpartition(".")[2], tuple(value.shape)), []).append(name)
-        return names
-
-    has_eps = any(name.startswith(part) and name.endswith(".eps") for name in official)
-    theirs, ours = kinds(official), kinds(own)
-    same = {n for names in theirs.values() for n in names} == {n for names in ours.values() for n in names}
-    if same or {k: len(v) for k, v in theirs.items()} != {k: len(v) for k, v in ours.items()}:
-        return {}
-    logger.warning("the names in the file's part %s are not the expected ones; matched by shape, in order", part[:-1])
-    return {a: b for kind, names in theirs.items() for a, b in zip(names, ours[kind], strict=True)}
-
-
-WEIGHTS: Mapping[str, Callable[[Weights, Any, ManoData | None], dict[str, Tensor]]] = {
+WEIGHTS: Mapping[str, Callable[[Weights, Any, ManoData | None, Note | None], dict[str, Tensor]]] = {
     "i2l_meshnet": i2l_meshnet_weights,
     "handar": handar_weights,
     "handoccnet": handoccnet_weights,
@@ -178,7 +157,14 @@ WEIGHTS: Mapping[str, Callable[[Weights, Any, ManoData | None], dict[str, Tensor
 }
 
 
-def convert(name: str, source: str | Path, target: str | Path, config: Any, mano: str | Path | None = None) -> Path:
+def convert(
+    name: str,
+    source: str | Path,
+    target: str | Path,
+    config: Any,
+    mano: str | Path | None = None,
+    note: Note | None = None,
+) -> Path:
     """Write an official file as an MMPose checkpoint; nothing in it is run.
 
     Args:
@@ -187,6 +173,7 @@ def convert(name: str, source: str | Path, target: str | Path, config: Any, mano
         target: where to write; replaced when complete.
         config: the model's config, a path or an mmengine `Config`.
         mano: a MANO file; None: the official file's own arrays, where it has them.
+        note: see `place_weights`.
 
     Raises:
         CheckpointError: no such file, or not this model's.
@@ -196,7 +183,7 @@ def convert(name: str, source: str | Path, target: str | Path, config: Any, mano
 
     official = read_official(source)
     model = build_model(config)
-    weights = WEIGHTS[name](official, model, None if mano is None else read_mano(mano))
+    weights = WEIGHTS[name](official, model, None if mano is None else read_mano(mano), note)
     return write_checkpoint(weights, target, hand_model=name, converted_from=Path(source).name)
 
 
@@ -212,7 +199,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--mano", help="your MANO_RIGHT.pkl, where the official file has no MANO arrays")
     options = parser.parse_args(argv)
     try:
-        target = convert(options.model, options.source, options.target, options.config, options.mano)
+        target = convert(options.model, options.source, options.target, options.config, options.mano, note=print)
     except (PoseIGError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -81,7 +81,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks one after the other; with injection, what comes out is joined with the key once more.
+    """Blocks one after the other, each with the same key; with injection, the result is joined with it once more.
 
     Args:
         size, channels, heads, ratio, injection: of each block.
@@ -98,14 +98,14 @@ class Transformer(nn.Module):
             self.conv1 = nn.Sequential(
                 nn.Conv2d(2 * channels, channels, 3, 1, 1), nn.ReLU(), nn.Conv2d(channels, channels, 3, 1, 1)
             )
-            self.conv2 = nn.Conv2d(2 * channels, channels, 1)
+            self.conv2 = nn.Sequential(nn.Conv2d(2 * channels, channels, 1))
 
-    def forward(self, query: Tensor, key: Tensor | None = None) -> Tensor:
-        """(B, C, n, n), and a key of the same shape (None: each block attends to its own input) -> (B, C, n, n)."""
+    def forward(self, query: Tensor, key: Tensor) -> Tensor:
+        """(B, C, n, n) twice -> (B, C, n, n).  Blocks replace the query alone."""
         x = query
         for layer in self.layers:
-            x = layer(x, x if key is None else key)
-        if self.injection and key is not None:
+            x = layer(x, key)
+        if self.injection:
             both = torch.cat([key, x], 1)
             x = self.conv1(both) + self.conv2(both)
         return x

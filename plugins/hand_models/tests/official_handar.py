@@ -28,13 +28,13 @@ FACES = torch.tensor([[0, 1, 2], [2, 1, 3], [3, 4, 5], [5, 4, 6], [7, 8, 9], [9,
 
 
 def gin(p: str, inputs: int, hidden: int, outputs: int) -> Shapes:
-    return {f"{p}conv.eps": (1,)} | conv(p + "conv.nn.0", inputs, hidden) | conv(p + "conv.nn.2", hidden, outputs)
+    return {f"{p}.eps": (1,)} | conv(p + ".nn.0", inputs, hidden) | conv(p + ".nn.2", hidden, outputs)
 
 
 def shapes(
     size: int, blocks: Any, width: int, channels: int, vertices: int, vector: int, graph: int, hidden: int
 ) -> Shapes:
-    """The official parts; where inner names are not known for sure, ours."""
+    """The official parts that run."""
     features = 32 * width
     lookup = 3 + 3 + width + width + 4 * width + vector
     found = {
@@ -44,16 +44,33 @@ def shapes(
         **norm("posenet.conv.1", width),
         **resnet_shapes("mesh_backbone.", width, blocks),
         **lixel_shapes("mesh_net.", vertices, features, size, channels),
-        **conv("global_img_feat", features, vector, 1),
-        **gin("gcn.head.", lookup, hidden, graph),
+        **conv("global_img_feat.0.0", features, vector, 1),
+        **gin("gcn.head.conv", lookup, hidden, graph),
         **norm("gcn.head.bn", graph),
     }
-    for i in range(3):
-        for j in range(2):
-            found |= gin(f"gcn.blocks.{i}.units.{j}.", graph, graph, graph) | norm(
-                f"gcn.blocks.{i}.units.{j}.bn", graph
-            )
-    return found | gin("gcn.tail.", graph, graph // 2, 3)
+    for i in (1, 2, 3):
+        for j in (1, 2):
+            found |= gin(f"gcn.res{i}.conv{j}", graph, graph, graph) | norm(f"gcn.res{i}.bn{j}", graph)
+    return found | gin("gcn.tail.conv", graph, graph // 2, 3)
+
+
+def dead_shapes(
+    size: int, blocks: Any, width: int, channels: int, vertices: int, vector: int, graph: int, hidden: int
+) -> Shapes:
+    """What a real file holds besides, of which nothing has a part in the joints: 21 joints' lixel layers, I2L's joining
+    convolution (1408 channels in, at the published size), the last graph layer's norm, and the segmentation.
+    """
+    return {
+        **conv("posenet.conv_x.0", channels, 21, 1),
+        **conv("posenet.conv_y.0", channels, 21, 1),
+        **conv("posenet.conv_z_1.0", 32 * width, channels * size, 1),
+        **norm("posenet.conv_z_1.1", channels * size),
+        **conv("posenet.conv_z_2.0", channels, 21, 1),
+        **conv("pose2feat.conv.0", width + 21 * size, width, 3, 3),
+        **norm("pose2feat.conv.1", width),
+        **norm("gcn.tail.bn", 3),
+        **conv("segmentation_net.up.0", width, width, 3, 3),
+    }
 
 
 def neighbours(faces: Tensor) -> list[set[int]]:
@@ -66,13 +83,13 @@ def neighbours(faces: Tensor) -> list[set[int]]:
 
 def convolved(w: Weights, p: str, x: Tensor, rings: list[set[int]]) -> Tensor:
     """One graph convolution, vertex by vertex: x (B, V, C)."""
-    rows = [(1 + w[p + "conv.eps"]) * x[:, v] + sum(x[:, n] for n in ring) for v, ring in enumerate(rings)]
-    return linear(w, p + "conv.nn.2", linear(w, p + "conv.nn.0", torch.stack(rows, 1)).relu())
+    rows = [(1 + w[p + ".eps"]) * x[:, v] + sum(x[:, n] for n in ring) for v, ring in enumerate(rings)]
+    return linear(w, p + ".nn.2", linear(w, p + ".nn.0", torch.stack(rows, 1)).relu())
 
 
-def unit(w: Weights, p: str, x: Tensor, rings: list[set[int]]) -> Tensor:
-    y = convolved(w, p, x, rings)
-    return torch.stack([bn(w, p + "bn", y[:, v]) for v in range(y.shape[1])], 1).relu()
+def unit(w: Weights, conv: str, norm: str, x: Tensor, rings: list[set[int]]) -> Tensor:
+    y = convolved(w, conv, x, rings)
+    return torch.stack([bn(w, norm, y[:, v]) for v in range(y.shape[1])], 1).relu()
 
 
 def looked_up(feature: Tensor, cells: Tensor, size: int) -> Tensor:
@@ -105,14 +122,15 @@ def forward(w: Weights, images: Tensor, faces: Tensor, settings: Any, refined: b
     rough = lixels(w, "mesh_net.", maps[-1], size)
     if not refined:
         return rough
-    vector = c1(w, "global_img_feat", maps[-1].flatten(2).mean(2)[..., None])[..., 0]
+    vector = c1(w, "global_img_feat.0.0", maps[-1].flatten(2).mean(2)[..., None])[..., 0]
     everywhere = vector[:, None].repeat(1, rough.shape[1], 1)
     x = torch.cat([rough, *(looked_up(f, rough, size) for f in (images, early, stem, maps[0])), everywhere], 2)
     rings = neighbours(faces)
-    x = unit(w, "gcn.head.", x, rings)
-    for i in range(3):
-        x = x + unit(w, f"gcn.blocks.{i}.units.1.", unit(w, f"gcn.blocks.{i}.units.0.", x, rings), rings)
-    return rough + convolved(w, "gcn.tail.", x, rings)
+    x = unit(w, "gcn.head.conv", "gcn.head.bn", x, rings)
+    for i in (1, 2, 3):
+        y = unit(w, f"gcn.res{i}.conv1", f"gcn.res{i}.bn1", x, rings)
+        x = x + unit(w, f"gcn.res{i}.conv2", f"gcn.res{i}.bn2", y, rings)
+    return rough + convolved(w, "gcn.tail.conv", x, rings)
 
 
 def crop(cells: Tensor, size: int) -> Tensor:

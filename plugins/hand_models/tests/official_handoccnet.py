@@ -48,14 +48,14 @@ def shapes(size: int, blocks: Any, width: int, channels: int, depth: int, neuron
         found |= block_shapes(f"FIT.layers.{i}.", size, channels, True)
         found |= block_shapes(f"SET.layers.{i}.", size, channels, False)
     found |= conv("FIT.conv1.0", 2 * channels, channels, 3, 3) | conv("FIT.conv1.2", channels, channels, 3, 3)
-    found |= conv("FIT.conv2", 2 * channels, channels, 1, 1)
+    found |= conv("FIT.conv2.0", 2 * channels, channels, 1, 1)
     p = "regressor.hand_regHead."
     found |= {p + "betas": (21, 1), p + "uu": (size, size), p + "vv": (size, size)}
     for level in range(depth):
         for part in range(3 if level else 4):
             found |= bottleneck_shapes(f"{p}hg.0.hg.{level}.{part}.0.", channels)
     found |= bottleneck_shapes(p + "res.0.0.", channels)
-    found |= conv(p + "fc.0.0", channels, channels, 1, 1) | norm(p + "fc.0.1", channels)
+    found |= conv(p + "fc.0.block.0", channels, channels, 1, 1) | norm(p + "fc.0.block.1", channels)
     found |= conv(p + "score.0", channels, 21, 1, 1)
     p = "regressor.hand_Encoder."
     found |= conv(p + "heatmap_conv", 21, channels, 1, 1) | conv(p + "encoding_conv", channels, channels, 1, 1)
@@ -143,7 +143,7 @@ def hourglass(w: Weights, p: str, x: Tensor, level: int) -> Tensor:
     return bottleneck(w, f"{p}{level}.0.0.", x) + low.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
 
-def forward(w: Weights, images: Tensor, settings: Any, set_keys: str = "current") -> dict[str, Tensor]:
+def forward(w: Weights, images: Tensor, settings: Any) -> dict[str, Tensor]:
     heads, depth = settings["heads"], settings["depth"]
 
     def act(x: Tensor) -> Tensor:
@@ -163,12 +163,12 @@ def forward(w: Weights, images: Tensor, settings: Any, set_keys: str = "current"
     for i in range(2):
         x = attended(w, f"FIT.layers.{i}.", x, key, heads, True)
     both = torch.cat([key, x], 1)
-    x = first = c2(w, "FIT.conv1.2", c2(w, "FIT.conv1.0", both).relu()) + c2(w, "FIT.conv2", both)
+    x = injected = c2(w, "FIT.conv1.2", c2(w, "FIT.conv1.0", both).relu()) + c2(w, "FIT.conv2.0", both)
     for i in range(2):
-        x = attended(w, f"SET.layers.{i}.", x, x if set_keys == "current" else first, heads, False)
+        x = attended(w, f"SET.layers.{i}.", x, injected, heads, False)
     p = "regressor.hand_regHead."
     x = bottleneck(w, p + "res.0.0.", hourglass(w, p + "hg.0.hg.", x, depth - 1))
-    feature = F.leaky_relu(bn(w, p + "fc.0.1", c2(w, p + "fc.0.0", x)), 0.01)
+    feature = F.leaky_relu(bn(w, p + "fc.0.block.1", c2(w, p + "fc.0.block.0", x)), 0.01)
     scores = (c2(w, p + "score.0", feature) * w[p + "betas"][:, :, None]).exp()
     heatmaps = scores / scores.sum((2, 3), keepdim=True)
     centres = (torch.arange(heatmaps.shape[-1]).to(heatmaps) + 0.5) / heatmaps.shape[-1]

@@ -11,6 +11,7 @@ from poseig_hand_models.hand_camera import intrinsics, mirror_camera, mirror_pix
 from poseig_hand_models.hand_crops import GetHandBox, HandAffine, MirrorLeftHands
 from poseig_hand_models.hand_entries import run_lengths
 
+from poseig_mm.data.crops import run_pipeline
 from poseig_mm.errors import ConfigError, DataError
 
 K = intrinsics(600.0, 600.0, 320.0, 240.0)
@@ -81,6 +82,59 @@ def test_a_box_that_leaves_the_picture_is_moved_in_on_the_left_and_shortened_on_
 def test_a_hand_beyond_the_picture_is_looked_for_in_all_of_it() -> None:
     """x 700 to 800: nothing is left of the box."""
     assert boxed("joints", 1.5, **spanned(700, 50, 800, 90)) == ([319.5, 239.5], 639)
+
+
+@pytest.mark.parametrize(("source", "padding"), [("joints", 1.5), ("box", 1.25)])
+def test_a_hand_beyond_the_picture_may_have_it_stretched(source: str, padding: float) -> None:
+    """As HandOccNet's test does it: pixels (0, 0) and (639, 479) of 640 x 480 are the input's corners, whose sides are
+    256 px; joints go along, and `input_camera` projects to them.  Any other box is the square that it always is.
+    """
+    beyond = spanned(700, 50, 800, 90)
+    far = {**entry(), **beyond, "bbox": np.array([[700.0, 50, 800, 90]])}
+    far["root_3d"] = np.array([[500.0, 0, 600]], np.float32)
+    far["keypoints"] = project(far["keypoints_3d"], K, far["root_3d"]).astype(np.float32)
+    given = GetHandBox(source, padding, outside="stretch")(far)
+    crop = HandAffine((256, 256))(given)
+    corners = np.array([[0, 0, 1], [639, 479, 1], [319.5, 239.5, 1]]) @ crop["input_warp"].T
+    assert corners == pytest.approx(np.array([[0, 0], [256, 256], [128, 128]]), abs=1e-3)
+    moved = far["keypoints"] * np.array([256 / 639, 256 / 479])
+    assert crop["transformed_keypoints"] == pytest.approx(moved, abs=0.01)
+    inside = project(crop["keypoints_3d"], crop["input_camera"], crop["root_3d"])
+    assert inside == pytest.approx(crop["transformed_keypoints"], abs=0.01)
+    assert crop["keypoints_3d"] == pytest.approx(far["keypoints_3d"])
+    assert crop["input_scale"].tolist() == [639, 479]
+    near = [GetHandBox(source, padding, outside=how)(entry())["bbox_scale"].tolist() for how in ("square", "stretch")]
+    assert near[0] == near[1]
+    with pytest.raises(ConfigError, match="'stretch'"):
+        GetHandBox(source, padding, outside="stretched")
+
+
+def test_a_diagnosis_knows_the_way_of_a_stretched_picture() -> None:
+    """The sample's map from the image to the input is the crop's, so that maps are drawn where they belong."""
+    from mmpose.datasets.transforms import PackPoseInputs
+
+    far = {**entry("left"), "bbox": np.array([[700.0, 50, 800, 90]]), "ori_shape": (480, 640)}
+    steps = [GetHandBox("box", 1.25, outside="stretch"), MirrorLeftHands(), HandAffine((256, 256))]
+    crop = run_pipeline([*steps, PackPoseInputs(meta_keys=())], far)
+    corners = np.array([[639, 0, 1], [0, 479, 1]]) @ crop.warp.T
+    assert corners == pytest.approx(np.array([[0, 0], [256, 256]]), abs=1e-3)
+
+
+def test_a_stretched_picture_turns_by_the_same_angle() -> None:
+    """Turned before it is stretched, so that space turns by what the picture does."""
+    far = {**entry(depth=40), "bbox": np.array([[700.0, 50, 800, 90]])}
+    given = GetHandBox("box", 1.25, outside="stretch")(far)
+    crop = HandAffine((256, 256))({**given, "bbox_rotation": np.array([33.0])})
+    inside = project(crop["keypoints_3d"], crop["input_camera"], crop["root_3d"])
+    assert inside == pytest.approx(crop["transformed_keypoints"], abs=0.02)
+    turned = far["keypoints_3d"][0] @ turn_of(crop["input_warp"]).T
+    assert crop["keypoints_3d"][0] == pytest.approx(turned, abs=1e-3)
+    assert crop["keypoints_3d"][0, 1, :2] != pytest.approx(far["keypoints_3d"][0, 1, :2], abs=1)
+
+
+def test_a_ready_box_stays_as_it_is() -> None:
+    """Beyond the picture, too: middle (20, 30), longer side 100."""
+    assert boxed("ready", 1.0, bbox=np.array([[-30.0, -10, 70, 70]])) == ([20, 30], 100)
 
 
 def test_the_annotated_box_is_cut_then_padded() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from poseig_hand_models.freihand import FreiHAND3DDataset, annotation_of, image_of
 from poseig_hand_models.hand_camera import project
+from poseig_hand_models.hand_crops import GetHandBox
 
 from poseig_mm.data.groups import joint_groups
 from poseig_mm.data.masks import rasterise
@@ -121,6 +123,31 @@ def test_vertices_are_read_where_asked_for(root: Path) -> None:
     assert info["vertices_3d"][0, :21] == pytest.approx(info["keypoints_3d"][0], abs=1e-3)
     assert info["vertices_3d"][0, 21:] == pytest.approx(info["keypoints_3d"][0] + 2, abs=1e-3)
     assert "vertices_3d" not in FreiHAND3DDataset(str(root), split="evaluation").get_data_info(1)
+
+
+def test_ready_made_boxes_are_those_of_the_file(root: Path, tmp_path: Path) -> None:
+    """By the picture's number, x, y, w, h, uncut; `GetHandBox('ready')` lays the crop there."""
+    boxes = tmp_path / "boxes.json"
+    content = [{"image_id": i, "bbox": [10.0 * i - 5, 20, 60, 60], "root_cam": [0, 0, 700.0]} for i in (1, 0)]
+    boxes.write_text(json.dumps(content))
+    settings: dict[str, Any] = dict(split="evaluation", test_mode=True, bbox_file=str(boxes))
+    data = FreiHAND3DDataset(str(root), **settings)
+    assert [data.get_data_info(i)["bbox"].tolist() for i in (0, 1)] == [[[-5, 20, 55, 80]], [[5, 20, 65, 80]]]
+    info = GetHandBox("ready", 1.0)({**data.get_data_info(0), "img": np.zeros((224, 224, 3))})
+    assert (info["bbox_center"].tolist(), info["bbox_scale"].tolist()) == ([[25, 50]], [[60, 60]])
+    for wrong, words in (
+        (content[:1], "no box of 1 of 2 pictures, the first is 0"),
+        ([*content, {"image_id": 2, "bbox": [0, 0, 1, 1]}], "image_id 2.*0 to 1"),
+        ([{"image_id": 0, "bbox": [0, 0, 0, 1]}], "no extent"),
+        ([{"bbox": [0, 0, 1, 1]}], "'image_id'.*Expected a JSON list"),
+    ):
+        boxes.write_text(json.dumps(wrong))
+        with pytest.raises(DataError, match=words):
+            FreiHAND3DDataset(str(root), **settings)
+    with pytest.raises(DataError, match=r"no .*none\.json"):
+        FreiHAND3DDataset(str(root), **{**settings, "bbox_file": str(tmp_path / "none.json")})
+    with pytest.raises(ConfigError, match="leave it out for 'training'"):
+        FreiHAND3DDataset(str(root), bbox_file=str(boxes))
 
 
 def test_its_joints_have_the_groups_of_a_hand(root: Path) -> None:

@@ -8,20 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from official_handar import FACES, SMALL, crop, forward, looked_up, neighbours, shapes
+from official_handar import FACES, SMALL, crop, dead_shapes, forward, looked_up, neighbours, shapes
 from official_parts import (
     Weights,
-    bn,
-    c2,
-    conv,
     directional,
     estimator,
     load,
-    norm,
     random_weights,
 )
 from poseig_hand_models.gin import MeshRefinement, adjacency_of
-from poseig_hand_models.handar import HandAR
+from poseig_hand_models.handar import HandAR, never_run
 from poseig_hand_models.official import handar_weights, main
 from poseig_hand_models.template import synthetic_hand
 from torch import Tensor
@@ -45,12 +41,15 @@ def images() -> Tensor:
 
 
 def test_the_layout_is_the_backbones() -> None:
-    """Full size: parts, names and shapes; 902 numbers a vertex; its triangles are the one thing no official file
-    has.
+    """Full size: parts, names and shapes, of what runs and of what does not; 902 numbers a vertex; its triangles are
+    the one thing no official file has.
     """
     with torch.device("meta"):
-        own = {k: tuple(v.shape) for k, v in HandAR().state_dict().items()}
-    official = shapes(64, (3, 4, 6, 3), 64, 256, 778, 512, 64, 256)
+        network = HandAR()
+    own = {k: tuple(v.shape) for k, v in network.state_dict().items()}
+    official, dead = (part(64, (3, 4, 6, 3), 64, 256, 778, 512, 64, 256) for part in (shapes, dead_shapes))
+    assert never_run(network) == {k: v for k, v in dead.items() if not k.startswith("segmentation_net.")}
+    assert dead["pose2feat.conv.0.weight"] == (64, 1408, 3, 3)
     assert own == {**official, "faces": (1538, 3)}
     assert official["gcn.head.conv.nn.0.weight"] == (256, 902)
     assert official["gcn.tail.conv.nn.2.weight"] == (3, 32)
@@ -118,7 +117,7 @@ def test_the_refinement_sees_six_rings_of_neighbours_and_two_more() -> None:
 
 
 def test_without_triangles_it_says_what_to_give(images: Tensor) -> None:
-    """Neither does it take triangles of another mesh, or another reading of pose2feat."""
+    """Neither does it take triangles of another mesh."""
     network = HandAR(faces=len(FACES), **SMALL).double().eval()
     with pytest.raises(CheckpointError, match="no triangles"):
         network(images)
@@ -126,8 +125,6 @@ def test_without_triangles_it_says_what_to_give(images: Tensor) -> None:
         network.set_faces(FACES + 1)
     network.set_faces(FACES)
     assert network(images)["mesh_image"].isfinite().all()
-    with pytest.raises(ConfigError, match="did you mean 'concat'"):
-        HandAR(pose2feat="conct")
 
 
 def config(faces: int = 0, **settings: Any) -> Any:
@@ -145,58 +142,61 @@ def parts(weights: Weights) -> dict[str, Any]:
     return found
 
 
-def test_a_file_of_parts_becomes_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Triangles and regressor by the MANO file; the segmentation is left out; other inner names are matched in
-    order.
-    """
-    weights = random_weights(shapes(**{**SMALL, "vertices": 778}), dtype=torch.float32)
-    other = {}
-    for name, value in weights.items():
-        name = name.replace("global_img_feat.", "global_img_feat.conv.0.")
-        other[name.replace("gcn.blocks.", "gcn.backbone.").replace(".units.", ".body.")] = value
-    torch.save({**parts(other), "segmentation_net": {"conv.weight": torch.zeros(3)}}, tmp_path / "handar.pth")
+def released(dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    """All that a real file of this size holds, whether it runs or not."""
+    settings = {**SMALL, "vertices": 778}
+    return random_weights({**shapes(**settings), **dead_shapes(**settings)}, dtype=dtype)
+
+
+def test_a_file_of_parts_becomes_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Triangles and regressor by the MANO file; what is left out is listed with the reason."""
+    weights = released()
+    torch.save(parts(weights), tmp_path / "handar.pth")
     hand = synthetic_hand().mano
     monkeypatch.setattr("poseig_hand_models.official.read_mano", lambda path: hand)
     (tmp_path / "config.py").write_text(config().dump())
     call = ["handar", str(tmp_path / "handar.pth"), str(tmp_path / "out.pth"), "--config", str(tmp_path / "config.py")]
     assert main([*call, "--mano", "MANO_RIGHT.pkl"]) == 0
+    told = capsys.readouterr().out
+    assert "left out, built and never run: posenet.conv_x.0.weight" in told
+    assert "left out, for training alone: segmentation_net.up.0.weight, segmentation_net.up.0.bias" in told
+    saved = torch.load(tmp_path / "out.pth", weights_only=True)["state_dict"]
+    running = shapes(**{**SMALL, "vertices": 778})
+    own = {"backbone.faces", "head.regressor.matrix"}
+    assert saved.keys() - own == {f"backbone.{name}" for name in running}
+    assert all(torch.equal(saved[f"backbone.{name}"], weights[name]) for name in running)
     adapter = load(config(), tmp_path / "out.pth")
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(2))
     mesh = forward(weights, images, torch.from_numpy(hand.faces), SMALL)[0, :, :2] / 16 * 64
-    found = adapter(images)
+    coords = adapter(images).coords
     assert adapter.unit == "px"
     wanted = torch.from_numpy(hand.joint_regressor).float()[1] @ mesh
-    assert torch.allclose(found.coords[0, 5], wanted, rtol=1e-4, atol=1e-3)
-    assert torch.allclose(found.coords[0, 4], mesh[745], rtol=1e-4, atol=1e-3)
+    assert torch.allclose(coords[0, 5], wanted, rtol=1e-4, atol=1e-3)
+    assert torch.allclose(coords[0, 4], mesh[745], rtol=1e-4, atol=1e-3)
 
 
-def test_what_is_open_is_not_guessed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file with `pose2feat` needs a decision; one without triangles needs a MANO file; strangers are listed."""
-    model = load(config()).model
-    weights = random_weights(shapes(**{**SMALL, "vertices": 778}), dtype=torch.float32)
+def test_what_is_not_known_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file without triangles needs a MANO file; any other name, also inside what is left out, is listed; so is each
+    name that lacks, and a `pose2feat` of other channels.
+    """
+    model, hand, weights = load(config()).model, synthetic_hand().mano, released()
     with pytest.raises(CheckpointError, match=r"no triangles.*--mano"):
         handar_weights(weights, model)
+    for name in ("gcn.more.weight", "gcn.tail.bn.more", "posenet.conv_x.1.weight", "param_regressor.fc.0.weight"):
+        with pytest.raises(CheckpointError, match=rf"unexpected: {name}"):
+            handar_weights({**weights, name: torch.zeros(1)}, model, hand)
+    for name in shapes(**{**SMALL, "vertices": 778}):
+        if not name.endswith("num_batches_tracked"):
+            other = {("x" + n if n == name else n): v for n, v in weights.items()}
+            with pytest.raises(CheckpointError, match="unexpected: x"):
+                handar_weights(other, model, hand)
     both = {**weights, "pose2feat.conv.0.weight": torch.zeros(4, 8, 3, 3)}
-    with pytest.raises(CheckpointError, match=r"pose2feat.*\(4, 8, 3, 3\).*'concat'.*to 'sum'"):
-        handar_weights(both, model)
-    hand = synthetic_hand().mano
-    placed = handar_weights(both, load(config(pose2feat="sum")).model, hand)
-    assert not any("pose2feat" in name for name in placed)
-    with pytest.raises(CheckpointError, match=r"unexpected: gcn\.more\.weight"):
-        handar_weights({**weights, "gcn.more.weight": torch.zeros(1)}, model, hand)
+    with pytest.raises(CheckpointError, match=r"pose2feat.*\(4, 8, 3, 3\); expected \(4, 340, 3, 3\)"):
+        handar_weights(both, model, hand)
     assert main(["handar", str(tmp_path / "no.pth"), str(tmp_path / "out.pth"), "--config", "no.py"]) == 1
     assert "no.pth does not exist" in capsys.readouterr().err
-
-
-def test_joining_by_a_convolution(images: Tensor) -> None:
-    """`pose2feat='concat'`: stem before joints, convolved; its weights have a part in the mesh."""
-    network = HandAR(faces=7, pose2feat="concat", **SMALL)
-    extra = random_weights({**conv("pose2feat.conv.0", 8, 4, 3, 3), **norm("pose2feat.conv.1", 4)}, 5)
-    network.double().eval().load_state_dict({**random_weights(shapes(**SMALL)), **extra, "faces": FACES})
-    stem, joints = (torch.randn(1, 4, 16, 16, dtype=torch.float64) for _ in range(2))
-    meant = bn(extra, "pose2feat.conv.1", c2(extra, "pose2feat.conv.0", torch.cat([stem, joints], 1))).relu()
-    assert torch.allclose(network.pose2feat(stem, joints), meant, atol=1e-12)
-    assert not torch.allclose(network(images)["mesh_image"], small()[0](images)["mesh_image"])
 
 
 def test_attribution() -> None:

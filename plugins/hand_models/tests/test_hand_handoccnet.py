@@ -52,12 +52,11 @@ def test_the_layout_is_the_backbones() -> None:
     assert official["regressor.mano_regHead.mano_base_layer.0.weight"] == (1024, 1024)
 
 
-@pytest.mark.parametrize("set_keys", ["current", "first"])
-def test_weights_land_where_they_belong(set_keys: str, images: Tensor) -> None:
+def test_weights_land_where_they_belong(images: Tensor) -> None:
     """2D joints, shape and the fingers' rotations are those of the forward pass that knows weights' names alone."""
-    network, weights = small(set_keys=set_keys)
+    network, weights = small()
     with torch.no_grad():
-        found, meant = network(images), forward(weights, images, SMALL, set_keys)
+        found, meant = network(images), forward(weights, images, SMALL)
     assert torch.allclose(found["uv"], meant["uv"], atol=1e-10)
     assert torch.allclose(found["shape"], meant["shape"], atol=1e-9)
     first = meant["six"][..., :3] / meant["six"][..., :3].norm(dim=-1, keepdim=True)
@@ -138,7 +137,9 @@ def official(tmp_path: Path, mano: bool = True) -> Path:
 
 def test_an_official_files_own_buffers_make_the_mesh(tmp_path: Path) -> None:
     """Joints in mm from the wrist, of the buffers in the file, fingertips where the right hand's layer has them."""
-    saved = convert("handoccnet", official(tmp_path), tmp_path / "out.pth", config())
+    told: list[str] = []
+    saved = convert("handoccnet", official(tmp_path), tmp_path / "out.pth", config(), note=told.append)
+    assert told == [f"left out, no part of MANO's mesh: {INSIDE}th_betas, {INSIDE}th_selected_comps"]
     adapter = load(config(), saved)
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -190,6 +191,26 @@ def test_a_mano_file_instead_of_the_files_buffers(tmp_path: Path) -> None:
     assert f"backbone.{INSIDE}th_weights" in handoccnet_weights(drawn(dtype=torch.float32), filled)
     with pytest.raises(CheckpointError, match=r"missing: backbone.regressor.mano_regHead.mano_layer.th_weights\."):
         handoccnet_weights({k: v for k, v in weights.items() if not k.endswith("th_weights")}, model)
+
+
+def test_every_name_of_a_file_counts() -> None:
+    """Each weight lands under its own name; one that is called otherwise, or more in the MANO layer, is refused."""
+    model = load(config()).model
+    weights = {**drawn(dtype=torch.float32), **mano_weights(torch.float32)}
+    placed = handoccnet_weights(weights, model)
+    assert placed.keys() == {f"backbone.{name}" for name in weights}
+    assert all(torch.equal(placed[f"backbone.{name}"], value) for name, value in weights.items())
+    for name in weights:
+        if not name.endswith("num_batches_tracked"):
+            with pytest.raises(CheckpointError, match="unexpected: x"):
+                handoccnet_weights({("x" + n if n == name else n): v for n, v in weights.items()}, model)
+    for mano in ("checkpoint", None):
+        with pytest.raises(CheckpointError, match=r"unexpected: .*mano_layer\.th_more"):
+            handoccnet_weights({**weights, f"{INSIDE}th_more": torch.zeros(1)}, load(config(mano)).model)
+    told: list[str] = []
+    handoccnet_weights(weights, load(config(None)).model, note=told.append)
+    assert len(told) == 1
+    assert told[0].startswith("left out, the config's `mano` is None: regressor.mano_regHead")
 
 
 def sample(instances: Any, labels: Any) -> Any:
@@ -272,8 +293,6 @@ def test_the_config_is_the_full_model(name: str, mano: bool) -> None:
 
 
 def test_settings_that_do_not_fit_are_refused() -> None:
-    """By name, with what would."""
-    with pytest.raises(ConfigError, match="did you mean 'first'"):
-        HandOccNet(None, set_keys="frist", **SMALL)
+    """With what would."""
     with pytest.raises(ConfigError, match="expected a multiple of 16"):
         HandOccNet(None, **{**SMALL, "depth": 4})

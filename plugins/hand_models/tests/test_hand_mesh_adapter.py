@@ -244,7 +244,7 @@ def test_shipped_model_configs_are_built(
     )
 
 
-RUNS = sorted(p.name for p in CONFIGS.glob("*freihand-*.py"))
+RUNS = sorted(p.name for p in CONFIGS.glob("*freihand*-*.py"))
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -23,7 +23,7 @@ def test_transformers_are_those_of_the_definition(injection: bool) -> None:
         x = attended(w, f"layers.{i}.", x, key, 2, injection)
     if injection:
         both = torch.cat([key, x], 1)
-        x = c2(w, "conv1.2", c2(w, "conv1.0", both).relu()) + c2(w, "conv2", both)
+        x = c2(w, "conv1.2", c2(w, "conv1.0", both).relu()) + c2(w, "conv2.0", both)
     assert torch.allclose(part(query, key), x, atol=1e-10)
     assert not torch.allclose(part(query, key), part(query, query))
 
