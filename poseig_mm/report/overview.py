@@ -9,6 +9,7 @@ import polars as pl
 
 from ..plotting.charts import trust_plot
 from ..settings import AttributionSettings
+from ..summary.environments import environments_in_words
 from ..summary.measures import Measure, estimate, finite, measures, run_value, unit_of
 from ..summary.reasons import missing_reasons
 from ..summary.sentences import model_facts, plural, scale_in_words
@@ -184,6 +185,8 @@ def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list
         texts.append(
             f"{plural(int(failed), 'person')} failed and {'is' if failed == 1 else 'are'} missing here; see Failures."
         )
+    if said := environments_in_words(store):
+        texts.append(said)
     if len(samples) and not samples.filter(pl.col("mask_source") != "none").height:
         texts.append(f"No person has a mask, so FI is undefined everywhere (shown as {NOTHING}).")
     for source, how in (("predicted", "predicted by the model"), ("joints", "drawn from the annotated joints")):
