@@ -94,6 +94,7 @@ def _what(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Table:
         ("Input", model["Input"]),
         ("Decoding", model["Decoding"]),
         ("Data", f"{run_value(store, 'dataset', 'name', default=NOTHING)}"),
+        ("Annotated persons", run_value(store, "dataset", "annotated", default=NOTHING)),
         ("Persons", _persons(len(samples), counts)),
         ("Joints", f"{int(joints['visible'].sum())} visible of {len(joints)}"),
         ("Attribution", _attribution(settings)),
@@ -166,7 +167,7 @@ def _notices(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Notic
         rows.append(agreement)
     if left_out := run_value(store, "acceleration", "note", default=""):
         rows.append(("note", f"Speed: {left_out}. The maps are the same; they take longer."))
-    rows += [("note", str(text)) for text in store.run.get("notes") or ()]
+    rows += [("note", str(text)) for key in ("notes", "loading_notes") for text in store.run.get(key) or ()]
     return Notices("Remarks.", ("level", "text"), tuple(rows))
 
 

@@ -98,7 +98,11 @@ def describe_run(
         "settings": settings.as_dict(),
         "device": device,
         "model": _model(adapter, checkpoint),
-        "dataset": {"name": source.dataset_name, "persons": len(source)},
+        "dataset": {
+            "name": source.dataset_name,
+            "persons": len(source),
+            **({"annotated": str(source.persons)} if source.persons is not None else {}),
+        },
         "keypoints": _keypoints(source.groups),
         "agreement": agreement,
         **({"likelihood_scale": scale} if scale else {}),

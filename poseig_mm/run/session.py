@@ -187,6 +187,7 @@ class Session:
             with adapter.frozen():
                 positions = self.shard.positions(source.ids(), writer.done)
                 in_time = self._loop(explainer, source, writer).run(positions, at_once, until=until)
+            writer.update_run(loading_notes=_loading_notes(writer, source))
             if self.shard.all_of(in_time):
                 if self.shard.first:
                     self._finish(writer, source, started)
@@ -204,6 +205,7 @@ class Session:
                 timings=self.journal.timings,
                 peak_memory=peak_memory(),
                 plugin_failures=self.host.failure_counts,
+                loading_notes=_loading_notes(writer, source),
             )
         return Store(self.work_dir)
 
@@ -302,3 +304,8 @@ class Session:
         for study in self.studies:
             with self.journal.timed(f"study {study.name}"), self.journal.guard("study", study.name):
                 writer.write_study(study.name, study.store_rows(store), replace_all=True)
+
+
+def _loading_notes(writer: StoreWriter, source: SampleSource) -> list[str]:
+    """Those of this session, after those that earlier ones left."""
+    return list(dict.fromkeys([*(writer.run.get("loading_notes") or ()), *source.loading_notes()]))
