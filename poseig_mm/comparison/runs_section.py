@@ -12,6 +12,7 @@ from ..report.blocks import GuardedSection, Heading, Notices
 from ..report.provenance import flatten
 from ..report.tables import NOTHING
 from ..store import Store
+from ..summary.environments import different_plugins
 from ..summary.measures import estimate, finite, measures, run_value
 from ..summary.sentences import model_facts, plural, scale_in_words
 from ..types import Picture, Table
@@ -88,6 +89,7 @@ def warnings(runs: Runs) -> list[str]:
             f"Images differ: {plural(len(ids), 'person')} of {name} (such as {ids[0]}) are seen in another image than "
             f"in {runs.names[0]}, of those that were looked at. The same person in different pixels is another input."
         )
+    texts += different_plugins(runs.stores)
     if runs.rescaled:
         texts.append(
             f"Errors of {', '.join(runs.rescaled)} are given in input pixels of {runs.names[0]}: theirs are of another "

@@ -8,14 +8,20 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 Content = Mapping[str, Any]
 Person = tuple[str, str]  # image id and own id
 _BY_SETTINGS = "left out by the data set's own settings (filter_cfg, sample_interval, indices)"
 SHARES = "between 0 and 1 (shares of width and height? Multiply them: px are expected)"
+NORMAL_CAUSES = frozenset(
+    {"crowd", "object without keypoints", "person without an annotated joint", _BY_SETTINGS}
+)  # why persons are left out of any data set
 _PLURALS = {
     "crowd": "crowds",
     "object without keypoints": "objects without keypoints",
@@ -33,12 +39,28 @@ _PLURALS = {
 }
 
 
-def read_content(path: str) -> dict[str, Any]:
-    """A COCO file's content; nothing where the file is of another kind."""
-    if not path.endswith(".json") or not Path(path).is_file():
+def read_content(path: str, digest: Hash | None = None) -> dict[str, Any]:
+    """A COCO file's content; nothing where the file is of another kind.  It is read once.
+
+    Args:
+        path: of the file.
+        digest: gets the bytes that were read, of a file of any kind; the path where there is no file.
+    """
+    if not Path(path).is_file():
+        if digest is not None:
+            digest.update(path.encode())
         return {}
+    if not path.endswith(".json"):
+        if digest is not None:
+            with Path(path).open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        return {}
+    data = Path(path).read_bytes()
+    if digest is not None:
+        digest.update(data)
     try:
-        content = json.loads(Path(path).read_bytes())
+        content = json.loads(data)
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
@@ -47,6 +69,15 @@ def read_content(path: str) -> dict[str, Any]:
 def persons_of(content: Content) -> list[Mapping[str, Any]]:
     """Its annotations, as far as they are such."""
     return [a for a in _list(content, "annotations") if isinstance(a, Mapping)]
+
+
+def segmentations_by_image(content: Content, images: Collection[str]) -> dict[str, list[Any]]:
+    """Image id -> the segmentations of all its annotations, of some images."""
+    by_image: dict[str, list[Any]] = {}
+    for annotation in persons_of(content):
+        if (image := str(annotation.get("image_id"))) in images:
+            by_image.setdefault(image, []).append(annotation.get("segmentation"))
+    return by_image
 
 
 def image_sizes(content: Content) -> dict[str, tuple[int, int]]:
@@ -123,6 +154,8 @@ def counted(annotated: int, causes: Mapping[str, int]) -> str:
     >>> counted(3, {"box outside the image": 2})
     '3 annotated, 1 used: 2 boxes outside the image'
     """
+    if not causes:
+        return f"{annotated} annotated, {annotated} used"
     why = ", ".join(f"{n} {cause if n == 1 else _PLURALS.get(cause, cause)}" for cause, n in causes.items())
     return f"{annotated} annotated, {annotated - sum(causes.values())} used: {why}"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..errors import DataError
@@ -174,3 +175,39 @@ def invert(warp: NDArray[np.float64]) -> NDArray[np.float64]:
     linear = np.linalg.inv(warp[:, :2])
     result: NDArray[np.float64] = np.hstack([linear, -linear @ warp[:, 2:]]) + 0.0  # no negative zeros
     return result
+
+
+def places_of(results: Mapping[str, Any], width: int, height: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """((K, 2) input px, NaN where not annotated; (K,) annotated and inside the crop's pixel centres)."""
+    points = torch.as_tensor(np.asarray(results["transformed_keypoints"])[0, :, :2], dtype=torch.float32)
+    given = np.asarray(results["keypoints_visible"])[0]  # (K,), or (K, 2) with weights beside
+    annotated = torch.as_tensor((given if given.ndim == 1 else given[:, 0]) > 0)
+    inside = ((points >= 0) & (points <= torch.tensor([width - 1.0, height - 1.0]))).all(1)
+    return points.where(annotated[:, None], points.new_tensor(torch.nan)), annotated & inside
+
+
+def about_person(person: Mapping[str, Any], crop: Crop, places: torch.Tensor) -> dict[str, Any]:
+    """What studies may want: box and area in original px, the box in input px (around the joints where there is none),
+    the crop's centre and scale, and the annotation's own id."""
+    box, area = person.get("bbox"), person.get("area")
+    return {
+        "bbox": None if box is None else [float(v) for v in np.asarray(box).reshape(-1, 4)[0]],  # x0, y0, x1, y1
+        "input_bbox": _input_box(box, crop.warp, places),
+        "whole_image": crop.whole_image,
+        "area": None if area is None else float(np.ravel(area)[0]),
+        "iscrowd": int(person.get("iscrowd", 0)),
+        "input_center": [float(v) for v in crop.results["input_center"]],
+        "input_scale": [float(v) for v in crop.results["input_scale"]],
+        "ori_shape": crop.original_size,
+        "annotation_id": person.get("id"),
+    }
+
+
+def _input_box(box: Any, warp: NDArray[np.float64], places: torch.Tensor) -> list[float] | None:
+    """(x0, y0, x1, y1) in input px, upright around the warped corners; of the joints (K, 2) where there is no box."""
+    if box is None:
+        given = places[places.isfinite().all(1)]
+        return [*given.amin(0).tolist(), *given.amax(0).tolist()] if len(given) else None
+    x0, y0, x1, y1 = np.asarray(box, dtype=np.float64).reshape(-1, 4)[0]
+    corners = np.array([[x0, y0, 1], [x1, y0, 1], [x0, y1, 1], [x1, y1, 1]]) @ warp.T  # (4, 2)
+    return [float(v) for v in (*corners.min(0), *corners.max(0))]

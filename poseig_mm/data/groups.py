@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ..errors import ConfigError
 from ..types import JointGroups
 from .animals import animal_groups, garment_groups
 from .faces import face_groups
@@ -194,3 +196,22 @@ def _body_parent(side: str, part: str, index: Mapping[Joint, int]) -> int:
         return index.get(("", "neck"), -1)
     inner = [(s, p) for p in _BODY_PARENTS.get(part, ()) for s in (side, "")]
     return next((index[joint] for joint in inner if joint in index and joint != (side, part)), -1)
+
+
+def groups_of(dataset_name: str, metainfo: Mapping[str, Any], given: JointGroups | None) -> JointGroups:
+    """A data set's joint groups with its own sigmas: a plugin's where one gives them, else by the joints' names.
+
+    Raises:
+        ConfigError: a plugin's are of other joints.
+    """
+    if given is None:
+        groups = joint_groups(metainfo)
+        return replace(groups, sigmas=sigmas_of(metainfo, len(groups.keypoint_names)))
+    names = [metainfo["keypoint_id2name"][i] for i in sorted(metainfo["keypoint_id2name"])]
+    if list(given.keypoint_names) != names:
+        raise ConfigError(
+            f"a plugin's joint groups for {dataset_name} name {len(given.keypoint_names)} joints "
+            f"{list(given.keypoint_names)[:3]} ..., the data set has {len(names)}: {names[:3]} ...; they "
+            "must be the same in the same order. Correct the plugin, or switch it off with --no-plugin"
+        )
+    return given if given.sigmas else replace(given, sigmas=sigmas_of(metainfo, len(names)))

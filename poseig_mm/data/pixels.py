@@ -14,6 +14,7 @@ from .crops import Crop
 
 _IMAGENET = (123.675, 116.28, 103.53)  # mean of red, green and blue, of 0 to 255
 _DEEP = 1000  # no pixel of 8 bits is larger, whatever interpolation adds to it
+LOOKED_AT = 20  # persons who are looked at, to tell in which order channels are
 _NEAR = 0.05  # of these, within which a mean counts as ImageNet's
 
 
@@ -149,3 +150,33 @@ def _to_255(pixels: torch.Tensor) -> float:
 
 def _listed(values: Sequence[float]) -> str:
     return f"({', '.join(f'{v:g}' for v in values)})"
+
+
+class ChannelOrders:
+    """The order of each pipeline's channels: looked at until it can be told, and noted once where it is odd.
+
+    Args:
+        preprocess: the model's `data_preprocessor`.
+        notes: gets sentences on order and range.
+    """
+
+    def __init__(self, preprocess: Any, notes: list[str]) -> None:
+        self._preprocess, self._notes = preprocess, notes
+        self._looked_at: dict[int, tuple[int, str]] = {}  # part -> persons who were looked at, and their order
+
+    def of(self, part: int, pixels: torch.Tensor, crop: Crop, path: str) -> str:
+        """The order, '' where it cannot be told.
+
+        Args:
+            part: of the data set, which has a pipeline of its own.
+            pixels: (C, h, w) as that gives them.
+            crop: of the person.
+            path: of the image.
+        """
+        looked, order = self._looked_at.get(part, (0, ""))
+        if not order and looked < LOOKED_AT:
+            order = order_of(pixels, crop, path)
+            self._looked_at[part] = (looked + 1, order)
+            odd = [range_note(pixels, self._preprocess) if not looked else "", order_note(order, self._preprocess)]
+            self._notes.extend(note for note in odd if note and note not in self._notes)
+        return order

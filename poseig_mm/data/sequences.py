@@ -57,11 +57,8 @@ class SequenceSource(SampleSource):
     def _leave_out_unusable(self, contents: Mapping[str, Content]) -> None:
         """Poses need neither box nor place in an image."""
 
-    def _note_placeless(self) -> None:
-        """Poses are around their root."""
-
-    def _note_turned(self) -> None:
-        """No image is read."""
+    def _note_persons(self) -> None:
+        """Poses are around their root, and have no segmentation."""
 
     def _refuse_depth(self) -> None:
         """2D poses are the input, and their truth lies beside them."""

@@ -57,6 +57,29 @@ def check_size(loaded: tuple[int, int], stated: tuple[int, int] | None, path: st
     )
 
 
+class Turns:
+    """Images that EXIF turns or mirrors in a way that nobody can check, as they are loaded."""
+
+    def __init__(self) -> None:
+        self._turned: dict[str, bool] = {}  # path -> whether it is; each is looked at once
+
+    def look_at(self, path: str, size: tuple[int, int] | None) -> None:
+        """Take note of an image, and of its size (H, W) by the annotation file."""
+        if path not in self._turned:
+            self._turned[path] = unknown_turn(size, path)
+
+    def notes(self) -> list[str]:
+        """A sentence with how many there were so far; none where there were none."""
+        turned = [path for path, is_turned in self._turned.items() if is_turned]
+        if not turned:
+            return []
+        return [
+            f"{len(turned)} of {len(self._turned)} images that were loaded have an EXIF orientation that mirrors them, "
+            f"or turns them without a change of size, such as {Path(turned[0]).name}: see in the report's gallery "
+            "that joints lie on the persons; if they do not, write the images without EXIF as annotated"
+        ]
+
+
 def unknown_turn(size: tuple[int, int] | None, path: str) -> bool:
     """Whether EXIF turns or mirrors an image in a way that its size does not betray."""
     turned = orientation(path)

@@ -4,16 +4,45 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .annotations import SHARES, Content, counted, file_names, left_out, persons_of
+from .annotations import NORMAL_CAUSES, SHARES, Content, counted, file_names, left_out, persons_of
 from .entries import Entries
 
 
-def keep_usable(entries: Entries, contents: Mapping[str, Content]) -> str:
+@dataclass(frozen=True)
+class PersonCounts:
+    """How many persons are annotated, and by cause how many of them are not used.
+
+    >>> counts = PersonCounts(3, {"crowd": 1})
+    >>> str(counts), counts.odd
+    ('3 annotated, 2 used: 1 crowd', False)
+    >>> PersonCounts(3, {"crowd": 1, "empty or negative box": 1}).odd
+    True
+    """
+
+    annotated: int
+    left_out: Mapping[str, int]  # cause -> persons
+
+    @property
+    def used(self) -> int:
+        """How many are left."""
+        return self.annotated - sum(self.left_out.values())
+
+    @property
+    def odd(self) -> bool:
+        """Whether a cause is other than what data sets hold, crowds and persons without keypoints."""
+        return not NORMAL_CAUSES.issuperset(self.left_out)
+
+    def __str__(self) -> str:
+        return counted(self.annotated, self.left_out)
+
+
+def keep_usable(entries: Entries, contents: Mapping[str, Content]) -> PersonCounts:
     """Take the others out of the entries.
 
     Args:
@@ -21,7 +50,7 @@ def keep_usable(entries: Entries, contents: Mapping[str, Content]) -> str:
         contents: annotation file -> what it holds, where it is COCO's.
 
     Returns:
-        '3 annotated, 1 used: 2 boxes outside the image'; '' where nobody is left out.
+        How many were annotated, and why some are left out.
     """
     causes: Counter[str] = Counter()
     unfit: list[int] = []
@@ -55,7 +84,7 @@ def keep_usable(entries: Entries, contents: Mapping[str, Content]) -> str:
         causes.update(left_out(content, used[file]))
         annotated += len(persons_of(content))
     entries.leave_out(unfit)
-    return counted(annotated, causes) if causes else ""
+    return PersonCounts(annotated, causes)
 
 
 def _unfit(entry: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from .failure_log import FailureLog
 from .kinds import COLLECTED, KINDS, SECTIONS
 from .records import PluginRecord, format_records
 from .registry import HOOKS, PluginRegistry
+from .sources import source_hash
 
 __all__ = ["BUILTINS", "PluginHost"]
 
@@ -95,6 +96,16 @@ class PluginHost:
         for (plugin, stage), n in self._log.counts.items():
             counts.setdefault(plugin, {})[stage] = n
         return counts
+
+    def signature(self, name: str, things: Sequence[object] = ()) -> str:
+        """Which code a plugin is: its version, where it has one, and the hash of its source files.
+
+        Args:
+            name: of a loaded plugin.
+            things: of the plugin's, that may be made in other files than itself (see `sources.source_hash`).
+        """
+        source = source_hash(self._registry.manager.get_plugin(name), *things)
+        return ", ".join(filter(None, (self._registry.loaded[name].version, source and f"source {source}")))
 
     def format_records(self) -> str:
         """`records` as a text table, for `--list-plugins`."""

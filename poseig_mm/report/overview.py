@@ -9,6 +9,7 @@ import polars as pl
 
 from ..plotting.charts import trust_plot
 from ..settings import AttributionSettings
+from ..summary.environments import environments_in_words
 from ..summary.measures import Measure, estimate, finite, measures, run_value, unit_of
 from ..summary.reasons import missing_reasons
 from ..summary.sentences import model_facts, plural, scale_in_words
@@ -93,6 +94,7 @@ def _what(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Table:
         ("Input", model["Input"]),
         ("Decoding", model["Decoding"]),
         ("Data", f"{run_value(store, 'dataset', 'name', default=NOTHING)}"),
+        ("Annotated persons", run_value(store, "dataset", "annotated", default=NOTHING)),
         ("Persons", _persons(len(samples), counts)),
         ("Joints", f"{int(joints['visible'].sum())} visible of {len(joints)}"),
         ("Attribution", _attribution(settings)),
@@ -165,7 +167,7 @@ def _notices(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Notic
         rows.append(agreement)
     if left_out := run_value(store, "acceleration", "note", default=""):
         rows.append(("note", f"Speed: {left_out}. The maps are the same; they take longer."))
-    rows += [("note", str(text)) for text in store.run.get("notes") or ()]
+    rows += [("note", str(text)) for key in ("notes", "loading_notes") for text in store.run.get(key) or ()]
     return Notices("Remarks.", ("level", "text"), tuple(rows))
 
 
@@ -184,6 +186,8 @@ def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list
         texts.append(
             f"{plural(int(failed), 'person')} failed and {'is' if failed == 1 else 'are'} missing here; see Failures."
         )
+    if said := environments_in_words(store):
+        texts.append(said)
     if len(samples) and not samples.filter(pl.col("mask_source") != "none").height:
         texts.append(f"No person has a mask, so FI is undefined everywhere (shown as {NOTHING}).")
     for source, how in (("predicted", "predicted by the model"), ("joints", "drawn from the annotated joints")):

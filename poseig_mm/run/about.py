@@ -1,12 +1,10 @@
-"""What run.json says of a run before its first sample: what must be equal to resume it, and how it came about."""
+"""What run.json says of a run before its first sample: how it came about."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from ..plugin.records import PluginRecord
 from ..settings import Settings
 from ..types import JointGroups
 from ..version import __version__
+from .identity import UsedPlugins, digest, environments
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -51,43 +50,6 @@ def processor() -> str:
     return named.group(1).strip() if named else platform.processor() or platform.machine()
 
 
-def digest(value: Any) -> str:
-    """A short SHA-256 of anything JSON can say, independent of key order, and the same in every process.
-
-    Other objects count by their `repr` without the address in memory, sets by their sorted elements.
-
-    >>> digest({'a': 1, 'b': 2}) == digest({'b': 2, 'a': 1})
-    True
-    """
-    text = json.dumps(value, sort_keys=True, default=_described)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _described(value: Any) -> Any:
-    if isinstance(value, (set, frozenset)):
-        return sorted(value, key=repr)
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
-
-
-def run_identity(config: Config, settings: Settings, weights: str, source: SampleSource) -> dict[str, str]:
-    """What must be equal for `--resume`: the model, the data, and every setting that changes a number.
-
-    Args:
-        config: the resolved one, with the command line's changes.
-        settings: its `diagnosis`.
-        weights: hash of the model's state.
-        source: the persons.
-    """
-    loader = config.get(f"{settings.samples.split}_dataloader", {})
-    return {
-        "model": digest(config.get("model")),
-        "weights": weights,
-        "data": digest([loader.get("dataset"), source.fingerprint()]),
-        **({"cli_options": digest(options)} if (options := config.get("cli_options")) else {}),
-        **{f"settings.{k}": digest(v) for k, v in settings.identity().items()},
-    }
-
-
 def describe_run(
     config: Config,
     settings: Settings,
@@ -103,6 +65,9 @@ def describe_run(
     scale: dict[str, Any],
     acceleration: dict[str, Any],
     frame: str,
+    before: Mapping[str, Any],
+    used: UsedPlugins,
+    owners: Mapping[str, str],
 ) -> dict[str, Any]:
     """Everything that a reader of the numbers may ask, JSON-ready.
 
@@ -117,9 +82,13 @@ def describe_run(
         scale: of the likelihood, see `calibration.scale_on`; nothing is said of it where it is empty.
         acceleration: `Acceleration.as_dict()`.
         frame: what indices are read off, 'input' or 'instance'.
+        before: run.json as an earlier session left it.
+        used: the plugins that have a part in the run.
+        owners: index -> the plugin that gives it.
     """
     return {
-        "versions": versions(),
+        "versions": (now := versions()),
+        "environments": environments(before, now, device, used),
         "config": str(config.filename or ""),
         "config_hash": digest(config.to_dict()),
         "checkpoint": checkpoint,
@@ -129,14 +98,18 @@ def describe_run(
         "settings": settings.as_dict(),
         "device": device,
         "model": _model(adapter, checkpoint),
-        "dataset": {"name": source.dataset_name, "persons": len(source)},
+        "dataset": {
+            "name": source.dataset_name,
+            "persons": len(source),
+            **({"annotated": str(source.persons)} if source.persons is not None else {}),
+        },
         "keypoints": _keypoints(source.groups),
         "agreement": agreement,
         **({"likelihood_scale": scale} if scale else {}),
         "acceleration": acceleration,
         "frame": frame,
         "notes": [*source.notes, *getattr(adapter.model, "weights_notes", ())],
-        "indices": [describe_index(index) for index in indices],
+        "indices": [{**describe_index(index), "plugin": owners[index.name]} for index in indices],
     }
 
 

@@ -26,11 +26,12 @@ from ..store import Store, StoreWriter
 from ..store.atomic import publish
 from ..studies.base import configured
 from ..types import Section
-from .about import describe_run, run_identity
+from .about import describe_run
 from .calibration import CALIBRATION_SAMPLES, accelerate_on, calibrate_on, scale_on
 from .context import RunContext
 from .diagnose import BatchDiagnosis, index_frame
 from .explainer import Explainer, check_quadrature
+from .identity import run_identity, used_plugins
 from .journal import Journal
 from .loop import Loop, Progress
 from .open import Plugins, batch_size, load_adapter, load_config, open_samples
@@ -128,12 +129,22 @@ class Session:
             frame = index_frame(self.settings.attribution.frame, source.whole_image)
             if frame == "instance":
                 source.notes.append("indices are read off the map around each person: the box, 1.25 times as large")
+            plugins = used_plugins(
+                self.host,
+                self.settings,
+                adapter=adapter,
+                indices=self.indices,
+                studies=self.studies,
+                dataset_name=source.dataset_name,
+            )
             at_once = batch_size(self.settings.samples.batch_size, adapter, self.device)
         writer = StoreWriter(
             self.work_dir,
             rank=self.shard.rank,
             resume=self.resume,
-            identity=run_identity(self.config, self.settings, weights, source),
+            identity=run_identity(
+                self.config, self.settings, weights=weights, source=source, adapter=adapter, plugins=plugins
+            ),
             maps=self.settings.store.maps,
             worst=self.settings.store.worst,
             dimensions=source.dimensions,
@@ -167,12 +178,16 @@ class Session:
                     adapter=adapter,
                     indices=self.indices,
                     frame=frame,
+                    before=writer.run if self.resume else {},
+                    used=plugins,
+                    owners={index.name: self.host.catalog.owner("indices", index.name) for index in self.indices},
                     **about,
                 )
             )
             with adapter.frozen():
                 positions = self.shard.positions(source.ids(), writer.done)
                 in_time = self._loop(explainer, source, writer).run(positions, at_once, until=until)
+            writer.update_run(loading_notes=_loading_notes(writer, source))
             if self.shard.all_of(in_time):
                 if self.shard.first:
                     self._finish(writer, source, started)
@@ -190,6 +205,7 @@ class Session:
                 timings=self.journal.timings,
                 peak_memory=peak_memory(),
                 plugin_failures=self.host.failure_counts,
+                loading_notes=_loading_notes(writer, source),
             )
         return Store(self.work_dir)
 
@@ -288,3 +304,8 @@ class Session:
         for study in self.studies:
             with self.journal.timed(f"study {study.name}"), self.journal.guard("study", study.name):
                 writer.write_study(study.name, study.store_rows(store), replace_all=True)
+
+
+def _loading_notes(writer: StoreWriter, source: SampleSource) -> list[str]:
+    """Those of this session, after those that earlier ones left."""
+    return list(dict.fromkeys([*(writer.run.get("loading_notes") or ()), *source.loading_notes()]))

@@ -12,6 +12,7 @@ import polars as pl
 from poseig_mm.errors import StoreError
 
 from .atomic import make_dir, publish, remove
+from .image_marks import image_marks
 from .map_parts import MapPlan
 from .parts import encode_table, file_entry
 from .schema import SAMPLES_SCHEMA, Row, SampleRecord, Schema, rows_to_frame
@@ -70,8 +71,9 @@ def publish_batch(work_dir: Path, stem: str, batch: Batch, plan: MapPlan) -> Non
                 written.append(work_dir / name)
                 make_dir(work_dir / table)
                 publish(written[-1], data)
+        images = image_marks(batch.samples["image_path"])
         samples = batch.samples.with_columns(pl.Series("maps_file", plan.maps_file, dtype=pl.String))
-        publish(work_dir / "samples" / f"{stem}.parquet", encode_table(samples, {"files": files}))
+        publish(work_dir / "samples" / f"{stem}.parquet", encode_table(samples, {"files": files, "images": images}))
     except BaseException:
         _try_remove(written)
         raise

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from poseig_mm.errors import StoreError
 
 from .atomic import remove
+from .image_marks import changed_images
 from .lock import WriterLock
-from .parts import Inventory, part_files, whole_stem
+from .parts import Inventory, Part, part_files, whole_stem
 from .run_file import failures_path, read_run, run_path
+
+# Keys of `identity` that versions up to 0.2.0 did not write: what a run does not say is unknown, not different
+_SAID_SINCE = ("adapter", "plugins")
 
 
 def compare_runs(work_dir: Path, rank: int, about: Mapping[str, Mapping[str, Any]], has_parts: bool) -> None:
@@ -27,16 +31,29 @@ def compare_runs(work_dir: Path, rank: int, about: Mapping[str, Mapping[str, Any
             f"cannot resume in {work_dir}: its run.json is missing, so nobody knows which run it holds; restore it, or "
             "give another --work-dir"
         )
-    new = _flat(about)
     for run in runs:
-        old = _flat(run)
+        unknown = {key for key in _SAID_SINCE if key not in run.get("identity", {})}
+        old, new = _flat(run), _flat(about, unknown)
         keys = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
         if keys:
             named = "; ".join(f"{k}: was {_short(old.get(k))}, now {_short(new.get(k))}" for k in keys)
-            raise StoreError(
-                f"cannot resume in {work_dir}: it holds another run. Differing: {named}. Give the same model, data and "
-                "settings as before, or another --work-dir"
-            )
+            raise StoreError(f"cannot resume in {work_dir}: it holds another run. Differing: {named}. {_remedy(keys)}")
+
+
+def compare_images(work_dir: Path, parts: Iterable[Part]) -> None:
+    """Refuse to go on where images that there are rows of have become others since.
+
+    Raises:
+        StoreError: names the first of them.
+    """
+    marks = [mark for part in parts for mark in part.images.items()]
+    if changed := changed_images(marks):
+        path, what = next(iter(changed.items()))
+        raise StoreError(
+            f"cannot resume in {work_dir}: {len(changed)} of the {len(dict(marks))} images that it has rows of "
+            f"have changed since, such as {path}, which {what}. Put the images back as they were, or give "
+            "another --work-dir"
+        )
 
 
 def refuse_if_used(work_dir: Path, rank: int) -> None:
@@ -89,8 +106,21 @@ def _is_idle(work_dir: Path, rank: int) -> bool:
     return lock is not None
 
 
-def _flat(about: Mapping[str, Any]) -> dict[str, Any]:
-    return {**about.get("identity", {}), **{f"store.{k}": v for k, v in about.get("store", {}).items()}}
+def _flat(about: Mapping[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
+    identity = {key: value for key, value in about.get("identity", {}).items() if key not in without}
+    plugins = {f"plugins.{name}": code for name, code in identity.pop("plugins", {}).items()}
+    return {**identity, **plugins, **{f"store.{k}": v for k, v in about.get("store", {}).items()}}
+
+
+def _remedy(keys: Sequence[str]) -> str:
+    plugins = [key.removeprefix("plugins.") for key in keys if key.startswith("plugins.")]
+    if not plugins:
+        return "Give the same model, data and settings as before, or another --work-dir"
+    named = f"plugin{'s' if len(plugins) > 1 else ''} {', '.join(map(repr, plugins))}"
+    return (
+        f"The code of {named} is another than before, and a column would hold two definitions. Go on with the plugins "
+        "that the run was begun with, or give another --work-dir"
+    )
 
 
 def _short(value: Any) -> str:

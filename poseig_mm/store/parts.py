@@ -3,7 +3,8 @@
 A batch is one part: files of the same stem `part-r<rank>-<number>` in `joints/`, `relations/`, `maps/`, `displays/`,
 `signed/` and `samples/`, and in `studies/<name>/` for studies that go sample by sample.  The samples file is written
 last and carries, in its Parquet metadata, the size and the checksum of every other file of the part (up to 0.2.0 the
-checksums of tables only): it is the commit marker.  A part counts when its samples file can be read and the files that
+checksums of tables only): it is the commit marker.  It also says how the image files were that the rows are of.
+A part counts when its samples file can be read and the files that
 it names are whole.  Files without it are left-overs of a batch that was cut off.  Maps and displays may be absent
 (deleted by hand to save space, or no longer among the worst), but not damaged; their content is checked when it is
 read, and when a run is resumed.  A study's file that is absent is a failure to a reader, and its part is computed again
@@ -31,6 +32,8 @@ import polars as pl
 from poseig_mm.errors import StoreError
 from poseig_mm.types import Failure
 
+from .image_marks import ImageMark, read_marks
+
 TABLES = ("joints", "relations")
 TENSORS = ("maps", "displays", "signed")
 _STEM = re.compile(r"^\.?(part-r(\d{3,})-(\d{5,}|all))(?:-\d{3,})?\.(?:parquet|safetensors)(\.tmp)?$")
@@ -49,6 +52,7 @@ class Part:
     number: int
     samples: pl.DataFrame  # sample_id, n_visible, mepe, maps_file
     files: Mapping[str, FileEntry]  # its other files, by their paths in the work dir
+    images: Mapping[str, ImageMark]  # what its rows were computed from
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,7 @@ def _read_part(work_dir: Path, path: Path, match: re.Match[str], thorough: bool)
         manifest = json.loads(pl.read_parquet_metadata(path)[_MANIFEST])
         samples = pl.read_parquet(path, columns=["sample_id", "n_visible", "mepe", "maps_file"], glob=False)
         files = {str(name): (int(size), checksum) for name, (size, checksum) in manifest["files"].items()}
+        images = read_marks(manifest.get("images"))
         maps_files = samples["maps_file"].cast(pl.String).drop_nulls().to_list()
     except (pl.exceptions.PolarsError, OSError, KeyError, ValueError, TypeError, IndexError) as e:
         raise _Broken(f"samples/{path.name} cannot be read ({type(e).__name__}: {str(e)[:120]})") from e
@@ -188,7 +193,7 @@ def _read_part(work_dir: Path, path: Path, match: re.Match[str], thorough: bool)
         )
     for name, entry in files.items():
         _check_file(work_dir, name, entry, thorough)
-    return Part(match[1], int(match[2]), int(match[3]), samples, files)
+    return Part(match[1], int(match[2]), int(match[3]), samples, files, images)
 
 
 def _check_file(work_dir: Path, name: str, entry: FileEntry, thorough: bool) -> None:

@@ -19,7 +19,7 @@ from .atomic import make_dir, publish, remove
 from .batch import Batch, make_batch, publish_batch, rows_that_fit, study_frame
 from .lock import WriterLock
 from .map_parts import MapPolicy, check_arrays
-from .opening import clean, compare_runs, refuse_if_used
+from .opening import clean, compare_images, compare_runs, refuse_if_used
 from .parts import encode_table, part_stem, rank_of, scan_parts, whole_stem
 from .run_file import FORMAT, RunFile
 from .schema import SampleRecord, joints_schema, relations_schema
@@ -40,8 +40,8 @@ class StoreWriter:
     Args:
         work_dir: created where absent.
         rank: of this process; every rank writes parts of its own.
-        identity: what makes runs comparable (hashes of config, model, data, settings); a resumed run must have the
-            same.
+        identity: what makes runs comparable (hashes of config, model, data, settings, and of each plugin under
+            'plugins'); a resumed run must have the same.
         resume: go on with what is there, if anything.
         maps: 'all', 'worst' (of each rank, the `worst` samples of largest mean error), 'pooled' (by 4) or 'none'.
         maps_dtype: 'float16' or 'float32'.
@@ -70,7 +70,7 @@ class StoreWriter:
         work_dir: str | Path,
         *,
         rank: int = 0,
-        identity: Mapping[str, str],
+        identity: Mapping[str, Any],
         resume: bool = False,
         maps: str = "all",
         worst: int = 100,
@@ -115,6 +115,7 @@ class StoreWriter:
         inventory = scan_parts(self.path, thorough=resume)
         if resume:
             compare_runs(self.path, self.rank, about, bool(inventory.parts))
+            compare_images(self.path, inventory.parts)
         else:
             refuse_if_used(self.path, self.rank)
         cleaned = clean(self.path, self.rank, inventory, resume)

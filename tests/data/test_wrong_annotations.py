@@ -78,7 +78,7 @@ def test_an_image_on_its_side_by_exif_is_noticed(tmp_path: Path, orientation: in
     jpeg(tmp_path, orientation, (HEIGHT, WIDTH))  # is WIDTH x HEIGHT once it is turned
     found = source(dataset(tmp_path))
     assert to_original(found.load(0), found.load(0).keypoints[:1])[0] == pytest.approx(JOINTS[0], abs=1e-3)
-    assert "EXIF" not in notes(found)
+    assert not found.loading_notes()
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(2, (WIDTH, HEIGHT)), (3, (WIDTH, HEIGHT)), (6, (160, 160))])
@@ -88,8 +88,10 @@ def test_a_turn_that_the_size_does_not_betray_is_noted(tmp_path: Path, orientati
     jpeg(tmp_path, orientation, size)
     change(tmp_path, width=size[0], height=size[1])
     found = source(dataset(tmp_path))
-    assert "1 of 1 images have an EXIF orientation" in notes(found)
-    assert found.load(0).sample_id == "1-1"
+    assert not found.loading_notes()  # no image has been opened
+    assert [found.load(i).sample_id for i in range(2)] == ["1-1", "1-2"]
+    (note,) = found.loading_notes()
+    assert note.startswith("1 of 1 images that were loaded have an EXIF orientation")
 
 
 @pytest.mark.parametrize("size", [{"width": 0, "height": 0}])
@@ -164,6 +166,34 @@ def test_boxes_that_cannot_be_are_counted(tmp_path: Path) -> None:
     assert "2 empty or negative boxes" in text
     assert "1 crowd" in text
     assert "1 person without an annotated joint" in text
+
+
+def test_crowds_and_persons_without_keypoints_are_a_fact(tmp_path: Path) -> None:
+    """COCO's files hold them: they are counted, and no note says that something is odd."""
+    found = people(tmp_path, person(1), person(2, iscrowd=1), person(3, joints={}), mask="none")
+    assert not found.notes
+    assert str(found.persons) == "3 annotated, 1 used: 1 person without an annotated joint, 1 crowd"
+    assert (found.persons.annotated, found.persons.used, found.persons.odd) == (3, 1, False)
+    odd = people(tmp_path, person(1), person(2, iscrowd=1), person(3, bbox=[500, 30, 60, 90]), mask="none")
+    assert odd.persons.odd
+    assert "persons: 3 annotated, 1 used: 1 box outside the image, 1 crowd" in notes(odd)
+
+
+@pytest.mark.parametrize("mask", ["instance", "union"])
+def test_what_is_read_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: str) -> None:
+    """No image, however many there are, and the annotation file once beside MMPose's own reading of it."""
+    write(tmp_path, [person(1), person(2, 2)], images=(1, 2))
+    jpeg(tmp_path, 2)
+    read: list[str] = []
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or read_bytes(path))
+    monkeypatch.setattr(Image, "open", lambda path, *_: pytest.fail(f"{path} is opened"))
+    found = source(dataset(tmp_path), mask=mask)
+    assert read == ["persons.json"]
+    found.fingerprint()
+    monkeypatch.undo()
+    found.load(0)
+    assert read == ["persons.json"]
 
 
 def test_of_persons_with_one_id_one_is_used(tmp_path: Path) -> None:

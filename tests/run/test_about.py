@@ -6,7 +6,8 @@ import hashlib
 import platform
 
 from poseig_mm import __version__
-from poseig_mm.run.about import digest, versions
+from poseig_mm.run.about import versions
+from poseig_mm.run.identity import digest
 
 
 def test_a_digest_depends_on_content_alone() -> None:

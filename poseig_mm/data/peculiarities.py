@@ -1,0 +1,49 @@
+"""What is odd about the persons that were selected, counted, one look at each; no image is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .masks import fault, is_box
+from .person_masks import segmentation_of
+from .usable import placeless_joints
+
+LOOKED_AT = 20  # persons who are looked at to tell masks from boxes
+
+Person = tuple[str, Mapping[str, Any], tuple[int, int] | None]  # sample id, entry, (H, W) of its image as stated
+
+
+def odd_persons(persons: Iterable[Person], dataset_name: str, *, masks: bool) -> list[str]:
+    """Sentences on joints without a place, and on segmentations that cannot be read or are boxes.
+
+    Args:
+        persons: the selected ones.
+        dataset_name: for the sentences.
+        masks: whether segmentations are asked for.
+    """
+    placeless: list[int] = []
+    broken: list[str] = []
+    boxes: list[bool] = []
+    for number, (name, entry, size) in enumerate(persons):
+        if joints := placeless_joints(entry):
+            placeless.append(joints)
+        segmentation = segmentation_of(entry) if masks else None
+        if why := fault(segmentation, size):
+            broken.append(f"{name}: {why}")
+        elif segmentation and number < LOOKED_AT:
+            boxes.append(is_box(segmentation))
+    notes = []
+    if placeless:
+        notes.append(
+            f"{sum(placeless)} joints of {len(placeless)} persons are marked as annotated at (0, 0), where "
+            "exporters put missing ones: they are taken as not annotated (v is 0 for these)"
+        )
+    if broken:
+        notes.append(
+            f"{len(broken)} persons have a segmentation that cannot be read, such as {broken[0]}; they have no "
+            "mask (expected polygons [[x0, y0, x1, y1, ...], ...] or run lengths dict(size=[H, W], counts=...))"
+        )
+    if boxes and all(boxes):
+        notes.append(f"the segmentations of {dataset_name} are upright boxes: FI compares box and surroundings")
+    return notes
