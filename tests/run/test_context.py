@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from studies_of_a_plugin import PLUGIN
-from tiny import IDS, run, session, tables, tiny, write_plugin
+from tiny import IDS, run, session, tiny, write_plugin
 
 from poseig_mm.errors import ConfigError
 from poseig_mm.settings import Settings
