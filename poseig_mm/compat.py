@@ -181,20 +181,37 @@ def read_config(path: str | Path) -> Any:
 
     Raises whatever `Config.fromfile` raises.
     """
-    from mmengine.config import Config
-
     spec = importlib.util.find_spec("mmpose")
     package = Path(str(spec.origin)).parent if spec else Path()
     text, shipped = Path(path).read_text(encoding="utf-8"), package / ".mim" / "configs"
     if SHIPPED not in text or (package / "configs").exists() or not shipped.is_dir():
-        return Config.fromfile(str(path))
+        return _from_file(path)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "shipped").symlink_to(shipped)
         copied = Path(folder) / Path(path).name
         copied.write_text(text.replace(SHIPPED, "from .shipped."), encoding="utf-8")
-        config = Config.fromfile(str(copied))
+        config = _from_file(copied)
     object.__setattr__(config, "_filename", str(path))
     return config
+
+
+def _from_file(path: str | Path) -> Any:
+    """As `Config.fromfile`; `custom_imports` of MMClassification are MMPretrain's, where that alone is there."""
+    from mmengine.config import Config
+    from mmengine.utils import import_modules_from_strings
+
+    try:
+        return Config.fromfile(str(path))
+    except ImportError:
+        config = Config.fromfile(str(path), import_custom_modules=False)
+        custom = dict(config.get("custom_imports") or {})
+        named = [custom["imports"]] if isinstance(custom.get("imports"), str) else list(custom.get("imports") or ())
+        if not any(str(name).split(".")[0] == "mmcls" for name in named) or _is_there("mmcls"):
+            raise
+        custom["imports"] = [re.sub(r"^mmcls\b", "mmpretrain", str(name)) for name in named]
+        config.custom_imports = custom
+        import_modules_from_strings(**custom)
+        return config
 
 
 @functools.cache

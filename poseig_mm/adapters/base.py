@@ -145,7 +145,7 @@ class CoordinateAdapter(ABC):
 
     def features(self, images: Tensor) -> Any:
         """What the head's `forward` and `predict` take, of images (B, C, H, W)."""
-        return self.model.extract_feat(images)
+        return self.model.extract_feat(images.clone())  # the model may change its input in place
 
     def predict(self, images: Tensor) -> Tensor:
         """The model's own decoding of images (B, C, H, W): (B, K, D) in `unit`, no flip test, no gradient.

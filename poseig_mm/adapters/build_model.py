@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..compat import read_config
 from ..errors import ConfigError, PoseIGError
+from ..mmpose_config import SPLITS, dataset_config, refuse_old_config
 from ..seeding import random_states_kept
 from .checkpoints import read_checkpoint
 from .distillation import distilled_model, distilled_state, is_distiller, refuse_distiller
@@ -43,7 +44,8 @@ def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, 
 
     Returns:
         The pose estimator in evaluation mode, with the attributes `cfg`, `dataset_meta` (from the checkpoint, else from
-        the config's data sets, else None), `random_weights` and, of a checkpoint, `weights_notes` (see `load_weights`).
+        the config's data sets, else None), `random_weights` and, where there is something to say, `weights_notes` (see
+        `load_weights`; also of a `load_from` in the config that is not taken).
 
     Raises:
         ConfigError: the config cannot be read or built, or the device is not there.
@@ -54,6 +56,7 @@ def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, 
     from mmpose.registry import MODELS
 
     cfg = _read(config)
+    refuse_old_config(cfg)
     if not isinstance(cfg.get("model"), Mapping):
         raise ConfigError(f"config {cfg.filename or '(no file)'} has no `model`; expected an MMPose config")
     state, meta = (None, {}) if checkpoint is None else read_checkpoint(checkpoint)
@@ -91,6 +94,13 @@ def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, 
         model.random_weights = True
         instead = f" ({', '.join(dropped)} in the config not being loaded)" if dropped else ""
         logger.warning("no checkpoint was given: the model's weights are random%s", instead)
+        if named := cfg.get("load_from"):
+            note = (
+                f"the model's weights are random, though the config names some: load_from = {named!r} is what a "
+                f"training begins with. To diagnose them: poseig-diagnose {cfg.filename or 'CONFIG'} {named}"
+            )
+            logger.warning("%s", note)
+            model.weights_notes = [note]
     model.cfg = cfg
     try:
         model.to(device)
@@ -144,7 +154,7 @@ def _simplify(part: Any, where: str, dropped: list[str]) -> None:
                 dropped.append(f"{where}.{key}")
             elif key == "type" and value in ("SyncBN", "MMSyncBN"):
                 part[key] = "BN"
-            elif key == "type" and value == "mmcls.VisionTransformer":
+            elif (key == "type" and str(value).startswith("mmcls.")) or (key == "_scope_" and value == "mmcls"):
                 _modernise(part)
             else:
                 _simplify(value, f"{where}.{key}", dropped)
@@ -154,15 +164,20 @@ def _simplify(part: Any, where: str, dropped: list[str]) -> None:
 
 
 def _modernise(part: dict[str, Any]) -> None:
-    """MMClassification became MMPretrain; some of MMPose's ViTPose configs still speak of the former."""
-    part["type"] = "mmpretrain.VisionTransformer"
+    """MMClassification became MMPretrain; configs of MMPose and of its users still speak of the former."""
+    if importlib.util.find_spec("mmcls") is not None and importlib.util.find_spec("mmpretrain") is None:
+        return
+    if part.get("_scope_") == "mmcls":
+        part["_scope_"] = "mmpretrain"
+    if isinstance(part.get("type"), str):
+        part["type"] = part["type"].replace("mmcls.", "mmpretrain.", 1)
     if part.pop("output_cls_token", None) is False:
         part["out_type"] = "featmap"
 
 
 def _absent(error: Exception) -> str:
     """What to install where a config takes a class of MMPretrain; MMEngine says it is not registered."""
-    missing = "mmpretrain." in str(error) and importlib.util.find_spec("mmpretrain") is None
+    missing = "mmpretrain" in str(error) and importlib.util.find_spec("mmpretrain") is None
     return ". MMPretrain is not installed: pip install mmpretrain" if missing else ""
 
 
@@ -179,16 +194,15 @@ def _dataset_meta(cfg: Any) -> dict[str, Any] | None:
     from mmpose.datasets.datasets.utils import parse_pose_metainfo
     from mmpose.registry import DATASETS
 
-    for split in ("test", "val", "train"):
-        dataset = (cfg.get(f"{split}_dataloader") or {}).get("dataset") or {}
-        kind = dataset.get("type")
-        cls = DATASETS.get(kind) if isinstance(kind, str) else kind
-        metainfo = dataset.get("metainfo") or getattr(cls, "METAINFO", None)
-        if metainfo:
-            try:
+    for split in (*SPLITS, "train"):
+        dataset = dataset_config(cfg, split)
+        try:
+            kind = dataset.get("type")
+            cls = DATASETS.get(kind) if isinstance(kind, str) else kind
+            if metainfo := dataset.get("metainfo") or getattr(cls, "METAINFO", None):
                 return dict(parse_pose_metainfo(dict(metainfo)))
-            except Exception as error:  # names are a convenience: never a reason not to run
-                logger.warning("metainfo of %s_dataloader cannot be read (%s); joints are numbered", split, error)
+        except Exception as error:  # names are a convenience: never a reason not to run
+            logger.warning("metainfo of %s_dataloader cannot be read (%s); joints are numbered", split, error)
     return None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..errors import AdapterError, ShapeError
+from ..mmpose_config import SPLITS, dataset_config, inner_datasets
 from ..types import Coordinates
 from .base import CoordinateAdapter, input_size_of
 from .heads import codec_kind, codec_scale
@@ -183,7 +184,8 @@ def configured_size(model: Any, default: tuple[int, int]) -> tuple[int, int]:
         default: where it has none, or no such pipeline.
     """
     cfg = getattr(model, "cfg", None) or {}
-    for step in (s for split in ("test", "val") for s in _pipeline(cfg.get(f"{split}_dataloader"))):
+    datasets = (one for split in SPLITS for one in inner_datasets(dataset_config(cfg, split)))
+    for step in (step for dataset in datasets for step in dataset.get("pipeline") or ()):
         kind = step.get("type")
         kind = getattr(kind, "__name__", kind)
         if kind == "BottomupResize":
@@ -193,15 +195,6 @@ def configured_size(model: Any, default: tuple[int, int]) -> tuple[int, int]:
             sides = step["scales"][0] if isinstance(step["scales"], list) else step["scales"]
             return int(max(sides)), int(min(sides))  # the longer and the shorter one, here across
     return default
-
-
-def _pipeline(loader: Mapping[str, Any] | None) -> Iterator[Any]:
-    """The steps of a dataloader's pipelines, those of wrapped data sets too."""
-    dataset: Any = (loader or {}).get("dataset") or {}
-    yield from dataset.get("pipeline") or ()
-    for inner in (dataset.get("dataset"), *(dataset.get("datasets") or ())):
-        if inner:
-            yield from _pipeline({"dataset": inner})
 
 
 def rows_of(values: Tensor, table: Tensor) -> list[int]:

@@ -71,7 +71,7 @@ class LiftingAdapter(CoordinateAdapter):
 
     def features(self, images: Tensor) -> Any:
         """Of sequences (B, C, T, K), see `sequences`."""
-        return pose_features(self.model, images)
+        return pose_features(self.model, images.clone())  # the model may change its input in place
 
     def decode(self, output: Any) -> Coordinates:
         """(B, K or K - 1, 3), or (B, T, K, 3) for every frame -> (B, K, 3) in `unit`, relative to the root."""

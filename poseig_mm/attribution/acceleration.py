@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import AttributionError
 from ..functional.fast_backward import FastBackward
-from ..functional.linearise import Backward, autograd_backward
+from ..functional.linearise import Backward, autograd_backward, in_place_is_said
 from ..functional.torch_features import bfloat16_supported, channels_last_pays
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _lowest_cosine(exact: Tensor, fast: Tensor) -> float:
 def _gradients(adapter: CoordinateAdapter, images: Tensor, backward: Backward) -> Tensor:
     """Input gradients of some joints' coordinates, (joints, B, C, H, W), each scaled to maximum 1."""
     x = images.detach().clone().requires_grad_()
-    with torch.enable_grad():
+    with torch.enable_grad(), in_place_is_said():
         coords = adapter(x).coords
     joints = range(0, coords.shape[1], max(1, coords.shape[1] // CHECKED_JOINTS))
     pull_back, gradients = backward(coords, x), []

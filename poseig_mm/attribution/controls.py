@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..functional.linearise import in_place_is_said
 from ..functional.maps import attribution_from_sums
 from ..functional.targets import CoordsFn, check_inputs, joint_slots, make_target
 from ..types import Attribution
@@ -38,13 +39,14 @@ def gradient_attribution(
     target = make_target(likelihood, likelihood_settings, keypoints, contrast)
     rows = torch.arange(len(images), device=images.device)
     x = images.detach().clone().requires_grad_()
-    with torch.enable_grad():
+    with torch.enable_grad(), in_place_is_said():
         coords = coords_fn(x)
         values = target(coords, rows)
     sums = images.new_zeros(*asked.shape, *images.shape[2:])
     slots = joint_slots(asked)
     for s, (here, k, _) in enumerate(slots):
-        (gradient,) = torch.autograd.grad(values[here, k].sum(), x, retain_graph=s + 1 < len(slots))
+        with in_place_is_said():
+            (gradient,) = torch.autograd.grad(values[here, k].sum(), x, retain_graph=s + 1 < len(slots))
         sums[here, k] = gradient[here].sum(1)
     values = values.detach()
     return attribution_from_sums(sums, values, values, coords.detach(), asked, finite, signed=signed)

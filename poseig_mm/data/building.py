@@ -7,11 +7,12 @@ import copy
 import io
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, DataError, did_you_mean
+from ..mmpose_config import SPLITS, dataset_config, inner_datasets
 from .annotations import counted, fault, left_out, read_content
 from .joint_names import complete_built, complete_written
 
@@ -40,16 +41,14 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
             f"the config's {split}_dataloader is a list of {len(loader)}; expected one: a diagnosis is of one data "
             f"set. Write {split}_dataloader = {split}_dataloader[0] at the end of the config"
         )
-    if not loader or "dataset" not in loader:
-        known = [str(k) for k in cfg if str(k).endswith("_dataloader") and cfg[k]]
-        raise ConfigError(
-            f"the config has no {split}_dataloader.dataset; it has {', '.join(known) or 'no dataloader at all'}. "
-            "Choose one with diagnosis.samples.split, or add it"
-        )
+    if not dataset_config(cfg, split):
+        raise _no_dataset(cfg, split)
     if cfg.get("custom_imports"):
         import_modules_from_strings(**cfg["custom_imports"])
     init_default_scope(cfg.get("default_scope", "mmpose"))
     wanted = copy.deepcopy(loader["dataset"])
+    if not wanted.get("type"):
+        raise ConfigError(f"the config's {split}_dataloader.dataset has no `type`; expected a data set of MMPose")
     for inner in inner_datasets(wanted):
         _check_type(inner, DATASETS)
         _adapt(inner, notes)
@@ -81,6 +80,24 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
     return dataset
 
 
+def _no_dataset(cfg: Any, split: str) -> ConfigError:
+    """Which splits there are instead, of those that can be taken."""
+    given = (cfg.get(f"{split}_dataloader") or {}) if isinstance(cfg.get(f"{split}_dataloader"), Mapping) else {}
+    what = f"the config has no {split}_dataloader.dataset"
+    if dataset := given.get("dataset"):
+        what = f"the config's {split}_dataloader.dataset is a {type(dataset).__name__}; expected one data set's dict"
+    usable = [one for one in SPLITS if not isinstance(cfg.get(f"{one}_dataloader"), list) and dataset_config(cfg, one)]
+    if usable:
+        return ConfigError(f"{what}. Take its {usable[0]}_dataloader: diagnosis.samples.split={usable[0]!r}")
+    train = ""
+    if dataset_config(cfg, "train"):
+        train = " (its train_dataloader changes images at random, and cannot be taken as it is)"
+    return ConfigError(
+        f"{what}{train}. Add {split}_dataloader = dict(dataset=dict(type=..., ann_file=..., pipeline=[...])), with "
+        "annotated boxes and the pipeline of a test"
+    )
+
+
 def _is_empty(error: Exception) -> bool:
     """mmengine packs all entries into one array, and NumPy has none to begin with where there are no entries."""
     return isinstance(error, ValueError) and "at least one array" in str(error)
@@ -94,15 +111,6 @@ def _no_person(split: str, wanted: Any, option: str) -> DataError:
         f"the data set of {split}_dataloader holds no person with a box and annotated keypoints{why}; its annotations: "
         f"{_files(wanted)}. Take another annotation file with {option}"
     )
-
-
-def inner_datasets(dataset: Any) -> Iterator[Any]:
-    """A data set's config and those inside it, outermost first."""
-    yield dataset
-    inner = [dataset.get("dataset"), *(dataset.get("datasets") or [])]
-    for one in inner:
-        if isinstance(one, dict):
-            yield from inner_datasets(one)
 
 
 def _check_type(dataset: Any, registry: Any) -> None:

@@ -44,6 +44,9 @@ def _names(content: Content) -> list[str]:
 
 def complete_built(dataset: Any, notes: list[str]) -> None:
     """Number the joints of built data sets whose metainfo does not name them, in place."""
+    for one in _with_metainfo(dataset):
+        if "keypoint_id2name" not in one._metainfo and (parsed := _parsed(one._metainfo)):
+            one._metainfo = {**one._metainfo, **parsed}
     numbered = [one for one in _with_metainfo(dataset) if "keypoint_id2name" not in one._metainfo]
     for one in numbered:
         one._metainfo = {**_numbered(one), **one._metainfo}
@@ -54,15 +57,29 @@ def complete_built(dataset: Any, notes: list[str]) -> None:
         )
 
 
+def _parsed(metainfo: Mapping[str, Any]) -> dict[str, Any]:
+    """What MMPose's own data sets make of a metainfo as it is written (MMEngine's others leave it so); {}: nothing."""
+    from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+    try:
+        return dict(parse_pose_metainfo(dict(metainfo)))
+    except Exception:  # whatever it is, joints can be numbered
+        return {}
+
+
 def _numbered(dataset: Any) -> dict[str, Any]:
     """Parsed metainfo of joints without names, as many as the first wrapped or own entry has."""
     from mmengine.dataset import BaseDataset
 
     inner = next((d for d in _with_metainfo(dataset) if isinstance(d, BaseDataset)), None)
     first = BaseDataset.get_data_info(inner, 0).get("keypoints") if inner is not None and len(inner) else None
-    info = dict(getattr(dataset, "_metainfo", {})).get("keypoint_info") or {}
+    written = dict(getattr(dataset, "_metainfo", {})).get("keypoint_info")
+    info = written if isinstance(written, Mapping) else dict(enumerate(written or ()))
     joints = len(info) or (0 if first is None else int(np.shape(first)[-2]))
-    names = [str(info[k]["name"]) if isinstance(info.get(k), Mapping) else f"joint_{k}" for k in range(joints)]
+    described = [info.get(k) for k in range(joints)]
+    names = [
+        str(d["name"]) if isinstance(d, Mapping) and "name" in d else f"joint_{k}" for k, d in enumerate(described)
+    ]
     return {
         "dataset_name": type(dataset).__name__,
         "num_keypoints": joints,

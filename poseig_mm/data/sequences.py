@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..mmpose_config import dataset_config, inner_datasets
 from ..types import Sample
 from .annotations import Content
-from .building import inner_datasets
 from .crops import run_transforms
 from .samples import SampleSource
 
@@ -30,9 +30,8 @@ def is_sequence(cfg: Any, split: str) -> bool:
     """
     from mmpose.registry import KEYPOINT_CODECS
 
-    loader = cfg.get(f"{split}_dataloader")
-    dataset = loader.get("dataset") if isinstance(loader, Mapping) else None
-    transforms = [t for inner in inner_datasets(dataset) for t in inner.get("pipeline") or ()] if dataset else []
+    datasets = inner_datasets(dataset_config(cfg, split))
+    transforms = [step for inner in datasets for step in inner.get("pipeline") or () if isinstance(step, Mapping)]
     if any(t.get("type") in CROPS for t in transforms):
         return False
     encoders = [t.get("encoder") for t in transforms if t.get("type") == "GenerateTarget"]

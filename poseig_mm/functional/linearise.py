@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from ..errors import AttributionError
+from ..errors import AttributionError, ConfigError
 from .targets import CoordsFn
 
 PullBack = Callable[[Tensor], Tensor]  # cotangents (J, *outputs.shape) -> gradients (J, *inputs.shape)
@@ -19,8 +20,9 @@ def linearise(coords_fn: CoordsFn, backward: Backward, x: Tensor) -> tuple[Tenso
 
     Raises:
         AttributionError: `coords_fn` cuts the graph.
+        ConfigError: see `in_place_is_said`.
     """
-    with torch.enable_grad():
+    with torch.enable_grad(), in_place_is_said():
         coords = coords_fn(x)
     if not coords.requires_grad:
         raise AttributionError(
@@ -28,6 +30,33 @@ def linearise(coords_fn: CoordsFn, backward: Backward, x: Tensor) -> tuple[Tenso
             "torch.no_grad, detach or numpy"
         )
     return coords, backward(coords, x)
+
+
+@contextmanager
+def in_place_is_said() -> Iterator[None]:
+    """Around a model's forward or backward pass: what every sample would meet is an error of the configuration.
+
+    Raises:
+        ConfigError: an operation in place overwrites what the gradient is made of.
+
+    >>> with in_place_is_said():
+    ...     torch.zeros(2, requires_grad=True).relu_()
+    Traceback (most recent call last):
+        ...
+    poseig_mm.errors.ConfigError: the model overwrites in place what its gradient is made of (a leaf Variable that \
+requires grad is being used in an in-place operation.). Write that operation without the underscore (relu, not \
+relu_), or with inplace=False: act_cfg=dict(type='ReLU', inplace=False)
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(words in str(error) for words in ("in-place operation", "inplace operation", "modified inplace")):
+            raise
+        raise ConfigError(
+            f"the model overwrites in place what its gradient is made of ({str(error).splitlines()[0]}). Write that "
+            "operation without the underscore (relu, not relu_), or with inplace=False: act_cfg=dict(type='ReLU', "
+            "inplace=False)"
+        ) from error
 
 
 def autograd_backward(outputs: Tensor, inputs: Tensor) -> PullBack:

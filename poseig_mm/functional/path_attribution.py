@@ -20,7 +20,7 @@ from ..settings_fields import is_number
 from ..types import Attribution
 from .fast_backward import FastBackward
 from .likelihood import Likelihood
-from .linearise import Backward, PullBack, autograd_backward, linearise
+from .linearise import Backward, PullBack, autograd_backward, in_place_is_said, linearise
 from .maps import attribution_from_sums, half_l1_distance
 from .paths import Path, resolve_path
 from .quadrature import Cells, fixed_cells, measure_cells, refinement_positions
@@ -261,7 +261,8 @@ def _pulled_back(
     while start < len(slots):
         some = slots[start : start + stack]
         try:
-            gradients = pull_back(torch.stack([_cotangent(targets, places, slot) for slot in some]))
+            with in_place_is_said():
+                gradients = pull_back(torch.stack([_cotangent(targets, places, slot) for slot in some]))
         except OutOfMemoryError:
             if len(some) == 1:
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import shutil
+import os
 import time
 from collections.abc import Sequence
 from importlib.resources import files
@@ -16,7 +16,7 @@ from ..types import Failure, Section, Table
 from .blocks import GuardedSection, failure_of
 from .failures import COLUMNS, HEADING, failures_section, grouped
 from .rendering import Places, RenderedSection, render_section
-from .staging import put_in_place, recover, staging_folder
+from .staging import empty_folder, finish_moves, put_in_place, staging_folder
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -56,14 +56,16 @@ def build_report(
         out = store.path / "report"
         check_inside(store.path, out)
     out = Path(out)
-    in_work_dir = out.resolve().parent == store.path.resolve()
-    new = staging_folder(out)
-    places = Places(new, out.parent / "figures" if in_work_dir else new / "figures")
+    new, figures = staging_folder(out), out / "figures"
+    if out.resolve().parent == store.path.resolve():
+        figures = out.parent / "figures"
+        check_inside(store.path, figures)
+    places = Places(new, os.path.relpath(figures, out))
     known = list(failures)
     good = _checked(sections, known)
     known += [f for section in good if isinstance(section, GuardedSection) for f in section.failures]
     try:
-        recover(out)
+        finish_moves(out, figures)
         _prepare(new)
         rendered = {id(section): render_section(section, places) for section in good}
         known += [failure for result in rendered.values() for failure in result.failures]
@@ -73,7 +75,7 @@ def build_report(
         for failure in known:
             logger.warning("report: %s: %s", failure.plugin or failure.stage, failure.message)
         _write_page(_heading(store, title, about), shown, new)
-        put_in_place(new, out)
+        put_in_place(new, out, figures)
         return out / "index.html"
     except OSError as error:
         if isinstance(error, StoreError):
@@ -128,9 +130,8 @@ def _with_failures(sections: list[Section], store: Store, known: Sequence[Failur
 def _prepare(out: Path) -> None:
     """Folders, and the page's own script and style; what an earlier build left in them is removed."""
     assets = out / "assets"
-    for name in ("tables", "figures", "pictures"):
-        shutil.rmtree(assets / name, ignore_errors=True)
-        (assets / name).mkdir(parents=True, exist_ok=True)
+    for folder in (out / "figures", *(assets / name for name in ("tables", "figures", "pictures"))):
+        empty_folder(folder, out.parent)
     for path in assets.glob("*.js"):
         path.unlink()
     for name in ("report.css", "report.js", "scatter.js"):

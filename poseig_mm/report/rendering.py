@@ -73,8 +73,8 @@ class RenderedSection:
 class Places:
     """Where a report's files go; hands out names that are used once."""
 
-    out: Path  # of index.html
-    figures: Path  # of PNG and PDF
+    out: Path  # of index.html, assets and figures, while it is built
+    figures: str = "figures"  # where PNG and PDF will be, from the page
     _taken: set[str] = field(default_factory=set)
     _copies: dict[Path, Path] = field(default_factory=dict)  # a picture that lies elsewhere -> its copy
 
@@ -169,8 +169,8 @@ def _picture(picture: Picture, anchor: str, places: Places) -> RenderedBlock:
     if isinstance(picture.figure, (str, Path)):
         shown = _image(Path(picture.figure), picture.caption, stem, places)
         return RenderedBlock("picture", picture.caption, images=(shown,))
-    saved = save_figure(picture.figure, stem, places.out / "assets" / "figures", places.figures)
-    links = (("PDF", places.url(saved.pdf)), ("PNG", places.url(saved.png)))
+    saved = save_figure(picture.figure, stem, places.out / "assets" / "figures", places.out / "figures")
+    links = tuple((f.suffix[1:].upper(), quote(f"{places.figures}/{f.name}")) for f in (saved.pdf, saved.png))
     shown = Shown(places.url(saved.page), picture.caption, saved.width, saved.height)
     return RenderedBlock("picture", picture.caption, links=links, images=(shown,))
 

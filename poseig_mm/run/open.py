@@ -20,6 +20,7 @@ from ..compat import prepare_environment, read_config
 from ..data.samples import SampleSource
 from ..data.sequences import SequenceSource, is_sequence
 from ..errors import ConfigError
+from ..mmpose_config import refuse_old_config
 from ..plugin.manager import PluginHost
 from ..settings import SampleSettings
 
@@ -52,14 +53,17 @@ def load_config(config: str | Path | Config) -> Config:
     """A config from a path, with a clear error where it is missing or broken."""
     prepare_environment()  # a config's custom_imports may import mmpose
     if isinstance(config, Config):
+        refuse_old_config(config)
         return config
     path = Path(config)
     if not path.is_file():
         raise ConfigError(f"config {path} does not exist; give the path of an MMPose config (.py)")
     try:
-        return read_config(path)
+        read = read_config(path)
     except Exception as error:
         raise ConfigError(f"config {path} cannot be read: {type(error).__name__}: {error}") from error
+    refuse_old_config(read)
+    return read
 
 
 def load_adapter(

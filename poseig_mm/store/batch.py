@@ -120,16 +120,13 @@ def rows_that_fit(name: str, kept: Sequence[Row], new: Sequence[Row]) -> tuple[l
     """`kept` and those of `new` that make a table with them; what is wrong with the first of the others."""
     try:
         study_frame(name, [*kept, *new])
-    except StoreError:
-        good, error = list(kept), None
-        for row in new:
-            try:
-                study_frame(name, [*good, row])
-            except StoreError as e:
-                error = error or e
-            else:
-                good.append(row)
-        return good, error
+    except StoreError as e:
+        if len(new) < 2:
+            return list(kept), e
+        half = len(new) // 2
+        good, first = rows_that_fit(name, kept, new[:half])
+        good, second = rows_that_fit(name, good, new[half:])
+        return good, first or second
     return [*kept, *new], None
 
 

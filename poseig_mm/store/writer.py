@@ -193,6 +193,7 @@ class StoreWriter:
         self._check()
         if _STUDY.fullmatch(name) is None:
             raise StoreError(f"study name {name!r}: expected letters, digits, '_', '-' or '.', beginning with a letter")
+        error: StoreError | None = None
         if not replace_all:
             new = rows.to_dicts() if isinstance(rows, pl.DataFrame) else list(rows)
             # what makes no table is refused here, while it is known whose it is, and not when the batch is written
@@ -200,12 +201,16 @@ class StoreWriter:
             if error is not None:
                 raise error
             return
+        if not isinstance(rows, pl.DataFrame):
+            rows, error = rows_that_fit(name, (), list(rows))
         path = self.path / "studies" / name / f"{whole_stem(self.rank)}.parquet"
-        if len(rows) == 0:
+        if len(rows):
+            make_dir(path.parent)
+            publish(path, encode_table(study_frame(name, rows)))
+        else:
             remove(path)
-            return
-        make_dir(path.parent)
-        publish(path, encode_table(study_frame(name, rows)))
+        if error is not None:
+            raise error
 
     def record_failure(self, failure: Failure) -> None:
         """Note what went wrong and was survived; on disk when this returns.

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from adapter_models import FAMILIES, SHARED, adapters, needs_shared, random_images, tiny_adapter
+from tiny import session, write_run
 
 from poseig_mm.adapters.base import CoordinateAdapter
 from poseig_mm.adapters.build_model import build_model
 from poseig_mm.adapters.select import select_adapter
+from poseig_mm.errors import ConfigError
+from poseig_mm.store import Store
 
 pytestmark = pytest.mark.usefixtures("mmpose_ready")
 D = torch.float64
@@ -66,3 +73,78 @@ def test_every_joint_has_a_gradient_of_its_own(family: str) -> None:
     assert first.abs().max() > 0
     assert not torch.allclose(first, second)
     assert all(p.grad is None for p in adapter.model.parameters())
+
+
+class First(torch.nn.Module):
+    """A backbone that begins with an operation on its input, or on a part of it."""
+
+    def __init__(self, inner: torch.nn.Module, operation: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.inner, self.operation = inner, operation
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.inner(self.operation(x))
+
+
+def _through_a_view(x: torch.Tensor) -> torch.Tensor:
+    x.flatten(1)[:, ::2].mul_(0.5)
+    return x
+
+
+IN_PLACE = {
+    "relu": (torch.nn.ReLU(inplace=True), torch.nn.ReLU()),
+    "a product": (lambda x: x.mul_(0.5), lambda x: x * 0.5),
+    "through a view": (_through_a_view, lambda x: _through_a_view(x.clone())),
+}
+
+
+@pytest.mark.parametrize("what", IN_PLACE)
+@pytest.mark.parametrize("family", ["heatmap-msra", "regression"])
+def test_a_model_may_change_its_input_in_place(what: str, family: str) -> None:
+    """Coordinates, decoding, gradient and agreement are those of the same model that does not; images stay as they are.
+
+    Without a copy torch refuses a gradient; and without a gradient to refuse, the caller's images would be halved.
+    """
+    images, found = random_images(), []
+    for operation in IN_PLACE[what]:
+        adapter = tiny_adapter(family)
+        adapter.model.backbone = First(adapter.model.backbone, operation)
+        x = images.clone()
+        with adapter.frozen():
+            twice = [adapter.predict(x) for _ in range(2)]
+            agreement = adapter.calibrate(x)
+            leaf = x.requires_grad_()
+            coords = adapter(leaf).coords
+            (gradient,) = torch.autograd.grad(coords.sum(), leaf)
+        assert torch.equal(x, images)
+        assert torch.equal(*twice)
+        found.append([*twice, coords.detach(), gradient, torch.tensor(agreement.share_within)])
+    for with_copy, expected in zip(*found, strict=True):
+        assert torch.equal(with_copy, expected)
+
+
+def _one_of_many_views(x: torch.Tensor) -> torch.Tensor:
+    parts = x.unbind(1)
+    parts[0].relu_()
+    return torch.stack(parts, 1)
+
+
+def _after_it_was_saved(x: torch.Tensor) -> torch.Tensor:
+    y = x.exp()
+    return y.mul_(2)
+
+
+@pytest.mark.parametrize("operation", [_one_of_many_views, _after_it_was_saved])
+@pytest.mark.parametrize("method", ["path_ig", "gradient"])
+def test_what_has_no_gradient_is_said_once(
+    tmp_path: Path, operation: Callable[..., torch.Tensor], method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that overwrites what its gradient is made of ends the run with what to do, not each person by itself."""
+    made, first = write_run(tmp_path), First(torch.nn.Identity(), operation)
+    running = session(made, tmp_path / "w", {"attribution.method": method})
+    built = running._adapter()
+    built.model.backbone = First(built.model.backbone, first.operation)
+    monkeypatch.setattr(running, "_adapter", lambda: built)
+    with pytest.raises(ConfigError, match=r"in place .*inplace=False"):
+        running.run()
+    assert not Store(tmp_path / "w").failures

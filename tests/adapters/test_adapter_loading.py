@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from adapter_models import FAMILIES, MOBILENET, K, adapters, random_images, tiny_adapter, tiny_config, tiny_model
+from adapter_models import (
+    FAMILIES,
+    MOBILENET,
+    K,
+    adapters,
+    random_images,
+    tiny_adapter,
+    tiny_config,
+    tiny_model,
+)
 
 from poseig_mm.adapters.build_model import build_model, model_hash
 from poseig_mm.adapters.select import select_adapter

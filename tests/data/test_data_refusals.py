@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from drawn_coordinates import BOXED, CROP, LOAD, PACK, dataset, person, source, write
 
+from poseig_mm.data.building import build_dataset
+from poseig_mm.data.joint_names import complete_built
 from poseig_mm.errors import ConfigError, DataError
 
 HERE = Path(__file__).parents[3] / "shared" / "data" / "interhand2.6m"
@@ -69,3 +71,64 @@ def test_joints_with_depth_are_refused_before_the_run(mmpose_ready: None) -> Non
     cfg.test_dataloader.dataset.update(data_root=f"{HERE}/", data_prefix={"img": ""})
     with pytest.raises(DataError, match="3 coordinates; expected 2"):
         SampleSource(cfg, preprocess=MODELS.build(cfg.model.data_preprocessor))
+
+
+def _loaders(**loaders: Any) -> Any:
+    from mmengine.config import Config
+
+    return Config({f"{split}_dataloader": loader for split, loader in loaders.items()})
+
+
+@pytest.mark.parametrize(
+    ("loaders", "said"),
+    [
+        ({"val": {"dataset": {"type": "CocoDataset"}}}, "diagnosis.samples.split='val'"),
+        ({"train": {"dataset": {"type": "CocoDataset"}}}, "train_dataloader changes images at random"),
+        ({"test": None, "val": {}, "train": None}, "Add test_dataloader = dict"),
+        ({"test": [{"dataset": {}}, {"dataset": {}}]}, r"test_dataloader = test_dataloader\[0\]"),
+        ({"test": {"dataset": [{"type": "CocoDataset"}]}}, r"test_dataloader\.dataset is a list"),
+        ({"test": {"dataset": {"ann_file": "a.json"}}}, "has no `type`"),
+        ({"test": "the test dataset"}, "Add test_dataloader = dict"),
+    ],
+)
+def test_a_split_that_is_offered_can_be_taken(mmpose_ready: None, loaders: Any, said: str) -> None:
+    """'train' is none of them; and what is no data set is said to be none."""
+    with pytest.raises(ConfigError, match=said) as refusal:
+        build_dataset(_loaders(**loaders), "test", [])
+    assert "split='train'" not in str(refusal.value)
+
+
+def test_metainfo_as_it_is_written_names_the_joints(folder: Path) -> None:
+    """A data set of MMEngine's, which leaves METAINFO unparsed: names, sides and bones are there all the same."""
+    from mmengine.dataset import BaseDataset
+    from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+    class Other(BaseDataset):
+        METAINFO = {"from_file": "configs/_base_/datasets/coco.py"}  # noqa: RUF012
+
+        def load_data_list(self) -> list[dict[str, Any]]:
+            return [{}]
+
+    dataset, notes = Other(), list[str]()
+    complete_built(dataset, notes)
+    assert dataset.metainfo["keypoint_id2name"][9] == "left_wrist"
+    assert dataset.metainfo["flip_pairs"] == parse_pose_metainfo(Other.METAINFO)["flip_pairs"]
+    assert not notes
+
+
+@pytest.mark.parametrize("info", [["nose", "chin"], [{"name": "nose"}, {"id": 1}], {0: "nose", 1: None}, "nc"])
+def test_metainfo_of_another_form_numbers_the_joints(mmpose_ready: None, info: Any) -> None:
+    """Two joints, whatever stands there; a name that is there is kept."""
+    from mmengine.dataset import BaseDataset
+
+    class Other(BaseDataset):
+        METAINFO = {"keypoint_info": info}  # noqa: RUF012
+
+        def load_data_list(self) -> list[dict[str, Any]]:
+            return [{}]
+
+    dataset, notes = Other(), list[str]()
+    complete_built(dataset, notes)
+    first = "nose" if info[0] == {"name": "nose"} else "joint_0"
+    assert dataset.metainfo["keypoint_id2name"] == {0: first, 1: "joint_1"}
+    assert "numbered" in notes[0]

@@ -5,6 +5,8 @@ __all__ = ["PLUGIN"]
 PLUGIN = """
 from dataclasses import dataclass
 
+import torch
+
 from poseig_mm.studies.base import Study
 from poseig_mm.types import Section
 
@@ -39,6 +41,21 @@ class Mixed(Study):
         return [{"sample_id": finding.sample.sample_id, "value": value}]
 
 
+@dataclass(frozen=True)
+class Tensors(Study):
+    name = "tensors"
+    of: str = "1-2"  # whose second row has a cell that no table holds
+    whole: bool = False  # the same of the rows made in the end
+
+    def sample_rows(self, finding, context):
+        name = finding.sample.sample_id
+        cell = torch.zeros(2) if name == self.of else 2.0
+        return [{"sample_id": name, "x": 1.0}, {"sample_id": name, "x": cell}, {"sample_id": name, "x": 3.0}]
+
+    def store_rows(self, store):
+        return [{"sample_id": "all", "x": torch.zeros(2) if i == 1 else i} for i in range(3)] if self.whole else []
+
+
 class Ask(Study):
     name = "ask"
     questions = {}
@@ -52,5 +69,5 @@ class Ask(Study):
 
 @hookimpl
 def poseig_studies():
-    return [Counting(), Plain(), Mixed(), Ask()]
+    return [Counting(), Plain(), Mixed(), Tensors(), Ask()]
 """

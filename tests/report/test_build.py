@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -169,17 +174,35 @@ def test_a_killed_rebuild_keeps_the_old_page(tmp_path: Path, where: str, monkeyp
     assert not [p.name for p in tmp_path.glob(".report*")]
 
 
-def test_assets_of_a_page_that_was_being_replaced_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed between the two renames: the next build has them again before it does anything else."""
-    page = tmp_path / "report" / "index.html"
-    text_of(tmp_path, GOOD)
-    (tmp_path / "report" / "assets").rename(tmp_path / "report" / ".assets.old")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_every_file_operation(tmp_path: Path) -> None:
+    """SIGKILL before any file operation of a rebuild leaves a page that is whole, with figures that are, and the next
+    start makes of it one build's page and no mixture of two.
+    """
+    driver = Path(__file__).parents[1] / "helpers" / "report_kill_driver.py"
+    done = subprocess.run([sys.executable, str(driver), str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads(done.stdout)
+    assert result["operations"].count("replace") > 12  # each file's own
+    assert {"unlink", "rmdir", "mkdir"} <= set(result["operations"])
+    assert not result["wrong"], result["wrong"]
 
-    def kill(*args: Any, **kwargs: Any) -> None:
-        raise Killed
 
-    monkeypatch.setattr("poseig_mm.report.build._prepare", kill)
-    with pytest.raises(Killed):
-        build_report(Store(tmp_path), [GOOD])
-    assert page.exists()
-    assert (tmp_path / "report" / "assets" / "report.css").exists()
+@pytest.mark.parametrize("link", [".report.new", ".report.new/assets/tables", "figures", "report/assets/tables"])
+def test_a_link_in_a_work_dir_from_somebody_else_is_not_followed(tmp_path: Path, link: str) -> None:
+    """Files behind it are neither overwritten nor deleted."""
+    work, victim = tmp_path / "work", tmp_path / "victim"
+    victim.mkdir()
+    (victim / "good-t.csv").write_text("mine")
+    text_of(work, GOOD)
+    path = work / link
+    shutil.rmtree(path, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(victim)
+    if link.startswith("report"):  # the page's own folder: the link goes
+        build_report(Store(work), [GOOD])
+        assert not path.is_symlink()
+    else:
+        with pytest.raises(StoreError, match="leads out of the work dir"):
+            build_report(Store(work), [GOOD])
+    assert [(p.name, p.read_text()) for p in victim.iterdir()] == [("good-t.csv", "mine")]

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from studies_of_a_plugin import PLUGIN
-from tiny import IDS, run, session, tables, tiny, write_plugin
+from tiny import IDS, run, session, tiny, write_plugin
 
 from poseig_mm.errors import ConfigError
 from poseig_mm.settings import Settings
@@ -324,20 +324,6 @@ def test_sections_and_timings(tiny_files: tiny, tmp_path: Path, plugin: str) -> 
     assert store.run["status"] == "complete"
     assert {"study counting", "study plain"} <= store.run["timings"].keys()
     assert store.run["timings"]["study counting"] > 0
-
-
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_rows_that_make_no_table(
-    tiny_files: tiny, tiny_store: Store, tmp_path: Path, plugin: str, batch_size: int
-) -> None:
-    """A column of two types is the study's failure; the run and the other studies' rows stand."""
-    settings = {"studies": ["mixed", "counting"], "samples.batch_size": batch_size}
-    store = run(tiny_files, tmp_path / "w", settings, plugins=[plugin])
-    assert tables(store) == tables(tiny_store)
-    assert len(store.study("counting")) == 16
-    if batch_size == 3:
-        assert [(f.stage, f.plugin, f.sample_id) for f in store.failures] == [("study", "mixed", "1-2")]
-        assert store.study("mixed").rows() == [("1-1", 1), ("2-3", 1)]
 
 
 def test_a_resumed_run_neither_loses_nor_repeats_rows(tiny_files: tiny, tmp_path: Path, plugin: str) -> None:

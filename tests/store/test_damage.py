@@ -130,3 +130,14 @@ def test_what_is_no_row_costs_itself(tmp_path: Path, row: object) -> None:
             writer.write_study("s", [row, {"sample_id": "b", "x": 2.0}])  # type: ignore[list-item]
         writer.write([make_record("b")])
     assert Store(tmp_path).study("s")["x"].to_list() == [2.0]
+
+
+def test_one_bad_row_of_many_is_found_soon(tmp_path: Path) -> None:
+    """Of 20 000 rows all but the two bad ones are stored; tried one by one that would take hours."""
+    rows: list[dict[str, object]] = [{"x": float(i)} for i in range(20_000)]
+    rows[7], rows[19_000] = {"x": torch.zeros(2)}, {"x": "text"}
+    with StoreWriter(tmp_path, identity=IDENTITY) as writer:
+        writer.write([make_record("b")])
+        with pytest.raises(StoreError, match="column 'x'"):
+            writer.write_study("s", rows, replace_all=True)
+    assert Store(tmp_path).study("s")["x"].sum() == sum(range(20_000)) - 7 - 19_000

@@ -18,6 +18,7 @@ from poseig_mm.functional.inference import FEWEST, Comparison, holm, paired_diff
 from poseig_mm.functional.statistics import Estimate, bootstrap_mean, bootstrap_of
 from poseig_mm.plotting.intervals import Panel, interval_panels
 from poseig_mm.report.build import build_report
+from poseig_mm.report.staging import staging_folder
 from poseig_mm.store import Store
 from poseig_mm.summary.sentences import format_estimate
 from poseig_mm.types import Picture, Section, Table
@@ -48,7 +49,7 @@ def build_page(work_dir: str | Path) -> Path:
     record = json.loads((place / "study.json").read_text(encoding="utf-8"))
     stores = {name: Store(place / name) for name in ("frozen", "refined")}
     sections = [accuracy_section(place, record), indices_section(stores, record)]
-    sections += comparison_sections(stores, place / "report" / "assets" / "comparison")
+    sections += comparison_sections(stores, staging_folder(place / "report") / "assets" / "comparison")
     about = [f"checkpoint {Path(record['checkpoint']).name}"]
     return build_report(
         stores["frozen"], sections, place / "report", title=f"GCN refinement of {record['config']}", about=about

@@ -7,6 +7,7 @@ from typing import Any
 
 from poseig_mm.compat import prepare_environment
 from poseig_mm.errors import ConfigError, did_you_mean
+from poseig_mm.mmpose_config import dataset_config
 
 __all__ = ["edges_of", "skeleton_of_config"]
 
@@ -59,7 +60,7 @@ def skeleton_of_config(cfg: Any) -> Any:
     'CocoDataset'
     """
     for split in ("train", "test", "val"):
-        dataset = (cfg.get(f"{split}_dataloader") or {}).get("dataset") or {}
+        dataset = dataset_config(cfg, split)
         while dataset:
             if dataset.get("metainfo"):
                 return dataset["metainfo"]
