@@ -108,7 +108,7 @@ def test_a_joint_of_a_model_that_finds_several_persons(family: str) -> None:
     adapter = load_adapter(model)
     assert model_hash(model) == before
     assert adapter.lost is not None
-    assert adapter.lost[1]
+    assert adapter.lost.tolist() == [k == 1 or family == "rtmo" for k in range(K)]  # whose attention mixes all joints
     kept = ~adapter.lost
     for keypoints in (None, persons):
         bound = adapter.bind(image, keypoints)
