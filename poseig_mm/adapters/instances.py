@@ -115,7 +115,8 @@ class InstanceAdapter(CoordinateAdapter):
                 chosen = int(persons.scores.argmax()) if len(persons.scores) else None
             else:
                 candidates = self._select(persons.keypoints).to(images)
-                chosen = match_person(keypoints[0].to(images), candidates, self.sigmas.to(images.device))
+                annotated = self._without_lost(keypoints.to(images))[0]
+                chosen = match_person(annotated, candidates, self.sigmas.to(images.device))
         twin = copy.copy(self)
         if chosen is None:
             twin.person = Person(None, images.new_full((self.count_joints(), 2), torch.nan))
@@ -155,7 +156,8 @@ class InstanceAdapter(CoordinateAdapter):
         if not self.matched:
             return _nowhere(images.detach(), len(self.keypoint_names))
         with self.frozen(), torch.no_grad():
-            return self._select(self.decode_own(self.outputs(self.features(images), input_size_of(images))))
+            own = self._select(self.decode_own(self.outputs(self.features(images), input_size_of(images))))
+        return self._without_lost(own)
 
     def own_decoding(self, feats: Any, images: Tensor) -> tuple[Tensor, Tensor]:
         """What the model gave out as the bound person on the image it was chosen on: (1, K, 2), and where finite."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 
 Mask = NDArray[np.uint8]
+_LEAST = 6  # numbers of a ring that encloses something: 3 points
 _FAR = 1e5  # px; no image is so large, and pycocotools walks along every edge
 
 
@@ -20,7 +21,7 @@ def rasterise(segmentation: Any, height: int, width: int) -> Mask | None:
     Args:
         segmentation: a list of polygons [x0, y0, x1, y1, ...] in pixels of the image, or a run-length encoding with
             `size` and `counts` (bytes or str: compressed; list: uncompressed, as crowds have).  None or an empty list:
-            no mask.
+            no mask.  A polygon of fewer than 3 points beside others has no area, and is left out.
         height, width: of the image, px.
 
     Returns:
@@ -81,11 +82,23 @@ def _polygons(segmentation: Any) -> list[list[float]]:
     if not isinstance(segmentation, (list, tuple)) or not all(isinstance(p, (list, tuple)) for p in segmentation):
         raise ValueError(f"no list of polygons but {type(segmentation).__name__}")
     polygons = [[float(v) for v in p] for p in segmentation]
-    if any(len(p) < 6 or len(p) % 2 for p in polygons):
+    with_area = [p for p in polygons if len(p) >= _LEAST]  # leaving out the others is exact: they enclose nothing
+    if not with_area or any(len(p) % 2 for p in polygons):
         raise ValueError("a polygon needs at least 3 points, as x and y in turn")
     if not all(abs(v) < _FAR for p in polygons for v in p):  # NaN as well
         raise ValueError(f"a polygon has a coordinate beyond {_FAR:g} px or not a number")
-    return polygons
+    return with_area
+
+
+def flat_rings(segmentation: Any) -> int:
+    """How many rings of a segmentation that can be read have fewer than 3 points, and so no area.
+
+    >>> flat_rings([[0, 0, 5, 0, 5, 3], [1, 1], []])
+    2
+    """
+    if not isinstance(segmentation, (list, tuple)) or fault(segmentation, None):
+        return 0
+    return sum(len(ring) < _LEAST for ring in segmentation)
 
 
 def _from_runs(segmentation: dict[str, Any], height: int, width: int) -> Mask:
@@ -132,9 +145,10 @@ def is_box(segmentation: Any) -> bool:
     >>> is_box([[0, 0, 5, 0, 5, 3, 0, 3]]), is_box([[0, 0, 5, 1, 5, 3, 0, 3]])
     (True, False)
     """
-    if not isinstance(segmentation, list) or len(segmentation) != 1 or len(segmentation[0]) < 8:
+    rings = [r for r in segmentation if len(r) >= _LEAST] if isinstance(segmentation, list) else []
+    if len(rings) != 1 or len(rings[0]) < 8:
         return False
-    xs, ys = segmentation[0][0::2], segmentation[0][1::2]
+    xs, ys = rings[0][0::2], rings[0][1::2]
     corners = {(x, y) for x in (min(xs), max(xs)) for y in (min(ys), max(ys))}
     points = list(zip(xs, ys, strict=False))
     upright = all(a[0] == b[0] or a[1] == b[1] for a, b in zip(points, [*points[1:], points[0]], strict=True))

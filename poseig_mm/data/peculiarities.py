@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .masks import fault, is_box
+from .masks import fault, flat_rings, is_box
 from .person_masks import segmentation_of
 from .usable import placeless_joints
 
@@ -24,6 +24,7 @@ def odd_persons(persons: Iterable[Person], dataset_name: str, *, masks: bool) ->
     """
     placeless: list[int] = []
     broken: list[str] = []
+    flat: list[str] = []
     boxes: list[bool] = []
     for number, (name, entry, size) in enumerate(persons):
         if joints := placeless_joints(entry):
@@ -31,7 +32,10 @@ def odd_persons(persons: Iterable[Person], dataset_name: str, *, masks: bool) ->
         segmentation = segmentation_of(entry) if masks else None
         if why := fault(segmentation, size):
             broken.append(f"{name}: {why}")
-        elif segmentation and number < LOOKED_AT:
+            continue
+        if flat_rings(segmentation):
+            flat.append(name)
+        if segmentation and number < LOOKED_AT:
             boxes.append(is_box(segmentation))
     notes = []
     if placeless:
@@ -43,6 +47,11 @@ def odd_persons(persons: Iterable[Person], dataset_name: str, *, masks: bool) ->
         notes.append(
             f"{len(broken)} persons have a segmentation that cannot be read, such as {broken[0]}; they have no "
             "mask (expected polygons [[x0, y0, x1, y1, ...], ...] or run lengths dict(size=[H, W], counts=...))"
+        )
+    if flat:
+        notes.append(
+            f"{len(flat)} persons have rings of fewer than 3 points in their segmentation, such as {flat[0]}: these "
+            "have no area and are left out, and the mask is that of the other rings"
         )
     if boxes and all(boxes):
         notes.append(f"the segmentations of {dataset_name} are upright boxes: FI compares box and surroundings")

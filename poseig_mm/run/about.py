@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..adapters.lost_joints import lost_in_words
 from ..indices.base import describe_index
 from ..plugin.records import PluginRecord
 from ..settings import Settings
@@ -108,7 +109,7 @@ def describe_run(
         **({"likelihood_scale": scale} if scale else {}),
         "acceleration": acceleration,
         "frame": frame,
-        "notes": [*source.notes, *getattr(adapter.model, "weights_notes", ())],
+        "notes": [*source.notes, *getattr(adapter.model, "weights_notes", ()), *filter(None, [lost_in_words(adapter)])],
         "indices": [{**describe_index(index), "plugin": owners[index.name]} for index in indices],
     }
 

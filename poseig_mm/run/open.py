@@ -97,8 +97,7 @@ def load_adapter(
     name = host.first("poseig_select_adapter", model=model, adapters=adapters)
     chosen = host.catalog.get("adapters", name) if name else select_adapter(model, adapters)
     adapter: CoordinateAdapter = chosen(model, beta=beta)
-    mark_lost_joints(adapter, own_model=not isinstance(config_or_model, torch.nn.Module))
-    return adapter
+    return mark_lost_joints(adapter)
 
 
 def open_samples(

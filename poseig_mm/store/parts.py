@@ -3,12 +3,12 @@
 A batch is one part: files of the same stem `part-r<rank>-<number>` in `joints/`, `relations/`, `maps/`, `displays/`,
 `signed/` and `samples/`, and in `studies/<name>/` for studies that go sample by sample.  The samples file is written
 last and carries, in its Parquet metadata, the size and the checksum of every other file of the part (up to 0.2.0 the
-checksums of tables only): it is the commit marker.  It also says how the image files were that the rows are of.
-A part counts when its samples file can be read and the files that
-it names are whole.  Files without it are left-overs of a batch that was cut off.  Maps and displays may be absent
-(deleted by hand to save space, or no longer among the worst), but not damaged; their content is checked when it is
-read, and when a run is resumed.  A study's file that is absent is a failure to a reader, and its part is computed again
-when the run is resumed.
+checksums of tables only): it is the commit marker.  It also says how the image files were that the rows are of.  A part
+counts when its samples file can be read and the files that it names are whole.  Files without it are left-overs of a
+batch that was cut off.  Maps and displays may be absent (deleted by hand to save space, or no longer among the worst),
+but not of another size; their content is checked when it is read (a resumed run would read hundreds of GB before it
+begins).  A study's file that is absent is a failure to a reader, and its part is computed again when the run is
+resumed.
 
 A work dir may come from somebody else.  So a part counts only where it names files of this pattern and of its own stem,
 and folders and files that lead out of the work dir (links) are refused: nothing outside is read, let alone deleted.
@@ -118,7 +118,7 @@ def encode_table(frame: pl.DataFrame, manifest: Mapping[str, object] | None = No
 
 
 def scan_parts(work_dir: Path, *, thorough: bool = False) -> Inventory:
-    """Read every samples file and check what it vouches for; thoroughly: the content of maps too, and every study.
+    """Read every samples file and check what it vouches for; thoroughly: that every study's file is there too.
 
     Raises:
         StoreError: a directory cannot be listed, or is a link that leads out of the work dir.
@@ -204,7 +204,7 @@ def _check_file(work_dir: Path, name: str, entry: FileEntry, thorough: bool) -> 
         got = path.stat().st_size
         if got != size:
             raise _Broken(f"{name} has {got} bytes instead of {size}")
-        if checksum is not None and (thorough or kind not in TENSORS) and not has_content(path, entry):
+        if checksum is not None and kind not in TENSORS and not has_content(path, entry):
             raise _Broken(f"{name} does not have the content that was written")
     except FileNotFoundError as e:
         if kind in TABLES or (thorough and kind not in TENSORS):

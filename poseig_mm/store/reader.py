@@ -209,7 +209,7 @@ class Store:
         except StoreError:
             raise
         except (SafetensorError, OSError) as e:
-            raise StoreError(f"cannot read {path}: {e}; --resume computes its samples again") from e
+            raise StoreError(f"cannot read {path}: {e}; {_repair(stem)}") from e
 
     def _check_content(self, stem: str, path: Path) -> None:
         """What is read for the first time is what was written.
@@ -223,11 +223,12 @@ class Store:
             path.relative_to(self.path).as_posix()
         )
         if entry is not None and not has_content(path, entry):
-            raise StoreError(
-                f"cannot read {path}: it does not have the content that was written; --resume computes its samples "
-                "again"
-            )
+            raise StoreError(f"cannot read {path}: it does not have the content that was written; {_repair(stem)}")
         self._checked.add(path)
+
+
+def _repair(stem: str) -> str:
+    return f"delete samples/{stem}.parquet in the work dir, and --resume computes its samples again"
 
 
 def _readable_studies(work_dir: Path, inventory: Inventory) -> tuple[dict[str, list[Path]], list[Failure]]:

@@ -88,6 +88,22 @@ def test_a_broken_segmentation_is_no_mask(tmp_path: Path, segmentation: Any) -> 
     assert drawn.mask_source == "joints"
 
 
+def test_rings_without_area_are_left_out_and_said(tmp_path: Path) -> None:
+    """The person keeps the mask of the other rings; a ring that cannot be read costs the mask."""
+    good = square((90, 70), 20)
+    write(tmp_path, [person(1, segmentation=[good]), person(2, segmentation=[good, [80, 60], []]),
+                     person(3, segmentation=[good, [80, 60, 3]])])  # fmt: skip
+    found = source(dataset(tmp_path))
+    whole, without, unread = (found.load(i) for i in range(3))
+    assert whole.mask is not None
+    assert (without.mask == whole.mask).all()
+    assert without.mask_source == "instance"
+    assert (unread.mask, unread.mask_source) == (None, "none")
+    said = "\n".join(found.notes)
+    assert "1 persons have rings of fewer than 3 points in their segmentation, such as 1-2" in said
+    assert "1 persons have a segmentation that cannot be read, such as 1-3" in said
+
+
 @pytest.mark.parametrize(
     ("value", "dtype", "shown"), [(65535, np.uint16, 255), (25700, np.uint16, 100), (200, np.uint8, 200)]
 )

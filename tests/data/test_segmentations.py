@@ -10,7 +10,7 @@ from drawn_coordinates import square
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poseig_mm.data.masks import is_box, rasterise, union, warp_mask
+from poseig_mm.data.masks import fault, flat_rings, is_box, rasterise, union, warp_mask
 from poseig_mm.errors import DataError
 
 
@@ -88,6 +88,29 @@ def test_a_malformed_segmentation_is_refused(segmentation: Any, why: str) -> Non
     with pytest.raises(DataError, match="expected COCO polygons") as caught:
         rasterise(segmentation, 10, 10)
     assert why in str(caught.value)
+
+
+@pytest.mark.parametrize("flat", [[], [3, 3], [3, 3, 9, 9], (3, 3, 9, 9)])
+def test_a_ring_of_fewer_than_three_points_has_no_area(flat: Any) -> None:
+    """Leaving it out is exact: the mask is that of the other rings; such rings alone are no segmentation."""
+    rings = [square((5, 5), 2), square((20, 20), 1)]
+    expected = rasterise(rings, 30, 30)
+    assert np.array_equal(rasterise([rings[0], flat, rings[1]], 30, 30), expected)
+    assert (fault([*rings, flat], (30, 30)), flat_rings([*rings, flat, flat])) == ("", 2)
+    assert "at least 3 points" in fault([flat], None)
+    assert is_box([square((5, 5)), flat])
+
+
+@pytest.mark.parametrize(
+    "ring",
+    [[1, 2, 3], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6, 7], [1, 2, float("nan"), 4], [1, 2, None, 4, 5, 6], None, "x"],
+)
+def test_a_ring_that_cannot_be_read_is_no_mask(ring: Any) -> None:
+    """Nobody knows what it enclosed: the rings beside it alone would be another mask than the person's."""
+    assert fault([square((5, 5), 2), ring], (30, 30))
+    assert flat_rings([square((5, 5), 2), ring]) == 0
+    with pytest.raises(DataError):
+        rasterise([square((5, 5), 2), ring], 30, 30)
 
 
 def test_an_empty_union_is_none() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 import torch
 from tiny import IDS, run, tables, tiny, visible_rows, write_plugin, write_run
 
+from poseig_mm.adapters.build_model import build_model
 from poseig_mm.errors import PluginError
 from poseig_mm.store import Store
 
@@ -67,8 +69,8 @@ def test_a_gradient_that_is_not_finite_or_zero(
     assert spoilt_rows["ri"].is_nan().all()
 
 
-@pytest.mark.parametrize("joint", [None, 5])
-def test_weights_that_are_nan(tmp_path: Path, mmpose_ready: None, joint: int | None) -> None:
+@pytest.mark.parametrize(("joint", "handed_in"), [(None, False), (5, False), (5, True)])
+def test_weights_that_are_nan(tmp_path: Path, mmpose_ready: None, joint: int | None, handed_in: bool) -> None:
     """No number is made up: the joints that they reach are NaN with a reason, which the run's notes give too; the
     others have what they have without.
     """
@@ -78,7 +80,13 @@ def test_weights_that_are_nan(tmp_path: Path, mmpose_ready: None, joint: int | N
     weight = content["state_dict"]["head.final_layer.weight"]
     weight[slice(None) if joint is None else joint] = math.nan
     torch.save(content, made.weights)
-    store = run(made, tmp_path / "w")
+    model: Any = None
+    if handed_in:  # as the training hook does
+        model = build_model(str(made.config), str(made.weights))
+        del model.weights_notes
+    store = run(made, tmp_path / "w", model=model)
+    if model is not None:
+        assert model.head.final_layer.weight[joint].isnan().all()
     numbers = ("pred_x", "pred_y", "epe", "epe_soft", "di", "fi", "li")
     columns = ("sample_id", "joint", "reason", *numbers)
     pairs = list(zip(visible_rows(store, *columns), visible_rows(whole, *columns), strict=True))
@@ -90,7 +98,11 @@ def test_weights_that_are_nan(tmp_path: Path, mmpose_ready: None, joint: int | N
         else:
             assert row[:3] == before[:3]
             assert row[3:] == pytest.approx(before[3:], rel=1e-4, nan_ok=True)
-    assert any("NaN or infinite in head.final_layer.weight" in note for note in store.run["notes"])
+    notes = "\n".join(store.run["notes"])
+    assert handed_in or "NaN or infinite in head.final_layer.weight" in notes
+    assert f"{17 if joint is None else 1} of 17 joints have no prediction" in notes
+    assert "right_shoulder" not in notes
+    assert joint is None or "left_shoulder" in notes
     assert not store.failures
 
 

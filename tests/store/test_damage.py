@@ -41,15 +41,20 @@ def _flip_last_bit(path: Path) -> None:
 @pytest.mark.parametrize("maps", ["all", "worst", "pooled"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_flipped_bit_is_noticed_when_it_is_read(tmp_path: Path, kind: str, maps: str) -> None:
-    """By name, each time; the other samples are read; resuming computes that one again."""
+    """By name, each time; the other samples are read; resuming reads no maps, and computes that one again where its
+    samples file is deleted, as the message says.
+    """
     _run(tmp_path, maps)
     (path, *_) = sorted((tmp_path / kind).iterdir())
     _flip_last_bit(path)
     store = Store(tmp_path)
     for _ in range(2):
-        with pytest.raises(StoreError, match=f"{kind}/{path.name}: it does not have the content that was written"):
+        written = f"{kind}/{path.name}: it does not have the content that was written"
+        with pytest.raises(StoreError, match=rf"{written}; delete samples/part-r000-00000\.parquet"):
             KINDS[kind](store, "a")
     assert KINDS[kind](store, "b") is not None
+    assert _run(tmp_path, maps, resume=True) == []
+    (tmp_path / "samples" / "part-r000-00000.parquet").unlink()
     assert _run(tmp_path, maps, resume=True) == ["a"]
     assert KINDS[kind](Store(tmp_path), "a") is not None
 
