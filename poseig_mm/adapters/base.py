@@ -51,7 +51,8 @@ class CoordinateAdapter(ABC):
         model, head: the estimator, and its head (the inner one of a VisPredictHead).
         keypoint_names: (K,) in the order of the coordinates.
         input_size: (w, h) of the network input, px.
-        unit: of the coordinates, 'px' or what a 3D adapter declares ('mm').
+        unit: of the coordinates, 'px' (of the network input, as a data sample's keypoints) or what a 3D adapter
+            declares ('mm').
         dimensions: D of the coordinates: 2 for px, else 3, unless the adapter declares another number.
         stride: input px per heatmap px, None where the model has no heatmaps.
         beta_given: whether `beta` was set at construction.

@@ -73,7 +73,8 @@ def test_each_number_is_in_its_place(name: str) -> None:
     """
     torch.manual_seed(0)
     model = build_variant(name).double().eval()
-    official = {k: v.double() if v.is_floating_point() else v for k, v in random_weights(OFFICIAL[name], seed=1).items()}
+    drawn = random_weights(OFFICIAL[name], seed=1)
+    official = {k: v.double() if v.is_floating_point() else v for k, v in drawn.items()}
     model.load_state_dict(renamed(official, model))
     model.neck.pos_embedding.requires_grad_()
     images = torch.randn(1, 3, 256, 192, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
