@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,11 @@ def clean(work_dir: Path, rank: int, inventory: Inventory, resume: bool) -> set[
         if lock is not None:
             lock.release()
     return seen
+
+
+def idle_ranks(work_dir: Path, ranks: Iterable[int]) -> list[int]:
+    """Those of `ranks` that nobody writes for now."""
+    return [rank for rank in ranks if _is_idle(work_dir, rank)]
 
 
 def _is_idle(work_dir: Path, rank: int) -> bool:
