@@ -85,8 +85,8 @@ def test_another_study_is_not_mixed_in(done: tuple[RefinementStudy, Path], made:
 
 
 WRONG = {
-    "epochs": 0, "batch_size": 2.5, "lr": 0.0, "passes": -1, "train_persons": 0, "limit": -3, "order": 0, "hidden": True,
-    "depth": None, "dropout": 1.0, "epsilon": math.inf, "seed": -1,
+    "epochs": 0, "batch_size": 2.5, "lr": 0.0, "passes": -1, "train_persons": 0, "limit": -3, "order": 0,
+    "hidden": True, "depth": None, "dropout": 1.0, "epsilon": math.inf, "seed": -1,
 }  # fmt: skip
 
 
