@@ -100,3 +100,15 @@ def test_every_study_is_on_its_page() -> None:
         assert f"\n| `{name}` |" in page, f"the first table of docs/studies.md has no line on {name}"
         settings = [f.name for f in fields(study)] if is_dataclass(study) else []
         assert [s for s in settings if f"\n| `{s}` |" not in parts[name]] == []
+
+
+def test_exit_codes_are_those_of_the_command() -> None:
+    """The table in docs/scale.md has each code of `--help`; README leads to it."""
+    from poseig_mm.cli import EXIT_CODES
+
+    text = (ROOT / "docs" / "scale.md").read_text()
+    table = text[text.index("## Exit codes") : text.index("## Throughput")]
+    said = set(re.findall(r"^  (\d+) ", EXIT_CODES, re.MULTILINE))
+    assert said >= {"0", "1", "2", "130"}
+    assert said <= set(re.findall(r"^\| (\d+) \|", table, re.MULTILINE))
+    assert "docs/scale.md#exit-codes" in (ROOT / "README.md").read_text()

@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from poseig_mm.adapters.training_checkpoints import training_checkpoints_readable
 from poseig_mm.api import load_config
 from poseig_mm.errors import PoseIGError
 
@@ -25,8 +26,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     os.environ.setdefault("LOCAL_RANK", str(options.local_rank))
-    if options.resume:  # torch 2.6 and later refuse MMEngine's own checkpoints, which hold a log's history
-        os.environ.setdefault("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     try:
         cfg = load_config(options.config)
         from mmengine.config import DictAction
@@ -39,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
         cfg.launcher = options.launcher
         cfg.work_dir = options.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(options.config).stem)
         cfg.resume = options.resume or cfg.get("resume", False)
-        Runner.from_cfg(cfg).train()
+        with training_checkpoints_readable():
+            Runner.from_cfg(cfg).train()
     except PoseIGError as error:
         if os.environ.get("POSEIG_DEBUG"):
             raise

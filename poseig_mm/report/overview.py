@@ -189,10 +189,14 @@ def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list
     if said := environments_in_words(store):
         texts.append(said)
     if len(samples) and not samples.filter(pl.col("mask_source") != "none").height:
-        texts.append(f"No person has a mask, so FI is undefined everywhere (shown as {NOTHING}).")
+        texts.append(
+            f"No person has a mask, so indices that need one (FI) are undefined everywhere (shown as {NOTHING})."
+        )
     for source, how in (("predicted", "predicted by the model"), ("joints", "drawn from the annotated joints")):
         if count := samples.filter(pl.col("mask_source") == source).height:
-            texts.append(f"FI of {plural(count, 'person')} uses a mask {how}, not an annotated one.")
+            texts.append(
+                f"Indices that need a mask (FI) use one {how}, not an annotated one, of {plural(count, 'person')}."
+            )
     if run_value(store, "keypoints", "derived", default=False):
         texts.append("The joint groups were derived from the data set's skeleton; they are not laid down by hand.")
     if 0 < len(samples) < 8:

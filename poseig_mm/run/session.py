@@ -24,6 +24,7 @@ from ..report.build import build_report
 from ..settings import Settings
 from ..store import Store, StoreWriter
 from ..store.atomic import publish
+from ..store.opening import idle_ranks
 from ..studies.base import configured
 from ..types import Section
 from .about import describe_run
@@ -37,7 +38,7 @@ from .loop import Loop, Progress
 from .open import Plugins, batch_size, load_adapter, load_config, open_samples
 from .process import peak_memory
 from .rows import check_columns, index_columns
-from .shard import Shard
+from .shard import RankGoneError, Shard
 
 
 class Session:
@@ -197,6 +198,10 @@ class Session:
         except KeyboardInterrupt:
             status = "interrupted"
             raise
+        except RankGoneError as error:
+            others = [rank for rank in range(self.shard.world_size) if rank != self.shard.rank]
+            gone = ", ".join(f"rank {rank}" for rank in idle_ranks(self.work_dir, others)) or "a rank"
+            raise RankGoneError(f"{gone} has gone: {error}") from error
         finally:
             self.journal.timings["total"] = time.perf_counter() - started
             self.journal.note(writer)

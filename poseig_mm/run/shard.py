@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from ..errors import PoseIGError
+
+
+class RankGoneError(PoseIGError, RuntimeError):
+    """A process of the launcher has ended, and the others wait for it in vain."""
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -42,13 +48,24 @@ class Shard:
         self.all_of(True)
 
     def all_of(self, value: bool) -> bool:
-        """Whether this holds in every process of a launcher, once all have come here."""
+        """Whether this holds in every process of a launcher, once all have come here.
+
+        Raises:
+            PoseIGError: one of them has gone.
+        """
         if not self._grouped():
             return value
         import torch
         from mmengine.dist import all_gather
 
-        return all(bool(v) for v in all_gather(torch.tensor([value], dtype=torch.uint8)))
+        try:
+            return all(bool(v) for v in all_gather(torch.tensor([value], dtype=torch.uint8)))
+        except RuntimeError as error:  # gloo's own words are of sockets
+            raise RankGoneError(
+                f"of {self.world_size} processes not all have come to the place where they wait for one another. The "
+                "last lines of the one that has gone say why (killed, out of memory, ...); what they have written is "
+                "safe: start all of them again with --resume"
+            ) from error
 
     def _grouped(self) -> bool:
         from mmengine.dist import is_distributed

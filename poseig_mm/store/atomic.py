@@ -5,6 +5,7 @@ All writing of the store goes through these few functions, so that a failure has
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -19,22 +20,66 @@ _NO_LINK = getattr(
 
 def store_error(doing: str, path: Path, error: BaseException) -> StoreError:
     """A `StoreError` that says what failed, where, how much room is left, and how to go on."""
-    failure = StoreError(
-        f"cannot {doing} {path}: {error} ({_free_space(path)} free there). Everything committed before is safe; "
-        "make room or make the directory writable, then go on with --resume"
-    )
+    if getattr(error, "errno", None) == errno.ENOENT and not path.parent.is_dir():
+        failure = StoreError(
+            f"cannot {doing} {path}: its directory is gone, and with it whatever lay there; it was deleted or moved "
+            "while the run wrote into it. Put it back and go on with --resume, or start again"
+        )
+    else:
+        failure = StoreError(
+            f"cannot {doing} {path}: {error} ({_room(path)}). Everything committed before is safe; "
+            "make room (without inodes: delete files) or make the directory writable, then go on with --resume"
+        )
     failure.errno = getattr(error, "errno", None)
     return failure
 
 
-def _free_space(path: Path) -> str:
-    """Free space of the file system that holds `path`, or of its nearest parent that exists."""
+def _room(path: Path) -> str:
+    """What is free on the file system that holds `path`, or its nearest parent that exists: bytes, or no inode."""
     for place in (path, *path.absolute().parents):
         try:
-            return f"{shutil.disk_usage(place).free / 2**20:.1f} MiB"
+            room = f"{shutil.disk_usage(place).free / 2**20:.1f} MiB"
+            files = os.statvfs(place) if hasattr(os, "statvfs") else None
         except OSError:
             continue
-    return "unknown space"
+        if files is not None and files.f_files and not files.f_favail:
+            return f"all {files.f_files} inodes are in use there: it takes no further file, though {room} are free"
+        return f"{room} free there"
+    return "unknown space free there"
+
+
+class OpenFolder:
+    """A folder that is held open, so that no other gets its inode, and is known again by it.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as d:
+    ...     folder = OpenFolder(Path(d))
+    ...     folder.is_there()
+    True
+    >>> folder.is_there(), folder.close()
+    (False, None)
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._found = path.stat()
+        try:
+            self._descriptor: int | None = os.open(path, os.O_RDONLY | _CLOEXEC)
+        except OSError:  # a system that does not open folders
+            self._descriptor = None
+
+    def is_there(self) -> bool:
+        """Whether its path still leads to it."""
+        try:
+            return os.path.samestat(self.path.stat(), self._found)
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Let go of it; a second call does nothing."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 def temporary_name(path: Path) -> Path:

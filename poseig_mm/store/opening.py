@@ -99,6 +99,11 @@ def clean(work_dir: Path, rank: int, inventory: Inventory, resume: bool) -> set[
     return seen
 
 
+def idle_ranks(work_dir: Path, ranks: Iterable[int]) -> list[int]:
+    """Those of `ranks` that nobody writes for now."""
+    return [rank for rank in ranks if _is_idle(work_dir, rank)]
+
+
 def _is_idle(work_dir: Path, rank: int) -> bool:
     lock = WriterLock.try_acquire(work_dir, rank)
     if lock is not None:

@@ -38,7 +38,9 @@ class Store:
         if not self.path.is_dir():
             raise StoreError(f"{self.path} is not a directory: expected the work dir of a poseig-diagnose run")
         inventory = scan_parts(self.path)
-        self.run: dict[str, Any] = read_run(run_path(self.path))
+        others = sorted(self.path.glob("run-r*.json"))  # rank 0 may not have begun
+        found = (run for path in (run_path(self.path), *others) if (run := read_run(path)))
+        self.run: dict[str, Any] = next(found, {})
         if not self.run and not inventory.parts and not inventory.broken:
             raise StoreError(
                 f"{self.path} is not the work dir of a run: expected run.json and samples/part-*.parquet in it, as "

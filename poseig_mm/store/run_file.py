@@ -37,6 +37,17 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(
+        ("identity", "store", "counts", "versions", "timings", "seeds", "settings", "model", "dataset", "keypoints",
+         "agreement", "likelihood_scale", "acceleration", "failure_counts"), dict
+    ),
+    **dict.fromkeys(("plugins", "failures", "indices", "notes"), list),
+    "resumes": int,
+    "status": str,
+}  # fmt: skip
+
+
 def json_safe(value: Any) -> Any:
     """`value` as JSON can hold it: NaN and infinities are null, arrays are lists, what is unknown is its `str`.
 
@@ -77,7 +88,8 @@ def read_run(path: Path) -> dict[str, Any]:
     """The content of a run.json, with what runs of earlier versions did not say; empty where there is none.
 
     Raises:
-        StoreError: it cannot be read, is not JSON, or is of a later format than this version reads.
+        StoreError: it cannot be read, is not JSON, has something else where this version reads a dictionary or a list
+            (null is as if it were not there), or is of a later format than this version reads.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -94,6 +106,13 @@ def read_run(path: Path) -> dict[str, Any]:
             f"{path} says format {written!r}; this version reads formats up to {FORMAT}. The run is of a later "
             "version: read it with that one (pip install -U poseig-mm), or give another --work-dir"
         )
+    content = {key: value for key, value in content.items() if value is not None or key not in _KINDS}  # not said
+    for key, kind in _KINDS.items():
+        if not isinstance(content.get(key, kind()), kind):
+            raise StoreError(
+                f"cannot read {path}: {key!r} is a {type(content[key]).__name__}; expected a {kind.__name__}. Restore "
+                "it, or give another --work-dir"
+            )
     return filled_in(content)
 
 
@@ -103,19 +122,29 @@ def failures_path(work_dir: Path, rank: int) -> Path:
 
 
 def read_failures(path: Path) -> list[Failure]:
-    """The failures in a failures.jsonl; a line torn by a kill is passed over, a missing file holds none."""
+    """The failures in a failures.jsonl, and one more that counts its lines that are none.
+
+    A missing file holds none; a line that begins as a failure and has no end was torn by a kill, and does not count.
+    """
     try:
-        lines = path.read_bytes().splitlines()
+        content = path.read_bytes()
     except FileNotFoundError:
         return []
     except OSError as e:
         raise StoreError(f"cannot read {path}: {e}") from e
-    failures = []
-    for line in lines:
+    failures, odd = [], 0
+    for line in content.splitlines():
         try:
-            failures.append(Failure(**json.loads(line)))
-        except (ValueError, TypeError):
-            continue
+            failure = Failure(**json.loads(line))
+            if not all(isinstance(value, str) for value in vars(failure).values()):
+                raise TypeError
+            failures.append(failure)
+        except (ValueError, TypeError, RecursionError):
+            torn = line.startswith(b"{") and not line.rstrip().endswith(b"}")
+            odd += bool(line.strip()) and not torn
+    if odd:
+        message = f"lines in {path.name} that are no failures, and are passed over: {odd}"
+        failures.append(Failure("store", message, "StoreError"))
     return failures
 
 

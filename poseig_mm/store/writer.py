@@ -15,7 +15,7 @@ import polars as pl
 from poseig_mm.errors import StoreError
 from poseig_mm.types import Failure
 
-from .atomic import make_dir, publish, remove
+from .atomic import OpenFolder, make_dir, publish, remove
 from .batch import Batch, make_batch, publish_batch, rows_that_fit, study_frame
 from .lock import WriterLock
 from .map_parts import MapPolicy, check_arrays
@@ -103,6 +103,7 @@ class StoreWriter:
         except BaseException:
             self._lock.release()
             raise
+        self._folder = OpenFolder(self.path / "samples")
         self._study_rows: dict[str, list[Mapping[str, Any]]] = {}
         self._error: BaseException | None = None
         self._told = self._closed = False
@@ -246,6 +247,7 @@ class StoreWriter:
         try:
             while self._pending:
                 self._wait_for_one()
+            self._look_for_folder()
             failed = self._error is not None and status == "complete"
             try:
                 self.update_run(**info, status="failed" if failed else status)
@@ -257,6 +259,7 @@ class StoreWriter:
         finally:
             self._closed = True
             self._pool.shutdown(wait=True)
+            self._folder.close()
             self._lock.release()
 
     def __enter__(self) -> StoreWriter:
@@ -306,7 +309,16 @@ class StoreWriter:
     def _check(self) -> None:
         if self._closed:
             raise StoreError(f"the writer of {self.path} is closed")
+        self._look_for_folder()
         self._raise()
+
+    def _look_for_folder(self) -> None:
+        """Is the work dir still the one that this began to write into?"""
+        if self._error is None and not self._folder.is_there():
+            self._error = StoreError(
+                f"{self.path} was deleted or moved while the run wrote into it: what it held is not there any more. "
+                "Put it back and go on with --resume, or start again"
+            )
 
     def _raise(self) -> None:
         if self._error is not None:

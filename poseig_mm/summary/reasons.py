@@ -9,19 +9,21 @@ import polars as pl
 from ..types import Table
 from .sentences import plural
 
+_OF_MASK = "indices that need a mask (FI)"
+_OF_PLACE = "indices that need the joint's place (LI, RI)"
 _REASONS = {
-    "no_mask": "no mask of this person, so FI is undefined",
-    "empty_mask": "the mask has no pixel inside the input, so FI is undefined",
+    "no_mask": f"no mask of this person, so {_OF_MASK} are undefined",
+    "empty_mask": f"the mask has no pixel inside the input, so {_OF_MASK} are undefined",
     "not_visible": "joint not annotated, or outside the input",
     "not_asked": "joint left out by the settings",
     "no_match": "the model gives out nobody who is this person, so there is no map",
-    "no_place": "the joint has no place in the input (it is no image, or the place is not known), so LI is undefined",
+    "no_place": f"no place in the input (it is no image, or the place is not known), so {_OF_PLACE} are undefined",
     "outside": "joint outside the input",
     "random_unchanged": "no permuted map moved this joint: no ratio of its own, but R_E counts its changes",
-    "predicted_mask": "FI is there, but uses a mask that the model itself predicted",
-    "joints_mask": "FI is there, but uses a mask drawn from the annotated joints",
+    "predicted_mask": f"{_OF_MASK} are there, but use one that the model itself predicted",
+    "joints_mask": f"{_OF_MASK} are there, but use one drawn from the annotated joints",
     "no_map": "the attribution gave no map",
-    "no_heatmaps": "no reference point, so LI and RI are undefined",
+    "no_heatmaps": f"no reference point, so {_OF_PLACE} are undefined",
     "zero_map": "the gradient is zero everywhere, so there is no map",
     "nonfinite_gradient": "the gradient is NaN or infinite, so there is no map",
     "nonfinite_weights": "weights that are NaN or infinite reach this joint, so it has neither prediction nor map",

@@ -60,7 +60,9 @@ def test_tables_do_not_depend_on_the_number_of_ranks(made: tiny, alone: Store, t
 
 
 @pytest.mark.parametrize("ranks", [3])
-def test_a_killed_rank_loses_nothing_of_the_others(made: tiny, alone: Store, tmp_path: Path, ranks: int) -> None:
+def test_a_killed_rank_loses_nothing_of_the_others(
+    made: tiny, alone: Store, tmp_path: Path, ranks: int, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Rank 1 of 2 is killed at its second person; another number of ranks goes on, with what is missing alone."""
     killer = write_plugin(
         tmp_path / "killer.py",
@@ -71,7 +73,11 @@ def test_a_killed_rank_loses_nothing_of_the_others(made: tiny, alone: Store, tmp
     work_dir = tmp_path / "w"
     codes = run_ranks(2, made.config, made.weights, "--work-dir", work_dir, "-p", killer)
     assert codes[1] == -9
-    assert codes[0] != 0  # it has waited in vain, and says so
+    assert codes[0] == 1  # it has waited in vain, and says so
+    said = capfd.readouterr().err
+    assert "error: rank 1 has gone: " in said
+    assert "again with --resume" in said
+    assert "gloo" not in said.split("error: rank 1")[1]
     left = _ids(work_dir)
     kept = [sample for ids in left.values() for sample in ids]
     assert len(left["r000"]) == 4  # rank 0 has written its whole share: 7 persons, every second one
@@ -101,4 +107,22 @@ def test_jobs_without_a_process_group_own_their_persons(made: tiny, alone: Store
     assert shares[1] == list(alone.sample_ids[1::2])
     store = run(made, tmp_path / "w", resume=True)
     assert tables(store) == tables(alone)
+    assert store.run["status"] == "complete"
+
+
+def test_a_process_without_a_person_may_end_first(made: tiny, alone: Store, tmp_path: Path) -> None:
+    """More processes than persons, and the last of them is the first to be done: there is a work dir, and no error."""
+    store = run(made, tmp_path / "w", shard=Shard(PERSONS, PERSONS + 1), resume=True)
+    assert len(store) == 0
+    for rank in range(PERSONS):
+        run(made, tmp_path / "w", shard=Shard(rank, PERSONS + 1), resume=True)
+    assert tables(run(made, tmp_path / "w", resume=True)) == tables(alone)
+
+
+def test_more_ranks_than_persons(made: tiny, alone: Store, tmp_path: Path) -> None:
+    """Of a launcher: those without a person wait for the others."""
+    arguments = ("--work-dir", tmp_path / "w", "--limit", "1")
+    assert run_ranks(3, made.config, made.weights, *arguments) == [0] * 3
+    store = Store(tmp_path / "w")
+    assert store.sample_ids == alone.sample_ids[:1]
     assert store.run["status"] == "complete"

@@ -42,3 +42,13 @@ def test_codes_of_indices_name_the_index() -> None:
     assert "my_index raised" in reason_text("my_index_failed")
     assert "my_index has no value" in reason_text("my_index_undefined")
     assert reason_text("whatever") == "said by a plugin"
+
+
+@pytest.mark.parametrize(
+    ("code", "needed"),
+    [("no_mask", "need a mask"), ("empty_mask", "need a mask"), ("predicted_mask", "need a mask"),
+     ("joints_mask", "need a mask"), ("no_place", "need the joint's place"), ("no_heatmaps", "need the joint's place")],
+)  # fmt: skip
+def test_a_reason_says_what_was_needed(code: str, needed: str) -> None:
+    """A plugin's index of the mask is NaN for the same reason as FI, which is an example and not the only one."""
+    assert f"indices that {needed} (" in reason_text(code)

@@ -161,9 +161,9 @@ class GCNRefiner(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in (("hidden", hidden), ("depth", depth), ("order", order)):
-            if value < 1:
-                raise ConfigError(f"GCNRefiner: {name} is {value}; expected at least 1")
+        for name, value, least in (("hidden", hidden, 1), ("depth", depth, 1), ("order", order, 1), ("seed", seed, 0)):
+            if type(value) is not int or value < least:
+                raise ConfigError(f"GCNRefiner: {name} is {value!r}; expected at least {least} (a whole number)")
         if not 0 <= dropout < 1 or not peak > 0:
             raise ConfigError(f"GCNRefiner: dropout is {dropout}, peak {peak}; expected 0 <= dropout < 1 and peak > 0")
         if activation not in ACTIVATIONS:

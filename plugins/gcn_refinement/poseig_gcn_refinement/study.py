@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from poseig_mm.errors import ConfigError, PoseIGError, StoreError
+from poseig_mm.settings_fields import check_fields, checked, number, whole
 from poseig_mm.store.atomic import publish
 
 __all__ = ["RefinementStudy", "Settings", "main"]
@@ -31,30 +32,32 @@ __all__ = ["RefinementStudy", "Settings", "main"]
 logger = logging.getLogger(__name__)
 ABOUT = "study.json"
 REFINED = "skeleton"  # the graph whose block is diagnosed
+MOST_SEED = 2**32 - 1  # that NumPy's generators of MMEngine take
 
 
 @dataclass(frozen=True)
 class Settings:
     """What the study is asked for."""
 
-    epochs: int = 14  # of the block's training, each graph alike
-    batch_size: int = 64
-    lr: float = 1e-3
-    passes: int = 1  # over the training data with other random transforms, cached
-    train_persons: int | None = None  # the first N of a seeded order; None: all of the training data
-    limit: int | None = 64  # persons that are diagnosed (maps are dear); None: all held-out ones
-    order: int = 3
-    hidden: int = 256
-    depth: int = 3
-    dropout: float = 0.0
+    epochs: int = whole(14, least=1)  # of the block's training, each graph alike
+    batch_size: int = whole(64, least=1)
+    lr: float = number(1e-3, above=0)
+    passes: int = whole(1, least=1)  # over the training data with other random transforms, cached
+    train_persons: int | None = whole(None, least=1)  # the first N of a seeded order; None: all of the training data
+    # persons that are diagnosed (maps are dear); None: all held-out ones
+    limit: int | None = checked(64, "at least 1, or None", lambda v: v is None or (type(v) is int and v >= 1))
+    order: int = whole(3, least=1)
+    hidden: int = whole(256, least=1)
+    depth: int = whole(3, least=1)
+    dropout: float = number(0.0, least=0, below=1)
     graphs: tuple[str, ...] = ("skeleton", "identity", "random")  # the first one is diagnosed
-    epsilon: float | None = None  # of an inversion, input px; None: 10 px of an input 256 px high, in proportion
-    seed: int = 0  # of the block's start, the order of batches, the random graph, the choice of persons
+    # of an inversion, input px; None: 10 px of an input 256 px high, in proportion
+    epsilon: float | None = number(None, above=0)
+    # of the block's start, the order of batches, the random graph, the choice of persons
+    seed: int = checked(0, f"from 0 to {MOST_SEED}", lambda v: type(v) is int and 0 <= v <= MOST_SEED)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "passes", "order", "hidden", "depth"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"study 'gcn_refinement': {name} is {getattr(self, name)}; expected at least 1")
+        check_fields(self, "study 'gcn_refinement': ")
         if self.graphs[:1] != (REFINED,) or len(set(self.graphs)) != len(self.graphs):
             raise ConfigError(
                 f"study 'gcn_refinement': graphs are {', '.join(self.graphs)}; expected {REFINED!r}, then its "

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from poseig_mm.adapters.training_checkpoints import training_checkpoints_readable
 from poseig_mm.compat import prepare_environment
 from poseig_mm.errors import ConfigError
 from poseig_mm.store.atomic import make_dir, publish
@@ -101,7 +100,7 @@ def train(cfg: Any, work_dir: str | Path, *, launcher: str = "none") -> Any:
     for split in ("val", "test"):
         for part in ("dataloader", "cfg", "evaluator"):
             found[f"{split}_{part}"] = None
-    with _own_checkpoints():
+    with training_checkpoints_readable():
         return Runner.from_cfg(found).train()
 
 
@@ -117,20 +116,3 @@ def save_weights(model: Any, path: str | Path) -> None:
     torch.save({"state_dict": model.state_dict(), "meta": {}}, buffer)
     make_dir(Path(path).parent)
     publish(Path(path), buffer.getvalue())
-
-
-@contextmanager
-def _own_checkpoints() -> Iterator[None]:
-    """torch 2.6 and later refuse MMEngine's checkpoints, which hold a log's history; this training's own may be
-    read.
-    """
-    name = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before

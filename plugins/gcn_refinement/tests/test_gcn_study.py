@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
+from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -82,10 +84,22 @@ def test_another_study_is_not_mixed_in(done: tuple[RefinementStudy, Path], made:
         RefinementStudy(str(made.config), made.weights, done[0].work_dir, replace(TINY, epochs=3))
 
 
+WRONG = {
+    "epochs": 0, "batch_size": 2.5, "lr": 0.0, "passes": -1, "train_persons": 0, "limit": -3, "order": 0,
+    "hidden": True, "depth": None, "dropout": 1.0, "epsilon": math.inf, "seed": -1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Settings) if f.name != "graphs"])
+def test_every_setting_has_bounds(name: str) -> None:
+    """The setting, its value and what it may be; None where that means all."""
+    with pytest.raises(ConfigError, match=rf"study 'gcn_refinement': {name} is {WRONG[name]!r}; expected"):
+        Settings(**{name: WRONG[name]})
+    assert Settings(limit=None, train_persons=None, epsilon=None).limit is None
+
+
 def test_settings_are_checked() -> None:
-    """Numbers out of range; a study without the skeleton."""
-    with pytest.raises(ConfigError, match="epochs is 0"):
-        Settings(epochs=0)
+    """A study without the skeleton."""
     with pytest.raises(ConfigError, match="graphs are identity"):
         Settings(graphs=("identity",))
 
