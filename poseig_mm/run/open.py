@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ def load_adapter(
     device: str = "cpu",
     *,
     beta: float | None = None,
+    output: str | int | None = None,
     host: PluginHost | None = None,
 ) -> CoordinateAdapter:
     """An MMPose model as a differentiable function from images to coordinates.
@@ -78,10 +80,13 @@ def load_adapter(
         checkpoint: weights; None leaves a built model as it is, and a config's model with random weights.
         device: 'cpu', 'cuda', 'cuda:1', ...
         beta: sharpness of the soft-argmax; None: the head's default (see `CoordinateAdapter.calibrate`).
+        output: which part of the head's output is meant, where it gives several: its index or key, or both with dots
+            between ('pose.0'); None: the first that fits, of a list of stages the last.
         host: plugins to look for adapters in; None: the built-in and the installed ones.
 
     Raises:
-        CheckpointError: weights that do not belong to the model; AdapterError: no adapter fits its head.
+        CheckpointError: weights that do not belong to the model; AdapterError: no adapter fits its head; ConfigError:
+            an `output` for an adapter that reads its head in a way of its own.
     """
     prepare_environment()
     host = host or PluginHost()
@@ -93,8 +98,26 @@ def load_adapter(
     name = host.first("poseig_select_adapter", model=model, adapters=adapters)
     chosen = host.catalog.get("adapters", name) if name else select_adapter(model, adapters)
     adapter: CoordinateAdapter = chosen(model, beta=beta)
+    if output is not None:
+        adapter = with_output(adapter, output)
     mark_lost_joints(adapter, own_model=not isinstance(config_or_model, torch.nn.Module))
     return adapter
+
+
+def with_output(adapter: CoordinateAdapter, output: str | int) -> CoordinateAdapter:
+    """The same adapter, reading this part of the head's output.
+
+    Raises:
+        ConfigError: it reads its head in a way of its own.
+    """
+    if type(adapter).outputs is not CoordinateAdapter.outputs:
+        raise ConfigError(
+            f"diagnosis.attribution.output is {output!r}, but adapter {adapter.name!r} reads its head in a way of its "
+            "own; leave it out"
+        )
+    chosen = copy.copy(adapter)
+    chosen.output = output
+    return chosen
 
 
 def open_samples(

@@ -214,7 +214,13 @@ class Session:
 
     def _adapter(self) -> CoordinateAdapter:
         model = copy.deepcopy(self.model) if self._double else self.model  # it is put into another type
-        return load_adapter(self.config if model is None else model, self.checkpoint, self.device, host=self.host)
+        return load_adapter(
+            self.config if model is None else model,
+            self.checkpoint,
+            self.device,
+            output=self.settings.attribution.output,
+            host=self.host,
+        )
 
     @property
     def _double(self) -> bool:
