@@ -16,6 +16,8 @@ Content = Mapping[str, Any]
 Person = tuple[str, str]  # image id and own id
 _BY_SETTINGS = "left out by the data set's own settings (filter_cfg, sample_interval, indices)"
 SHARES = "between 0 and 1 (shares of width and height? Multiply them: px are expected)"
+# causes that a data set is meant to have
+EXPECTED = frozenset({"crowd", "object without keypoints", "person without an annotated joint", _BY_SETTINGS})
 _PLURALS = {
     "crowd": "crowds",
     "object without keypoints": "objects without keypoints",

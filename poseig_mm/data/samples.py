@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..checks import Note
 from ..errors import ConfigError, DataError, did_you_mean
 from ..functional.limbs import skeleton_mask
 from ..seeding import random_states_kept, stable_hash
@@ -24,7 +24,7 @@ from .crops import Crop, invert, is_whole, random_transforms, run_pipeline, spli
 from .entries import Entries, choose, unique_ids
 from .groups import joint_groups, sigmas_of
 from .masks import fault, is_box, rasterise, union, warp_mask
-from .pixels import display, order_note, order_of, range_note
+from .pixels import describe_pixels, display, order_note, order_of, range_note
 from .sizes import check_size, unknown_turn
 from .usable import annotated_joints, hide_placeless, keep_usable, placeless_joints
 
@@ -57,6 +57,8 @@ class SampleSource:
         groups: names, groups and chains of the joints.
         metainfo: MMPose's own.
         dataset_name, notes, dimensions: for run.json.
+        unloadable: why samples that `first` came by could not be loaded.
+        pixels: what the pipeline gives, in words, of the first sample that was loaded.
         whole_image: inputs hold whole images, other persons and all, and differ in size.
 
     Raises:
@@ -87,6 +89,8 @@ class SampleSource:
             raise ConfigError(f"diagnosis.samples.mask is {mask!r}, which is unknown; {did_you_mean(mask, MASKS)}")
         self.notes: list[str] = []
         self._truth, self.dimensions = truth or (lambda data_sample: None), dimensions
+        self.unloadable: list[str] = []
+        self.pixels = ""
         self._preprocess, self._mask_kind, self._seed = preprocess, mask, seed or 0
         self._entries = Entries(build_dataset(cfg, split, self.notes), self.notes)
         self.whole_image = self._check_pipelines()
@@ -106,6 +110,11 @@ class SampleSource:
 
     def __len__(self) -> int:
         return len(self._order)
+
+    @property
+    def total(self) -> int:
+        """How many persons of the data set can be diagnosed, selected or not."""
+        return len(self._names)
 
     def ids(self) -> list[str]:
         """Sample ids in order, without loading an image."""
@@ -133,8 +142,10 @@ class SampleSource:
         for index in range(len(self._names)):
             if len(samples) == count:
                 break
-            with suppress(DataError):  # a run that selects it will meet and record it
+            try:
                 samples.append(self._load(index))
+            except DataError as error:  # a run that selects it will meet and record it
+                self.unloadable.append(str(error))
         return samples
 
     def load(self, position: int) -> Sample:
@@ -217,7 +228,8 @@ class SampleSource:
             order = order_of(pixels, crop, path)
             self._looked_at[part] = (looked + 1, order)
             found = [range_note(pixels, self._preprocess) if not looked else "", order_note(order, self._preprocess)]
-            self.notes.extend(note for note in found if note and note not in self.notes)
+            self.notes.extend(Note(note, "pixels") for note in found if note and note not in self.notes)
+            self.pixels = describe_pixels(pixels, order, self._preprocess)
         return order
 
     def _true(self, data_sample: Any, places: torch.Tensor, visible: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -295,7 +307,7 @@ class SampleSource:
             DataError: nobody is left.
         """
         if note := keep_usable(self._entries, contents):
-            self.notes.append(f"persons: {note}")
+            self.notes.append(note)
             if not len(self._entries):
                 raise DataError(f"the data set {self.dataset_name} holds no person that can be diagnosed: {note}")
 
@@ -327,7 +339,9 @@ class SampleSource:
         if drawn:
             self.notes.append(f"random transforms are in the pipeline ({', '.join(drawn)}); they are seeded by sample")
         if self.groups.derived:
-            self.notes.append(f"joint groups of {self.dataset_name} were derived from its skeleton")
+            self.notes.append(
+                Note(f"joint groups of {self.dataset_name} were derived from its skeleton", "joints", "ok")
+            )
         self._note_placeless()
         self._note_turned()
         if self._mask_kind != "none":
@@ -335,36 +349,38 @@ class SampleSource:
             looked_at = (_segmentation(self._entries.stored(i)) for i in self._order[:LOOKED_AT])
             given = [s for s in looked_at if s and not fault(s, None)]
             if given and all(is_box(s) for s in given):
-                self.notes.append(
-                    f"the segmentations of {self.dataset_name} are upright boxes: FI compares box and surroundings"
-                )
+                text = f"the segmentations of {self.dataset_name} are upright boxes: FI compares box and surroundings"
+                self.notes.append(Note(text, "masks"))
 
     def _note_broken_segmentations(self) -> None:
         faults = (fault(_segmentation(self._entries.stored(i)), self._stated_size(i)) for i in self._order)
         if broken := {self._names[i][0]: why for i, why in zip(self._order, faults, strict=True) if why}:
             name, why = next(iter(broken.items()))
-            self.notes.append(
+            text = (
                 f"{len(broken)} persons have a segmentation that cannot be read, such as {name}: {why}; they have no "
                 "mask (expected polygons [[x0, y0, x1, y1, ...], ...] or run lengths dict(size=[H, W], counts=...))"
             )
+            self.notes.append(Note(text, "masks"))
 
     def _note_placeless(self) -> None:
         counts = [placeless_joints(self._entries.stored(i)) for i in self._order]
         if joints := sum(counts):
-            self.notes.append(
+            text = (
                 f"{joints} joints of {sum(map(bool, counts))} persons are marked as annotated at (0, 0), where "
                 "exporters put missing ones: they are taken as not annotated (v is 0 for these)"
             )
+            self.notes.append(Note(text, "persons"))
 
     def _note_turned(self) -> None:
         """Whether joints were annotated on the image as stored or as turned, sizes tell in all other cases."""
         images = {str(self._entries.stored(i).get("img_path", "")): self._stated_size(i) for i in self._order}
         if turned := [path for path, size in images.items() if unknown_turn(size, path)]:
-            self.notes.append(
+            text = (
                 f"{len(turned)} of {len(images)} images have an EXIF orientation that mirrors them, or turns "
                 f"them without a change of size, such as {Path(turned[0]).name}: see in the report's gallery "
                 "that joints lie on the persons; if they do not, write the images without EXIF as annotated"
             )
+            self.notes.append(Note(text, "images"))
 
 
 def _places(results: Mapping[str, Any], width: int, height: int) -> tuple[torch.Tensor, torch.Tensor]:

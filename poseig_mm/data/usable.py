@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .annotations import SHARES, Content, counted, file_names, left_out, persons_of
+from ..checks import Note
+from .annotations import EXPECTED, SHARES, Content, counted, file_names, left_out, persons_of
 from .entries import Entries
 
 
-def keep_usable(entries: Entries, contents: Mapping[str, Content]) -> str:
+def keep_usable(entries: Entries, contents: Mapping[str, Content]) -> Note:
     """Take the others out of the entries.
 
     Args:
@@ -55,7 +56,9 @@ def keep_usable(entries: Entries, contents: Mapping[str, Content]) -> str:
         causes.update(left_out(content, used[file]))
         annotated += len(persons_of(content))
     entries.leave_out(unfit)
-    return counted(annotated, causes) if causes else ""
+    return Note(
+        counted(annotated, causes) if causes else "", "persons", "ok" if causes.keys() <= EXPECTED else "warning"
+    )
 
 
 def _unfit(entry: Mapping[str, Any]) -> str:

@@ -7,10 +7,12 @@ import json
 import platform
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checks import Check, Note
 from ..indices.base import describe_index
 from ..plugin.records import PluginRecord
 from ..settings import Settings
@@ -103,6 +105,7 @@ def describe_run(
     scale: dict[str, Any],
     acceleration: dict[str, Any],
     frame: str,
+    preflight: Sequence[Check],
 ) -> dict[str, Any]:
     """Everything that a reader of the numbers may ask, JSON-ready.
 
@@ -117,6 +120,7 @@ def describe_run(
         scale: of the likelihood, see `calibration.scale_on`; nothing is said of it where it is empty.
         acceleration: `Acceleration.as_dict()`.
         frame: what indices are read off, 'input' or 'instance'.
+        preflight: what was checked before; a note that stands there is not said again.
     """
     return {
         "versions": versions(),
@@ -135,7 +139,8 @@ def describe_run(
         **({"likelihood_scale": scale} if scale else {}),
         "acceleration": acceleration,
         "frame": frame,
-        "notes": [*source.notes, *getattr(adapter.model, "weights_notes", ())],
+        "preflight": [asdict(check) for check in preflight],
+        "notes": [note for note in source.notes if not isinstance(note, Note)],
         "indices": [describe_index(index) for index in indices],
     }
 

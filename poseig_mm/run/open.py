@@ -17,6 +17,7 @@ from ..adapters.build_model import build_model
 from ..adapters.distillation import distilled_weights
 from ..adapters.lost_joints import mark_lost_joints
 from ..adapters.select import select_adapter
+from ..checks import Note
 from ..compat import prepare_environment, read_config
 from ..data.samples import SampleSource
 from ..data.sequences import SequenceSource, is_sequence
@@ -160,7 +161,7 @@ def open_samples(
             "the data set that the model was made for, or select joints with model.test_cfg.output_keypoint_indices"
         )
     if adapter is not None and (note := other_names(adapter.keypoint_names, source.groups.keypoint_names)):
-        source.notes.append(note)
+        source.notes.append(Note(note, "joints"))
     return source
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar, cast
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,17 @@ class Shard:
         from mmengine.dist import all_gather
 
         return all(bool(v) for v in all_gather(torch.tensor([value], dtype=torch.uint8)))
+
+    def of_first(self, make: Callable[[], T]) -> T:
+        """What `make()` gives in the first process of a launcher; it is called there alone."""
+        if not self._grouped():
+            return make()
+        from mmengine.dist import broadcast_object_list
+
+        made = [make() if self.first else None]
+        self.wait_for_others()
+        broadcast_object_list(made)
+        return cast("T", made[0])
 
     def _grouped(self) -> bool:
         from mmengine.dist import is_distributed

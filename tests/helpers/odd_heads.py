@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from poseig_mm.compat import prepare_environment
 
 prepare_environment()
+from mmcv.transforms import BaseTransform  # noqa: E402
 from mmpose.models.heads import HeatmapHead, RegressionHead  # noqa: E402
-from mmpose.registry import MODELS  # noqa: E402
+from mmpose.registry import MODELS, TRANSFORMS  # noqa: E402
 
 __all__ = ["odd_head"]
 
@@ -163,6 +164,16 @@ class TrainingNormHead(HeatmapHead):
         """Of normed features."""
         self.norm.train()
         return super().forward((self.norm(feats[-1]),))
+
+
+@TRANSFORMS.register_module(force=True)
+class ShareOfWhite(BaseTransform):
+    """Pixels from 0 to 1."""
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """In place."""
+        results["img"] = results["img"].astype("float32") / 255
+        return results
 
 
 def odd_head(folder: Path, name: str, diagnosis: dict[str, Any] | None = None, **options: Any) -> tiny:
