@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ranks import run_ranks
+from tiny import tiny
 
 Main = Callable[..., int]
 
@@ -62,3 +65,17 @@ def test_where_results_are_is_printed_as_it_is(main: Main, capsys: pytest.Captur
     assert main("--limit", 2, "--resume", "--work-dir", place, "--cfg-options", "diagnosis.report.enabled=True") == 0
     assert f"report: {place / 'report' / 'index.html'}" in capsys.readouterr().out
     assert (place / "report" / "index.html").is_file()
+
+
+def test_two_ranks_look_once(tmp_path: Path, tiny_files: tiny) -> None:
+    """Both know what the first found: both go on, or both stop."""
+    from odd_heads import odd_head
+
+    assert run_ranks(2, tiny_files.config, tiny_files.weights, "--work-dir", tmp_path / "w") == [0, 0]
+    found = json.loads((tmp_path / "w" / "run.json").read_text())["preflight"]
+    assert [check["name"] for check in found][:2] == ["weights", "joints"]
+    made = odd_head(tmp_path / "data", "PartsFirstHead")
+    assert run_ranks(2, made.config, made.weights, "--work-dir", tmp_path / "stop") == [1, 1]
+    stopped = json.loads((tmp_path / "stop" / "run.json").read_text())
+    assert stopped["status"] == "failed"
+    assert "stop" in [check["level"] for check in stopped["preflight"]]

@@ -69,7 +69,7 @@ def test_a_gradient_that_is_not_finite_or_zero(
 
 @pytest.mark.parametrize("joint", [None, 5])
 def test_weights_that_are_nan(tmp_path: Path, mmpose_ready: None, joint: int | None) -> None:
-    """No number is made up: the joints that they reach are NaN with a reason, which the run's notes give too; the
+    """No number is made up: the joints that they reach are NaN with a reason, which the preflight gives too; the
     others have what they have without.
     """
     made = write_run(tmp_path / "data")
@@ -78,7 +78,7 @@ def test_weights_that_are_nan(tmp_path: Path, mmpose_ready: None, joint: int | N
     weight = content["state_dict"]["head.final_layer.weight"]
     weight[slice(None) if joint is None else joint] = math.nan
     torch.save(content, made.weights)
-    store = run(made, tmp_path / "w")
+    store = run(made, tmp_path / "w", allow=["weights"])
     numbers = ("pred_x", "pred_y", "epe", "epe_soft", "di", "fi", "li")
     columns = ("sample_id", "joint", "reason", *numbers)
     pairs = list(zip(visible_rows(store, *columns), visible_rows(whole, *columns), strict=True))
@@ -90,7 +90,7 @@ def test_weights_that_are_nan(tmp_path: Path, mmpose_ready: None, joint: int | N
         else:
             assert row[:3] == before[:3]
             assert row[3:] == pytest.approx(before[3:], rel=1e-4, nan_ok=True)
-    assert any("NaN or infinite in head.final_layer.weight" in note for note in store.run["notes"])
+    assert "NaN or infinite in head.final_layer.weight" in store.run["preflight"][0]["found"]
     assert not store.failures
 
 
