@@ -68,7 +68,7 @@ def outputs_check(adapter: CoordinateAdapter, images: Tensor) -> Check:
         return Check("outputs", "ok", seen)
     chosen = [adapter.output] if adapter.output is not None else []
     places = [".".join(str(part) for part in (*chosen, place) if part != "") for place in explained]
-    found = f"{', '.join(map(repr, places))} of {seen}"
+    found = f"{', '.join(map(repr, places))} explained, of {seen}"
     if not chosen and (rivals := _rivals(whole, explained)):
         advice = f"If another is meant, name it: {SETTING}={rivals[0]!r}"
         return Check("outputs", "warning", f"{found}; {', '.join(map(repr, rivals))} could be meant as well", advice)

@@ -192,11 +192,21 @@ def test_looking_changes_nothing(tmp_path: Path, mmpose_ready: None) -> None:
 @pytest.mark.parametrize(
     ("head", "output", "level", "found"),
     [
-        ("PartsHead", None, "warning", "'0' of '0' (1, 17, 16, 16), '1' (1, 17, 16, 16); '1' could be meant as well"),
-        ("PartsHead", 0, "ok", "'0' of '0' (1, 17, 16, 16), '1' (1, 17, 16, 16)"),
-        ("FewPartsFirstHead", None, "ok", "'1' of '0' (1, 3, 16, 16), '1' (1, 17, 16, 16)"),
-        ("NamedHead", None, "ok", "'heatmaps.1' of 'parts' (1, 3, 16, 16), 'heatmaps.0' (1, 17, 16, 16), 'heatmaps.1'"),
-        ("NamedHead", "heatmaps", "ok", "'heatmaps.1' of 'parts'"),
+        (
+            "PartsHead",
+            None,
+            "warning",
+            "'0' explained, of '0' (1, 17, 16, 16), '1' (1, 17, 16, 16); '1' could be meant as well",
+        ),
+        ("PartsHead", 0, "ok", "'0' explained, of '0' (1, 17, 16, 16), '1' (1, 17, 16, 16)"),
+        ("FewPartsFirstHead", None, "ok", "'1' explained, of '0' (1, 3, 16, 16), '1' (1, 17, 16, 16)"),
+        (
+            "NamedHead",
+            None,
+            "ok",
+            "'heatmaps.1' explained, of 'parts' (1, 3, 16, 16), 'heatmaps.0' (1, 17, 16, 16), 'heatmaps.1'",
+        ),
+        ("NamedHead", "heatmaps", "ok", "'heatmaps.1' explained, of 'parts'"),
     ],
 )
 def test_which_output(
