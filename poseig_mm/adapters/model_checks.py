@@ -15,6 +15,7 @@ from .head_outputs import SETTING, describe_outputs, part_at, tensors_of
 
 NO_AGREEMENT = 0.05  # share of joints; fewer is no disagreement of decodings, but another quantity
 CERTAIN = 8  # joints: were a third of all to agree, none of eight would once in 25 times
+FAR = 100.0  # mm on average; a decoding in space may be coarser than the 1 mm within which it is counted as equal
 
 
 def weights_check(adapter: CoordinateAdapter, checkpoint: str | None, weights_hash: str) -> Check:
@@ -101,7 +102,7 @@ def agreement_check(agreement: Mapping[str, Any], adapter: CoordinateAdapter, *,
         return Check(
             "agreement",
             "warning",
-            "the two decodings could not be compared: no visible joint has a peak",
+            "the two decodings could not be compared: no visible joint has a peak, or no annotated person was found",
             "Look at the weights, and at the first persons of the data set",
         )
     within = f"{agreement.get('threshold', adapter.threshold):.3g} {unit}"
@@ -116,7 +117,8 @@ def agreement_check(agreement: Mapping[str, Any], adapter: CoordinateAdapter, *,
         return Check(
             "agreement", "warning", found, "beta is given: leave it (or the preset) out, and it is set to agree"
         )
-    if share >= NO_AGREEMENT or n < CERTAIN:
+    apart = float(agreement.get("mean_distance") or 0.0)
+    if share >= NO_AGREEMENT or n < CERTAIN or (unit != "px" and apart < FAR):
         return Check("agreement", "warning", found, "The maps explain a decoding that differs from the reported one")
     return Check(
         "agreement",

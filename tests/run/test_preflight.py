@@ -236,6 +236,36 @@ def test_decodings_that_do_not_agree(tmp_path: Path, mmpose_ready: None, head: s
     assert (line["level"], "overruled" in line["found"]) == ("warning", True)
 
 
+@pytest.mark.parametrize(
+    ("share", "joints", "mean", "unit", "fixed", "level"),
+    [
+        (0.96, 100, 1.0, "px", False, "ok"),
+        (0.94, 100, 1.0, "px", False, "warning"),
+        (0.06, 100, 40.0, "px", False, "warning"),
+        (0.04, 100, 40.0, "px", False, "stop"),
+        (0.0, 8, 40.0, "px", False, "stop"),
+        (0.0, 7, 40.0, "px", False, "warning"),  # too few to be certain
+        (0.0, 100, 40.0, "px", True, "warning"),  # the user's own beta
+        (0.0, 100, 15.0, "mm", False, "warning"),  # a decoding that is coarser than 1 mm
+        (0.0, 100, 250.0, "mm", False, "stop"),
+        (None, 0, None, "px", False, "warning"),
+    ],
+)
+def test_how_little_agreement_stops(
+    share: float | None, joints: int, mean: float | None, unit: str, fixed: bool, level: str
+) -> None:
+    """Only what is certain."""
+    from types import SimpleNamespace
+    from typing import cast
+
+    from poseig_mm.adapters.base import CoordinateAdapter
+    from poseig_mm.adapters.model_checks import agreement_check
+
+    adapter = cast("CoordinateAdapter", SimpleNamespace(unit=unit, threshold=4.0, beta=None))
+    agreement = {"share_within": share, "n": joints, "mean_distance": mean, "threshold": 4.0}
+    assert agreement_check(agreement, adapter, fixed=fixed).level == level
+
+
 def test_a_given_beta_explains_a_disagreement(tmp_path: Path, tiny_files: tiny) -> None:
     """The user's own choice is no stop."""
     check = lines(tiny_files, tmp_path, {"attribution.beta": 1e-6})["agreement"]
