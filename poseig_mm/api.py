@@ -16,7 +16,7 @@ from .plugin.catalog import Catalog
 from .plugin.manager import PluginHost
 from .run.calibration import likelihood_scale
 from .run.explainer import Explainer
-from .run.open import load_adapter, load_config
+from .run.open import load_adapter, load_config, with_output
 from .settings import Settings
 from .types import Attribution
 
@@ -60,6 +60,8 @@ def attribute(
         raise ConfigError(f"{clash[0]}_settings cannot be applied to a {clash[0]} that is made already; set them on it")
     named = {n: v for n, v in asked.items() if n not in ready and not (v is None and n in _NAMED)}
     chosen = Settings.parse({"attribution": named}).attribution
+    if chosen.output is not None:
+        adapter = with_output(adapter, chosen.output)
     if chosen.beta is not None:
         adapter = copy(adapter)
         adapter.beta = chosen.beta

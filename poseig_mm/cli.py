@@ -7,9 +7,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ from .errors import ConfigError, PoseIGError, describe_error
 from .run.shard import Shard
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .checks import Check
     from .plugin.manager import PluginHost
     from .run.loop import Progress
 
@@ -27,7 +31,7 @@ PATIENCE = 7 * 24 * 3600  # seconds that a finished process waits for the others
 DONE, FAILED, INTERRUPTED = 0, 1, 130  # exit codes; argparse's own is 2
 EXIT_CODES = """exit codes:
   0    done; of persons, plugins and studies that failed on the way, the terminal gives the number and run.json the rest
-  1    the run could not begin, or could not go on; the last lines say why
+  1    the run could not begin, or could not go on; the last lines say why. --check: a run would be stopped
   2    the command line is wrong
   130  interrupted by Ctrl-C or SIGTERM; what is on disk is whole, and --resume goes on
 """
@@ -104,6 +108,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry-run", action="store_true", help="count persons and joints, estimate time and disk from three, and stop"
     )
+    parser.add_argument(
+        "--check", action="store_true", help="look at model and data for some seconds, say what is found, and stop"
+    )
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="CHECK",
+        help="go on where this check says stop (agreement, ...)",
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
     parser.add_argument(
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="override config keys, a.b.c=value"
@@ -127,6 +141,8 @@ def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
     from .compat import prepare_environment
 
     prepare_environment()
+    from rich.console import Console
+
     from .run.open import Plugins, load_config
     from .run.session import Session
 
@@ -140,9 +156,9 @@ def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
     if options.dry_run:
         from .run.dry_run import dry_run
 
-        print(dry_run(config, options.checkpoint, device=options.device, plugins=plugins))
+        print(dry_run(config, options.checkpoint, device=options.device, plugins=plugins, allow=options.allow))
         return DONE
-    with _processes(options.launcher) as shard, _progress_bar(visible=shard.first) as show:
+    with _processes(options.launcher) as shard, _progress_bar(visible=shard.first and not options.check) as bar:
         session = Session(
             config,
             options.checkpoint,
@@ -151,11 +167,15 @@ def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
             resume=options.resume,
             plugins=plugins,
             shard=shard,
-            on_progress=show,
+            on_progress=bar.show,
+            allow=options.allow,
+            on_checked=partial(_print_checks, Console() if options.check else bar.console),
         )
+        if options.check:
+            return FAILED if any(check.level == "stop" for check in session.check()) else DONE
         store = session.run()
     if shard.first:
-        _print_summary(store, Path(session.work_dir))
+        _print_summary(store, Path(session.work_dir), session.settings.report.enabled)
     return DONE
 
 
@@ -239,6 +259,7 @@ class _progress_bar:
             TimeRemainingColumn,
         )
 
+        self.console = Console(stderr=True)  # what is printed here while the bar moves stands above it
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -247,25 +268,42 @@ class _progress_bar:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=self.console,
             disable=not visible,
         )
         self._task = self._progress.add_task("preparing", total=None)
 
-    def __enter__(self) -> Callable[[Progress], None]:
+    def __enter__(self) -> _progress_bar:
         self._progress.start()
-        return self._show
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def _show(self, progress: Progress) -> None:
+    def show(self, progress: Progress) -> None:
+        """How far the run is."""
         self._progress.update(
             self._task, description=progress.stage, completed=progress.done, total=progress.total, refresh=True
         )
 
 
-def _print_summary(store: Any, work_dir: Path) -> None:
+def _print_checks(console: Console, checks: Sequence[Check]) -> None:
+    """The preflight: a dim line for each that is well, the others with what to do."""
+    from rich.table import Table
+    from rich.text import Text
+
+    styles = {"ok": "dim", "warning": "yellow", "stop": "bold red"}
+    table = Table.grid(padding=(0, 2))
+    for check in checks:
+        style = styles[check.level]
+        found = Text(check.found, "dim" if check.level == "ok" else "")
+        if check.advice:
+            found.append(f"\n{check.advice}", style)
+        table.add_row(Text(check.level, style), Text(check.name, style), found)
+    console.print(table)
+
+
+def _print_summary(store: Any, work_dir: Path, report: bool) -> None:
     """The few numbers one wants first, and where the rest is."""
     import polars as pl
     from rich.console import Console
@@ -287,5 +325,7 @@ def _print_summary(store: Any, work_dir: Path) -> None:
     console = Console()
     console.print(table)
     if store.failures:
-        console.print(f"{len(store.failures)} failures were recorded; see {work_dir / 'run.json'}")
-    console.print(f"report: {work_dir / 'report' / 'index.html'}")
+        failures = f"{len(store.failures)} failures were recorded; see {work_dir / 'run.json'}"
+        console.print(failures, markup=False, highlight=False, soft_wrap=True)
+    where = f"report: {work_dir / 'report' / 'index.html'}" if report else f"results (no report): {work_dir}"
+    console.print(where, markup=False, highlight=False, soft_wrap=True)

@@ -42,6 +42,10 @@ class PluginError(PoseIGError, RuntimeError):
     """A plugin is broken, unknown, or clashes with another one."""
 
 
+class PreflightError(PoseIGError, ValueError):
+    """A check before the run says that its numbers would mean nothing, and nobody has overruled it."""
+
+
 class StoreError(PoseIGError, OSError):
     """The work dir cannot be written or read, or belongs to another run."""
 

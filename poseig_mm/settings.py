@@ -26,7 +26,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-_OF_THE_RUN = frozenset({"preset", "beta", "dtype", "backward_dtype", "locality", "frame", "residual_threshold"})
+_OF_THE_RUN = frozenset(
+    {"preset", "output", "beta", "dtype", "backward_dtype", "locality", "frame", "residual_threshold"}
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class AttributionSettings:
     noise_std: float = number(0.0, least=0)  # in units of the normalised image (the published one: 1 % of its range)
     noise_draws: int = whole(1, least=1)
     seed: int = whole(0, least=0)
+    # which part of the head's output holds the heatmaps or coordinates: 0, 'heatmaps', 'pose.0'; None: what fits
+    output: str | int | None = None
     beta: float | None = number(None, above=0)  # soft-argmax; None: set so that it agrees with the model's own decoding
     joints: str | list[str] = "visible"  # 'visible', or names of joints to compute where they are visible
     signed: bool = False  # also keep the signed maps (signed/*.safetensors), of the samples whose maps are kept
@@ -225,8 +229,9 @@ class Settings:
     def identity(self) -> dict[str, Any]:
         """The settings that change a stored number: two runs may only be joined when these are equal."""
         attribution = {k: v for k, v in asdict(self.attribution).items() if k not in ("chunk", "residual_threshold")}
-        if not attribution["method_settings"]:
-            del attribution["method_settings"]  # runs of before it was there go on
+        for later in ("method_settings", "output"):  # runs of before they were there go on
+            if attribution[later] in (None, {}):
+                del attribution[later]
         samples = {k: v for k, v in asdict(self.samples).items() if k not in ("limit", "batch_size")}
         return {"attribution": attribution, "samples": samples, "indices": self.indices, "studies": self.studies}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,3 +49,17 @@ def tiny_store(tiny_files: tiny, tmp_path_factory: pytest.TempPathFactory) -> St
     from tiny import run
 
     return run(tiny_files, tmp_path_factory.mktemp("work") / "plain")
+
+
+@pytest.fixture
+def main(tiny_files: tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """`main(*options)`: the command line in this process on the tiny files, work dir 'w', nothing installed."""
+    monkeypatch.setattr("poseig_mm.plugin.registry.entry_points", lambda group: ())
+
+    from poseig_mm import cli
+
+    def call(*options: object, config: object = tiny_files.config, weights: object = tiny_files.weights) -> int:
+        given = [config, weights, "--work-dir", tmp_path / "w", "--device", "cpu", *options]
+        return cli.main([str(o) for o in given])
+
+    return call

@@ -23,18 +23,6 @@ Main = Callable[..., int]
 MOST_MODULES = 350  # that `--help` may load: Python's own and pluggy are some 200, numpy alone would be 130 more
 
 
-@pytest.fixture
-def main(tiny_files: tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
-    """`main(*options)`: the command line in this process on the tiny files, work dir 'w', nothing installed."""
-    monkeypatch.setattr("poseig_mm.plugin.registry.entry_points", lambda group: ())
-
-    def call(*options: object, config: object = tiny_files.config, weights: object = tiny_files.weights) -> int:
-        given = [config, weights, "--work-dir", tmp_path / "w", "--device", "cpu", *options]
-        return cli.main([str(o) for o in given])
-
-    return call
-
-
 # ---- without a run ---------------------------------------------------------------------------------------------------
 
 

@@ -14,11 +14,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..errors import ShapeError
+from ..errors import AdapterError, PoseIGError, ShapeError, describe_error
 from ..types import Coordinates
 from .agreement import Agreement, measure_agreement
 from .folding import fold_batch_norm
 from .freezing import frozen
+from .head_outputs import describe_outputs, part_at, tensors_of
 from .heads import coordinate_head, count_joints, find_input_size
 from .metainfo import keypoint_names
 from .preprocessing import load_input, pixel_range
@@ -71,6 +72,7 @@ class CoordinateAdapter(ABC):
     baseline: Tensor | None = None  # where a linear path begins by default, (1, C, H, W); None: at black
     most_at_once: int | None = None  # images in one forward pass, where memory asks for fewer than usual
     lost: Tensor | None = None  # (K,) bool: joints given out that weights reach which are no numbers; see `lost_joints`
+    output: str | int | None = None  # which part of the head's output is meant (`diagnosis.attribution.output`)
     no_peak_score: float = 0.0  # MMPose's decoding gives this score, or less, to joints it found no peak for
 
     def __init__(self, model: Any, *, beta: float | None = None, metainfo: Mapping[str, Any] | None = None) -> None:
@@ -97,13 +99,25 @@ class CoordinateAdapter(ABC):
         """
 
     def outputs(self, feats: Any, size: tuple[int, int]) -> Any:
-        """What `decode` takes: by default what the head's `forward` returns, as it is.
+        """What `decode` takes: by default what the head's `forward` returns, or the part of it that `output` names.
 
         Args:
             feats: of B images, from `features`.
             size: (w, h) of the images, px.
+
+        Raises:
+            AdapterError: there is no such part.
         """
-        return self.head.forward(feats)
+        given = self.head.forward(feats)
+        return given if self.output is None else part_at(given, self.output)
+
+    def explained(self, output: Any) -> dict[str, Tensor]:
+        """The tensors that `decode` reads of what `outputs` gave, by their places in it; by default all.
+
+        Raises:
+            AdapterError: it holds none that could be meant.
+        """
+        return tensors_of(output)
 
     def find_input_size(self) -> tuple[int, int]:
         """(w, h) of the network input, px: its codec's or the head's `input_size`."""
@@ -284,11 +298,24 @@ class CoordinateAdapter(ABC):
         return 1.0 if self.unit == "mm" else self.stride or COMMON_STRIDE
 
     def own_decoding(self, feats: Any, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The head's `predict` on features: keypoints (B, K, D) of all joints in `unit`, and (B, K) bool: decided."""
+        """The head's `predict` on features: keypoints (B, K, D) of all joints in `unit`, and (B, K) bool: decided.
+
+        Raises:
+            AdapterError: the head's `predict` fails on what its `forward` gives.
+        """
         from mmpose.structures import PoseDataSample
 
         samples = [PoseDataSample(metainfo={"input_size": self.input_size}) for _ in images]
-        predicted = self.head.predict(feats, samples, test_cfg=self.test_cfg())
+        try:
+            predicted = self.head.predict(feats, samples, test_cfg=self.test_cfg())
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            if isinstance(error, PoseIGError):
+                raise
+            raise AdapterError(
+                f"{type(self.head).__name__}.predict() fails ({describe_error(error)}), so that the model's own "
+                f"decoding is not known; its forward() gives {describe_outputs(self.head.forward(feats))}. MMPose's "
+                "testing calls the same predict(): give the head one that takes what its forward() returns"
+            ) from error
         if isinstance(predicted, tuple):  # with pixel fields (heatmaps) beside the instances
             predicted = predicted[0]
         keypoints = torch.stack([torch.as_tensor(i.keypoints)[0] for i in predicted]).to(images)

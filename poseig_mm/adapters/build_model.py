@@ -20,6 +20,7 @@ from ..seeding import random_states_kept
 from .checkpoints import read_checkpoint
 from .distillation import distilled_model, distilled_state, is_distiller, refuse_distiller
 from .freezing import frozen
+from .head_outputs import tensors_of
 from .heads import coordinate_head, count_joints, find_input_size
 from .operators import complete_operators
 from .sequence_input import is_lifter, pose_features, sequence_shape
@@ -214,10 +215,5 @@ def _outputs_on_noise(model: Any) -> list[Tensor]:
     shape = sequence_shape(model) if lifts else (3, height, width)
     image = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
     with frozen(model), torch.no_grad():
-        if lifts:
-            return _tensors(head.forward(pose_features(model, image)))
-        return _tensors(head.forward(model.extract_feat(image)))
-
-
-def _tensors(output: Any) -> list[Tensor]:
-    return [output] if isinstance(output, Tensor) else [t for part in output for t in _tensors(part)]
+        output = head.forward(pose_features(model, image) if lifts else model.extract_feat(image))
+    return list(tensors_of(output).values())

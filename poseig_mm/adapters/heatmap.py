@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..functional.soft_argmax import expected_position, spatial_softmax
 from ..types import Coordinates
+from .head_outputs import fitting
 from .heads import codec_kind, is_combined
 from .soft import PUBLISHED_BETA, SoftArgmaxAdapter
 
@@ -81,11 +82,11 @@ class HeatmapAdapter(SoftArgmaxAdapter):
 
     def scores(self, output: Any) -> tuple[Tensor, ...]:
         """The heatmaps whose softmax is taken, flat."""
-        return (self._class_maps(_last_stage(output)).flatten(2),)
+        return (self._class_maps(self._heatmaps(output)).flatten(2),)
 
     def decode(self, output: Any) -> Coordinates:
-        """Heatmaps (B, K, h, w) ((B, 3K, h, w) where combined), or a list with one tensor a stage -> input px."""
-        maps = _last_stage(output)
+        """Heatmaps (B, K, h, w) ((B, 3K, h, w) where combined), alone or among others, -> input px."""
+        maps = self._heatmaps(output)
         weights = spatial_softmax(self._class_maps(maps), self.beta)  # (B, K, h, w)
         positions = expected_position(weights)
         if self.combined:
@@ -101,6 +102,16 @@ class HeatmapAdapter(SoftArgmaxAdapter):
             keypoints = keypoints * keypoints.new_tensor([(n - 1) / n for n in self.input_size])
         return keypoints, decided
 
+    def explained(self, output: Any) -> dict[str, Tensor]:
+        """The (last stage's) heatmaps, by their place in the output."""
+        channels = self.count_joints() * (3 if self.combined else 1)
+        expected = f"heatmaps (B, {channels}, h, w), or a list with one tensor a stage"
+        return fitting(output, lambda t: t.ndim == 4 and t.shape[1] == channels, expected, self.head)
+
+    def _heatmaps(self, output: Any) -> Tensor:
+        (heatmaps,) = self.explained(output).values()
+        return heatmaps
+
     def _class_maps(self, maps: Tensor) -> Tensor:
         """(B, K, h, w): the heatmaps; where combined the class maps, blurred as the codec's decode blurs them."""
         if not self.combined:
@@ -112,13 +123,6 @@ class HeatmapAdapter(SoftArgmaxAdapter):
         padded = F.pad(classes, (pad, pad, pad, pad), mode="reflect")
         rows = F.conv2d(padded, kernel.expand(joints, 1, 1, -1), groups=joints)
         return F.conv2d(rows, kernel[:, None].expand(joints, 1, -1, 1), groups=joints)
-
-
-def _last_stage(output: Any) -> Tensor:
-    while isinstance(output, (list, tuple)):
-        output = output[-1]
-    tensor: Tensor = output
-    return tensor
 
 
 def _opencv_kernel(size: int) -> Tensor:

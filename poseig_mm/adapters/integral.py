@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 from ..types import Coordinates
 from .base import CoordinateAdapter
+from .head_outputs import fitting
 
 
 class IntegralAdapter(CoordinateAdapter):
@@ -25,5 +28,22 @@ class IntegralAdapter(CoordinateAdapter):
 
     def decode(self, output: Any) -> Coordinates:
         """(coordinates (B, K, 2) over the input's (w, h), heatmaps (B, K, h, w)) -> coordinates (B, K, 2), input px."""
-        coords, heatmaps = output
+        coords, heatmaps = self.explained(output).values()
         return Coordinates(coords * coords.new_tensor(self.input_size), heatmaps=heatmaps)
+
+    def explained(self, output: Any) -> dict[str, Tensor]:
+        """The coordinates and the heatmaps, by their places in the output."""
+        joints = self.count_joints()
+        coords = fitting(
+            output,
+            lambda t: t.ndim == 3 and t.shape[1] == joints and t.shape[2] == 2,
+            f"coordinates (B, {joints}, 2)",
+            self.head,
+        )
+        heatmaps = fitting(
+            output,
+            lambda t: t.ndim == 4 and t.shape[1] == joints,
+            f"heatmaps (B, {joints}, h, w)",
+            self.head,
+        )
+        return coords | heatmaps

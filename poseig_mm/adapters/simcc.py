@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..functional.soft_argmax import soft_argmax_1d
 from ..types import Coordinates
+from .head_outputs import fitting
 from .heads import codec_kind
 from .soft import SoftArgmaxAdapter
 
@@ -36,8 +37,13 @@ class SimCCAdapter(SoftArgmaxAdapter):
 
     def scores(self, output: Any) -> tuple[Tensor, ...]:
         """The logits of x (B, K, W * ratio) and of y (B, K, H * ratio)."""
-        x, y = output
-        return x, y
+        return tuple(self.explained(output).values())
+
+    def explained(self, output: Any) -> dict[str, Tensor]:
+        """The logits of x and of y, by their places in the output."""
+        joints = self.count_joints()
+        expected = f"the logits of x and of y, (B, {joints}, bins) each"
+        return fitting(output, lambda t: t.ndim == 3 and t.shape[1] == joints, expected, self.head, count=2)
 
     def decode(self, output: Any) -> Coordinates:
         """Logits of x and of y -> coordinates (B, K, 2), input px."""

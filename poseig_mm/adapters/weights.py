@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..checks import Note
 from ..errors import CheckpointError
 from .checkpoints import without_prefix
 from .restricted_pickle import StateDict
@@ -65,16 +66,16 @@ def load_weights(
     """
     given = StateDict(state)
     given._metadata = getattr(state, "_metadata", None)
-    notes = []
+    notes: list[str] = []
     mismatch, tolerated, reason = _load_tolerantly(model, given, probe)
     if not mismatch.fits:
         for found, what in _unwrapped(given):
             loaded = _load_tolerantly(model, found, probe)
             if loaded[0].fits:
                 (mismatch, tolerated, reason), given = loaded, found
-                notes.append(f"{source}: {what}")
+                notes.append(Note(f"{source}: {what}", "weights", "ok"))
                 break
-    notes += [f"{source}: {what}" for what in _not_finite(given)]
+    notes += [Note(f"{source}: {what}", "weights") for what in _not_finite(given)]
     for note in notes:
         logger.warning("%s", note)
     if tolerated:

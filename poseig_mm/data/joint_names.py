@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import Note
 from .annotations import Content, persons_of
 
 
@@ -29,7 +30,8 @@ def complete_written(wanted: Any, cls: Any, content: Content, notes: list[str]) 
     optional = {"dataset_name": "", "skeleton_info": {}, "joint_weights": [1.0] * joints, "sigmas": []}
     if lacking := [key for key in optional if written.get(key) is None]:
         wanted["metainfo"] = {**written, **{key: optional[key] for key in lacking}}
-        notes.append(f"the data set's metainfo has no {', '.join(lacking)}: it is filled in (weights 1, else nothing)")
+        text = f"the data set's metainfo has no {', '.join(lacking)}: it is filled in (weights 1, else nothing)"
+        notes.append(Note(text, "joints", "ok"))
 
 
 def _names(content: Content) -> list[str]:
@@ -51,10 +53,11 @@ def complete_built(dataset: Any, notes: list[str]) -> None:
     for one in numbered:
         one._metainfo = {**_numbered(one), **one._metainfo}
     if numbered:
-        notes.append(
+        text = (
             f"{type(numbered[0]).__name__} has no metainfo (METAINFO, or metainfo=dict(from_file=...)): its joints are "
             "numbered, without sides, bones and names"
         )
+        notes.append(Note(text, "joints"))
 
 
 def _parsed(metainfo: Mapping[str, Any]) -> dict[str, Any]:

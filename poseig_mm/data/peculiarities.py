@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..checks import Note
 from .masks import fault, flat_rings, is_box
 from .person_masks import segmentation_of
 from .usable import placeless_joints
@@ -14,7 +15,7 @@ LOOKED_AT = 20  # persons who are looked at to tell masks from boxes
 Person = tuple[str, Mapping[str, Any], tuple[int, int] | None]  # sample id, entry, (H, W) of its image as stated
 
 
-def odd_persons(persons: Iterable[Person], dataset_name: str, *, masks: bool) -> list[str]:
+def odd_persons(persons: Iterable[Person], dataset_name: str, *, masks: bool) -> list[Note]:
     """Sentences on joints without a place, and on segmentations that cannot be read or are boxes.
 
     Args:
@@ -39,20 +40,24 @@ def odd_persons(persons: Iterable[Person], dataset_name: str, *, masks: bool) ->
             boxes.append(is_box(segmentation))
     notes = []
     if placeless:
-        notes.append(
+        text = (
             f"{sum(placeless)} joints of {len(placeless)} persons are marked as annotated at (0, 0), where "
             "exporters put missing ones: they are taken as not annotated (v is 0 for these)"
         )
+        notes.append(Note(text, "persons"))
     if broken:
-        notes.append(
+        text = (
             f"{len(broken)} persons have a segmentation that cannot be read, such as {broken[0]}; they have no "
             "mask (expected polygons [[x0, y0, x1, y1, ...], ...] or run lengths dict(size=[H, W], counts=...))"
         )
+        notes.append(Note(text, "masks"))
     if flat:
-        notes.append(
+        text = (
             f"{len(flat)} persons have rings of fewer than 3 points in their segmentation, such as {flat[0]}: these "
             "have no area and are left out, and the mask is that of the other rings"
         )
+        notes.append(Note(text, "masks"))
     if boxes and all(boxes):
-        notes.append(f"the segmentations of {dataset_name} are upright boxes: FI compares box and surroundings")
+        text = f"the segmentations of {dataset_name} are upright boxes: FI compares box and surroundings"
+        notes.append(Note(text, "masks"))
     return notes

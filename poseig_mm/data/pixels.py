@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..checks import Note
 from .crops import Crop
 
 _IMAGENET = (123.675, 116.28, 103.53)  # mean of red, green and blue, of 0 to 255
@@ -54,11 +55,8 @@ def range_note(pixels: torch.Tensor, preprocess: Any) -> str:
     if numbers is None or not pixels.numel():
         return ""
     mean, std = numbers
-    values = pixels.float()
-    low, high = float(values.min()), float(values.max())
-    given = "the pipeline gives pixels from " + " to ".join(
-        f"{v:.0f}" if abs(v) > 10 else f"{v:.2g}" for v in (low, high)
-    )
+    low, high = (float(v) for v in pixels.float().aminmax())
+    given = f"the pipeline gives pixels from {_span(low, high)}"
     takes = f"the preprocessor subtracts {_listed(mean)} and divides by {_listed(std)}"
     if not np.isfinite([low, high]).all():
         return f"{given}: some are no numbers"
@@ -75,6 +73,22 @@ def range_note(pixels: torch.Tensor, preprocess: Any) -> str:
     if narrow and high > 2:
         return f"{given}, and {takes}, which is made for 0 to 1: the image is too bright by far"
     return ""
+
+
+def describe_pixels(pixels: torch.Tensor, order: str, preprocess: Any) -> str:
+    """What the pipeline gives and the preprocessor makes of it, in words.
+
+    >>> describe_pixels(torch.tensor([[[0]], [[128]], [[255]]]), "BGR", None)
+    '0 to 255 in 3 channels, BGR'
+    """
+    if not pixels.numel():
+        return "no pixels"
+    values = [f"{_span(*(float(v) for v in pixels.float().aminmax()))} in {len(pixels)} channels"]
+    turned = bool(getattr(preprocess, "_channel_conversion", False))
+    values.append(f"{order or 'of unknown order'}{', turned round by the preprocessor' if turned else ''}")
+    if numbers := _normalisation(preprocess):
+        values.append(f"less {_listed(numbers[0])} over {_listed(numbers[1])}")
+    return ", ".join(values)
 
 
 def order_of(pixels: torch.Tensor, crop: Crop, path: str) -> str:
@@ -148,6 +162,10 @@ def _to_255(pixels: torch.Tensor) -> float:
     return 255.0 if high <= 1 else 1 / 257 if high > _DEEP else 1.0
 
 
+def _span(low: float, high: float) -> str:
+    return " to ".join(f"{v:.0f}" if abs(v) > 10 else f"{v:.2g}" for v in (low, high))
+
+
 def _listed(values: Sequence[float]) -> str:
     return f"({', '.join(f'{v:g}' for v in values)})"
 
@@ -158,11 +176,15 @@ class ChannelOrders:
     Args:
         preprocess: the model's `data_preprocessor`.
         notes: gets sentences on order and range.
+
+    Attributes:
+        described: what the pipeline that was looked at last gives, in words; '' before.
     """
 
     def __init__(self, preprocess: Any, notes: list[str]) -> None:
         self._preprocess, self._notes = preprocess, notes
         self._looked_at: dict[int, tuple[int, str]] = {}  # part -> persons who were looked at, and their order
+        self.described = ""
 
     def of(self, part: int, pixels: torch.Tensor, crop: Crop, path: str) -> str:
         """The order, '' where it cannot be told.
@@ -178,5 +200,6 @@ class ChannelOrders:
             order = order_of(pixels, crop, path)
             self._looked_at[part] = (looked + 1, order)
             odd = [range_note(pixels, self._preprocess) if not looked else "", order_note(order, self._preprocess)]
-            self._notes.extend(note for note in odd if note and note not in self._notes)
+            self._notes.extend(Note(note, "pixels") for note in odd if note and note not in self._notes)
+            self.described = describe_pixels(pixels, order, self._preprocess)
         return order

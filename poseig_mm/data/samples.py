@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..checks import Note
 from ..errors import ConfigError, DataError, did_you_mean
 from ..seeding import random_states_kept, stable_hash
 from ..types import JointGroups, Sample
@@ -53,7 +53,9 @@ class SampleSource:
         metainfo: MMPose's own.
         dataset_name, dimensions: for run.json.
         notes: sentences on what is odd about the data, for run.json.
+        channels: which pixels the pipelines give.
         persons: how many are annotated and used, and why the others are not; None where that is not looked at.
+        unloadable: why samples that `first` came by could not be loaded.
         whole_image: inputs hold whole images, other persons and all, and differ in size.
 
     Raises:
@@ -85,6 +87,7 @@ class SampleSource:
         self.notes: list[str] = []
         self.persons: PersonCounts | None = None
         self._truth, self.dimensions = truth or (lambda data_sample: None), dimensions
+        self.unloadable: list[str] = []
         self._preprocess, self._seed = preprocess, seed or 0
         self._entries = Entries(build_dataset(cfg, split, self.notes), self.notes)
         self.whole_image = self._check_pipelines()
@@ -104,13 +107,18 @@ class SampleSource:
             images = {self._names[i][1] for i in self._order}
             self._segmentations = {path: segmentations_by_image(c, images) for path, c in contents.items()}
         del contents
-        self._channels = ChannelOrders(preprocess, self.notes)
+        self.channels = ChannelOrders(preprocess, self.notes)
         self._turns = Turns()
         self._refuse_depth()
         self._note_peculiarities()
 
     def __len__(self) -> int:
         return len(self._order)
+
+    @property
+    def total(self) -> int:
+        """How many persons of the data set can be diagnosed, selected or not."""
+        return len(self._names)
 
     def ids(self) -> list[str]:
         """Sample ids in order, without loading an image."""
@@ -134,8 +142,10 @@ class SampleSource:
         for index in range(len(self._names)):
             if len(samples) == count:
                 break
-            with suppress(DataError):  # a run that selects it will meet and record it
+            try:
                 samples.append(self._load(index))
+            except DataError as error:  # a run that selects it will meet and record it
+                self.unloadable.append(str(error))
         return samples
 
     def load(self, position: int) -> Sample:
@@ -199,7 +209,7 @@ class SampleSource:
             instance_id=instance_id,
             image_path=path,
             image=image,
-            display=display(pixels, image.shape[-2:], self._channels.of(self._entries.part(index), pixels, crop, path)),
+            display=display(pixels, image.shape[-2:], self.channels.of(self._entries.part(index), pixels, crop, path)),
             keypoints=keypoints,
             visible=visible,
             mask=mask,
@@ -236,14 +246,12 @@ class SampleSource:
         return self._sizes.get(self._entries.annotation_file(index), {}).get(image)
 
     def _leave_out_unusable(self, contents: Mapping[str, Content]) -> None:
-        """Persons that cannot be diagnosed out of the entries; with a note where one is odd.
+        """Persons that cannot be diagnosed out of the entries, counted.
 
         Raises:
             DataError: nobody is left.
         """
         self.persons = keep_usable(self._entries, contents)
-        if self.persons.odd:
-            self.notes.append(f"persons: {self.persons}")
         if not len(self._entries):
             raise DataError(f"the data set {self.dataset_name} holds no person that can be diagnosed: {self.persons}")
 
@@ -261,7 +269,8 @@ class SampleSource:
         if drawn:
             self.notes.append(f"random transforms are in the pipeline ({', '.join(drawn)}); they are seeded by sample")
         if self.groups.derived:
-            self.notes.append(f"joint groups of {self.dataset_name} were derived from its skeleton")
+            text = f"joint groups of {self.dataset_name} were derived from its skeleton"
+            self.notes.append(Note(text, "joints", "ok"))
         self._note_persons()
 
     def _note_persons(self) -> None:

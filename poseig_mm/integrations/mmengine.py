@@ -29,6 +29,7 @@ from mmengine.registry import HOOKS, METRICS
 from mmengine.runner import EpochBasedTrainLoop
 
 from ..errors import ConfigError, describe_error
+from ..run.preflight import check_names
 from ..run.session import Session
 from ..settings import Settings
 from ..store import Store
@@ -63,9 +64,10 @@ class PoseIGHook(Hook):  # type: ignore[misc]  # MMEngine has no types
         images: how many persons' maps are logged as pictures.
         diagnosis: as the config variable `diagnosis`, which it stands in the place of; None: the config's own.  Where
             there is neither, no report is made and maps are kept pooled.
+        allow: names of checks that do not stop a diagnosis, such as 'agreement'.
 
     Raises:
-        ConfigError: a number that is out of range; a misspelt key of `diagnosis`.
+        ConfigError: a number that is out of range; a misspelt key of `diagnosis`; no such check.
     """
 
     priority = "ABOVE_NORMAL"  # after RuntimeInfoHook, before EMAHook (NORMAL), LoggerHook, CheckpointHook
@@ -78,6 +80,7 @@ class PoseIGHook(Hook):  # type: ignore[misc]  # MMEngine has no types
         time_limit: float = 600.0,
         images: int = 4,
         diagnosis: Mapping[str, Any] | None = None,
+        allow: Sequence[str] = (),
     ) -> None:
         for name, value, least in (("interval", interval, 1), ("persons", persons, 1), ("images", images, 0)):
             if not isinstance(value, int) or value < least:
@@ -86,7 +89,7 @@ class PoseIGHook(Hook):  # type: ignore[misc]  # MMEngine has no types
             raise ConfigError(f"PoseIGHook: time_limit is {time_limit!r}; expected seconds, more than 0")
         self.interval, self.persons, self.seed = interval, persons, seed
         self.time_limit, self.images = float(time_limit), images
-        self.diagnosis = diagnosis
+        self.diagnosis, self.allow = diagnosis, check_names(allow)
         self._by_metric = False  # a PoseIGMetric asks for the numbers
 
     # ---- MMEngine's points -------------------------------------------------------------------------------------------
@@ -183,6 +186,7 @@ class PoseIGHook(Hook):  # type: ignore[misc]  # MMEngine has no types
             model=model,
             time_limit=self.time_limit,
             shard=shard,
+            allow=self.allow,
         )
 
     def _settings(self, cfg: Any, split: str) -> Settings:

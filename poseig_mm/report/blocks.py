@@ -17,6 +17,11 @@ class Cards(Table):
 
 
 @dataclass(frozen=True)
+class Checks(Table):
+    """A table of what was checked; its first column, the level ('ok' | 'warning' | 'stop'), tells how a row looks."""
+
+
+@dataclass(frozen=True)
 class Notices(Table):
     """A table of remarks, shown as boxes.  Columns: level ('warning' | 'note'), text."""
 

@@ -14,7 +14,7 @@ from ..summary.measures import Measure, estimate, finite, measures, run_value, u
 from ..summary.reasons import missing_reasons
 from ..summary.sentences import model_facts, plural, scale_in_words
 from ..types import Picture, Table
-from .blocks import Cards, GuardedSection, Heading, Notices
+from .blocks import Cards, Checks, GuardedSection, Heading, Notices
 from .tables import NOTHING, show
 
 if TYPE_CHECKING:
@@ -38,12 +38,14 @@ def overview_section(store: Store) -> GuardedSection:
             f"No person was diagnosed ({_status(store)}), so there is nothing to show yet; "
             "see Failures for the reasons."
         )
-        return HEADING.section(lead, (_notices(store, joints, samples), _what(store, joints, samples)))
+        few: list[Table] = [_notices(store, joints, samples), *_preflight(store), _what(store, joints, samples)]
+        return HEADING.section(lead, few)
     residuals, errors = finite(joints["residual_rel"].abs()), finite(joints["map_error"])
     figure = trust_plot(residuals, errors, _threshold(store), _tolerance(store))
-    blocks = (
+    blocks: tuple[Table | Picture, ...] = (
         _cards(measures(store, joints), visible),
         _notices(store, joints, samples),
+        *_preflight(store),
         _what(store, joints, samples),
         _trust(store, joints),
         Picture("trust", "How far the maps can be trusted: a map is converged towards the left.", figure),
@@ -160,9 +162,23 @@ def _trust(store: Store, joints: pl.DataFrame) -> Table:
     )
 
 
+def _preflight(store: Store) -> tuple[Checks, ...]:
+    """What was checked before the run, the gravest first; nothing of runs of before there was a preflight."""
+    checks = _checks(store)
+    levels = ("stop", "warning", "ok")
+    rows = [tuple(str(check.get(key, "")) for key in ("level", "name", "found", "advice")) for check in checks]
+    rows.sort(key=lambda row: levels.index(row[0]) if row[0] in levels else 0)
+    return (Checks("Checked before the run.", ("", "check", "found", "what to do"), tuple(rows)),) if rows else ()
+
+
+def _checks(store: Store) -> list[dict[str, Any]]:
+    given = store.run.get("preflight")
+    return [check for check in given if isinstance(check, dict)] if isinstance(given, list) else []
+
+
 def _notices(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Notices:
     rows = [("warning", text) for text in _warnings(store, joints, samples)]
-    agreement = _agreement_text(store)
+    agreement = None if _checks(store) else _agreement_text(store)  # among the checks
     if agreement is not None:
         rows.append(agreement)
     if left_out := run_value(store, "acceleration", "note", default=""):
@@ -177,7 +193,8 @@ def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list
     status = store.run.get("status")
     if status != "complete":
         texts.append(f"The run is not complete ({_status(store)}): the numbers are of the persons done so far.")
-    if run_value(store, "model", "random_weights", default=False):
+    checked = bool(_checks(store))
+    if not checked and run_value(store, "model", "random_weights", default=False):
         texts.append(
             "No checkpoint was given: the model has random weights, and its maps say nothing about a trained one."
         )
@@ -197,7 +214,7 @@ def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list
             texts.append(
                 f"Indices that need a mask (FI) use one {how}, not an annotated one, of {plural(count, 'person')}."
             )
-    if run_value(store, "keypoints", "derived", default=False):
+    if not checked and run_value(store, "keypoints", "derived", default=False):
         texts.append("The joint groups were derived from the data set's skeleton; they are not laid down by hand.")
     if 0 < len(samples) < 8:
         texts.append(f"Only {plural(len(samples), 'person')}: the intervals say little.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..adapters.lost_joints import lost_in_words
+from ..checks import Check, Note
 from ..indices.base import describe_index
 from ..plugin.records import PluginRecord
 from ..settings import Settings
@@ -69,6 +70,7 @@ def describe_run(
     before: Mapping[str, Any],
     used: UsedPlugins,
     owners: Mapping[str, str],
+    preflight: Sequence[Check],
 ) -> dict[str, Any]:
     """Everything that a reader of the numbers may ask, JSON-ready.
 
@@ -86,6 +88,7 @@ def describe_run(
         before: run.json as an earlier session left it.
         used: the plugins that have a part in the run.
         owners: index -> the plugin that gives it.
+        preflight: what was checked before; a note that stands there is not said again.
     """
     return {
         "versions": (now := versions()),
@@ -109,7 +112,8 @@ def describe_run(
         **({"likelihood_scale": scale} if scale else {}),
         "acceleration": acceleration,
         "frame": frame,
-        "notes": [*source.notes, *getattr(adapter.model, "weights_notes", ()), *filter(None, [lost_in_words(adapter)])],
+        "preflight": [asdict(check) for check in preflight],
+        "notes": [note for note in source.notes if not isinstance(note, Note)],
         "indices": [{**describe_index(index), "plugin": owners[index.name]} for index in indices],
     }
 

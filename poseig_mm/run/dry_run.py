@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,11 +37,13 @@ class DryRun:
         )
 
 
-def dry_run(config: Config, checkpoint: str | None, *, device: str, plugins: Plugins) -> DryRun:
+def dry_run(
+    config: Config, checkpoint: str | None, *, device: str, plugins: Plugins, allow: Sequence[str] = ()
+) -> DryRun:
     """Diagnose the first `TRIED` persons in a temporary folder, studies included, and count the others.
 
     Args:
-        config, checkpoint, device, plugins: as of `Session`.
+        config, checkpoint, device, plugins, allow: as of `Session`.
 
     Raises:
         PoseIGError: what the run itself would meet at its start.
@@ -50,7 +53,9 @@ def dry_run(config: Config, checkpoint: str | None, *, device: str, plugins: Plu
     samples = replace(settings.samples, limit=min(TRIED, limit or TRIED), batch_size=1)
     trial = replace(settings, samples=samples, report=replace(settings.report, enabled=False))
     with tempfile.TemporaryDirectory(prefix="poseig-dry-run-") as folder:
-        session = Session(config, checkpoint, settings=trial, work_dir=folder, device=device, plugins=plugins)
+        session = Session(
+            config, checkpoint, settings=trial, work_dir=folder, device=device, plugins=plugins, allow=allow
+        )
         store = session.run()
         tried = len(store)
         spent = sum(v for k, v in store.run["timings"].items() if k in PER_PERSON or k.startswith("study "))

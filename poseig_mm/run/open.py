@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ..adapters.build_model import build_model
 from ..adapters.distillation import distilled_weights
 from ..adapters.lost_joints import mark_lost_joints
 from ..adapters.select import select_adapter
+from ..checks import Note
 from ..compat import prepare_environment, read_config
 from ..data.samples import SampleSource
 from ..data.sequences import SequenceSource, is_sequence
@@ -72,6 +74,7 @@ def load_adapter(
     device: str = "cpu",
     *,
     beta: float | None = None,
+    output: str | int | None = None,
     host: PluginHost | None = None,
 ) -> CoordinateAdapter:
     """An MMPose model as a differentiable function from images to coordinates.
@@ -82,10 +85,13 @@ def load_adapter(
         checkpoint: weights; None leaves a built model as it is, and a config's model with random weights.
         device: 'cpu', 'cuda', 'cuda:1', ...
         beta: sharpness of the soft-argmax; None: the head's default (see `CoordinateAdapter.calibrate`).
+        output: which part of the head's output is meant, where it gives several: its index or key, or both with dots
+            between ('pose.0'); None: the first that fits, of a list of stages the last.
         host: plugins to look for adapters in; None: the built-in and the installed ones.
 
     Raises:
-        CheckpointError: weights that do not belong to the model; AdapterError: no adapter fits its head.
+        CheckpointError: weights that do not belong to the model; AdapterError: no adapter fits its head; ConfigError:
+            an `output` for an adapter that reads its head in a way of its own.
     """
     prepare_environment()
     host = host or PluginHost()
@@ -97,7 +103,23 @@ def load_adapter(
     name = host.first("poseig_select_adapter", model=model, adapters=adapters)
     chosen = host.catalog.get("adapters", name) if name else select_adapter(model, adapters)
     adapter: CoordinateAdapter = chosen(model, beta=beta)
-    return mark_lost_joints(adapter)
+    return mark_lost_joints(adapter if output is None else with_output(adapter, output))
+
+
+def with_output(adapter: CoordinateAdapter, output: str | int) -> CoordinateAdapter:
+    """The same adapter, reading this part of the head's output.
+
+    Raises:
+        ConfigError: it reads its head in a way of its own.
+    """
+    if type(adapter).outputs is not CoordinateAdapter.outputs:
+        raise ConfigError(
+            f"diagnosis.attribution.output is {output!r}, but adapter {adapter.name!r} reads its head in a way of its "
+            "own; leave it out"
+        )
+    chosen = copy.copy(adapter)
+    chosen.output = output
+    return chosen
 
 
 def open_samples(
@@ -140,7 +162,7 @@ def open_samples(
             "the data set that the model was made for, or select joints with model.test_cfg.output_keypoint_indices"
         )
     if adapter is not None and (note := other_names(adapter.keypoint_names, source.groups.keypoint_names)):
-        source.notes.append(note)
+        source.notes.append(Note(note, "joints"))
     return source
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from mmengine.config import Config
 from ..adapters.base import CoordinateAdapter
 from ..adapters.build_model import model_hash
 from ..attribution.acceleration import tensor_float32
+from ..checks import Check
 from ..compat import prepare_environment
 from ..data.samples import SampleSource
 from ..errors import ConfigError, DataError
@@ -26,7 +27,7 @@ from ..store import Store, StoreWriter
 from ..store.atomic import publish
 from ..store.opening import idle_ranks
 from ..studies.base import configured
-from ..types import Section
+from ..types import Sample, Section
 from .about import describe_run
 from .calibration import CALIBRATION_SAMPLES, accelerate_on, calibrate_on, scale_on
 from .context import RunContext
@@ -36,6 +37,7 @@ from .identity import run_identity, used_plugins
 from .journal import Journal
 from .loop import Loop, Progress
 from .open import Plugins, batch_size, load_adapter, load_config, open_samples
+from .preflight import Preflight, check_names, refuse_stops
 from .process import peak_memory
 from .rows import check_columns, index_columns
 from .shard import RankGoneError, Shard
@@ -58,6 +60,8 @@ class Session:
             then only says in words where its weights are from.
         time_limit: seconds after which no further person is begun; such a run is left 'interrupted', without studies
             of the whole and report, and `resume` goes on with it.
+        allow: names of checks of the preflight whose stop is to be a warning, such as 'agreement'.
+        on_checked: called with the preflight's lines, in the first process alone.
     """
 
     def __init__(
@@ -74,6 +78,8 @@ class Session:
         on_progress: Callable[[Progress], None] | None = None,
         model: torch.nn.Module | None = None,
         time_limit: float = math.inf,
+        allow: Sequence[str] = (),
+        on_checked: Callable[[Sequence[Check]], None] | None = None,
     ) -> None:
         prepare_environment()
         self.config = load_config(config)
@@ -89,6 +95,8 @@ class Session:
         self.resume, self.shard, self.model, self.time_limit = resume, shard, model, time_limit
         self.host = plugins.open(self.settings.plugins)
         self.journal = Journal(self.host)
+        self.allow = check_names(allow)
+        self.on_checked = on_checked or (lambda checks: None)
         self.on_progress = on_progress or (lambda progress: None)
         catalog = self.host.catalog
         catalog.get("attribution_methods", self.settings.attribution.method)
@@ -105,8 +113,9 @@ class Session:
             The finished store.
 
         Raises:
-            PoseIGError: the run cannot start, or nothing could be diagnosed; a failing sample, plugin or index is
-                recorded and survived.  KeyboardInterrupt leaves a whole store that `resume` goes on with.
+            PoseIGError: the run cannot start, a check says stop, or nothing could be diagnosed; a failing sample,
+                plugin or index is recorded and survived.  KeyboardInterrupt leaves a whole store that `resume` goes on
+                with.
         """
         with tensor_float32(self.settings.attribution.tf32):
             return self._run()
@@ -114,19 +123,11 @@ class Session:
     def _run(self) -> Store:
         started, until = time.perf_counter(), time.monotonic() + self.time_limit
         with self.journal.timed("setup"):
-            adapter = self._adapter()
-            self.settings = self.settings.with_path(adapter.default_path)
-            self._check_studies(adapter)
+            explainer, source, weights = self._opened()
+            adapter = explainer.adapter
             if self.settings.indices is None:  # what is not about such coordinates would be an empty column
                 fits = (None, adapter.dimensions)
                 self.indices = [i for i in self.indices if getattr(i, "dimensions", None) in fits]
-            weights = model_hash(adapter.model)
-            if self._double:
-                adapter.model.double()
-            source = self._samples(adapter)
-            explainer = Explainer(
-                adapter, self.host.catalog, self.settings.attribution, source.groups.keypoint_names, self.device
-            )
             frame = index_frame(self.settings.attribution.frame, source.whole_image)
             if frame == "instance":
                 source.notes.append("indices are read off the map around each person: the box, 1.25 times as large")
@@ -166,7 +167,10 @@ class Session:
                 run_dir=self.work_dir,
             )
             with self.journal.timed("calibration"):
-                explainer, about = self._calibrated(explainer, source, writer)
+                explainer, about, samples = self._calibrated(explainer, source, writer.run if self.resume else {})
+            with self.journal.timed("preflight"):
+                left = len(set(source.ids()) - writer.done)
+                checks = self._checked(explainer, source, samples, about["agreement"], weights, left)
             writer.update_run(
                 **describe_run(
                     self.config,
@@ -182,9 +186,11 @@ class Session:
                     before=writer.run if self.resume else {},
                     used=plugins,
                     owners={index.name: self.host.catalog.owner("indices", index.name) for index in self.indices},
+                    preflight=checks,
                     **about,
                 )
             )
+            refuse_stops(checks)
             with adapter.frozen():
                 positions = self.shard.positions(source.ids(), writer.done)
                 in_time = self._loop(explainer, source, writer).run(positions, at_once, until=until)
@@ -214,6 +220,17 @@ class Session:
             )
         return Store(self.work_dir)
 
+    def check(self) -> list[Check]:
+        """The preflight alone, in seconds: nothing is attributed, and nothing is written.
+
+        Raises:
+            PoseIGError: the run cannot start; a check that says stop does not raise here.
+        """
+        with tensor_float32(self.settings.attribution.tf32):
+            explainer, source, weights = self._opened()
+            explainer, about, samples = self._calibrated(explainer, source, {})
+            return self._checked(explainer, source, samples, about["agreement"], weights, len(source))
+
     def build_report(self, store: Store, extra: Sequence[Section] = ()) -> Path:
         """The report from the store alone, with `extra` sections; one that fails becomes a line among the failures."""
         before = len(self.host.failures)
@@ -233,9 +250,27 @@ class Session:
 
     # ---- preparation -------------------------------------------------------------------------------------------------
 
+    def _opened(self) -> tuple[Explainer, SampleSource, str]:
+        """The model, as what makes maps; the persons; the hash of the weights."""
+        adapter = self._adapter()
+        self.settings = self.settings.with_path(adapter.default_path)
+        self._check_studies(adapter)
+        weights = model_hash(adapter.model)
+        if self._double:
+            adapter.model.double()
+        source = self._samples(adapter)
+        names = source.groups.keypoint_names
+        return Explainer(adapter, self.host.catalog, self.settings.attribution, names, self.device), source, weights
+
     def _adapter(self) -> CoordinateAdapter:
         model = copy.deepcopy(self.model) if self._double else self.model  # it is put into another type
-        return load_adapter(self.config if model is None else model, self.checkpoint, self.device, host=self.host)
+        return load_adapter(
+            self.config if model is None else model,
+            self.checkpoint,
+            self.device,
+            output=self.settings.attribution.output,
+            host=self.host,
+        )
 
     @property
     def _double(self) -> bool:
@@ -254,20 +289,46 @@ class Session:
             )
 
     def _calibrated(
-        self, explainer: Explainer, source: SampleSource, writer: StoreWriter
-    ) -> tuple[Explainer, dict[str, Any]]:
-        """The explainer with what is settled on the first samples, or by the run that is resumed; and run.json's
-        words.
+        self, explainer: Explainer, source: SampleSource, before: Mapping[str, Any]
+    ) -> tuple[Explainer, dict[str, Any], list[Sample]]:
+        """The explainer with what is settled on the first samples, or by the run that is resumed (`before`); run.json's
+        words; those samples.
         """
         samples, adapter = source.first(CALIBRATION_SAMPLES), explainer.adapter
-        before = writer.run if self.resume else {}
         agreement = calibrate_on(samples, explainer, before.get("agreement"))
         if not adapter.takes_images and samples:
             adapter.prepare(torch.stack([s.image for s in samples]))
         scale = scale_on(samples, explainer, before.get("likelihood_scale"))
         acceleration = accelerate_on(samples, explainer)
         about = {"agreement": agreement, "scale": scale, "acceleration": acceleration.as_dict()}
-        return replace(explainer, acceleration=acceleration, scale=scale.get("median")), about
+        return replace(explainer, acceleration=acceleration, scale=scale.get("median")), about, samples
+
+    def _checked(
+        self,
+        explainer: Explainer,
+        source: SampleSource,
+        samples: Sequence[Sample],
+        agreement: dict[str, Any],
+        weights: str,
+        left: int,
+    ) -> list[Check]:
+        """The preflight's lines: made by one process, known to all, shown by the first."""
+        preflight = Preflight(
+            settings=self.settings,
+            explainer=explainer,
+            source=source,
+            samples=samples,
+            agreement=agreement,
+            checkpoint=self.checkpoint,
+            weights_hash=weights,
+            work_dir=self.work_dir,
+            left=left,
+            processes=self.shard.world_size,
+        )
+        checks = self.shard.of_first(lambda: preflight.checks(self.allow))
+        if self.shard.first:
+            self.on_checked(checks)
+        return checks
 
     def _loop(self, explainer: Explainer, source: SampleSource, writer: StoreWriter) -> Loop:
         return Loop(

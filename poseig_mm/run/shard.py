@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 from ..errors import PoseIGError
+
+T = TypeVar("T")
 
 
 class RankGoneError(PoseIGError, RuntimeError):
@@ -66,6 +69,17 @@ class Shard:
                 "last lines of the one that has gone say why (killed, out of memory, ...); what they have written is "
                 "safe: start all of them again with --resume"
             ) from error
+
+    def of_first(self, make: Callable[[], T]) -> T:
+        """What `make()` gives in the first process of a launcher; it is called there alone."""
+        if not self._grouped():
+            return make()
+        from mmengine.dist import broadcast_object_list
+
+        made = [make() if self.first else None]
+        self.wait_for_others()
+        broadcast_object_list(made)
+        return cast("T", made[0])
 
     def _grouped(self) -> bool:
         from mmengine.dist import is_distributed

@@ -210,6 +210,24 @@ def test_what_was_left_out_of_the_fast_way_is_shown(tmp_path: Path, page: Path) 
     assert "Speed:" not in build(make_store(tmp_path / "fast", [record(0)], acceleration={**about, "note": ""})).text
 
 
+CHECKS = [
+    {"name": "weights", "level": "ok", "found": "weights.pth, hash abc", "advice": ""},
+    {"name": "masks", "level": "warning", "found": "0 of the first 6 persons", "advice": "draw <b>masks</b>"},
+]
+
+
+def test_what_was_checked_before_is_a_table(tmp_path: Path, page: Path) -> None:
+    """The gravest first, with what to do; what a check says is no remark too.  Runs of before have remarks alone."""
+    parsed = build(make_store(tmp_path, [record(0)], preflight=CHECKS))
+    text = parsed.text
+    assert text.index("0 of the first 6 persons") < text.index("weights.pth, hash abc")
+    assert "draw <b>masks</b>" in text
+    assert {"warning", "ok"} <= {a.get("class") for a in parsed.all("tr")}
+    assert "Decoding: 97.4 % of 78 joints" not in text
+    assert "Checked before the run" not in Page(page).text
+    assert "Decoding: 97.4 % of 78 joints" in Page(page).text
+
+
 def test_text_of_the_store_cannot_become_markup(tmp_path: Path) -> None:
     """Names, messages and notes are text, whatever they hold."""
     evil = "<script>alert('x')</script>"

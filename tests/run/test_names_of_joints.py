@@ -47,9 +47,10 @@ def test_other_names_are_a_note(mmpose_ready: None, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", ["other", "none"])
 def test_the_run_s_record_has_it(mmpose_ready: None, tmp_path: Path, case: str) -> None:
-    """Among the notes of run.json, beside finished numbers."""
+    """In the preflight's line of run.json, beside finished numbers."""
     made = write_run(tmp_path, {"samples": {"limit": 1}})
     if case == "other":
         notes(made, tmp_path, [f"paw {k}" for k in range(17)])
     store = session(made, tmp_path / "work").run()
-    assert any("17 of 17 names differ" in note for note in store.run["notes"]) == (case == "other")
+    (line,) = [check for check in store.run["preflight"] if check["name"] == "joints"]
+    assert ("17 of 17 names differ" in line["found"]) == (line["level"] == "warning") == (case == "other")
