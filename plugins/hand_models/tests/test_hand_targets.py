@@ -122,7 +122,7 @@ def test_what_leaves_the_input_has_no_labels() -> None:
 
 
 def test_cmr_s_heatmaps() -> None:
-    """Means of 2 x 2 pixels of a Gaussian of sigma 3.5 px, 13 px wide, around the joint's whole pixel; weight 0: none."""
+    """Means of 2 x 2 pixels of a Gaussian of sigma 3.5 px, 13 px wide, around the joint's pixel; weight 0: none."""
     labels = torch.tensor([[[20.7 / 64, 33.2 / 48], [0.5, 0.5], [0.0, 0.0]]], dtype=torch.float64)
     heat = joint_heatmaps(labels, torch.tensor([[1.0, 0.0, 1.0]]), (64, 48))
     meant = np.zeros((24, 32))
