@@ -136,7 +136,7 @@ def _turned_pose(pose: NDArray[Any], turn: NDArray[Any]) -> NDArray[np.float32]:
     import cv2
 
     wrist, _ = cv2.Rodrigues(turn @ cv2.Rodrigues(pose[0, :3].astype(np.float64))[0])
-    return np.concatenate([wrist.ravel(), pose[0, 3:]])[None].astype(np.float32)
+    return np.asarray(np.concatenate([wrist.ravel(), pose[0, 3:]])[None], np.float32)
 
 
 @TRANSFORMS.register_module()

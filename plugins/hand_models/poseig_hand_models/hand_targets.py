@@ -52,8 +52,8 @@ class HandTargets(BaseTransform):  # type: ignore[misc]  # mmcv is untyped
         if "vertices_3d" in results:
             pixels = project(results["vertices_3d"], results["input_camera"], results["root_3d"])
             made["mesh_image"] = _with_depth(pixels / size, results["vertices_3d"])
-        if results.get("segmentation") is not None:
-            made["hand_mask"] = _halved_mask(results)
+        if (mask := _halved_mask(results)) is not None:
+            made["hand_mask"] = mask
         table = {**results.get("label_mapping_table", {}), **{name: name for name in TARGETS}}
         return {**results, **made, "label_mapping_table": table}
 
@@ -67,13 +67,16 @@ def _with_depth(fractions: NDArray[Any], points: NDArray[Any]) -> NDArray[np.flo
     return np.where(outside, np.nan, image).astype(np.float32)
 
 
-def _halved_mask(results: dict[str, Any]) -> NDArray[np.float32]:
+def _halved_mask(results: dict[str, Any]) -> NDArray[np.float32] | None:
     import cv2
 
     height, width = results["ori_shape"][:2]
-    mask = rasterise(results["segmentation"], height, width).astype(np.float32)
+    hand = rasterise(results.get("segmentation"), height, width)
+    if hand is None:
+        return None
+    mask = hand.astype(np.float32)
     if results.get("flip_direction") == "horizontal":  # masks are of the image as loaded
         mask = np.ascontiguousarray(mask[:, ::-1])
     w, h = results["input_size"]
     inside = cv2.warpAffine(mask, results["input_warp"], (w, h), flags=cv2.INTER_LINEAR)
-    return inside.reshape(1, h // 2, 2, w // 2, 2).mean((2, 4))
+    return np.asarray(inside.reshape(1, h // 2, 2, w // 2, 2).mean((2, 4)), np.float32)

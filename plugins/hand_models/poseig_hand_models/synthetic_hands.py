@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -86,7 +87,7 @@ def _drawn(vertices: Floats, rng: np.random.Generator) -> tuple[NDArray[np.uint8
     for i in np.argsort(-corners[..., 2].mean(1)):
         outline = np.round(pixels[i]).astype(np.int32)
         cv2.fillConvexPoly(image, outline, (skin * light[i]).tolist())
-        cv2.fillConvexPoly(mask, outline, 1)
+        cv2.fillConvexPoly(mask, outline, (1,))
     image += rng.normal(0, 4, image.shape)
     return np.clip(image, 0, 255).astype(np.uint8), mask.astype(bool)
 
@@ -131,7 +132,7 @@ class SyntheticMeshHands(HandDataset):
     def _entry(self, number: int) -> dict[str, Any]:
         hand = self._hand(number)
         pixels, wrist = project(hand.joints, CAMERA), hand.joints[:1]
-        path = f"{self.NAME}/{self.split}_{number:08d}.png"
+        path = Path(f"{self.NAME}/{self.split}_{number:08d}.png")
         return {
             **hand_entry(path, number, hand.joints, pixels, CAMERA, (SIDE, SIDE)),
             "vertices_3d": (hand.vertices - wrist)[None].astype(np.float32),
