@@ -165,41 +165,60 @@ class CMR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         )
         self.heads = nn.ModuleList(SpiralConv(w, 3, spiral_length, s) for w, s in zip(widths, spirals, strict=True))
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Images (B, 3, n, n) -> `uv`, `uv_decided`, `heatmaps` (B, 21, n / 2, n / 2); with a topology `vertices`."""
+    def forward(self, images: Tensor) -> dict[str, Any]:
+        """Images (B, 3, n, n) -> `uv`, `uv_decided`, `heatmaps` (B, 21, n / 2, n / 2); with a topology `vertices`.
+
+        In training also what else has a loss: `heatmaps_all`, each (B, 21, n / 2, n / 2), `masks_all`, each (B, n / 2,
+        n / 2), and with a topology `levels`, the coarser meshes, each (B, V_i, 3), the finest first.
+        """
+        early: list[Tensor] = []
         if self.variant == "g":
             stem, maps = self.backbone(images)
             last = self.backbone_mesh
         else:
             stem, maps = self.backbone1(images)
             prior = self._heatmaps(0, maps)
+            early.append(prior)
             second, maps = self.backbone2(torch.cat([stem, prior], 1))
             stem = second if self.variant == "sg" else stem
             last = self.backbone3
         uv = self._heatmaps(-2, maps)
         sums = [uv[:, list(group)].sum(1, keepdim=True) for group in self.groups]
         _, maps = last(torch.cat([stem, uv, *sums], 1))
-        heatmaps = self._heatmaps(-1, maps)[:, :JOINTS]
-        found = {"uv": _soft(heatmaps, self.uv_beta), "uv_decided": _hard(heatmaps), "heatmaps": heatmaps}
-        return {**found, **({"vertices": self._mesh(last.code(maps))} if self.gives_vertices else {})}
+        heatmaps, mask = self._heatmaps(-1, maps).split((JOINTS, 1), 1)
+        predictions: dict[str, Any] = {
+            "uv": _soft(heatmaps, self.uv_beta),
+            "uv_decided": _hard(heatmaps),
+            "heatmaps": heatmaps,
+        }
+        if self.training:
+            every = [heatmaps, mask, uv, *early]
+            predictions["heatmaps_all"] = [m for m in every if m.shape[1] == JOINTS]
+            predictions["masks_all"] = [m[:, 0] for m in every if m.shape[1] == 1]
+        if self.gives_vertices:
+            levels = self._mesh(last.code(maps))
+            predictions["vertices"] = levels[0]
+            if self.training:
+                predictions["levels"] = levels[1:]
+        return predictions
 
     def _heatmaps(self, number: int, maps: tuple[Tensor, ...]) -> Tensor:
         steps, head, _ = self._decoders[number]
         return HeatmapDecoder.run(getattr(self, steps), getattr(self, head), maps)
 
-    def _mesh(self, code: Tensor) -> Tensor:
+    def _mesh(self, code: Tensor) -> list[Tensor]:
+        """(B, latent) -> the levels' vertices (B, V_i, 3), the finest first."""
         if self.attention is not None:
             code = self.attention(code)
         x = self.de_layers[0](code).reshape(len(code), self.coarsest, -1)
-        found: Tensor | None = None
+        levels: list[Tensor] = []
         for step, head in zip(list(self.de_layers)[1:], self.heads, strict=True):
             assert isinstance(step, ParallelStep)
             x = step(x)
             level = head(x)
-            found = level if found is None else (level + step.upsampling(found)) / 2
-            x = torch.cat([x, found], -1)
-        assert found is not None
-        return found
+            levels.insert(0, (level + step.upsampling(levels[0])) / 2 if levels else level)
+            x = torch.cat([x, levels[0]], -1)
+        return levels
 
 
 def _soft(heatmaps: Tensor, beta: float) -> Tensor:

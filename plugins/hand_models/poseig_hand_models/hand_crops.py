@@ -131,6 +131,14 @@ def _largest_piece(results: dict[str, Any], width: int, height: int) -> tuple[in
     return int(x), int(y), int(w), int(h)
 
 
+def _turned_pose(pose: NDArray[Any], turn: NDArray[Any]) -> NDArray[np.float32]:
+    """MANO's pose (1, 48) with the wrist's rotation, its first three numbers, turned."""
+    import cv2
+
+    wrist, _ = cv2.Rodrigues(turn @ cv2.Rodrigues(pose[0, :3].astype(np.float64))[0])
+    return np.asarray(np.concatenate([wrist.ravel(), pose[0, 3:]])[None], np.float32)
+
+
 @TRANSFORMS.register_module()
 class MirrorLeftHands(BaseTransform):  # type: ignore[misc]  # mmcv is untyped
     """Make a right hand of a left one, as models of right hands take it: image, box and joints, in the picture and in
@@ -172,9 +180,9 @@ class HandAffine(TopdownAffine):  # type: ignore[misc]  # mmpose is untyped
 
     A box that `GetHandBox` calls stretched fills the input with each side by its own factor.
 
-    Afterwards `keypoints_3d`, `root_3d` and `vertices_3d` are in the turned frame; `camera` projects them to
-    `keypoints` (px of the image), and `input_camera` (1, 3, 3) to `transformed_keypoints` (px of the input);
-    `input_warp` (2, 3) is the map from the image to the input.
+    Afterwards `keypoints_3d`, `root_3d`, `vertices_3d` and the wrist of `mano_pose` are in the turned frame; `camera`
+    projects them to `keypoints` (px of the image), and `input_camera` (1, 3, 3) to `transformed_keypoints` (px of the
+    input); `input_warp` (2, 3) is the map from the image to the input.
 
     Args:
         input_size: (w, h) of the network's input, px.
@@ -200,6 +208,8 @@ class HandAffine(TopdownAffine):  # type: ignore[misc]  # mmpose is untyped
         for name in ("keypoints_3d", "root_3d", "vertices_3d"):
             if name in results:
                 results[name] = (results[name] @ turn.T).astype(np.float32)
+        if "mano_pose" in results:
+            results["mano_pose"] = _turned_pose(results["mano_pose"], turn)
         camera = results["camera"].astype(np.float64) @ turn.T
         results["camera"] = camera.astype(np.float32)
         results["input_camera"] = (np.vstack([warp, [0.0, 0.0, 1.0]]) @ camera).astype(np.float32)

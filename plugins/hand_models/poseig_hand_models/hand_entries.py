@@ -20,7 +20,10 @@ from mmpose.datasets.transforms import PackPoseInputs  # noqa: E402
 __all__ = ["IN_SPACE", "JOINTS", "WRIST", "HandDataset", "hand_entry", "run_lengths"]
 
 JOINTS, WRIST = 21, 0
-IN_SPACE = ("keypoints_3d", "root_3d", "camera", "input_camera", "hand_scale", "vertices_3d")
+IN_SPACE = (
+    *("keypoints_3d", "root_3d", "camera", "input_camera", "hand_scale", "vertices_3d"),
+    *("mano_pose", "mano_shape"),
+)
 
 
 class HandDataset(BaseCocoStyleDataset):  # type: ignore[misc]  # mmpose is untyped

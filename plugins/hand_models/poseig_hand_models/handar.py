@@ -20,6 +20,7 @@ from .lixel import LixelNet, StemAndGaussians, deconvolutions, sampled
 from .lixel_output import in_the_crop
 from .regressor import JOINTS
 from .resnet import RESNET50, BottleneckResNet
+from .template import mesh_levels
 
 prepare_environment()
 
@@ -53,7 +54,9 @@ class HandAR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
     through where is looked.  There are no joints but the mesh's: the head needs a regressor.
 
     Args:
-        faces: F; the triangles themselves (`faces`, a buffer) come from a converted checkpoint or `set_faces`.
+        topology: HandMesh's `transform.pkl`, or 'synthetic' (`template.mesh_levels`), for the triangles; None: they
+            (`faces`, a buffer) come from a converted checkpoint or `set_faces`.
+        faces: F, without a topology.
         vertices: V.
         size: n, cells of the grid along each direction; the input has 4 n pixels.
         blocks, width, channels: of the networks.
@@ -66,6 +69,7 @@ class HandAR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
 
     def __init__(
         self,
+        topology: str | None = None,
         faces: int = 1538,
         vertices: int = 778,
         size: int = 64,
@@ -86,7 +90,8 @@ class HandAR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         self.mesh_net = LixelNet(vertices, features, size, channels)
         self.global_img_feat = nn.Sequential(nn.Sequential(nn.Conv1d(features, vector, 1)))
         self.gcn = MeshRefinement(3 + 3 + width + width + 4 * width + vector, graph, hidden)
-        self.register_buffer("faces", torch.full((faces, 3), -1))
+        triangles = torch.full((faces, 3), -1) if topology is None else _triangles(topology)
+        self.register_buffer("faces", triangles)
 
     def set_faces(self, faces: Tensor) -> None:
         """The mesh's triangles (F, 3), of which the graph's edges are made.
@@ -126,6 +131,10 @@ class HandAR(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         features = torch.cat([rough, *local, vector.expand(-1, rough.shape[1], -1)], -1)
         mesh = rough + self.gcn(features, adjacency_of(self.faces, rough.shape[1], rough.dtype))
         return {"mesh_image": in_the_crop(mesh, self.size), "rough_image": in_the_crop(rough, self.size)}
+
+
+def _triangles(topology: str) -> Tensor:
+    return torch.from_numpy(mesh_levels(topology).faces[0].copy())
 
 
 def never_run(backbone: HandAR) -> dict[str, tuple[int, ...]]:

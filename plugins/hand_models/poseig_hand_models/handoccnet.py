@@ -16,11 +16,9 @@ from poseig_mm.errors import ConfigError
 
 from .fpn import FPN
 from .hourglass import HeatmapJoints
-from .mano_file import read_mano
 from .mano_regression import HeatmapEncoder, ManoRegression
 from .resnet import RESNET50
-from .skinning import ManoLayer
-from .template import synthetic_hand
+from .skinning import ManoLayer, mano_layer
 from .transformer import Transformer
 
 prepare_environment()
@@ -89,10 +87,11 @@ class HandOccNet(BaseModule):  # type: ignore[misc]  # mmengine is untyped
                 f"size is {size}, which {depth} halvings do not divide; expected a multiple of {2**depth}"
             )
         self.gives_joints = mano is not None
+        layer = None if mano is None else mano_layer(mano, faces)
         self.backbone = FPN(blocks, width, channels)
         self.FIT = Transformer(True, size, channels, blocks_each, heads)
         self.SET = Transformer(False, size, channels, blocks_each, heads)
-        self.regressor = Regressor(size, channels, num_joints, depth, neurons, _layer(mano, faces))
+        self.regressor = Regressor(size, channels, num_joints, depth, neurons, layer)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Images (B, 3, 8 n, 8 n), RGB / 255 -> a dictionary.
@@ -105,15 +104,3 @@ class HandOccNet(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         injected = self.FIT(secondary, primary)
         predictions: dict[str, Tensor] = self.regressor(self.SET(injected, injected))
         return predictions
-
-
-def _layer(mano: str | None, faces: int) -> ManoLayer | None:
-    if mano is None:
-        return None
-    if mano == "checkpoint":
-        return ManoLayer(faces=faces)
-    if mano == "synthetic":
-        hand = synthetic_hand()
-        return ManoLayer(faces=len(hand.mano.faces), tips=hand.tips).fill(hand.mano)
-    found = read_mano(mano)
-    return ManoLayer(len(found.v_template), len(found.faces), found.shapedirs.shape[2]).fill(found)

@@ -50,7 +50,8 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
             else '2d', with a warning.
         topology: a `transform.pkl` or 'synthetic' (`template.mesh_levels`), for the losses on faces; None: without
             them.
-        loss_weights: of `vertices`, `joints`, `uv` (L1), `normal` and `edge`; MobRecon's are the defaults.
+        loss_weights: of `vertices`, `joints`, `uv` (L1), `normal` and `edge`, MobRecon's are the defaults; and of
+            `pose` and `shape` (L1), for backbones that give MANO's parameters.
 
     Raises:
         ConfigError: an unknown output or loss.
@@ -77,7 +78,7 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         self.output = output
         self.regressor = MeshJointRegressor(regressor, tips)
         self.decoder = None
-        weights = {"vertices": 1.0, "joints": 1.0, "uv": 1.0, "normal": 0.1, "edge": 1.0}
+        weights = {"vertices": 1.0, "joints": 1.0, "uv": 1.0, "normal": 0.1, "edge": 1.0, "pose": 1.0, "shape": 1.0}
         if unknown := set(loss_weights or {}) - set(weights):
             raise ConfigError(f"loss_weights name {', '.join(sorted(unknown))}; the losses are {', '.join(weights)}")
         self.loss_weights = {**weights, **(loss_weights or {})}
@@ -152,7 +153,8 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         """L1 in the backbone's unit: of vertices where the data have them (`gt_instances.vertices_3d`, (1, V, 3) mm
         relative to the wrist), with the loss of normals and edges; else of joints (`keypoints_3d`, (1, 21, 3) mm,
         likewise).  Of uv where there are `gt_instance_labels.keypoint_labels`, (1, 21, 2) fractions of the input, with
-        their weights.
+        their weights.  Of MANO's parameters, where the backbone gives them and the data have `gt_instances.mano_pose`
+        (1, 48), axis-angle without the mean pose, and `mano_shape` (1, 10).
 
         Raises:
             DataError: the data have none of these.
@@ -171,6 +173,10 @@ class HandMeshHead(BaseHead):  # type: ignore[misc]  # mmpose is untyped
         elif joints is not None and self._in_space(feats):
             relative = self.forward(feats)
             losses["loss_joints"] = (relative - joints.to(relative)).abs().mean() / self.scale
+        for part in ("pose", "shape"):
+            parameters = _stacked(batch_data_samples, "gt_instances", f"mano_{part}")
+            if parameters is not None and part in feats:
+                losses[f"loss_{part}"] = (feats[part] - parameters.to(feats[part])).abs().mean()
         labels, uv = _stacked(batch_data_samples, "gt_instance_labels", "keypoint_labels"), feats.get("uv")
         if labels is not None and uv is not None:
             weights = _stacked(batch_data_samples, "gt_instance_labels", "keypoint_weights")

@@ -106,7 +106,8 @@ class LixelMeshHead(HandMeshHead):
     def loss(self, feats: Predictions, batch_data_samples: Any, train_cfg: Any = None) -> dict[str, Tensor]:
         """L1 in grid cells, of what the data have: of the mesh (and the joints the regressor makes of it, normals,
         edges) against `gt_instance_labels.mesh_image` (1, V, 3), of the first network's joints against `joints_image`
-        (1, 21, 3), both as `lixel_output.in_the_crop` has them; NaN where unknown.
+        (1, 21, 3), both as `lixel_output.in_the_crop` has them; NaN where unknown: then `joints_image` also stands for
+        the joints of the mesh.
 
         Raises:
             DataError: the data have neither.
@@ -118,7 +119,10 @@ class LixelMeshHead(HandMeshHead):
             truth = in_cells(mesh.to(found), self.size)
             losses["loss_mesh"] = _l1(found, truth)
             if self.regressor.loaded:
-                losses["loss_joints"] = _l1(self.regressor(found), self.regressor(truth))
+                true_joints = self.regressor(truth)
+                if joints is not None:  # of a mesh that is not wholly known
+                    true_joints = true_joints.where(true_joints.isfinite(), in_cells(joints.to(found), self.size))
+                losses["loss_joints"] = _l1(self.regressor(found), true_joints)
             if self.faces is not None:
                 losses["loss_normal"] = normal_loss(found, truth, self.faces)
                 losses["loss_edge"] = edge_loss(found, truth, self.faces)

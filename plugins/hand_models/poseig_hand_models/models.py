@@ -1,6 +1,7 @@
 """What a config imports to have these models in MMPose's registries: `custom_imports = dict(imports=[this module])`."""
 
 from .cmr import CMR
+from .cmr_head import CMRHead
 from .estimators import HandMeshEstimator
 from .handar import HandAR
 from .handoccnet import HandOccNet
@@ -12,6 +13,7 @@ from .mobrecon import MobRecon
 
 __all__ = [
     "CMR",
+    "CMRHead",
     "HandAR",
     "HandMeshEstimator",
     "HandMeshHead",

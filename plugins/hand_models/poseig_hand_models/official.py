@@ -24,6 +24,7 @@ from poseig_mm.errors import CheckpointError, PoseIGError
 from .convert import REGRESSOR, place, read_official
 from .handar import never_run
 from .handmesh import cmr_weights, mobrecon_weights
+from .i2l_meshnet import ParamRegressor
 from .mano_file import ManoData, read_mano
 from .regressor import joint_matrix
 from .skinning import ManoLayer
@@ -40,26 +41,32 @@ UNUSED_BUFFERS = ("th_betas", "th_comps", "th_selected_comps")  # of MANO layers
 def i2l_meshnet_weights(
     official: Weights, model: Any, mano: ManoData | None = None, note: Note | None = None
 ) -> dict[str, Tensor]:
-    """I2L-MeshNet's file: the regressor is made of its MANO layer's; `param_regressor` (its other stage) is left out.
+    """I2L-MeshNet's file: the regressor is made of its MANO layer's; for `joints='param'` the layer is the backbone's.
+
+    `param_regressor`, which is random in a file of the lixel stage, is left out of a model without that stage.
 
     Args:
         official: weights by official name, without 'module.'.
         model: MMPose's, with an `I2LMeshNet`; not changed.
-        mano: the regressor's source instead of the file.
+        mano: the source of regressor or MANO layer instead of the file.
         note: see `place_weights`.
 
     Raises:
-        CheckpointError: see `convert.place`; or neither the file nor `mano` has a regressor, and the joints are the
-            mesh's.
+        CheckpointError: see `convert.place`; or neither the file nor `mano` has what the joints need.
     """
-
-    dropped = {
-        "param_regressor.": "the model's other stage is not run",
-        "human_model_layer.": "of MANO's arrays the regressor alone is used",
-    }
-    weights = place(_with_second_stem(official, model), model, dropped=dropped, source="the file", note=note)
-    matrix = official.get("human_model_layer.th_J_regressor")
-    return _with_regressor(weights, model, matrix if mano is None else torch.from_numpy(mano.joint_regressor))
+    inside = "human_model_layer."
+    dropped = {f"{inside}{name}": "no part of MANO's mesh" for name in UNUSED_BUFFERS}
+    weights = _with_second_stem(official, model)
+    if model.backbone.joints == "param":
+        own = _mano_buffers(official, model.backbone.human_model_layer, inside, mano)
+        return place({**weights, **own}, model, dropped=dropped, source="the file", note=note)
+    dropped |= dict.fromkeys(
+        ParamRegressor(1).state_dict(prefix="param_regressor."), "the param stage is not asked for"
+    )
+    dropped |= dict.fromkeys(ManoLayer(1, 1).state_dict(prefix=inside), "of MANO's arrays the regressor alone is used")
+    placed = place(weights, model, dropped=dropped, source="the file", note=note)
+    matrix = official.get(f"{inside}th_J_regressor")
+    return _with_regressor(placed, model, matrix if mano is None else torch.from_numpy(mano.joint_regressor))
 
 
 def handar_weights(
@@ -121,16 +128,24 @@ def handoccnet_weights(
     own: dict[str, Tensor] = {}
     if layer is None:
         dropped |= dict.fromkeys(ManoLayer(1, 1).state_dict(prefix=inside), "the config's `mano` is None")
-    elif mano is not None:
-        own = copy.deepcopy(layer).fill(mano).state_dict(prefix=inside)
-    elif not official.keys() & layer.state_dict(prefix=inside).keys():
-        if bool(layer.th_weights.isnan().any()):
-            raise CheckpointError(
-                "the file has no MANO layer: give your MANO_RIGHT.pkl (--mano), or a config with `mano=None`, for "
-                "the joints in the image alone"
-            )
-        own = layer.state_dict(prefix=inside)
+    else:
+        own = _mano_buffers(official, layer, inside, mano)
     return place({**official, **own}, model, dropped=dropped, source="the file", note=note)
+
+
+def _mano_buffers(official: Weights, layer: ManoLayer, inside: str, mano: ManoData | None) -> dict[str, Tensor]:
+    """A MANO layer's buffers by official name: of a MANO file, else the layer's own where the file has none."""
+    if mano is not None:
+        return copy.deepcopy(layer).fill(mano).state_dict(prefix=inside)
+    own: dict[str, Tensor] = layer.state_dict(prefix=inside)
+    if official.keys() & own.keys():
+        return {}
+    if bool(layer.th_weights.isnan().any()):
+        raise CheckpointError(
+            "the file has no MANO layer: give your MANO_RIGHT.pkl (--mano), or a config whose joints need none "
+            "(HandOccNet's `mano=None`, for the joints in the image; I2L-MeshNet's `joints='pose_net'`)"
+        )
+    return own
 
 
 def _with_second_stem(official: Weights, model: Any) -> Weights:

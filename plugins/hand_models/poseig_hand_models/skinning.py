@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from poseig_mm.errors import CheckpointError, ShapeError
 
 from .joints import MANO_PARENTS, order_to_freihand, tips_of
-from .mano_file import ManoData
+from .mano_file import ManoData, read_mano
+from .template import synthetic_hand
 
-__all__ = ["ManoLayer", "blend_skinning"]
+__all__ = ["ManoLayer", "blend_skinning", "mano_layer"]
 
 
 def blend_skinning(
@@ -141,3 +142,29 @@ class ManoLayer(nn.Module):
         rest = torch.einsum("jv,bvc->bjc", self.th_J_regressor, shaped)
         vertices, joints = blend_skinning(shaped, self.th_posedirs, self.th_weights, rest, rotations, MANO_PARENTS)
         return vertices, torch.cat([joints, vertices[:, self.tips]], 1)[:, self.order]
+
+    def regressed(self, vertices: Tensor) -> Tensor:
+        """Joints (B, 21, 3) of any mesh (B, V, 3), by the regressor and the fingertips' vertices, FreiHAND's order."""
+        joints = torch.einsum("jv,bvc->bjc", self.th_J_regressor.to(vertices), vertices)
+        return torch.cat([joints, vertices[:, self.tips]], 1)[:, self.order]
+
+
+def mano_layer(source: str, faces: int = 1538, tips: str = "manopth_right") -> ManoLayer:
+    """The layer of a config's `mano`.
+
+    Args:
+        source: 'checkpoint' (empty, until a state dict fills it), 'synthetic' (a hand of our own, to try things), or a
+            MANO file.
+        faces: triangles of the mesh that 'checkpoint' brings.
+        tips: of `joints.TIPS`, but for 'synthetic', which has its own.
+
+    Raises:
+        CheckpointError: the MANO file is not there, or is none.
+    """
+    if source == "checkpoint":
+        return ManoLayer(faces=faces, tips=tips)
+    if source == "synthetic":
+        hand = synthetic_hand()
+        return ManoLayer(faces=len(hand.mano.faces), tips=hand.tips).fill(hand.mano)
+    mano = read_mano(source)
+    return ManoLayer(len(mano.v_template), len(mano.faces), mano.shapedirs.shape[2], tips).fill(mano)

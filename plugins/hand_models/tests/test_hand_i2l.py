@@ -53,9 +53,21 @@ def shapes(size: int, blocks: Any, width: int, channels: int, vertices: int, num
 def beside(vertices: int) -> Shapes:
     """What else an official file holds."""
     return {
-        "param_regressor.fc.0.weight": (8, 63),
+        **conv("param_regressor.fc.0", 63, 16),
+        **norm("param_regressor.fc.1", 16),
+        **conv("param_regressor.fc.3", 16, 12),
+        **norm("param_regressor.fc.4", 12),
+        **conv("param_regressor.fc_pose.0", 12, 96),
+        **conv("param_regressor.fc_shape.0", 12, 10),
+        "human_model_layer.th_betas": (1, 10),
+        "human_model_layer.th_shapedirs": (vertices, 3, 10),
+        "human_model_layer.th_posedirs": (vertices, 3, 135),
         "human_model_layer.th_v_template": (1, vertices, 3),
         "human_model_layer.th_J_regressor": (16, vertices),
+        "human_model_layer.th_weights": (vertices, 16),
+        "human_model_layer.th_faces": (1538, 3),
+        "human_model_layer.th_hands_mean": (1, 45),
+        "human_model_layer.th_selected_comps": (45, 45),
     }
 
 

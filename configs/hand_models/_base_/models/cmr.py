@@ -2,5 +2,5 @@
 _base_ = ["handmesh.py"]
 model = dict(
     backbone=dict(type="CMR", topology=f"{_base_.template}transform.pkl", variant="pg", depth=18),
-    head=dict(input_size=(224, 224)),
+    head=dict(type="CMRHead", input_size=(224, 224)),
 )
