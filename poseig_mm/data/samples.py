@@ -23,6 +23,7 @@ from .building import build_dataset
 from .crops import Crop, invert, is_whole, random_transforms, run_pipeline, split_pipeline
 from .entries import Entries, choose, unique_ids
 from .groups import joint_groups, sigmas_of
+from .image_files import cause_of
 from .masks import fault, is_box, rasterise, union, warp_mask
 from .pixels import display, order_note, order_of, range_note
 from .sizes import check_size, unknown_turn
@@ -154,7 +155,7 @@ class SampleSource:
             with random_states_kept(stable_hash(f"{self._seed}/{name}")):  # of transforms that draw
                 return self._made(index, person, info)
         except Exception as error:
-            detail = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+            detail = str(error) if isinstance(error, DataError) else cause_of(path, f"{type(error).__name__}: {error}")
             missing = "" if path == "?" or Path(path).is_file() else " (no such file; see data_root and data_prefix)"
             raise DataError(f"sample {name}, image {path}{missing}: {detail}") from error
 
