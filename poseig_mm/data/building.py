@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, DataError, did_you_mean
-from .annotations import counted, fault, left_out, read_content
+from .annotation_files import broken_file
+from .annotations import counted, left_out, read_content
 from .joint_names import complete_built, complete_written
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
             dataset.full_init()
     except Exception as error:
         if broken := _broken_file(wanted):
-            raise DataError(f"the data set of {split}_dataloader cannot be read: {broken}. Correct the file") from error
+            raise DataError(f"the data set of {split}_dataloader cannot be read: {broken}") from error
         if isinstance(error, TypeError) or " is not in the " in str(error):  # an argument, or a name in a registry
             text = f"the data set of {split}_dataloader cannot be built: {error}; correct its config"
             raise ConfigError(text) from error
@@ -139,7 +140,7 @@ def _files(dataset: Any) -> str:
 def _broken_file(dataset: Any) -> str:
     """The first fault of an annotation file, with entry and key; '' where none is found."""
     for path in _paths(dataset):
-        if (content := read_content(str(path))) and (entry := fault(content)):
+        if entry := broken_file(str(path)):
             return f"{path}: {entry}"
     return ""
 

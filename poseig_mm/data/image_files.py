@@ -20,6 +20,8 @@ def cause_of(path: str, error: str) -> str:
         A sentence with the cause and what to do where the file is there and the error is of loading; else `error`.
     """
     file = Path(path)
+    if "\\" in path and Path(path.replace("\\", "/")).is_file():
+        return "the name is written with backslashes, as on Windows; write / in the annotation file's file_name"
     if LOADING not in error or not file.exists():
         return error
     if file.is_dir():

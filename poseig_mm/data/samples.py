@@ -18,7 +18,7 @@ from ..errors import ConfigError, DataError, did_you_mean
 from ..functional.limbs import skeleton_mask
 from ..seeding import random_states_kept, stable_hash
 from ..types import JointGroups, Sample
-from .annotations import Content, image_sizes, persons_of, read_content
+from .annotations import Content, corner_note, image_sizes, persons_of, read_content
 from .building import build_dataset
 from .crops import Crop, invert, is_whole, random_transforms, run_pipeline, split_pipeline
 from .entries import Entries, choose, unique_ids
@@ -295,6 +295,7 @@ class SampleSource:
         Raises:
             DataError: nobody is left.
         """
+        self.notes += [note for content in contents.values() if (note := corner_note(content))]
         if note := keep_usable(self._entries, contents):
             self.notes.append(f"persons: {note}")
             if not len(self._entries):
