@@ -180,7 +180,10 @@ def _dataset_meta(cfg: Any) -> dict[str, Any] | None:
     from mmpose.registry import DATASETS
 
     for split in ("test", "val", "train"):
-        dataset = (cfg.get(f"{split}_dataloader") or {}).get("dataset") or {}
+        loader = cfg.get(f"{split}_dataloader")
+        dataset = loader.get("dataset") if isinstance(loader, Mapping) else None
+        if not isinstance(dataset, Mapping):
+            continue
         kind = dataset.get("type")
         cls = DATASETS.get(kind) if isinstance(kind, str) else kind
         metainfo = dataset.get("metainfo") or getattr(cls, "METAINFO", None)

@@ -36,11 +36,14 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
     from mmpose.registry import DATASETS
 
     loader = cfg.get(f"{split}_dataloader")
-    if isinstance(loader, (list, tuple)):
-        raise ConfigError(
-            f"the config's {split}_dataloader is a list of {len(loader)}; expected one: a diagnosis is of one data "
-            f"set. Write {split}_dataloader = {split}_dataloader[0] at the end of the config"
-        )
+    place = f"{split}_dataloader"
+    inside = loader.get("dataset") if isinstance(loader, dict) else loader
+    for name, value in ((place, loader), (f"{place}['dataset']", inside)):
+        if isinstance(value, (list, tuple)):
+            raise ConfigError(
+                f"the config's {name} is a list of {len(value)}; expected one: a diagnosis is of one data set. Write "
+                f"{name} = {name}[0] at the end of the config, or put a CombinedDataset around them"
+            )
     if not loader or "dataset" not in loader:
         known = [str(k) for k in cfg if str(k).endswith("_dataloader") and cfg[k]]
         raise ConfigError(

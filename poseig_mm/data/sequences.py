@@ -32,7 +32,9 @@ def is_sequence(cfg: Any, split: str) -> bool:
 
     loader = cfg.get(f"{split}_dataloader")
     dataset = loader.get("dataset") if isinstance(loader, Mapping) else None
-    transforms = [t for inner in inner_datasets(dataset) for t in inner.get("pipeline") or ()] if dataset else []
+    if not isinstance(dataset, Mapping):
+        return False
+    transforms = [t for inner in inner_datasets(dataset) for t in inner.get("pipeline") or ()]
     if any(t.get("type") in CROPS for t in transforms):
         return False
     encoders = [t.get("encoder") for t in transforms if t.get("type") == "GenerateTarget"]
