@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import run, tables, tiny, write_run
+from tiny import tables, tiny
 
 from poseig_mm import Plugins, Session
 from poseig_mm.errors import PoseIGError
@@ -239,17 +239,12 @@ CONFIGS: dict[str, Kind] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, mmpose_ready: None) -> tuple[tiny, Store]:
-    """The plain config's files, and what they give."""
-    files = write_run(tmp_path_factory.mktemp("data"))
-    return files, run(files, tmp_path_factory.mktemp("work") / "run")
-
-
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_config(name: str, made: tuple[tiny, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_config(
+    name: str, tiny_files: tiny, tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its numbers are the plain config's, or the run is refused with the cause."""
-    kind, (files, plain) = CONFIGS[name], made
+    kind, files = CONFIGS[name], tiny_files
     folder = tmp_path / "data"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
@@ -270,7 +265,7 @@ def test_a_config(name: str, made: tuple[tiny, Store], tmp_path: Path, monkeypat
         assert re.search(kind.refused, str(caught.value), re.DOTALL), str(caught.value)
         return
     store = diagnose()
-    assert tables(store) == tables(plain)
+    assert tables(store) == tables(tiny_store)
     assert not store.failures
     notes = "\n".join(store.run["notes"])
     assert re.search(kind.note, notes), notes
