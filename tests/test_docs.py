@@ -24,6 +24,8 @@ BLOCK = re.compile(
 )
 LINK = re.compile(r"`((?:poseig_mm|plugins|tests|docs|tools|configs)/[\w./-]*)`")
 
+NAMED_TEST = re.compile(r"`([\w./-]+\.py)::(\w+)`")
+
 
 def blocks(page: Path, kind: str) -> list[re.Match[str]]:
     """The page's code blocks of one kind."""
@@ -67,6 +69,15 @@ def test_files_a_page_names_exist(page: Path) -> None:
     """Paths in backticks that begin with one of our folders."""
     missing = [path for path in LINK.findall(page.read_text()) if not (ROOT / path).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "SECURITY.md", ROOT / "README.md"], ids=lambda page: page.stem)
+def test_tests_a_page_names_exist(page: Path) -> None:
+    """`file.py::test_name` in backticks."""
+    named = NAMED_TEST.findall(page.read_text())
+    files = {file: (ROOT / file).read_text() if (ROOT / file).is_file() else "" for file, _ in named}
+    assert [f"{file}::{test}" for file, test in named if f"\ndef {test}(" not in files[file]] == []
+    assert named or page.stem != "robustness"
 
 
 def test_the_guide_shows_the_templates_entry_point() -> None:

@@ -24,6 +24,8 @@ def keypoint_names(
     ('nose', 'chin')
     >>> keypoint_names({'keypoint_info': {0: dict(name='nose'), 1: dict(name='chin')}}, 2, selected=[1])
     ('chin',)
+    >>> keypoint_names({'keypoint_id2name': {str(i): f'k{i}' for i in range(12)}}, 12)[1:3]  # as JSON has it
+    ('k1', 'k2')
     >>> keypoint_names(None, 2)
     ('joint_0', 'joint_1')
     """
@@ -39,6 +41,6 @@ def keypoint_names(
 def _names(metainfo: Mapping[str, Any]) -> tuple[str, ...]:
     names = metainfo.get("keypoint_id2name")
     if names:
-        return tuple(str(names[i]) for i in sorted(names))
+        return tuple(str(names[i]) for i in sorted(names, key=int))
     info = metainfo.get("keypoint_info") or {}
-    return tuple(str(info[i]["name"]) for i in sorted(info))
+    return tuple(str(info[i]["name"]) for i in sorted(info, key=int))

@@ -22,6 +22,9 @@ SHARES = "between 0 and 1 (shares of width and height? Multiply them: px are exp
 NORMAL_CAUSES = frozenset(
     {"crowd", "object without keypoints", "person without an annotated joint", _BY_SETTINGS}
 )  # why persons are left out of any data set
+_OTHER_TYPE = "person whose image_id is of another type than the image's id (a text and a number)"
+_BEYOND = 0.05  # of an image's side, by which a box may end outside it
+SHARED_IMAGE = "person of an image whose id another image has"
 _PLURALS = {
     "crowd": "crowds",
     "object without keypoints": "objects without keypoints",
@@ -29,6 +32,8 @@ _PLURALS = {
     "person without an annotated joint": "persons without an annotated joint",
     "person all of whose joints are at (0, 0)": "persons all of whose joints are at (0, 0)",
     f"person whose keypoints are {SHARES}": f"persons whose keypoints are {SHARES}",
+    _OTHER_TYPE: _OTHER_TYPE.replace("person", "persons"),
+    SHARED_IMAGE: SHARED_IMAGE.replace("person of an image", "persons of images"),
     "person of an image that is not listed": "persons of an image that is not listed",
     "person that shares its id with another": "persons that share their id with another",
     "person that is there already": "persons that are there already",
@@ -99,6 +104,44 @@ def file_names(content: Content) -> dict[str, str]:
     return {str(image.get("id")): str(image.get("file_name", "")) for image in images}
 
 
+def shared_images(content: Content) -> set[str]:
+    """Ids that images of different files have in common.
+
+    >>> sorted(shared_images({"images": [{"id": 7, "file_name": "a.jpg"}, {"id": 7, "file_name": "b.jpg"}]}))
+    ['7']
+    """
+    images = [image for image in _list(content, "images") if isinstance(image, Mapping)]
+    pairs = {(str(image.get("id")), str(image.get("file_name", ""))) for image in images}
+    return {image for image, count in Counter(image for image, _ in pairs).items() if count > 1}
+
+
+def corner_note(content: Content) -> str:
+    """A sentence where boxes are (x0, y0, x1, y1), as far as can be told; '' where they are not.
+
+    All could be corners inside their images, and as x, y, width and height some reach far beyond.
+
+    >>> image, box = {"id": 1, "width": 100, "height": 100}, [40, 40, 90, 95]
+    >>> corner_note({"images": [image], "annotations": [{"image_id": 1, "bbox": box}]})[:42]
+    '1 of 1 boxes end outside their image as x,'
+    """
+    sizes, beyond, boxes = image_sizes(content), 0, 0
+    for annotation in persons_of(content):
+        size, box = sizes.get(str(annotation.get("image_id"))), annotation.get("bbox")
+        if size is None or not isinstance(box, list) or len(box) != 4 or not all(map(_number, box)):
+            continue
+        x, y, w, h = box
+        if not (x < w <= size[1] and y < h <= size[0]):
+            return ""
+        boxes += 1
+        beyond += bool(x + w > (1 + _BEYOND) * size[1] or y + h > (1 + _BEYOND) * size[0])
+    if not beyond:
+        return ""
+    return (
+        f"{beyond} of {boxes} boxes end outside their image as x, y, width, height, and all are inside as corners "
+        "x0, y0, x1, y1: are they corners? COCO's are x, y, width, height; MMPose clips them, and crops are too large"
+    )
+
+
 def left_out(content: Content, used: Collection[Person]) -> Counter[str]:
     """Annotations that are not among the used persons, counted by cause.
 
@@ -110,6 +153,7 @@ def left_out(content: Content, used: Collection[Person]) -> Counter[str]:
     Counter({'box outside the image': 1})
     """
     sizes, known, rest = image_sizes(content), set(file_names(content)), set(used)
+    exact = {image.get("id") for image in _list(content, "images") if isinstance(image, Mapping)}
     ids = Counter(str(a.get("id")) for a in persons_of(content))
     causes: Counter[str] = Counter()
     for annotation in reversed(persons_of(content)):
@@ -118,6 +162,8 @@ def left_out(content: Content, used: Collection[Person]) -> Counter[str]:
             rest.remove((image, own))
         elif ids[own] > 1:
             causes["person that shares its id with another"] += 1
+        elif image in known and annotation.get("image_id") not in exact:
+            causes[_OTHER_TYPE] += 1
         elif image not in known:
             causes["person of an image that is not listed"] += 1
         else:

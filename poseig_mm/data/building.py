@@ -13,7 +13,8 @@ from typing import Any
 
 from ..errors import ConfigError, DataError, did_you_mean
 from ..mmpose_config import SPLITS, dataset_config, inner_datasets
-from .annotations import counted, fault, left_out, read_content
+from .annotation_files import broken_file
+from .annotations import counted, left_out, read_content
 from .joint_names import complete_built, complete_written
 
 logger = logging.getLogger(__name__)
@@ -36,11 +37,14 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
     from mmpose.registry import DATASETS
 
     loader = cfg.get(f"{split}_dataloader")
-    if isinstance(loader, (list, tuple)):
-        raise ConfigError(
-            f"the config's {split}_dataloader is a list of {len(loader)}; expected one: a diagnosis is of one data "
-            f"set. Write {split}_dataloader = {split}_dataloader[0] at the end of the config"
-        )
+    place = f"{split}_dataloader"
+    inside = loader.get("dataset") if isinstance(loader, dict) else loader
+    for name, value in ((place, loader), (f"{place}['dataset']", inside)):
+        if isinstance(value, (list, tuple)):
+            raise ConfigError(
+                f"the config's {name} is a list of {len(value)}; expected one: a diagnosis is of one data set. Write "
+                f"{name} = {name}[0] at the end of the config, or put a CombinedDataset around them"
+            )
     if not dataset_config(cfg, split):
         raise _no_dataset(cfg, split)
     if cfg.get("custom_imports"):
@@ -64,7 +68,7 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
             dataset.full_init()
     except Exception as error:
         if broken := _broken_file(wanted):
-            raise DataError(f"the data set of {split}_dataloader cannot be read: {broken}. Correct the file") from error
+            raise DataError(f"the data set of {split}_dataloader cannot be read: {broken}") from error
         if isinstance(error, TypeError) or " is not in the " in str(error):  # an argument, or a name in a registry
             text = f"the data set of {split}_dataloader cannot be built: {error}; correct its config"
             raise ConfigError(text) from error
@@ -147,7 +151,7 @@ def _files(dataset: Any) -> str:
 def _broken_file(dataset: Any) -> str:
     """The first fault of an annotation file, with entry and key; '' where none is found."""
     for path in _paths(dataset):
-        if (content := read_content(str(path))) and (entry := fault(content)):
+        if entry := broken_file(str(path)):
             return f"{path}: {entry}"
     return ""
 

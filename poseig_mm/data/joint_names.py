@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..checks import Note
+from ..errors import ConfigError
 from .annotations import Content, persons_of
 
 
@@ -20,18 +22,79 @@ def complete_written(wanted: Any, cls: Any, content: Content, notes: list[str]) 
         content: of its annotation file, whose category names the joints where there is no metainfo at all.
         notes: gets a sentence where something is filled in.
     """
-    written = wanted.get("metainfo") or getattr(cls, "METAINFO", None)
+    written = _read(wanted.get("metainfo") or getattr(cls, "METAINFO", None))
     if not written and (names := _names(content)):
         info = {k: {"name": name, "id": k, "color": [0, 0, 0], "type": "", "swap": ""} for k, name in enumerate(names)}
         written = {"keypoint_info": info}
     if not isinstance(written, Mapping) or "keypoint_info" not in written or "keypoint_id2name" in written:
         return
+    for change in (_with_numbers, lambda info: _without_unknown(info, notes)):
+        if (changed := change(written)) is not None:
+            wanted["metainfo"] = written = changed
     joints = len(written["keypoint_info"])
     optional = {"dataset_name": "", "skeleton_info": {}, "joint_weights": [1.0] * joints, "sigmas": []}
     if lacking := [key for key in optional if written.get(key) is None]:
         wanted["metainfo"] = {**written, **{key: optional[key] for key in lacking}}
         text = f"the data set's metainfo has no {', '.join(lacking)}: it is filled in (weights 1, else nothing)"
         notes.append(Note(text, "joints", "ok"))
+
+
+def _read(written: Any) -> Any:
+    """A metainfo, out of its file where it names one; files of MMPose's are found by their name, as MMPose does.
+
+    Raises:
+        ConfigError: there is no such file, or nothing in it.
+    """
+    if not isinstance(written, Mapping) or "from_file" not in written:
+        return written
+    import mmpose
+    from mmengine.config import Config
+
+    given = str(written["from_file"])
+    shipped = Path(mmpose.__file__).parent / ".mim" / "configs" / "_base_" / "datasets" / Path(given).name
+    path = next((p for p in (Path(given), shipped) if p.is_file()), None)
+    if path is None:
+        raise ConfigError(
+            f"the metainfo's from_file is {given!r}, which does not exist; give its path, seen from the working "
+            "directory, or a file of MMPose's configs/_base_/datasets"
+        )
+    try:
+        return Config.fromfile(str(path)).dataset_info.to_dict()
+    except Exception as error:  # of any Python in it
+        raise ConfigError(
+            f"the metainfo {path} cannot be read: {type(error).__name__}: {error}; expected a `dataset_info` in it"
+        ) from error
+
+
+def _with_numbers(written: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A metainfo whose joints are numbered by texts (JSON's keys are), by numbers; None where they are."""
+    info = written["keypoint_info"]
+    if not isinstance(info, Mapping) or not all(isinstance(key, str) and key.isdecimal() for key in info):
+        return None
+    return {**written, "keypoint_info": {int(key): info[key] for key in sorted(info, key=int)}}
+
+
+def _without_unknown(written: Mapping[str, Any], notes: list[str]) -> dict[str, Any] | None:
+    """A metainfo without bones to, and partners of, joints that it does not name; None where there are none."""
+    info, bones = written["keypoint_info"], written.get("skeleton_info") or {}
+    if not isinstance(info, Mapping) or not isinstance(bones, Mapping):
+        return None
+    known = {joint.get("name") for joint in info.values()}
+    alone = [key for key, joint in info.items() if joint.get("swap") and joint["swap"] not in known]
+    loose = [key for key, bone in bones.items() if not set(bone["link"]) <= known]
+    if not alone and not loose:
+        return None
+    strange = {info[k]["swap"] for k in alone} | {name for k in loose for name in bones[k]["link"]} - known
+    text = (
+        f"the data set's metainfo speaks of {', '.join(map(repr, sorted(strange)))}, which it does not name: "
+        f"{len(loose)} bones (skeleton_info) are left out, and {len(alone)} joints have no partner (swap)"
+    )
+    notes.append(Note(text, "joints"))
+    return {
+        **written,
+        "keypoint_info": {key: {**joint, "swap": ""} if key in alone else joint for key, joint in info.items()},
+        "skeleton_info": {key: bone for key, bone in bones.items() if key not in loose},
+    }
 
 
 def _names(content: Content) -> list[str]:

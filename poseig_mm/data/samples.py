@@ -15,11 +15,12 @@ from ..checks import Note
 from ..errors import ConfigError, DataError, did_you_mean
 from ..seeding import random_states_kept, stable_hash
 from ..types import JointGroups, Sample
-from .annotations import Content, image_sizes, read_content, segmentations_by_image
+from .annotations import Content, corner_note, image_sizes, read_content, segmentations_by_image
 from .building import build_dataset
 from .crops import about_person, invert, is_whole, places_of, random_transforms, run_pipeline, split_pipeline
 from .entries import Entries, choose, unique_ids
 from .groups import groups_of
+from .image_files import cause_of
 from .peculiarities import odd_persons
 from .person_masks import MASKS, PersonMasks, segmentation_of
 from .pixels import ChannelOrders, display
@@ -165,7 +166,7 @@ class SampleSource:
             with random_states_kept(stable_hash(f"{self._seed}/{name}")):  # of transforms that draw
                 return self._made(index, person, info)
         except Exception as error:
-            detail = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+            detail = str(error) if isinstance(error, DataError) else cause_of(path, f"{type(error).__name__}: {error}")
             missing = "" if path == "?" or Path(path).is_file() else " (no such file; see data_root and data_prefix)"
             raise DataError(f"sample {name}, image {path}{missing}: {detail}") from error
 
@@ -251,6 +252,7 @@ class SampleSource:
         Raises:
             DataError: nobody is left.
         """
+        self.notes += [Note(text, "images") for content in contents.values() if (text := corner_note(content))]
         self.persons = keep_usable(self._entries, contents)
         if not len(self._entries):
             raise DataError(f"the data set {self.dataset_name} holds no person that can be diagnosed: {self.persons}")

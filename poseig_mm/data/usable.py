@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .annotations import NORMAL_CAUSES, SHARES, Content, counted, file_names, left_out, persons_of
+from .annotations import (
+    NORMAL_CAUSES,
+    SHARED_IMAGE,
+    SHARES,
+    Content,
+    counted,
+    file_names,
+    left_out,
+    persons_of,
+    shared_images,
+)
 from .entries import Entries
 
 
@@ -57,11 +67,12 @@ def keep_usable(entries: Entries, contents: Mapping[str, Content]) -> PersonCoun
     alike: dict[tuple[Any, ...], list[int]] = {}
     paths: dict[int, str] = {}
     used: dict[str, set[tuple[str, str]]] = {path: set() for path in contents}
+    shared = {path: shared_images(content) for path, content in contents.items()}
     unread = 0
     for i in range(len(entries)):
         entry, file = entries.stored(i), entries.annotation_file(i)
         person = (str(entry.get("img_id", i)), str(entry.get("id", i)))
-        if cause := _unfit(entry):
+        if cause := SHARED_IMAGE if person[0] in shared.get(file, ()) else _unfit(entry):
             causes[cause] += 1
             unfit.append(i)
         else:
