@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def place_weights(
         optional: how names of the model end that the file may lack.
         official_name: the model's name -> how the message calls a weight that is missing.
         source, advice: for the message.
-        note: is told what was left out and why, a line a reason; None: the log.
+        note: is told what was left out and why, a line a reason, parts with their numbers of weights; None: the log.
 
     Returns:
         Copies, in the order of the file.
@@ -50,7 +51,7 @@ def place_weights(
     >>> official = {"fc.weight": torch.ones(1, 2), "fc.bias": torch.ones(1), "loss.scale": torch.ones(1)}
     >>> names = lambda name: name.removeprefix("fc.")
     >>> list(place_weights(official, nn.Linear(2, 1), names, dropped={"loss.": "for training alone"}, note=print))
-    left out, for training alone: loss.scale
+    left out, for training alone: loss.* (1)
     ['weight', 'bias']
     >>> place_weights(official, nn.Linear(2, 1, bias=False), names)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -60,10 +61,10 @@ def place_weights(
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     placed: dict[str, str] = {}  # name in the model -> in the file
     unexpected, misshapen = [], []
-    left_out: dict[str, list[str]] = {}  # why -> names in the file
+    left_out: dict[str, Counter[str]] = {}  # why -> names in the file, or parts and how many weights they have
     for name, value in official.items():
-        if why := _reason(name, dropped or {}):
-            left_out.setdefault(why, []).append(name)
+        if part := _dropped_as(name, dropped or {}):
+            left_out.setdefault((dropped or {})[part], Counter())[part] += 1
             continue
         new = rename(name)
         if new is None or new not in shapes:
@@ -78,8 +79,9 @@ def place_weights(
     kinds = {"unexpected": unexpected, "missing": missing, "of another shape": misshapen}
     if listed := "; ".join(f"{kind}: {_some(names)}" for kind, names in kinds.items() if names):
         raise CheckpointError(f"{source} is not one of this model's official files: {listed}. To go on, {advice}")
-    for why, names in left_out.items():
-        (note or logger.info)(f"left out, {why}: {_some(names)}")
+    for why, counts in left_out.items():
+        parts = (f"{part}* ({count})" if part.endswith(".") else part for part, count in counts.items())
+        (note or logger.info)(f"left out, {why}: {', '.join(parts)}")
     return {new: official[name].detach().clone() for new, name in placed.items()}
 
 
@@ -101,9 +103,10 @@ def write_checkpoint(weights: Mapping[str, Tensor], target: str | Path, **meta: 
     return target
 
 
-def _reason(name: str, dropped: Mapping[str, str]) -> str | None:
-    starts = (why for start, why in dropped.items() if start.endswith(".") and name.startswith(start))
-    return dropped.get(name) or next(starts, None)
+def _dropped_as(name: str, dropped: Mapping[str, str]) -> str | None:
+    """The entry of `dropped` that a name falls under."""
+    starts = (start for start in dropped if start.endswith(".") and name.startswith(start))
+    return name if name in dropped else next(starts, None)
 
 
 def _some(names: Iterable[str]) -> str:

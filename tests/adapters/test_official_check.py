@@ -75,7 +75,7 @@ def test_a_file_that_fits_is_fine(config: Path) -> None:
         f"tiny.pt, {len(weights)} weights, {sum(v.numel() for v in weights.values()) / 1e6:.1f} M numbers"
     )
     assert (said["what"], said["layout"], said["next"]) == ("Tiny, of two layers", "old.py of 2020", "convert tiny")
-    assert said["left out, for training alone"] == "loss.scale"
+    assert said["left out, for training alone"] == "loss.* (1)"
     assert said["place"].startswith("every weight that is not left out")
     count = tiny_adapter("heatmap-msra").count_joints()
     assert said["forward"].startswith(f"{count} of {count} joints move")
