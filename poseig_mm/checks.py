@@ -37,6 +37,9 @@ class Note(str):
         note.check, note.level = check, level
         return note
 
+    def __getnewargs__(self) -> tuple[str, str, Level]:  # type: ignore[override]  # what a copy is made of
+        return str(self), self.check, self.level
+
 
 def noted(check: Check, notes: Iterable[str]) -> Check:
     """The line with the notes that belong to it behind what was found, as grave as the gravest of all.

@@ -240,7 +240,7 @@ def test_a_config_without_test_data_says_what_it_has(folder: Path) -> None:
     from poseig_mm.data.samples import SampleSource
 
     cfg = config(dataset(folder))
-    with pytest.raises(ConfigError, match=r"no val_dataloader\.dataset; it has test_dataloader.*samples\.split"):
+    with pytest.raises(ConfigError, match=r"no val_dataloader\.dataset\. Take its test_dataloader: .*samples\.split"):
         SampleSource(cfg, preprocess=preprocessor(), split="val")
 
 

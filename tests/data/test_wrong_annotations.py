@@ -112,7 +112,7 @@ def test_keypoints_as_shares_of_the_image_are_left_out(tmp_path: Path) -> None:
     """They would all lie in the image's first pixel."""
     found = people(tmp_path, person(1), {**person(2), "keypoints": shares(person(2)["keypoints"])})
     assert found.ids() == ["1-1"]
-    assert "2 annotated, 1 used: 1 person whose keypoints are between 0 and 1 (shares of width" in notes(found)
+    assert "2 annotated, 1 used: 1 person whose keypoints are between 0 and 1 (shares of width" in str(found.persons)
 
 
 def test_boxes_as_shares_of_the_image_are_left_out(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_boxes_as_shares_of_the_image_are_left_out(tmp_path: Path) -> None:
     box = [60 / WIDTH, 30 / HEIGHT, 60 / WIDTH, 90 / HEIGHT]
     found = people(tmp_path, person(1), person(2, bbox=box), person(3, bbox=[0.0, 0.0, 1.0, 1.0]))
     assert found.ids() == ["1-1"]
-    assert "3 annotated, 1 used: 2 boxes between 0 and 1 (shares of width" in notes(found)
+    assert "3 annotated, 1 used: 2 boxes between 0 and 1 (shares of width" in str(found.persons)
 
 
 def test_nobody_left_says_why(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_box_that_is_not_a_number_is_left_out(tmp_path: Path) -> None:
     boxes = [[float("nan"), 30, 60, 90], [60, 30, float("nan"), 90], [60, float("inf"), 60, 90]]
     found = people(tmp_path, person(1), *(person(2 + i, bbox=box) for i, box in enumerate(boxes)))
     assert found.ids() == ["1-1"]
-    assert "4 annotated, 1 used: 3 boxes that are not numbers" in notes(found)
+    assert "4 annotated, 1 used: 3 boxes that are not numbers" in str(found.persons)
 
 
 def test_missing_joints_at_the_origin_are_not_annotated(tmp_path: Path) -> None:
@@ -158,10 +158,10 @@ def test_boxes_that_cannot_be_are_counted(tmp_path: Path) -> None:
     outside = [person(1, bbox=[500, 30, 60, 90]), person(2, bbox=[-100, 30, 60, 90])]
     found = people(tmp_path, *outside, person(3))
     assert found.ids() == ["1-3"]
-    assert "3 annotated, 1 used: 2 boxes outside the image" in notes(found)
+    assert "3 annotated, 1 used: 2 boxes outside the image" in str(found.persons)
     empty = [person(1, bbox=[60, 30, 0, 90]), person(2, bbox=[60, 30, 60, -90])]
     found = people(tmp_path, *empty, person(3), person(4, iscrowd=1), person(5, joints={}))
-    text = notes(found)
+    text = str(found.persons)
     assert "5 annotated, 1 used: " in text
     assert "2 empty or negative boxes" in text
     assert "1 crowd" in text
@@ -176,7 +176,7 @@ def test_crowds_and_persons_without_keypoints_are_a_fact(tmp_path: Path) -> None
     assert (found.persons.annotated, found.persons.used, found.persons.odd) == (3, 1, False)
     odd = people(tmp_path, person(1), person(2, iscrowd=1), person(3, bbox=[500, 30, 60, 90]), mask="none")
     assert odd.persons.odd
-    assert "persons: 3 annotated, 1 used: 1 box outside the image, 1 crowd" in notes(odd)
+    assert str(odd.persons) == "3 annotated, 1 used: 1 box outside the image, 1 crowd"
 
 
 @pytest.mark.parametrize("mask", ["instance", "union"])
@@ -201,7 +201,7 @@ def test_of_persons_with_one_id_one_is_used(tmp_path: Path) -> None:
     moved = {k: (x + 7, y) for k, (x, y) in JOINTS.items()}
     found = people(tmp_path, person(1), person(1, 2, joints=moved), person(1, 1, joints=moved), images=(1, 2))
     assert found.ids() == ["1-1"]
-    assert "3 annotated, 1 used: 2 persons that share their id with another" in notes(found)
+    assert "3 annotated, 1 used: 2 persons that share their id with another" in str(found.persons)
     sample = found.load(0)
     assert Path(sample.image_path).name == "1.png"
     assert to_original(sample, sample.keypoints[:1])[0] == pytest.approx(moved[0], abs=1e-3)
