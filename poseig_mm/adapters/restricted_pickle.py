@@ -12,6 +12,7 @@ import io
 import math
 import pickle
 import re
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,8 @@ STORAGES: dict[str, torch.dtype] = {
     "UntypedStorage": torch.uint8,
 }
 DTYPES = {name: value for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 2
 Plain = Callable[[Any], Any]
 KnownClasses = Callable[[str, str], "type[Record] | None"]
 
@@ -71,6 +74,11 @@ class Constructor:
 
     name: str
     make: Callable[..., Any]
+
+
+def short(value: Any) -> str:
+    """A value of the file for a message; whole, it may be without end."""
+    return _SHORT.repr(value)
 
 
 class Record:
@@ -128,7 +136,7 @@ class _TensorRecord(Record):
         if not isinstance(storage, Storage) or len(size) != len(stride):
             raise CheckpointError("it makes a tensor of something else than a storage, a size and strides")
         if not all(type(n) is int and n >= 0 for n in numbers):
-            raise CheckpointError(f"it makes a tensor of size {size} and strides {stride} from {offset} on")
+            raise CheckpointError(f"it makes a tensor of size {short(size)} and strides {short(stride)}")
         self.storage, self.offset, self.size, self.stride, self.dtype = storage, offset, size, stride, dtype
 
     def value(self, plain: Plain) -> Tensor:
@@ -140,7 +148,7 @@ class _TensorRecord(Record):
         count = math.prod(self.size)
         last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
         if count and (last >= elements.numel() or count > max(elements.numel(), MOST_EXPANDED)):
-            raise CheckpointError(f"a tensor of size {tuple(self.size)} reaches outside its {elements.numel()} numbers")
+            raise CheckpointError(f"a tensor of size {short(self.size)} reaches outside its {elements.numel()} numbers")
         if not count:
             return torch.empty([min(n, MOST_EXPANDED) for n in self.size], dtype=elements.dtype)
         return elements.as_strided(tuple(self.size), tuple(self.stride), self.offset)
@@ -157,14 +165,14 @@ class _DType(Record):
         if isinstance(code, bytes):
             code = code.decode("latin1")
         if not (isinstance(code, str) and DTYPE.fullmatch(code)):
-            raise CheckpointError(f"it has an array of type {code!r}; numbers and text alone are read")
+            raise CheckpointError(f"it has an array of type {short(code)}; numbers and text alone are read")
         self.code = code
 
     def value(self, plain: Plain) -> np.dtype[Any]:
         order = self.state[1] if isinstance(self.state, tuple) and len(self.state) > 1 else "="
         order = order.decode("latin1") if isinstance(order, bytes) else order
         if order not in ("<", ">", "|", "="):
-            raise CheckpointError(f"it has an array of byte order {order!r}")
+            raise CheckpointError(f"it has an array of byte order {short(order)}")
         return np.dtype(f"{order}{self.code}")
 
 
@@ -178,19 +186,19 @@ class _Array(Record):
         return _array(content, dtype, shape, "F" if fortran is True or fortran == 1 else "C")
 
 
-def _array(content: Any, dtype: Any, shape: Any, order: str) -> Any:
+def _array(content: Any, dtype: Any, shape: Any, order: Any) -> Any:
     if isinstance(content, str):
         content = content.encode("latin1")
     if not isinstance(dtype, _DType) or not isinstance(content, (bytes, bytearray)):
         raise CheckpointError("it has an array that is not made of bytes and a type")
     kind, shape = dtype.value(lambda value: value), tuple(int(n) for n in _tuple(shape))
     if any(n < 0 for n in shape) or math.prod(shape) * kind.itemsize != len(content):
-        raise CheckpointError(f"it has an array of shape {shape} and type {kind}, of {len(content)} bytes")
+        raise CheckpointError(f"it has an array of shape {short(shape)} and type {kind}, of {len(content)} bytes")
     return np.frombuffer(bytes(content) or b"", dtype=kind).reshape(shape, order="F" if order == "F" else "C").copy()
 
 
 def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> Any:
-    found = _array(content, dtype, shape, str(order))
+    found = _array(content, dtype, shape, order)
     return found if axes is None else found.transpose(np.argsort([int(n) for n in _tuple(axes)]))
 
 
@@ -203,7 +211,9 @@ def _reconstruct(kind: Any, *_: Any) -> Record | Unknown:
 
 
 def _encode(text: Any, encoding: Any = "latin1") -> bytes:
-    return str(text).encode("utf-8" if encoding in ("utf-8", "utf8") else "latin1")
+    if not isinstance(text, str):
+        raise CheckpointError(f"it encodes a {type(text).__name__}; text can be")
+    return text.encode("utf-8" if encoding in ("utf-8", "utf8") else "latin1")
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:
@@ -378,7 +388,7 @@ class _Unpickler(pickle._Unpickler):  # Python's own in Python, whose opcodes ca
             return found
         if isinstance(kind, Unknown) or self.known is None:
             return Unknown(str(getattr(kind, "name", "")))
-        raise CheckpointError(f"it makes an object of {getattr(kind, 'name', kind)} by copyreg")
+        raise CheckpointError(f"it makes an object of {getattr(kind, 'name', type(kind).__name__)} by copyreg")
 
     def _made(self, make: Any, args: Any) -> Any:
         if isinstance(make, Constructor) and isinstance(args, tuple):

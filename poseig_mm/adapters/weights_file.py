@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .restricted_pickle import KnownClasses, RestrictedPickle
+from .restricted_pickle import KnownClasses, RestrictedPickle, hashable, short
 
 GIB = 2**30
 LARGEST_FILE = 64 * GIB
@@ -233,13 +233,13 @@ def _legacy(path: Path) -> Any:
     _, protocol, machine = (RestrictedPickle(file).plain() for _ in range(3))
     if protocol != 1001 or not isinstance(machine, dict) or machine.get("little_endian") is not True:
         raise CheckpointError(
-            f"its protocol is {protocol!r}, of a machine {machine!r}; 1001 and little-endian are read"
+            f"its protocol is {short(protocol)}, of a machine {short(machine)}; 1001 and little-endian are read"
         )
     found, keys = RestrictedPickle(file), RestrictedPickle(file).plain()
     for key in keys:
         size = int.from_bytes(file.read(8), "little")
-        storage = found.storages.get(str(key))
+        storage = found.storages.get(str(hashable(key)))
         if storage is None or size != storage.numel:
-            raise CheckpointError(f"its storage {str(key)!r} has {size} numbers, of which its tensors do not know")
+            raise CheckpointError(f"its storage {short(key)} has {size} numbers, of which its tensors do not know")
         storage.fill(file.read(size * storage.itemsize))
     return found.plain()

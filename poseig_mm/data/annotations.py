@@ -39,7 +39,7 @@ def read_content(path: str) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(Path(path).read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -155,7 +156,7 @@ class SampleSource:
                 return self._made(index, person, info)
         except Exception as error:
             detail = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
-            missing = "" if path == "?" or Path(path).is_file() else " (no such file; see data_root and data_prefix)"
+            missing = "" if path == "?" or os.path.isfile(path) else " (no such file; see data_root and data_prefix)"
             raise DataError(f"sample {name}, image {path}{missing}: {detail}") from error
 
     def _check_pipelines(self) -> bool:

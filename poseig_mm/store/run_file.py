@@ -18,6 +18,7 @@ from poseig_mm.types import Failure
 
 from .atomic import append_line, publish
 from .older_runs import filled_in
+from .run_shape import shape_fault, without_nulls
 
 FORMAT = 1  # of the work dir; a change that old readers cannot read raises it
 FAILURES_IN_RUN = 1000  # run.json stays readable; failures.jsonl has them all
@@ -77,16 +78,18 @@ def read_run(path: Path) -> dict[str, Any]:
     """The content of a run.json, with what runs of earlier versions did not say; empty where there is none.
 
     Raises:
-        StoreError: it cannot be read, is not JSON, or is of a later format than this version reads.
+        StoreError: it cannot be read, is not JSON, is of a later format than this version reads, or a key of it is
+            not what it should be.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes(), parse_constant=lambda _: None)  # NaN, which JSON does not know
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise StoreError(f"cannot read {path}: {e}; restore it, or give another --work-dir") from e
     if not isinstance(content, dict):
         raise StoreError(f"cannot read {path}: expected a JSON object, got {type(content).__name__}")
+    content = without_nulls(content)
     about = content.get("store")
     written = about.get("format", FORMAT) if isinstance(about, dict) else FORMAT
     if not isinstance(written, int) or written > FORMAT:
@@ -94,6 +97,8 @@ def read_run(path: Path) -> dict[str, Any]:
             f"{path} says format {written!r}; this version reads formats up to {FORMAT}. The run is of a later "
             "version: read it with that one (pip install -U poseig-mm), or give another --work-dir"
         )
+    if fault := shape_fault(content):
+        raise StoreError(f"cannot read {path}: {fault}; restore it, or give another --work-dir")
     return filled_in(content)
 
 
@@ -103,7 +108,10 @@ def failures_path(work_dir: Path, rank: int) -> Path:
 
 
 def read_failures(path: Path) -> list[Failure]:
-    """The failures in a failures.jsonl; a line torn by a kill is passed over, a missing file holds none."""
+    """The failures in a failures.jsonl; a line torn by a kill, or of something else, is passed over.
+
+    A missing file holds none.
+    """
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
@@ -113,9 +121,11 @@ def read_failures(path: Path) -> list[Failure]:
     failures = []
     for line in lines:
         try:
-            failures.append(Failure(**json.loads(line)))
-        except (ValueError, TypeError):
+            failure = Failure(**json.loads(line))
+        except (ValueError, TypeError, RecursionError):
             continue
+        if all(isinstance(value, str) for value in dataclasses.astuple(failure)):
+            failures.append(failure)
     return failures
 
 

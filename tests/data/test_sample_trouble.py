@@ -320,3 +320,16 @@ def test_joints_that_the_metainfo_does_not_name_are_an_error(folder: Path) -> No
     convert = {"type": "KeypointConverter", "num_keypoints": 19, "mapping": [(0, 17)]}
     with pytest.raises(DataError, match="the pipeline gives 19 joints, the metainfo of coco names 17"):
         source(dataset(folder, [LOAD, convert, BOXED, CROP, PACK])).load(0)
+
+
+@pytest.mark.parametrize("name", ["é" * 300 + ".png", "a\0b.png"])
+def test_a_name_that_no_file_can_have_is_that_sample_s_error(tmp_path: Path, name: str) -> None:
+    """Too long for the file system, or with a null byte."""
+    write(tmp_path, [person(1), person(2, 2)], images=(1, 2))
+    content = json.loads((tmp_path / "persons.json").read_text())
+    content["images"][0]["file_name"] = name
+    (tmp_path / "persons.json").write_text(json.dumps(content))
+    samples = source(dataset(tmp_path))
+    with pytest.raises(DataError, match=r"sample 1-1, image .*\(no such file; see data_root"):
+        samples.load(0)
+    assert samples.load(1).sample_id == "2-2"
