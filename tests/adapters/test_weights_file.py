@@ -15,9 +15,9 @@ import pytest
 import torch
 from torch_archives import changed
 
-from poseig_mm.adapters import restricted_pickle
 from poseig_mm.adapters.checkpoints import read_checkpoint
 from poseig_mm.adapters.restricted_pickle import RestrictedPickle, Unknown
+from poseig_mm.adapters.unpickling.limits import Steps
 from poseig_mm.adapters.weights_file import read_torch_file
 from poseig_mm.errors import CheckpointError
 
@@ -241,7 +241,7 @@ def test_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     refused(b"cnumpy.core.numeric\n_frombuffer\n(C\0N)" + bomb + b"tR.", "not made of bytes and a type")
     assert isinstance(restricted(b"cnumpy\ndtype\n" + bomb + b"\x85R."), Unknown)
     refused(b"cnumpy\ndtype\nU\2u1\x85R(K\3" + bomb + b"tbq\0.", r"byte order \(\(")
-    monkeypatch.setattr(restricted_pickle._Steps, "left", 1000)
+    monkeypatch.setattr(Steps, "left", 1000)
     refused(b"N0" * 1000 + b"N.", "steps")
 
 
