@@ -241,6 +241,8 @@ def test_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     refused(b"cnumpy.core.numeric\n_frombuffer\n(C\0N)" + bomb + b"tR.", "not made of bytes and a type")
     assert isinstance(restricted(b"cnumpy\ndtype\n" + bomb + b"\x85R."), Unknown)
     refused(b"cnumpy\ndtype\nU\2u1\x85R(K\3" + bomb + b"tbq\0.", r"byte order \(\(")
+    with pytest.raises(CheckpointError, match="an object of tuple by copyreg"):
+        RestrictedPickle(io.BytesIO(b"ccopyreg\n_reconstructor\n" + bomb + b"\x85R."), lambda module, name: None)
     monkeypatch.setattr(Steps, "left", 1000)
     refused(b"N0" * 1000 + b"N.", "steps")
 

@@ -186,3 +186,21 @@ def test_a_study_that_is_damaged(run: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(StoreError, match=r"cannot read .*toy.*delete it, and --resume"):
         Store(run).study("toy")
+
+
+def test_the_copy_of_the_config_is_not_run(run: Path, tmp_path: Path) -> None:
+    """Opened, resumed, reported and compared: it is Python, and nobody asked for it."""
+    from poseig_mm.comparison.compare import compare
+    from poseig_mm.report.build import build_report
+    from poseig_mm.report.plugin import poseig_report_sections
+
+    mark = tmp_path / "ran"
+    (run / "config.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
+    with StoreWriter(run, identity=IDENTITY, indices=("di",), resume=True):
+        pass
+    store = Store(run)
+    build_report(store, poseig_report_sections(store, {}))  # type: ignore[arg-type]
+    compare([run, run], tmp_path / "comparison")
+    assert not mark.exists()
+    exec((run / "config.py").read_text())
+    assert mark.exists()
