@@ -6,7 +6,7 @@ import codecs
 import json
 from pathlib import Path
 
-from ..adapters.weights_file import ADVICE, recognise
+from ..adapters.weight_formats import ADVICE, recognise
 from .annotations import fault
 
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -66,7 +66,7 @@ def read_content(path: str, digest: Hash | None = None) -> dict[str, Any]:
         digest.update(data)
     try:
         content = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

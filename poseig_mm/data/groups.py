@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from ..types import JointGroups
 from .animals import animal_groups, garment_groups
 from .faces import face_groups
@@ -79,11 +79,20 @@ def joint_groups(metainfo: Mapping[str, Any]) -> JointGroups:
     >>> boat = joint_groups({"keypoint_id2name": names, "skeleton_links": [(0, 1), (1, 2)], "flip_pairs": []})
     >>> boat.group_of, boat.parent_of, boat.derived
     (('trunk', 'trunk', 'trunk'), (1, -1, 1), True)
+
+    Raises:
+        DataError: joints are not numbered, or a bone or pair is not of two of them.
     """
     id2name = metainfo["keypoint_id2name"]
-    names = tuple(str(id2name[i]) for i in sorted(id2name))
-    skeleton = tuple((int(a), int(b)) for a, b in metainfo.get("skeleton_links", ()))
-    pairs = _once(metainfo.get("flip_pairs", ()))
+    try:
+        names = tuple(str(id2name[i]) for i in sorted(id2name))
+        skeleton = tuple((int(a), int(b)) for a, b in metainfo.get("skeleton_links", ()))
+        pairs = _once(metainfo.get("flip_pairs", ()))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"the metainfo of {metainfo.get('dataset_name')!r} cannot be used: {error}; expected joints numbered from "
+            "0, with bones (skeleton_info) and partners (swap) by their names"
+        ) from error
     known = _by_name(names, pairs) or _by_kind(names, skeleton, pairs, str(metainfo.get("dataset_name", "")))
     groups, parents = known or five_chains(len(names), skeleton) or groups_by_distance(len(names), skeleton)
     return JointGroups(

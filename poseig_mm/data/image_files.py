@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..adapters.weights_file import ADVICE, recognise
+from ..adapters.weight_formats import ADVICE, recognise
 
 LOADING = "occurs when loading"  # what MMPose's LoadImage says of any failure, before it asks whether the file exists
 

@@ -148,7 +148,8 @@ def is_box(segmentation: Any) -> bool:
     rings = [r for r in segmentation if len(r) >= _LEAST] if isinstance(segmentation, list) else []
     if len(rings) != 1 or len(rings[0]) < 8:
         return False
-    xs, ys = rings[0][0::2], rings[0][1::2]
+    numbers = [float(v) for v in rings[0]]
+    xs, ys = numbers[0::2], numbers[1::2]
     corners = {(x, y) for x in (min(xs), max(xs)) for y in (min(ys), max(ys))}
     points = list(zip(xs, ys, strict=False))
     upright = all(a[0] == b[0] or a[1] == b[1] for a, b in zip(points, [*points[1:], points[0]], strict=True))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -162,12 +162,14 @@ class SampleSource:
         try:
             info = self._entries.info(index)
             path = str(info.get("img_path", "?"))
+            if os.path.exists(path) and not os.path.isfile(path):  # reading a device or a pipe would not end
+                raise DataError("it is no file, but a folder, a pipe or a device. Correct its name")
             person = copy.copy(info)  # as annotated: transforms put other objects in their place
             with random_states_kept(stable_hash(f"{self._seed}/{name}")):  # of transforms that draw
                 return self._made(index, person, info)
         except Exception as error:
             detail = str(error) if isinstance(error, DataError) else cause_of(path, f"{type(error).__name__}: {error}")
-            missing = "" if path == "?" or Path(path).is_file() else " (no such file; see data_root and data_prefix)"
+            missing = "" if path == "?" or os.path.isfile(path) else " (no such file; see data_root and data_prefix)"
             raise DataError(f"sample {name}, image {path}{missing}: {detail}") from error
 
     def _check_pipelines(self) -> bool:

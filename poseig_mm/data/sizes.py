@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def orientation(path: str) -> int:
     """An image's EXIF orientation, 1 where it has none."""
     from PIL import Image
 
-    if Path(path).suffix.lower() in _WITH_EXIF:
+    if Path(path).suffix.lower() in _WITH_EXIF and os.path.isfile(path):  # a pipe would wait
         with suppress(Exception), Image.open(path) as image:
             return int(image.getexif().get(_ORIENTATION, 1))
     return 1

@@ -33,12 +33,17 @@ from poseig_mm.errors import StoreError
 from poseig_mm.types import Failure
 
 from .image_marks import ImageMark, read_marks
+from .schema import SAMPLES_SCHEMA
 
 TABLES = ("joints", "relations")
 TENSORS = ("maps", "displays", "signed")
 _STEM = re.compile(r"^\.?(part-r(\d{3,})-(\d{5,}|all))(?:-\d{3,})?\.(?:parquet|safetensors)(\.tmp)?$")
 _MANIFEST = "poseig_mm.part"
+_OF_A_PART = {name: SAMPLES_SCHEMA[name] for name in ("sample_id", "n_visible", "mepe", "maps_file")}
 _FILE = "(?:{directories}|studies/[A-Za-z0-9][A-Za-z0-9_.-]*)/{stem}(?:-[0-9]{{3,}})?[.](?:parquet|safetensors)"
+
+# What comes of damaged Parquet files; Polars panics on some.
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 FileEntry = tuple[int, int | None]  # size in bytes, CRC-32; None: maps of runs of 0.2.0 and before
 
@@ -178,12 +183,15 @@ class _Broken(Exception):
 def _read_part(work_dir: Path, path: Path, match: re.Match[str], thorough: bool) -> Part:
     try:
         manifest = json.loads(pl.read_parquet_metadata(path)[_MANIFEST])
-        samples = pl.read_parquet(path, columns=["sample_id", "n_visible", "mepe", "maps_file"], glob=False)
+        samples = pl.read_parquet(path, columns=list(_OF_A_PART), glob=False)
         files = {str(name): (int(size), checksum) for name, (size, checksum) in manifest["files"].items()}
         images = read_marks(manifest.get("images"))
         maps_files = samples["maps_file"].cast(pl.String).drop_nulls().to_list()
-    except (pl.exceptions.PolarsError, OSError, KeyError, ValueError, TypeError, IndexError) as e:
+        fit = all(samples[name].dtype == kind for name, kind in _OF_A_PART.items())
+    except (*UNREADABLE, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as e:
         raise _Broken(f"samples/{path.name} cannot be read ({type(e).__name__}: {str(e)[:120]})") from e
+    if not fit or any(samples[name].null_count() for name in ("sample_id", "n_visible", "mepe")):
+        raise _Broken(f"samples/{path.name} has other columns than a run writes")
     own = re.compile(_FILE.format(directories="|".join((*TABLES, *TENSORS)), stem=re.escape(match[1])))
     foreign = [name for name in files if own.fullmatch(name) is None]
     foreign += [name for name in maps_files if own.fullmatch(name) is None or not name.startswith("maps/")]

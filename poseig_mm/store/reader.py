@@ -18,7 +18,7 @@ from poseig_mm.types import Failure, JointGroups
 
 from .file_names import check_plain_name
 from .older_runs import filled_in
-from .parts import Inventory, has_content, part_files, scan_parts, whole_stem
+from .parts import UNREADABLE, Inventory, has_content, part_files, scan_parts, whole_stem
 from .run_file import failures_path, read_failures, read_run, run_path
 from .schema import SAMPLES_SCHEMA, Schema, joints_schema, relations_schema
 
@@ -71,22 +71,20 @@ class Store:
 
     def scan_joints(self) -> pl.LazyFrame:
         """The `joints` table, lazily: one row a sample and joint."""
-        about = self.run.get("store", {})
-        schema = joints_schema(about.get("dimensions", 2), about.get("indices", ()), about.get("places", False))
-        return self._scan("joints", schema)
+        return self._scan("joints", self._joints_schema())
 
     def joints(self) -> pl.DataFrame:
         """The `joints` table: one row a sample and joint, missing numbers NaN."""
-        return self.scan_joints().collect()
+        return self._collect("joints", self._joints_schema())
 
     def samples(self) -> pl.DataFrame:
         """The `samples` table: one row a sample."""
-        return self._scan("samples", SAMPLES_SCHEMA).collect()
+        return self._collect("samples", SAMPLES_SCHEMA)
 
     def relations(self) -> pl.DataFrame:
         """The `relations` table: one row a sample and pair of joints."""
         names = self.run.get("store", {}).get("relations", ())
-        return self._scan("relations", relations_schema(names)).collect()
+        return self._collect("relations", relations_schema(names))
 
     @property
     def studies(self) -> tuple[str, ...]:
@@ -97,17 +95,21 @@ class Store:
         """A study's table, parts of all ranks one under the other (a column that a part lacks is null there).
 
         Raises:
-            StoreError: no such study in this run.
+            StoreError: no such study in this run, or its files cannot be read.
         """
         if name not in self._studies:
             raise StoreError(f"no study {name!r} in {self.path}; {did_you_mean(name, self._studies)}")
         frames = []
-        for path in self._studies[name]:
-            frame, repeated = pl.read_parquet(path, glob=False), self._repeated.get(path.stem)
-            if repeated and "sample_id" in frame.columns:
-                frame = frame.filter(~pl.col("sample_id").is_in(repeated))
-            frames.append(frame)
-        return pl.concat(frames, how="diagonal_relaxed")
+        try:
+            for path in self._studies[name]:
+                frame, repeated = pl.read_parquet(path, glob=False), self._repeated.get(path.stem)
+                if repeated and "sample_id" in frame.columns:
+                    frame = frame.filter(~pl.col("sample_id").is_in(repeated))
+                frames.append(frame)
+            return pl.concat(frames, how="diagonal_relaxed")
+        except UNREADABLE as e:
+            folder = self.path / "studies" / name
+            raise StoreError(f"cannot read {folder}: {e}; delete it, and --resume computes it again") from e
 
     def pictures(self, study: str) -> list[Path]:
         """Image files that a study kept for its section, sorted by name; links out of the work dir are left out."""
@@ -169,6 +171,39 @@ class Store:
             derived=bool(about.get("derived", False)),
             sigmas=tuple(float(s) for s in about.get("sigmas", ())),
         )
+
+    def _joints_schema(self) -> Schema:
+        about = self.run.get("store", {})
+        return joints_schema(about.get("dimensions", 2), about.get("indices", ()), about.get("places", False))
+
+    def _collect(self, table: str, schema: Schema) -> pl.DataFrame:
+        """A table that has the columns that the run says.
+
+        Raises:
+            StoreError: it has not, or cannot be read.
+        """
+        try:
+            frame = self._scan(table, schema).collect()
+        except UNREADABLE as e:
+            raise self._unfit(table, schema, str(e)) from e
+        if _misfit(frame, schema):
+            raise self._unfit(table, schema, "its columns are not the run's")
+        return frame
+
+    def _unfit(self, table: str, schema: Schema, reason: str) -> StoreError:
+        """The error of a table that cannot be read, by the first part that is to blame."""
+        for part in self._parts:
+            path = self.path / table / f"{part.stem}.parquet"
+            try:
+                why = _misfit(pl.read_parquet(path, glob=False), schema)
+            except UNREADABLE as e:
+                why = str(e)
+            if why:
+                marker = self.path / "samples" / path.name
+                return StoreError(
+                    f"cannot read {path}: {why}; delete {marker}, and --resume computes its samples again"
+                )
+        return StoreError(f"cannot read the {table} of {self.path}: {reason}; restore it")
 
     def _scan(self, table: str, schema: Schema) -> pl.LazyFrame:
         """The table's committed parts as one lazy frame."""
@@ -233,6 +268,16 @@ def _repair(stem: str) -> str:
     return f"delete samples/{stem}.parquet in the work dir, and --resume computes its samples again"
 
 
+def _misfit(frame: pl.DataFrame, schema: Schema) -> str:
+    """The first column that is missing or of another type; '' where none is."""
+    for name, kind in schema.items():
+        if name not in frame.columns:
+            return f"it has no column {name!r}"
+        if frame.schema[name] != kind:
+            return f"its column {name!r} is of type {frame.schema[name]}; expected {kind}"
+    return ""
+
+
 def _readable_studies(work_dir: Path, inventory: Inventory) -> tuple[dict[str, list[Path]], list[Failure]]:
     """Files of each study that count and can be read, and a failure for each that should and cannot."""
     committed = {work_dir / name for part in inventory.parts for name in part.files}
@@ -250,7 +295,7 @@ def _readable_studies(work_dir: Path, inventory: Inventory) -> tuple[dict[str, l
             continue
         try:
             pl.read_parquet_metadata(path)
-        except (pl.exceptions.PolarsError, OSError) as e:
+        except UNREADABLE as e:
             message = f"study {name!r}: {stem} cannot be read ({e}); its rows are left out"
             failures.append(Failure("store", message, type(e).__name__))
         else:

@@ -18,6 +18,7 @@ from poseig_mm.types import Failure
 
 from .atomic import append_line, publish
 from .older_runs import filled_in
+from .run_shape import shape_fault, without_nulls
 
 FORMAT = 1  # of the work dir; a change that old readers cannot read raises it
 FAILURES_IN_RUN = 1000  # run.json stays readable; failures.jsonl has them all
@@ -35,17 +36,6 @@ _DEFAULTS: dict[str, Any] = {
     "timings": {},
     "peak_memory": None,
 }
-
-
-_KINDS: dict[str, type] = {
-    **dict.fromkeys(
-        ("identity", "store", "counts", "versions", "timings", "seeds", "settings", "model", "dataset", "keypoints",
-         "agreement", "likelihood_scale", "acceleration", "failure_counts"), dict
-    ),
-    **dict.fromkeys(("plugins", "failures", "indices", "notes"), list),
-    "resumes": int,
-    "status": str,
-}  # fmt: skip
 
 
 def json_safe(value: Any) -> Any:
@@ -92,13 +82,14 @@ def read_run(path: Path) -> dict[str, Any]:
             (null is as if it were not there), or is of a later format than this version reads.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes(), parse_constant=lambda _: None)  # NaN, which JSON does not know
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise StoreError(f"cannot read {path}: {e}; restore it, or give another --work-dir") from e
     if not isinstance(content, dict):
         raise StoreError(f"cannot read {path}: expected a JSON object, got {type(content).__name__}")
+    content = without_nulls(content)
     about = content.get("store")
     written = about.get("format", FORMAT) if isinstance(about, dict) else FORMAT
     if not isinstance(written, int) or written > FORMAT:
@@ -106,13 +97,8 @@ def read_run(path: Path) -> dict[str, Any]:
             f"{path} says format {written!r}; this version reads formats up to {FORMAT}. The run is of a later "
             "version: read it with that one (pip install -U poseig-mm), or give another --work-dir"
         )
-    content = {key: value for key, value in content.items() if value is not None or key not in _KINDS}  # not said
-    for key, kind in _KINDS.items():
-        if not isinstance(content.get(key, kind()), kind):
-            raise StoreError(
-                f"cannot read {path}: {key!r} is a {type(content[key]).__name__}; expected a {kind.__name__}. Restore "
-                "it, or give another --work-dir"
-            )
+    if fault := shape_fault(content):
+        raise StoreError(f"cannot read {path}: {fault}; restore it, or give another --work-dir")
     return filled_in(content)
 
 

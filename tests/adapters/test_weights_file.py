@@ -15,9 +15,9 @@ import pytest
 import torch
 from torch_archives import changed
 
-from poseig_mm.adapters import restricted_pickle
 from poseig_mm.adapters.checkpoints import read_checkpoint
 from poseig_mm.adapters.restricted_pickle import RestrictedPickle, Unknown
+from poseig_mm.adapters.unpickling.limits import Steps
 from poseig_mm.adapters.weights_file import read_torch_file
 from poseig_mm.errors import CheckpointError
 
@@ -236,7 +236,14 @@ def test_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     made = b"cnumpy.core.numeric\n_frombuffer\n(h\0h\1J\0\0\1\0\x85U\1CtR" * many
     refused(b"(" + text + b"q\0" + frame + made + b"t.", "times its size")
     refused(b"}" + b"\x8a\x09" + bytes(8) + b"\x7f" + b"Ns.", "as a key")
-    monkeypatch.setattr(restricted_pickle._Steps, "left", 1000)
+    bomb = nested(60, 2, b"\x86")[2:]  # which no message may show in full
+    refused(b"c_codecs\nencode\n" + bomb + b"\x85R.", "encodes a tuple")
+    refused(b"cnumpy.core.numeric\n_frombuffer\n(C\0N)" + bomb + b"tR.", "not made of bytes and a type")
+    assert isinstance(restricted(b"cnumpy\ndtype\n" + bomb + b"\x85R."), Unknown)
+    refused(b"cnumpy\ndtype\nU\2u1\x85R(K\3" + bomb + b"tbq\0.", r"byte order \(\(")
+    with pytest.raises(CheckpointError, match="an object of tuple by copyreg"):
+        RestrictedPickle(io.BytesIO(b"ccopyreg\n_reconstructor\n" + bomb + b"\x85R."), lambda module, name: None)
+    monkeypatch.setattr(Steps, "left", 1000)
     refused(b"N0" * 1000 + b"N.", "steps")
 
 

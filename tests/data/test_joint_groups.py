@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from poseig_mm.data.groups import joint_groups
+from poseig_mm.errors import DataError
 from poseig_mm.types import JointGroups
 
 pytestmark = pytest.mark.usefixtures("mmpose_ready")
@@ -192,3 +193,20 @@ def test_every_chain_ends(name: str) -> None:
             assert joint not in seen
             seen.add(joint)
             joint = groups.parent_of[joint]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"keypoint_id2name": {0: "a", "1": "b"}},
+        {"skeleton_links": [3]},
+        {"skeleton_links": [(0,)]},
+        {"flip_pairs": [([0], 1)]},
+        {"flip_pairs": [(0, float("inf"))]},
+    ],
+    ids=str,
+)
+def test_a_metainfo_of_another_shape_is_an_error(wrong: dict[str, Any]) -> None:
+    """Of the data, named."""
+    with pytest.raises(DataError, match="the metainfo of 'mine' cannot be used"):
+        joint_groups({**plain(["a", "b"], [(0, 1)]), "dataset_name": "mine", **wrong})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -336,3 +337,43 @@ def test_joints_that_the_metainfo_does_not_name_are_an_error(folder: Path) -> No
     convert = {"type": "KeypointConverter", "num_keypoints": 19, "mapping": [(0, 17)]}
     with pytest.raises(DataError, match="the pipeline gives 19 joints, the metainfo of coco names 17"):
         source(dataset(folder, [LOAD, convert, BOXED, CROP, PACK])).load(0)
+
+
+@pytest.mark.parametrize("name", ["é" * 300 + ".png", "a\0b.png"])
+def test_a_name_that_no_file_can_have_is_that_sample_s_error(tmp_path: Path, name: str) -> None:
+    """Too long for the file system, or with a null byte."""
+    samples = named(tmp_path, name)
+    with pytest.raises(DataError, match=r"sample 1-1, image .*\(no such file; see data_root"):
+        samples.load(0)
+    assert samples.load(1).sample_id == "2-2"
+
+
+def named(folder: Path, name: str) -> Any:
+    """Samples of two persons, the first of whose images is called `name`."""
+    write(folder, [person(1), person(2, 2)], images=(1, 2))
+    content = json.loads((folder / "persons.json").read_text())
+    content["images"][0]["file_name"] = name
+    (folder / "persons.json").write_text(json.dumps(content))
+    return source(dataset(folder))
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "pipe", "pipe.jpg", "."])
+def test_an_image_that_is_no_file_is_not_read(tmp_path: Path, name: str) -> None:
+    """A device and a pipe would be read without end."""
+    for pipe in ("pipe", "pipe.jpg"):
+        os.mkfifo(tmp_path / pipe)
+    samples = named(tmp_path, name)
+    with pytest.raises(DataError, match=r"sample 1-1, image .*it is no file, but a folder, a pipe or a device"):
+        samples.load(0)
+    assert samples.load(1).sample_id == "2-2"
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_an_image_may_lie_outside_the_data_root(tmp_path: Path, absolute: bool) -> None:
+    """An annotation file may name any image that the user can read, as MMPose has it; SECURITY.md says so."""
+    inside, outside = tmp_path / "data", tmp_path / "other"
+    inside.mkdir()
+    outside.mkdir()
+    write(outside, [person(1)])
+    samples = named(inside, str(outside / "1.png") if absolute else "../other/1.png")
+    assert Path(samples.load(0).image_path).resolve() == (outside / "1.png").resolve()

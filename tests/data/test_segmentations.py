@@ -156,3 +156,9 @@ def test_beyond_the_image_there_is_no_mask() -> None:
 def test_boxes_are_told_from_masks(segmentation: Any, box: bool) -> None:
     """Some data sets write an instance's box where its outline belongs."""
     assert is_box(segmentation) is box
+
+
+def test_numbers_written_as_text_are_numbers() -> None:
+    """As `fault` and `rasterise` take them."""
+    assert is_box([[0, "0", 5.0, 0, "5", 3, 0, "3"]])
+    assert not is_box([[0, "0", "5", 1, "5", 3, 0, "3"]])
