@@ -31,7 +31,13 @@ __all__ = ["build_model", "model_hash"]
 logger = logging.getLogger(__name__)
 
 
-def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, device: str = "cpu") -> Any:
+def build_model(
+    config: str | Path | Any,
+    checkpoint: str | Path | None = None,
+    device: str = "cpu",
+    *,
+    weights_follow: bool = False,
+) -> Any:
     """Build the `model` of an MMPose config and load its weights.
 
     Of a distiller, that is the student (see `distillation`).  Nothing is downloaded for building: pretrained weights
@@ -42,6 +48,7 @@ def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, 
         checkpoint: file or http(s) address of the weights (see `checkpoints.read_checkpoint`); None leaves them random,
             with a warning, unless the model brings its own (and says so: `model.random_weights = False`).
         device: 'cpu', 'cuda', 'cuda:1' ...
+        weights_follow: the caller will load weights, or wants names and shapes alone: no warning.
 
     Returns:
         The pose estimator in evaluation mode, with the attributes `cfg`, `dataset_meta` (from the checkpoint, else from
@@ -94,14 +101,15 @@ def build_model(config: str | Path | Any, checkpoint: str | Path | None = None, 
     elif getattr(model, "random_weights", True):
         model.random_weights = True
         instead = f" ({', '.join(dropped)} in the config not being loaded)" if dropped else ""
-        logger.warning("no checkpoint was given: the model's weights are random%s", instead)
-        if named := cfg.get("load_from"):
-            note = (
-                f"the model's weights are random, though the config names some: load_from = {named!r} is what a "
-                f"training begins with. To diagnose them: poseig-diagnose {cfg.filename or 'CONFIG'} {named}"
-            )
-            logger.warning("%s", note)
-            model.weights_notes = [note]
+        if not weights_follow:
+            logger.warning("no checkpoint was given: the model's weights are random%s", instead)
+            if named := cfg.get("load_from"):
+                note = (
+                    f"the model's weights are random, though the config names some: load_from = {named!r} is what a "
+                    f"training begins with. To diagnose them: poseig-diagnose {cfg.filename or 'CONFIG'} {named}"
+                )
+                logger.warning("%s", note)
+                model.weights_notes = [note]
     model.cfg = cfg
     try:
         model.to(device)

@@ -98,7 +98,7 @@ def check_official(
         raise CheckpointError(f"{source} is none of {family.models}; its weights' names begin with {parts}")
     write(f"what: {published.what}{', as an MMPose checkpoint' if converted else ''}")
     write(f"layout: {published.layout}")
-    model = build_model(config)
+    model = build_model(config, weights_follow=True)
     if (own := type(model.backbone).__name__) != published.backbone:
         raise CheckpointError(f"{config} has a {own}, and the file is for a {published.backbone}: {published.config}")
     placed = weights if converted else family.place(published, weights, model, write)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ..adapters.weight_formats import ADVICE, recognise
@@ -20,9 +21,9 @@ def cause_of(path: str, error: str) -> str:
         A sentence with the cause and what to do where the file is there and the error is of loading; else `error`.
     """
     file = Path(path)
-    if "\\" in path and Path(path.replace("\\", "/")).is_file():
+    if "\\" in path and os.path.isfile(path.replace("\\", "/")):
         return "the name is written with backslashes, as on Windows; write / in the annotation file's file_name"
-    if LOADING not in error or not file.exists():
+    if LOADING not in error or not os.path.exists(path):
         return error
     if file.is_dir():
         return "cannot be read as an image: it is a folder; give the file (file_name in the annotation file)"

@@ -34,7 +34,7 @@ _DEFAULTS: dict[str, Any] = {
     "counts": {"persons": 0, "joints": 0, "skipped": 0, "failed": 0},
     "failures": [],
     "timings": {},
-    "peak_memory": None,
+    "peak_memory": {},
 }
 
 

@@ -66,11 +66,13 @@ def told(weights: Any, config: Path, family: Family = FAMILY) -> tuple[bool, dic
     return fine, {line.partition(":")[0]: line.partition(": ")[2] for line in lines}
 
 
-def test_a_file_that_fits_is_fine(config: Path) -> None:
+def test_a_file_that_fits_is_fine(config: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What it is, by whom, what is left out, that all have a place, that joints see the picture, what to do next."""
     weights = {**official(), "loss.scale": torch.ones(1)}
+    caplog.clear()
     fine, said = told(weights, config)
     assert fine
+    assert caplog.text == ""
     assert said["file"].endswith(
         f"tiny.pt, {len(weights)} weights, {sum(v.numel() for v in weights.values()) / 1e6:.1f} M numbers"
     )

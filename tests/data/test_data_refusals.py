@@ -86,7 +86,7 @@ def _loaders(**loaders: Any) -> Any:
         ({"train": {"dataset": {"type": "CocoDataset"}}}, "train_dataloader changes images at random"),
         ({"test": None, "val": {}, "train": None}, "Add test_dataloader = dict"),
         ({"test": [{"dataset": {}}, {"dataset": {}}]}, r"test_dataloader = test_dataloader\[0\]"),
-        ({"test": {"dataset": [{"type": "CocoDataset"}]}}, r"test_dataloader\.dataset is a list"),
+        ({"test": {"dataset": [{"type": "CocoDataset"}]}}, r"test_dataloader\['dataset'\] is a list"),
         ({"test": {"dataset": {"ann_file": "a.json"}}}, "has no `type`"),
         ({"test": "the test dataset"}, "Add test_dataloader = dict"),
     ],

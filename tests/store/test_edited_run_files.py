@@ -18,6 +18,7 @@ from poseig_mm.types import Failure
 
 KEYPOINTS = {"names": ["a", "b"], "groups": ["x", "y"], "parents": [-1, 0], "skeleton": [[0, 1]]}
 MANIFEST = "poseig_mm.part"
+ODD_LINE = "lines in failures.jsonl that are no failures, and are passed over: 1"
 
 
 @pytest.fixture
@@ -84,10 +85,10 @@ def test_null_is_missing(run: Path, key: str) -> None:
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a": ' * 100_000, '{"identity": ' + "[" * 100_000])
 def test_a_tree_too_deep_for_python(run: Path, text: str) -> None:
-    """In run.json an error; a line of failures.jsonl is passed over."""
+    """In run.json an error; a line of failures.jsonl is passed over, and counted."""
     with (run / "failures.jsonl").open("a") as file:
         file.write(f"{text}\n")
-    assert [f.message for f in Store(run).failures] == ["it broke"]
+    assert [f.message for f in Store(run).failures] == ["it broke", ODD_LINE]
     (run / "run.json").write_text(text)
     with pytest.raises(StoreError, match=r"cannot read .*run\.json"):
         Store(run)
@@ -103,10 +104,10 @@ def test_not_a_number_in_run_json(run: Path) -> None:
 
 @pytest.mark.parametrize("line", [{"stage": ["x"]}, {"message": None}, {"error": {}}, {"sample_id": 3}, {"more": "x"}])
 def test_failures_are_texts(run: Path, line: dict[str, Any]) -> None:
-    """A line of something else is passed over."""
+    """A line of something else is passed over, and counted."""
     with (run / "failures.jsonl").open("a") as file:
         file.write(json.dumps({"stage": "x", "message": "y", **line}) + "\n")
-    assert [f.message for f in Store(run).failures] == ["it broke"]
+    assert [f.message for f in Store(run).failures] == ["it broke", ODD_LINE]
 
 
 def vouched(run: Path, path: Path) -> None:

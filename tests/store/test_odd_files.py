@@ -41,7 +41,11 @@ def test_null_in_run_json_is_as_if_nothing_stood_there(work_dir: Path, key: str)
     without = read_run(path)
     path.write_text(json.dumps({**content, key: None}))
     assert read_run(path) == without
-    assert Store(work_dir).joints().height == 3
+    if key == "store":  # nobody knows which columns the tables should have
+        with pytest.raises(StoreError, match="no column"):
+            Store(work_dir).joints()
+    else:
+        assert Store(work_dir).joints().height == 3
     if key not in ("identity", "store"):  # without them nobody knows which run it is
         StoreWriter(work_dir, identity=IDENTITY, resume=True).close()
         assert Store(work_dir).run["status"] == "complete"

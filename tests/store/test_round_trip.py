@@ -295,7 +295,8 @@ def test_studies(tmp_path: Path) -> None:
             with pytest.raises(StoreError, match="study 'm', column 'a'"):
                 writer.write_study("m", [{"a": value} for value in values], replace_all=True)
     store = Store(tmp_path)
-    assert store.studies == ("s", "w")
+    assert store.studies == ("m", "s", "w")
+    assert store.study("m").rows() == [("x",)]  # of the last; the rows that fit are kept
     assert store.study("s").rows() == [("a", 1.0, None), ("b", 2.5, "t")]
     assert store.study("w").rows() == [(2,)]
     assert len(list((tmp_path / "studies" / "s").iterdir())) == 2
@@ -315,7 +316,9 @@ def test_run_json(tmp_path: Path) -> None:
     with StoreWriter(tmp_path, identity=IDENTITY) as writer:
         early = Store(tmp_path).run
         assert early["status"] == "running"
-        writer.update_run(versions={"numpy": np.__version__}, seeds={"a": np.int64(3)}, peak_memory=np.float32("inf"))
+        writer.update_run(
+            versions={"numpy": np.__version__}, seeds={"a": np.int64(3)}, peak_memory={"ram": np.float32("inf")}
+        )
         writer.update_run(seeds={"b": (1, Path("x"))}, counts={"persons": 99, "asked": 7}, timings={"total": NAN})
         writer.write([make_record("a"), make_record("ü", joints=1)])
         for key in ("identity", "failures", "store"):
@@ -331,7 +334,7 @@ def test_run_json(tmp_path: Path) -> None:
     }
     assert run["status"] == "interrupted"
     assert run["seeds"] == {"b": [1, "x"]}
-    assert run["peak_memory"] is None
+    assert run["peak_memory"] == {"ram": None}
     assert run["timings"] == {"total": None}
     assert run["counts"] == {"persons": 2, "joints": 2, "skipped": 1, "failed": 0, "asked": 7}
     assert run["notes"] == ["n"]

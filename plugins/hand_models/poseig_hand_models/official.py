@@ -197,7 +197,7 @@ def convert(
     from poseig_mm.adapters.build_model import build_model
 
     official = read_official(source)
-    model = build_model(config)
+    model = build_model(config, weights_follow=True)
     weights = WEIGHTS[name](official, model, None if mano is None else read_mano(mano), note)
     return write_checkpoint(weights, target, hand_model=name, converted_from=Path(source).name)
 
