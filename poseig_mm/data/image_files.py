@@ -25,8 +25,6 @@ def cause_of(path: str, error: str) -> str:
         return "the name is written with backslashes, as on Windows; write / in the annotation file's file_name"
     if LOADING not in error or not os.path.exists(path):
         return error
-    if file.is_dir():
-        return "cannot be read as an image: it is a folder; give the file (file_name in the annotation file)"
     try:
         kind = recognise(file)
     except Exception as failure:  # no permission; half a zip archive

@@ -163,7 +163,9 @@ class SampleSource:
             info = self._entries.info(index)
             path = str(info.get("img_path", "?"))
             if os.path.exists(path) and not os.path.isfile(path):  # reading a device or a pipe would not end
-                raise DataError("it is no file, but a folder, a pipe or a device. Correct its name")
+                raise DataError(
+                    "it is no file, but a folder, a pipe or a device; give the file (file_name in the annotation file)"
+                )
             person = copy.copy(info)  # as annotated: transforms put other objects in their place
             with random_states_kept(stable_hash(f"{self._seed}/{name}")):  # of transforms that draw
                 return self._made(index, person, info)

@@ -348,7 +348,8 @@ def test_an_annotation_file(name: str, tmp_path: Path, expected: dict[str, Any])
         for what in ("image", "keypoints", "visible", "inverse_warp", "pixels", "display"):
             assert np.array_equal(getattr(sample, what), getattr(right, what), equal_nan=True), what
         assert np.array_equal(sample.mask, right.mask) if kind.masks else sample.mask is None
-    notes = "\n".join(samples.notes)
+    counts = [str(samples.persons)] if samples.persons.left_out else []
+    notes = "\n".join([*counts, *samples.notes])
     for note in kind.notes:
         assert re.search(note, notes), notes
     assert kind.notes or not notes, notes

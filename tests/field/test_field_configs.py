@@ -267,5 +267,5 @@ def test_a_config(
     store = diagnose()
     assert tables(store) == tables(tiny_store)
     assert not store.failures
-    notes = "\n".join(store.run["notes"])
+    notes = "\n".join([*store.run["notes"], *(check["found"] for check in store.run["preflight"])])
     assert re.search(kind.note, notes), notes

@@ -179,7 +179,7 @@ IMAGES: dict[str, Kind] = {
     "of a huge header": fails("huge.png", content(png_header(2**30, 2**30)), "or a size that the image library"),
     "a broken link": fails("nowhere.png", lambda p: p.symlink_to("gone.png"), "no such file"),
     "missing": fails("missing.png", lambda p: None, "no such file; see data_root and data_prefix"),
-    "a folder": fails("folder.png", lambda p: p.mkdir(), "is a folder; give the file"),
+    "a folder": fails("folder.png", lambda p: p.mkdir(), "a folder.*; give the file"),
     "of Windows": fails("images\\1.png", lambda p: None, r"no such file"),
 }  # fmt: skip
 NUMBERS = {name: i for i, name in enumerate(IMAGES, 1)}

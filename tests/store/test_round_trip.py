@@ -296,7 +296,7 @@ def test_studies(tmp_path: Path) -> None:
                 writer.write_study("m", [{"a": value} for value in values], replace_all=True)
     store = Store(tmp_path)
     assert store.studies == ("m", "s", "w")
-    assert store.study("m").rows() == [("x",)]  # of the last; the rows that fit are kept
+    assert store.study("m").rows() == [("x",), (None,)]  # of the last; the rows that fit are kept
     assert store.study("s").rows() == [("a", 1.0, None), ("b", 2.5, "t")]
     assert store.study("w").rows() == [(2,)]
     assert len(list((tmp_path / "studies" / "s").iterdir())) == 2
