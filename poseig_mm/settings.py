@@ -127,6 +127,8 @@ class ReportSettings:
 
     enabled: bool = True
     gallery: int = whole(12, least=0)  # persons in the gallery
+    # a pixel's glow in a person's map: its value over the map's 'peak', or its 'rank' among the pixels
+    maps_shown: str = one_of("peak", "rank")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, ShapeError, did_you_mean
+from .insertion_deletion import ranked_order
 
 MASKS = ("mean", "shuffle", "uniform", "normal")
 
@@ -88,6 +89,37 @@ def permuted_maps(grade: Tensor, n: int, generator: torch.Generator) -> Tensor:
         raise ShapeError(f"the map has shape {tuple(grade.shape)}; expected (H, W)")
     orders = torch.stack([torch.randperm(grade.numel(), generator=generator) for _ in range(n)])
     return grade.flatten()[orders.to(grade.device)].view(n, *grade.shape)
+
+
+def strongest_pixels(grade: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+    """The pixels of largest value of a map (H, W), (H, W) bool; equal ones in random order, never one whose value is 0.
+
+    Args:
+        grade: (H, W) >= 0.
+        fraction: in (0, 1): round(fraction * H W) pixels, at least 1.
+        generator: on the CPU.
+
+    >>> strongest_pixels(torch.tensor([[0.0, 0.5], [0.2, 1.0]]), 0.5, torch.Generator()).tolist()
+    [[False, True], [False, True]]
+    """
+    if grade.ndim != 2:
+        raise ShapeError(f"the map has shape {tuple(grade.shape)}; expected (H, W)")
+    order = ranked_order(grade, torch.randperm(grade.numel(), generator=generator))
+    chosen = torch.zeros(grade.numel(), dtype=torch.bool, device=grade.device)
+    chosen[order[: max(1, round(fraction * grade.numel()))]] = True
+    return chosen.view_as(grade) & (grade > 0)
+
+
+def shifted_masks(mask: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """The same pixels (H, W) elsewhere: shifted by `n` random steps, around the edges, (n, H, W).
+
+    >>> shifted_masks(torch.tensor([[True, True, False, False]]), 2, torch.Generator()).sum((1, 2)).tolist()
+    [2, 2]
+    """
+    if mask.ndim != 2:
+        raise ShapeError(f"the mask has shape {tuple(mask.shape)}; expected (H, W)")
+    steps = [[int(torch.randint(side, (), generator=generator)) for side in mask.shape] for _ in range(n)]
+    return torch.stack([mask.roll(step, (0, 1)) for step in steps])
 
 
 def error_change(error: Tensor | float, perturbed: Tensor) -> Tensor:

@@ -82,6 +82,19 @@ def sum_of_maps(maps: Floats) -> Floats | None:
     return total
 
 
+def rank_normalised(values: Floats) -> Floats:
+    """For each pixel of a map the share of the others that are smaller, in [0, 1]: its order alone, not its scale.
+
+    Of equal pixels all have the share of the first; so pixels at the map's minimum are 0.
+
+    >>> rank_normalised(np.array([[0.0, 0.0, 0.1], [9.0, 0.2, 0.1]])).tolist()
+    [[0.0, 0.0, 0.4], [1.0, 0.8, 0.4]]
+    """
+    smaller = np.searchsorted(np.sort(values, axis=None), values)
+    ranks: Floats = smaller / max(values.size - 1, 1)
+    return ranks
+
+
 def density(values: Floats) -> Floats | None:
     """Kernel density of a map's pixels, peak 1, or None where it cannot be computed (a single pixel has no spread)."""
     import torch

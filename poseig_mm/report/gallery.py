@@ -25,6 +25,10 @@ LEGEND = (
     "moves the joint's score; the density of a map is drawn with the areas that hold 50 % and 80 % of it."
 )
 
+BY_RANK = (
+    "A pixel's glow is its rank among the map's pixels (the share of those that are smaller), so that faint evidence "
+    "shows as well as strong; how much stronger the strong one is does not."
+)
 SEQUENCE_LEGEND = (
     "Each picture is of the output joint that is ringed: the larger an input joint's share of its map, over all "
     "frames, the brighter the joint. Beside it, where there are several frames, the map: one row a frame, one column a "
@@ -55,6 +59,8 @@ def gallery_section(store: Store, limit: int = ReportSettings.gallery) -> Guarde
             pictures[str(row["sample_id"])] = drawn
     remarks = " ".join(f"{remark} ({plural(n, 'person')})." for remark, n in notes.remarks.items())
     legend = LEGEND if run_value(store, "model", "input") != "sequence" else SEQUENCE_LEGEND
+    if legend == LEGEND and run_value(store, "settings", "report", "maps_shown") == "rank":
+        legend += f" {BY_RANK}"
     lead = f"{_lead(len(blocks), len(samples))} {legend} {remarks}".strip()
     return replace(HEADING.section(lead, blocks, notes.failures), pictures=pictures)
 

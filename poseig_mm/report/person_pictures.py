@@ -14,7 +14,7 @@ from PIL import Image
 from ..plotting import drawing
 from ..plotting.drawing import Canvas
 from ..plotting.sheets import stack
-from ..summary.measures import Measure, place_columns
+from ..summary.measures import Measure, place_columns, run_value
 from ..summary.sentences import plural
 from ..types import Failure, Gallery
 from .blocks import SamplePictures
@@ -52,6 +52,7 @@ class PersonPictures:
         self, store: Store, row: Mapping[str, Any], joints: pl.DataFrame, measures: Sequence[Measure], notes: Notes
     ) -> None:
         self.row, self.notes, self.measures = row, notes, measures
+        self.by_rank = run_value(store, "settings", "report", "maps_shown") == "rank"
         self.joints = joints.sort("joint").to_dicts()
         self.size = int(row["height"]), int(row["width"])
         groups = store.groups
@@ -74,6 +75,12 @@ class PersonPictures:
 
     def _points(self, x: str, y: str) -> Floats:
         return np.array([[j[x], j[y]] for j in self.joints], np.float64)
+
+    def _glow(self, image: drawing.Pixels, values: Floats) -> drawing.Pixels:
+        """A map over an image of its size, by value or by rank."""
+        if self.by_rank:
+            return drawing.overlay(image, drawing.rank_normalised(values), smooth=True)
+        return drawing.overlay(image, values)
 
     def gallery(self, folder: Path, stem: str, kind: str) -> tuple[Gallery, SamplePictures]:
         """The strip and the tiles, written to `folder`: as a block of a section, and for other sections to link to."""
@@ -100,7 +107,7 @@ class PersonPictures:
         panels, titles, drawn = [first.finish()], ["all joints"], self.drawn()
         for k in drawn:
             assert self.maps is not None
-            panel = Canvas(drawing.overlay(self.display, self.maps[k].astype(np.float64)), SHEET_HEIGHT)
+            panel = Canvas(self._glow(self.display, self.maps[k].astype(np.float64)), SHEET_HEIGHT)
             self._mark(panel, [k], self.truth, self.prediction, size=0.8)
             panels.append(panel.finish())
             titles.append(str(self.joints[k]["joint_name"]))
@@ -143,7 +150,7 @@ class PersonPictures:
         """Joint k: its map on the input, and the map's density."""
         assert self.maps is not None
         values = self.maps[k].astype(np.float64)
-        panels = [Canvas(drawing.overlay(self.display, values), TILE_HEIGHT)]
+        panels = [Canvas(self._glow(self.display, values), TILE_HEIGHT)]
         blurred = drawing.density(values)
         if blurred is not None:
             panels.append(Canvas(drawing.overlay(self.display, blurred, smooth=True), TILE_HEIGHT))
@@ -161,7 +168,7 @@ class PersonPictures:
         panels, titles = [first.finish()], ["input"]
         total = None if self.maps is None else drawing.sum_of_maps(self.maps.astype(np.float64))
         if total is not None:
-            panels.append(Canvas(drawing.overlay(self.display, total), STRIP_HEIGHT).finish())
+            panels.append(Canvas(self._glow(self.display, total), STRIP_HEIGHT).finish())
             titles.append("maps of all joints, summed")
             blurred = drawing.density(total)
             if blurred is not None:
@@ -192,7 +199,7 @@ class PersonPictures:
         warp[:, 2] -= shift
         part = image[top:bottom, left:right]
         if total is not None:
-            part = drawing.overlay(part, drawing.map_to_original(total, warp, (part.shape[0], part.shape[1])))
+            part = self._glow(part, drawing.map_to_original(total, warp, (part.shape[0], part.shape[1])))
         canvas = Canvas(part, STRIP_HEIGHT)
         canvas.line(np.vstack([outline, outline[:1]]) - shift, (255, 255, 255), 1.0, halo=False)
         truth, prediction = (drawing.to_original(p, warp) for p in (self.truth, self.prediction))

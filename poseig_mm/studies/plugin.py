@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def poseig_studies() -> Sequence[Study]:
     """Every table and figure of the paper, and the tests of the maps themselves."""
     from .baselines.study import Baselines
+    from .dependency.study import Dependency
     from .easy_hard.study import EasyHard
     from .error_kinds.study import ErrorKinds
     from .error_relation.study import ErrorRelation
@@ -28,5 +29,5 @@ def poseig_studies() -> Sequence[Study]:
     from .shortcuts.study import Shortcuts
 
     of_tables = (Groups(), EasyHard(), ErrorRelation(), ErrorKinds(), Inversion(), Shortcuts())
-    of_the_model = (Perturbation(), InsertionDeletion(), Randomization(), Baselines(), OutputSpace())
+    of_the_model = (Perturbation(), Dependency(), InsertionDeletion(), Randomization(), Baselines(), OutputSpace())
     return (Sanity(), *of_tables, *of_the_model)

@@ -82,6 +82,20 @@ def test_overlay_glows_where_the_map_is() -> None:
     assert np.ptp(drawn[3, 4]) > 50
 
 
+def test_ranks_are_those_of_the_order_alone() -> None:
+    """Any rising function of the map has the same ranks; their order is that of the values; zeros stay 0."""
+    values = np.random.default_rng(0).random((20, 30)) ** 4
+    values[:5] = 0
+    ranks = drawing.rank_normalised(values)
+    np.testing.assert_array_equal(ranks, drawing.rank_normalised(np.expm1(values)))
+    assert (ranks[:5] == 0).all()
+    assert ranks.max() == 1
+    above = np.sort(ranks[5:], axis=None)
+    np.testing.assert_allclose(above, np.arange(150, 600) / 599)
+    np.testing.assert_array_equal(values.ravel().argmax(), ranks.ravel().argmax())
+    assert (drawing.rank_normalised(np.full((3, 3), 0.7)) == 0).all()
+
+
 def test_an_all_zero_map_is_drawn_without_a_glow() -> None:
     """No division by zero: the same grey everywhere."""
     assert np.ptp(drawing.overlay(np.full((4, 4, 3), 90, np.uint8), np.zeros((4, 4)))) == 0

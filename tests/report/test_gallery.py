@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
-from synthetic_store import make_store, record
+from synthetic_store import RUN, make_store, record
 
 from poseig_mm.report.gallery import choose, gallery_section
+from poseig_mm.report.person import draw_sample
 from poseig_mm.report.plugin import poseig_report_sections
 from poseig_mm.store import Store
 from poseig_mm.types import Gallery
@@ -102,6 +103,25 @@ def test_pooled_maps_are_drawn(tmp_path: Path) -> None:
     """Maps kept at a sixteenth of their size are shown at the input's."""
     (gallery,) = galleries(make_store(tmp_path, [record(0)], maps="pooled"))
     assert len(gallery.images) > 5
+
+
+def test_maps_by_rank_show_their_order_alone(tmp_path: Path) -> None:
+    """Maps and their fourth powers: by rank both sheets are alike, by peak they are not; the lead says which."""
+    rows = record(0)
+    maps = np.asarray(rows.maps, dtype=np.float64)
+    maps = np.where(np.isfinite(maps), np.round(maps, 1), maps)  # ten steps: kept apart by float16
+    sheets = {}
+    for shown in ("peak", "rank"):
+        for power in (1, 4):
+            folder = tmp_path / f"{shown}{power}"
+            settings = {**RUN["settings"], "report": {"gallery": 1, "maps_shown": shown}}
+            made = make_store(folder, [replace(rows, maps=maps**power)], settings=settings)
+            draw_sample(made, made.sample_ids[0], tmp_path / "sheet.png")
+            sheets[shown, power] = np.asarray(Image.open(tmp_path / "sheet.png")).astype(int)
+            assert ("rank" in gallery_section(made).lead) == (shown == "rank")
+    assert np.abs(sheets["rank", 1] - sheets["rank", 4]).max() == 0
+    assert np.abs(sheets["peak", 1] - sheets["peak", 4]).max() > 20
+    assert np.abs(sheets["peak", 1] - sheets["rank", 1]).max() > 20
 
 
 def test_joints_in_millimetres_are_not_drawn_on_the_image(tmp_path: Path) -> None:

@@ -86,8 +86,8 @@ def test_studies_without_images_run(store: Store) -> None:
     assert "sequence of 2D poses" in page
 
 
-@pytest.mark.parametrize("study", ["sanity", "shortcuts", "perturbation", "insertion_deletion", "baselines",
-                                   "output_space", "inversion", "randomization"])  # fmt: skip
+@pytest.mark.parametrize("study", ["sanity", "shortcuts", "perturbation", "dependency", "insertion_deletion",
+                                   "baselines", "output_space", "inversion", "randomization"])  # fmt: skip
 def test_studies_of_images_are_refused(study: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=rf"study '{study}' changes or measures images, .* sequence of 2D poses"):
         session("video", tmp_path / "data", tmp_path / "run", studies=[study]).run()

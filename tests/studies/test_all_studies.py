@@ -14,6 +14,7 @@ from poseig_mm.studies.plugin import poseig_studies
 CHEAP: dict[str, dict[str, Any]] = {
     "sanity": {"nodes": 2, "fractions": [0.1], "n_permuted": 1},
     "perturbation": {"masks": ["mean"], "n_random": 1},
+    "dependency": {"n_random": 1, "joints": 2},
     "insertion_deletion": {"fractions": [0, 0.1, 1], "n_random": 1},
     "randomization": {"step": 3, "nodes": 2},
     "baselines": {"nodes": 2, "joints": 1},

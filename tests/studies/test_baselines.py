@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,8 +28,13 @@ LOW, HIGH = (-2.0,), (3.0,)  # of the one channel; the image is 0 everywhere
 class LinearContext:
     """T of every joint is the sum of the pixels, so that a straight path's map is exactly |x - x'|."""
 
+    unit = "px"
     groups = SimpleNamespace(keypoint_names=("a", "b"), group_of=("", ""))
     adapter = SimpleNamespace(pixel_range=lambda: (LOW, HIGH))
+
+    def predict(self, images: torch.Tensor) -> torch.Tensor:
+        """Both joints at x = y = the mean of the pixels."""
+        return images.mean((1, 2, 3))[:, None, None].expand(-1, 2, 2)
 
     def attribute(self, sample: Sample, *, image: torch.Tensor, joints: list[str], **changes: Any) -> Any:
         """As the run would."""
@@ -87,6 +93,18 @@ def test_the_shares_of_a_linear_model() -> None:
         assert rows[baseline, baseline]["di"] == pytest.approx(75, abs=0.01)  # a quarter zero, the rest alike
         assert {rows[p, baseline]["share_original"] for p in PAINTINGS} == {rows["original", baseline]["share"]}
     assert {(row["n"], row["area"], row["reason"]) for row in rows.values() if row["n"]} == {(2, 0.25, "")}
+
+
+@pytest.mark.parametrize("mask", [left_quarter(), None], ids=["mask", "no mask"])
+def test_errors_without_any_evidence(mask: torch.Tensor | None) -> None:
+    """The joint at (3, 4) is 5 px from (0, 0), predicted on the image and its blur; on black (-2, -2), white (3, 3)."""
+    found = replace(finding(mask), sample=replace(finding(mask).sample, visible=torch.tensor([True, False])))
+    rows = rows_of(Baselines(pictures=0), found)
+    expected = {"black": math.hypot(5, 6), "white": 1.0, "blurry": 5.0}
+    for (_, baseline), row in rows.items():
+        assert row["epe"] == pytest.approx(5)
+        assert row["epe_baseline"] == pytest.approx(expected[baseline])
+        assert row["unit"] == "px"
 
 
 def test_a_blur_sees_only_edges_of_paint() -> None:
@@ -157,7 +175,7 @@ def test_the_section_of_a_run(store: Store) -> None:
     """Ratios of means by hand; the gallery shows the kept persons; the lead says that three persons are few."""
     section = Baselines().section(store)
     assert section is not None
-    table, picture, gallery = section.blocks
+    table, picture, gallery, empty = section.blocks
     assert isinstance(table, Table)
     assert isinstance(picture, Picture)
     assert isinstance(gallery, Gallery)
@@ -166,8 +184,25 @@ def test_the_section_of_a_run(store: Store) -> None:
     cell = store.study("baselines").filter((pl.col("painting") == "white") & (pl.col("baseline") == "black"))
     assert row[4].mean == pytest.approx(cell["share"].sum() / cell["share_original"].sum())
     assert "3 persons are too few" in section.lead
+    assert isinstance(empty, Table)
+    assert [line[0] for line in empty.rows] == ["as it is", "black alone", "white alone", "blurry alone"]
+    rows = store.study("baselines").filter(pl.col("painting") == "original", pl.col("baseline") == "white")
+    assert empty.rows[0][1].mean == pytest.approx(store.samples()["mepe"].mean(), rel=1e-6)
+    assert empty.rows[2][1].mean == pytest.approx(rows["epe_baseline"].mean())
+    assert empty.rows[2][2].mean == pytest.approx(rows["epe_baseline"].sum() / rows["epe"].sum())
     assert "black: 0.00 [0.00, 0.00] on black" in section.lead
     assert "What a baseline hides" in (store.path / "report" / "index.html").read_text()
+
+
+def test_an_older_run_has_no_errors_of_empty_inputs(store: Store) -> None:
+    """Without the columns there is no table of them, and the rest is as it was."""
+    rows = store.study("baselines").drop("epe", "epe_baseline", "unit")
+    older = SimpleNamespace(
+        study=lambda name: rows, studies=("baselines",), pictures=lambda name: [], sample_ids=store.sample_ids
+    )
+    section = Baselines().section(older)  # type: ignore[arg-type]
+    assert section is not None
+    assert [type(block) for block in section.blocks] == [Table, Picture]
 
 
 def test_a_run_without_masks(tmp_path: Path, mmpose_ready: None) -> None:
@@ -177,5 +212,6 @@ def test_a_run_without_masks(tmp_path: Path, mmpose_ready: None) -> None:
     assert section is not None
     assert "No person could be painted" in section.lead
     assert section.blocks[0].rows[0][:2] == ("no_mask", 3)  # type: ignore[union-attr]
+    assert section.blocks[1].rows[1][1].n == 3  # type: ignore[union-attr]
     nobody = {"studies": [{"type": "baselines", "every": 10**9}]}
     assert Baselines().section(run(made, tmp_path / "nobody", nobody)) is None

@@ -1,4 +1,4 @@
-"""What is asked of a person: shares of the maps on it, painted black and white, with each baseline."""
+"""What is asked of a person: shares of the maps on it, painted black and white; its errors on an empty input."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...types import Attribution, Sample
+from ...types import Attribution, Finding, Sample
 from ..base import StudyContext
+from ..joints import visible_truth
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +42,27 @@ def painted(sample: Sample, painting: str, context: StudyContext) -> tuple[Tenso
         image[:, mask] = image.new_tensor(colour)[:, None]
         display[sample.mask.cpu().numpy()] = 255 if painting == "white" else 0
     return image, display
+
+
+def errors_without_evidence(finding: Finding, context: StudyContext) -> dict[str, dict[str, Any]]:
+    """Columns of each baseline's rows: the mean error of the visible joints on the image, and where nothing is seen.
+
+    `epe` is that of the image as it is, `epe_baseline` that of an input that is the baseline and nothing else.
+    """
+    import torch
+
+    from ...functional.paths import LinearPath
+
+    image, truth = finding.sample.image, visible_truth(finding)
+    low, high = context.adapter.pixel_range()
+    paths = {b: LinearPath("blur" if b == "blurry" else b, black=tuple(low), white=tuple(high)) for b in BASELINES}
+    empty = torch.cat([path.baseline_of(image[None]) for path in paths.values()])
+    predicted = torch.cat([finding.prediction.cpu()[None], context.predict(empty).cpu()]).double()
+    epe, *others = (predicted - truth).norm(dim=-1).nanmean(1).tolist()
+    return {
+        baseline: {"epe": epe, "epe_baseline": other, "unit": context.unit}
+        for baseline, other in zip(BASELINES, others, strict=True)
+    }
 
 
 def person_rows(

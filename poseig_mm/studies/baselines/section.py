@@ -47,6 +47,7 @@ def baselines_section(store: Store, name: str) -> Section | None:
     if len(without):
         lines = tuple((code, n, reason_text(code)) for code, n in without.rows())
         blocks.append(Table("Persons without numbers.", ("reason", "persons", "meaning"), lines))
+    blocks += _without_evidence(rows)
     return Section(name, TITLE, lead, tuple(blocks), ORDER)
 
 
@@ -64,6 +65,27 @@ def _estimates(rows: pl.DataFrame) -> dict[str, Estimate]:
     """Of one painting and baseline; kept: the share over that on the same persons in the original image."""
     kept = ratio_of_means(rows, "share", "share_original")
     return {"share": estimate(rows, "share"), "kept": kept, "di": estimate(rows, "di")}
+
+
+def _without_evidence(rows: pl.DataFrame) -> tuple[Table, ...]:
+    """What the model predicts where there is nothing to see; nothing of an older run, which did not ask."""
+    if "epe_baseline" not in rows.columns:
+        return ()
+    part = rows.filter(painting="original")
+    lines: list[tuple[str, Estimate, Estimate | None]] = [
+        ("as it is", estimate(part.filter(baseline=BASELINES[0]), "epe"), None)
+    ]
+    for baseline in BASELINES:
+        of_baseline = part.filter(baseline=baseline)
+        ratio = ratio_of_means(of_baseline, "epe_baseline", "epe")
+        lines.append((f"{baseline} alone", estimate(of_baseline, "epe_baseline"), ratio))
+    unit = str(part["unit"].drop_nulls()[0])
+    caption = (
+        "Mean error of a person's visible joints where the whole input is the baseline: what the model predicts "
+        "without any evidence. A baseline stands for absence only as far as the joints are lost on it; over: times the "
+        "error on the image, a ratio of means [95 % interval, persons resampled]."
+    )
+    return (Table(caption, ("input", f"EPE ({unit})", "over the image's"), tuple(lines)),)
 
 
 def _table(values: Estimates, persons: Sequence[int], errors: Sequence[float]) -> Table:

@@ -11,7 +11,7 @@ from ...store.reader import Store
 from ...types import Finding, Section
 from ..base import COMPARED_MAPS, Study, StudyContext
 from ..choice import chosen_joints, keep_picture, takes_part
-from .rows import BASELINES, PAINTINGS, PATHS, empty_row, painted, person_rows, why_not
+from .rows import BASELINES, PAINTINGS, PATHS, empty_row, errors_without_evidence, painted, person_rows, why_not
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,9 @@ class Baselines(Study):
 
     Rows, a sample x painting x baseline: `n` joints (those that have a map in all three paintings), their mean `share`
     of the map's mass on the mask, `share_original` (the same joints in the original image), mean `di` and `map_error`;
-    `area` is the mask's share of the input.  `reason`: 'no_mask', 'empty_mask', 'not_visible', 'no_map'.
+    `area` is the mask's share of the input.  `epe` and `epe_baseline`, which need no mask: the mean error of the
+    person's visible joints on the image, and on an input that is the baseline and nothing else.  `reason`: 'no_mask',
+    'empty_mask', 'not_visible', 'no_map'.
     """
 
     name: ClassVar[str] = "baselines"
@@ -41,9 +43,13 @@ class Baselines(Study):
         sample = finding.sample
         if not takes_part(sample.sample_id, self.every):
             return ()
-        joints = chosen_joints(finding, self.joints)
+        joints, errors = chosen_joints(finding, self.joints), errors_without_evidence(finding, context)
         if reason := why_not(sample, joints):
-            return [empty_row(sample, painting, baseline, reason) for painting in PAINTINGS for baseline in BASELINES]
+            return [
+                {**empty_row(sample, painting, baseline, reason), **errors[baseline]}
+                for painting in PAINTINGS
+                for baseline in BASELINES
+            ]
         images = {painting: painted(sample, painting, context) for painting in PAINTINGS}
         names = [context.groups.keypoint_names[k] for k in joints]
         maps = {
@@ -58,7 +64,7 @@ class Baselines(Study):
 
             shown = {painting: display for painting, (_, display) in images.items()}
             keep_picture(context, self.name, sample.sample_id, draw_sheet(shown, maps, sample, joints), self.pictures)
-        return list(person_rows(sample, maps, joints))
+        return [{**row, **errors[row["baseline"]]} for row in person_rows(sample, maps, joints)]
 
     def section(self, store: Store) -> Section | None:
         """The shares with intervals, and the kept pictures."""

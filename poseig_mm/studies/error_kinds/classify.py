@@ -5,7 +5,7 @@ Source: Ronchi & Perona, Benchmarking and Error Diagnosis in Multi-Instance Pose
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from ...errors import ShapeError
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
 GOOD, NEAR = 0.85, 0.5  # keypoint similarities of the paper: good from the first, near a joint from the second
+AS_CODED = (
+    0.25  # exponent of a corrected ks in coco-analyze's code, whose corrections take sigma where ks takes 2 sigma
+)
 OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # COCO's
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
@@ -42,29 +45,32 @@ def classify(
     areas: Floats,
     sigmas: Floats,
     partners: Mapping[int, int] | None = None,
-) -> tuple[NDArray[np.int_], Floats]:
+) -> tuple[NDArray[np.int_], Floats, Floats]:
     """Kind of error of each joint of the persons of one image.
 
-    good: ks >= 0.85 to its own truth; jitter: from 0.5 on.  Below, the largest ks to any other joint decides where it
-    is at least 0.5: inversion for one of the same person, swap for one of another person; equal ks are an inversion.
-    Else miss. ks to a joint takes that joint's sigma and its person's area.
+    The largest ks decides, among the joint's own place, the other joints of its person that it can be confused with,
+    and such joints of other persons.  Below 0.5 it is a miss; else, at its own place: good from 0.85 on, jitter below;
+    at another of the same person: inversion; of another person: swap.  Of equal ones the first counts in the order own,
+    same joint of others, other joints of its own, other joints of others.  ks takes the joint's own sigma, and the area
+    of the person whose place it is.
 
     Args:
         truth, prediction: (P, K, 2) px of the image.
         visible: (P, K) bool; other joints are neither classified nor confused with.
         areas: (P,) px^2; NaN: the person's joints are not classified, and nobody is confused with them.
         sigmas: (K,).
-        partners: joint -> its left-right partner: inversions are then with the partner alone, and swaps with the same
-            joint and its partner (as published code has it).  None: with any joint.
+        partners: joint -> its left-right partner, the one joint that it can be confused with beside its own.  None:
+            with any joint.
 
     Returns:
-        ((P, K) index in `KINDS`, -1 where not classified; (P, K) ks to the own truth, NaN there).
+        ((P, K) index in `KINDS`, -1 where not classified; (P, K) ks to the own truth; (P, K) the largest ks, both NaN
+        there).
 
     Raises:
         ShapeError: shapes that do not fit.
 
     >>> truth = np.array([[[0.0, 0.0], [50.0, 0.0]]])
-    >>> kinds, ks = classify(truth, truth[:, [1, 1]], np.ones((1, 2), bool), np.array([400.0]), np.array([0.1, 0.1]))
+    >>> kinds, *_ = classify(truth, truth[:, [1, 1]], np.ones((1, 2), bool), np.array([400.0]), np.array([0.1, 0.1]))
     >>> [KINDS[k] for k in kinds[0]]
     ['inversion', 'good']
     """
@@ -74,26 +80,93 @@ def classify(
             f"truth {truth.shape}, prediction {prediction.shape}, visible {visible.shape}, areas {areas.shape}; "
             "expected (P, K, 2), (P, K, 2), (P, K), (P,)"
         )
-    kinds, own = np.full((persons, joints), -1), np.full((persons, joints), np.nan)
-    same_joint = np.eye(joints, dtype=bool)
-    mirrored = np.array([[(partners or {}).get(k) == j for j in range(joints)] for k in range(joints)])
-    within = ~same_joint if partners is None else mirrored  # (K, K): joints of the same person to confuse k with
-    between = np.ones_like(within) if partners is None else mirrored | same_joint
+    kinds, own, largest = (np.full((persons, joints), fill) for fill in (-1, np.nan, np.nan))
     for p in range(persons):
-        gap = np.linalg.norm(prediction[p][None, :, None] - truth[:, None], axis=-1)  # (P, K of p, K of others)
-        ks = keypoint_similarity(gap, areas[:, None, None], sigmas)
-        ks = np.where(visible[:, None] & np.isfinite(ks), ks, -1.0)
-        own[p] = np.where(visible[p] & (np.diagonal(ks[p]) >= 0), np.diagonal(ks[p]), np.nan)
-        inverted = np.where(within, ks[p], -1.0).max(1)
-        others = np.delete(ks, p, axis=0)
-        swapped = np.where(between, others, -1.0).max((0, 2)) if persons > 1 else np.full(joints, -1.0)
-        kind = np.select(
-            [own[p] >= GOOD, own[p] >= NEAR, (inverted >= NEAR) & (inverted >= swapped), swapped >= NEAR],
-            [0, 1, 2, 3],
-            4,
-        )
-        kinds[p] = np.where(np.isfinite(own[p]), kind, -1)
-    return kinds, own
+        at = classify_points(prediction[p][None], p, truth, visible, areas, sigmas, partners)
+        kinds[p], own[p], largest[p] = (values[0] for values in at)
+    return kinds, own, largest
+
+
+def classify_points(
+    points: Floats,
+    person: int,
+    truth: Floats,
+    visible: Bools,
+    areas: Floats,
+    sigmas: Floats,
+    partners: Mapping[int, int] | None = None,
+) -> tuple[NDArray[np.int_], Floats, Floats]:
+    """What `classify` gives for one person of the image, for M predictions (M, K, 2) of it: (M, K) each."""
+    joints = len(sigmas)
+    same = np.eye(joints, dtype=bool)
+    mirrored = np.array([[(partners or {}).get(k) == j for j in range(joints)] for k in range(joints)])
+    confusable = ~same if partners is None else mirrored & ~same  # (K, K): joints that k can be confused with
+    gap = np.linalg.norm(points[:, None, :, None] - truth[:, None], axis=-1)  # (M, P, K of points, K of places)
+    ks = keypoint_similarity(gap, areas[:, None, None], sigmas[:, None])
+    ks = np.where(visible[:, None] & np.isfinite(ks), ks, -1.0)
+    others = np.delete(ks, person, axis=1)
+
+    def nearest(similarity: Floats, allowed: Bools) -> Floats:
+        found: Floats = np.where(allowed, similarity, -1.0).max(-1).max(1, initial=-1.0)
+        return found
+
+    mine = ks[:, [person]]
+    places = np.stack([
+        nearest(mine, same), nearest(others, same), nearest(mine, confusable), nearest(others, confusable)
+    ])  # fmt: skip
+    which, largest, own = places.argmax(0), places.max(0), places[0]
+    at_place = np.array([0, 3, 2, 3])[which]  # good, swap, inversion, swap
+    kinds = np.select([largest < NEAR, (which == 0) & (largest < GOOD)], [4, 1], at_place)
+    known = visible[person] & (own >= 0)
+    return np.where(known, kinds, -1), np.where(known, own, np.nan), np.where(known, largest, np.nan)
+
+
+def chance_counts(
+    box: Floats,
+    person: int,
+    truth: Floats,
+    visible: Bools,
+    areas: Floats,
+    sigmas: Floats,
+    partners: Mapping[int, int] | None,
+    n: int,
+    generator: np.random.Generator,
+) -> NDArray[np.int_]:
+    """How many of the visible joints of one person have each of `KINDS` at `n` points uniform in a box, (5,).
+
+    Args:
+        box: (4,) left, top, right, bottom, px of the image.
+        person, truth, visible, areas, sigmas, partners: as in `classify_points`.
+        n: points, at which every joint is looked at.
+        generator: of the points.
+    """
+    points = generator.uniform(box[:2], box[2:], (n, 2))
+    counts = np.zeros(len(KINDS), dtype=int)
+    for some in np.array_split(points, -(-n // 64)):  # limits memory, changes nothing
+        each = np.repeat(some[:, None], len(sigmas), 1)
+        kinds = classify_points(each, person, truth, visible, areas, sigmas, partners)[0]
+        counts += np.bincount(kinds[kinds >= 0], minlength=len(KINDS))
+    return counts
+
+
+def corrected(ks: Floats, kinds: NDArray[np.int_], largest: Floats, which: Sequence[str]) -> Floats:
+    """ks of joints whose errors of some kinds are corrected as coco-analyze defines it.
+
+    A jitter is put where ks is 0.85, a miss where it is 0.5, an inversion or swap where it is what it is at the place
+    that it was taken for; all others stay.
+
+    Args:
+        ks, kinds, largest: of the same shape, as `classify` returns them.
+        which: of `KINDS` without good.
+
+    >>> kinds = np.array([0, 1, 2, 4])
+    >>> corrected(np.array([0.9, 0.6, 0.1, 0.0]), kinds, np.array([0.9, 0.6, 0.7, 0.2]), ('inversion', 'miss')).tolist()
+    [0.9, 0.6, 0.7, 0.5]
+    """
+    chosen = np.isin(kinds, [KINDS.index(kind) for kind in which])
+    goal = np.select([kinds == 1, kinds == 4], [GOOD, NEAR], largest)
+    found: Floats = np.where(chosen, goal, ks)
+    return found
 
 
 def object_similarity(ks: Floats) -> Floats:

@@ -11,11 +11,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ...seeding import stable_hash
 from ...settings_fields import number, one_of
 from ...store.reader import Store
 from ...summary.persons import Persons, in_pixels, persons_of
 from ...types import Finding, JointGroups
-from .classify import KINDS, classify
+from .classify import KINDS, chance_counts, classify
 
 BOX_SHARE = 0.53  # of a person's box is the person, where the annotation has no area (COCO's convention)
 # COCO's, by part of the body: the annotators' spread as a share of the person's size
@@ -24,8 +25,14 @@ COCO_SIGMAS = {
     "knee": 0.087, "ankle": 0.089,
 }  # fmt: skip
 _COCO_NAMES = {"nose", *(f"{side}_{part}" for side in ("left", "right") for part in COCO_SIGMAS if part != "nose")}
-KIND_COLUMNS = ("kind_any", "kind_symmetric")
-_SCHEMA = {"sample_id": pl.String, "joint": pl.Int64, "ks": pl.Float64, **dict.fromkeys(KIND_COLUMNS, pl.String)}
+KIND_COLUMNS = ("kind_partner", "kind_any")
+LARGEST_COLUMNS = ("largest_partner", "largest_any")  # rows without them (of older runs) are of another rule
+BOX = ("box_left", "box_top", "box_right", "box_bottom")
+MOST_PERSONS, LEAST_POINTS, POINTS = 200, 64, 4096  # of the chance level: persons; points of each, and of all together
+_SCHEMA = {
+    "sample_id": pl.String, "joint": pl.Int64, **dict.fromkeys(("ks", *LARGEST_COLUMNS), pl.Float64),
+    **dict.fromkeys(KIND_COLUMNS, pl.String),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,23 +41,30 @@ class ErrorKindsSettings:
 
     # of every joint where the data set has no sigmas of its own and the joints are not COCO's 17: the mean of those 17
     sigma: float = number(0.067, above=0)
-    # a joint can be mistaken for 'any' other, or for its 'symmetric' partner alone, as in coco-analyze
-    confusable: str = one_of("any", "symmetric")
+    # a joint can be mistaken for its left-right 'partner' alone, as in coco-analyze ('symmetric' in older configs), or
+    # for 'any' other
+    confusable: str = one_of("partner", "any", "symmetric")
+
+    @property
+    def rule(self) -> str:
+        """'partner' or 'any'."""
+        return "any" if self.confusable == "any" else "partner"
 
 
 def area_row(finding: Finding, unit: str) -> dict[str, Any]:
-    """The person's area in px^2 of the original image, which the tables do not hold, and where it is from."""
+    """The person's area in px^2 of the original image and where it is from, and its box, px there, NaN without."""
     sample, reason = finding.sample, ""
     area, source = sample.extra.get("area"), "annotation"
+    box = sample.extra.get("bbox")
+    left, top, right, bottom = (math.nan,) * 4 if box is None else (float(v) for v in box)
     if area is None or not float(area) > 0:
-        box = sample.extra.get("bbox")
-        sides = (math.nan, math.nan) if box is None else (box[2] - box[0], box[3] - box[1])
-        area, source = BOX_SHARE * sides[0] * sides[1], "box"
+        area, source = BOX_SHARE * (right - left) * (bottom - top), "box"
     if not float(area) > 0:
         area, source, reason = math.nan, "none", "no_area"
     if unit != "px" or finding.prediction.shape[-1] != 2:
         reason = "not_pixels"
-    return {"sample_id": sample.sample_id, "area": float(area), "area_source": source, "reason": reason}
+    about = {"sample_id": sample.sample_id, "area": float(area), "area_source": source}
+    return {**about, **dict(zip(BOX, (left, top, right, bottom), strict=True)), "reason": reason}
 
 
 def kind_rows(store: Store, areas: pl.DataFrame, sigma: float) -> list[dict[str, Any]]:
@@ -62,32 +76,75 @@ def kind_rows(store: Store, areas: pl.DataFrame, sigma: float) -> list[dict[str,
         sigma: of joints that are not COCO's, where the data set has no sigmas of its own.
 
     Returns:
-        Rows with `ks`, the similarity to the joint's own truth by `sigma`; the kind of error where any joint can be
-        mistaken for any other (`kind_any`), and where only partners can (`kind_symmetric`); '' and a `reason` where
-        there is no prediction.
+        Rows with `ks`, the similarity to the joint's own truth by `sigma`; the kind of error and the similarity that
+        decided it where only partners can be confused (`kind_partner`, `largest_partner`), and where any joint can
+        (`kind_any`, `largest_any`); '' and a `reason` where there is no prediction.
     """
     joints = store.joints()
     if not len(joints) or not in_pixels(joints):
         return []
     persons = persons_of(joints)
     area, sigmas = _areas(persons, areas), np.array(sigmas_of(persons.names, sigma, store.groups)[0])
-    flips = store.groups.flip_pairs if store.groups else ()
-    partners = {j: k for a, b in flips for j, k in ((a, b), (b, a))}
     truth, prediction = _in_original(store, persons)
+    shape = persons.visible.shape
+    kinds, ks, largest = np.full((2, *shape), -1), np.full(shape, np.nan), np.full((2, *shape), np.nan)
+    for i in _by_image(persons).values():  # indices of the persons of one image
+        for which, partners in enumerate((partners_of(store.groups), None)):
+            known = classify(truth[i], prediction[i], persons.visible[i], area[i], sigmas, partners)
+            kinds[which, i], ks[i], largest[which, i] = known
+    rows = []
+    for person, k in zip(*_measured(persons, area).nonzero(), strict=True):
+        words = [KINDS[kind] if kind >= 0 else "" for kind in kinds[:, person, k].tolist()]
+        row = {"sample_id": persons.ids[person], "joint": int(k), "sigma": float(sigmas[k]), "ks": float(ks[person, k])}
+        row |= dict(zip(KIND_COLUMNS, words, strict=True))
+        row |= dict(zip(LARGEST_COLUMNS, largest[:, person, k].tolist(), strict=True))
+        rows.append({**row, "reason": "" if words[0] else "no_prediction"})
+    return rows
+
+
+def chance_of(store: Store, name: str, settings: ErrorKindsSettings) -> pl.DataFrame:
+    """How many joints of each kind there would be, were each prediction uniform in its person's box.
+
+    Simulated: at most 200 persons, those of lowest hash, each by points seeded by its id.
+
+    Returns:
+        A row a person whose box and area are known: `sample_id` and a count for each of `KINDS`.  None of a run whose
+        rows hold no boxes.
+    """
+    areas = person_rows(store.study(name))
+    known = (
+        areas.filter(pl.all_horizontal(pl.col(BOX).is_finite())) if set(BOX) <= set(areas.columns) else areas.clear()
+    )
+    chosen = sorted(known.filter(pl.col("area").is_finite())["sample_id"], key=stable_hash)[:MOST_PERSONS]
+    persons = persons_of(store.joints())
+    area = _areas(persons, areas)
+    sigmas = np.array(sigmas_of(persons.names, settings.sigma, store.groups)[0])
+    truth, _ = _in_original(store, persons)
+    place = {sample_id: i for i, sample_id in enumerate(persons.ids)}
+    boxes = {row["sample_id"]: [row[side] for side in BOX] for row in known.to_dicts()}
+    partners = None if settings.rule == "any" else partners_of(store.groups)
+    of_image, rows = _by_image(persons), []
+    for sample_id in (s for s in chosen if s in place):
+        everybody = of_image[persons.image_ids[place[sample_id]]]
+        counts = chance_counts(
+            np.array(boxes[sample_id]), everybody.index(place[sample_id]), truth[everybody], persons.visible[everybody],
+            area[everybody], sigmas, partners, max(LEAST_POINTS, POINTS // len(chosen)),
+            np.random.default_rng(stable_hash(sample_id)),
+        )  # fmt: skip
+        rows.append({"sample_id": sample_id, **dict(zip(KINDS, counts.tolist(), strict=True))})
+    return pl.DataFrame(rows, {"sample_id": pl.String, **dict.fromkeys(KINDS, pl.Int64)})
+
+
+def partners_of(groups: JointGroups | None) -> dict[int, int]:
+    """Joint -> its left-right partner."""
+    return {j: k for a, b in (groups.flip_pairs if groups else ()) for j, k in ((a, b), (b, a))}
+
+
+def _by_image(persons: Persons) -> dict[str, list[int]]:
     of_image: dict[str, list[int]] = {}
     for person, image in enumerate(persons.image_ids):
         of_image.setdefault(image, []).append(person)
-    kinds, ks = np.full((2, *persons.visible.shape), -1), np.full(persons.visible.shape, np.nan)
-    for i in of_image.values():  # indices of the persons of one image
-        for which, confusable in enumerate((None, partners)):
-            kinds[which, i], ks[i] = classify(truth[i], prediction[i], persons.visible[i], area[i], sigmas, confusable)
-    rows = []
-    for person, k in zip(*_measured(persons, area).nonzero(), strict=True):
-        either, partner = (KINDS[kind] if kind >= 0 else "" for kind in kinds[:, person, k].tolist())
-        row = {"sample_id": persons.ids[person], "joint": int(k), "sigma": float(sigmas[k]), "ks": float(ks[person, k])}
-        reason = "" if either else "no_prediction"
-        rows.append({**row, "kind_any": either, "kind_symmetric": partner, "reason": reason})
-    return rows
+    return of_image
 
 
 def _areas(persons: Persons, areas: pl.DataFrame) -> NDArray[np.float64]:
@@ -114,10 +171,11 @@ def _in_original(store: Store, persons: Persons) -> NDArray[np.float64]:
 
 
 def joint_kinds(store: Store, name: str, settings: ErrorKindsSettings) -> pl.DataFrame:
-    """The table of joints with `ks`, `kind_any`, `kind_symmetric`, and `kind`, the one of these that the settings mean.
+    """The table of joints with `ks`, kind and largest similarity by either rule; `kind`, `largest`: the settings'.
 
-    They are the study's rows where it has one for every joint by this sigma; else (a run by an older version, or one
-    that is being resumed) all are classified now.  Null kind: not visible, without an area or a prediction.
+    They are the study's rows where it has one for every joint by this sigma and these rules; else (a run by an older
+    version, or one that is being resumed) all are classified now.  Null kind: not visible, without an area or a
+    prediction.
 
     Raises:
         StoreError: the study has no rows in this run.
@@ -131,12 +189,15 @@ def joint_kinds(store: Store, name: str, settings: ErrorKindsSettings) -> pl.Dat
         (persons.ids[i], int(k), sigmas[k])
         for i, k in zip(*_measured(persons, _areas(persons, areas)).nonzero(), strict=True)
     }
-    if not len(kinds) or set(kinds.select("sample_id", "joint", "sigma").iter_rows()) != wanted:
+    ours = set(LARGEST_COLUMNS) <= set(kinds.columns)
+    if not ours or not len(kinds) or set(kinds.select("sample_id", "joint", "sigma").iter_rows()) != wanted:
         kinds = pl.DataFrame(kind_rows(store, areas, settings.sigma), schema_overrides=_SCHEMA)
-    known = kinds.select("sample_id", pl.col("joint").cast(joints.schema["joint"]), "ks", *KIND_COLUMNS)
+    numbers = ("ks", *LARGEST_COLUMNS)
+    known = kinds.select("sample_id", pl.col("joint").cast(joints.schema["joint"]), *numbers, *KIND_COLUMNS)
     table = joints.join(known, on=["sample_id", "joint"], how="left", maintain_order="left")
-    table = table.with_columns(pl.col("ks").fill_null(math.nan), pl.col(*KIND_COLUMNS).replace("", None))
-    return table.with_columns(pl.col(f"kind_{settings.confusable}").alias("kind"))
+    table = table.with_columns(pl.col(*numbers).fill_null(math.nan), pl.col(*KIND_COLUMNS).replace("", None))
+    rule = settings.rule
+    return table.with_columns(pl.col(f"kind_{rule}").alias("kind"), pl.col(f"largest_{rule}").alias("largest"))
 
 
 def person_rows(rows: pl.DataFrame) -> pl.DataFrame:

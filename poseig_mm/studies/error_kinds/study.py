@@ -17,7 +17,7 @@ from .rows import ErrorKindsSettings, area_row, joint_kinds, kind_rows, person_r
 
 @dataclass(frozen=True)
 class ErrorKinds(ErrorKindsSettings, Study):
-    """Rows: one a person, with the area that makes px into similarities, and, once the run is finished, one a joint.
+    """Rows: one a person, its box and the area that makes px into similarities; at the run's end one a joint.
 
     `joint_kinds(store)` gives the latter beside the table of joints.
     """
@@ -25,7 +25,7 @@ class ErrorKinds(ErrorKindsSettings, Study):
     name: ClassVar[str] = "error_kinds"
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
-        """The person's area."""
+        """The person's area and box."""
         return [area_row(finding, context.unit)]
 
     def store_rows(self, store: Store) -> Sequence[Mapping[str, Any]]:

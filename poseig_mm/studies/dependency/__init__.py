@@ -1,0 +1,1 @@
+"""Which joints does the model read off the evidence of another joint?"""
