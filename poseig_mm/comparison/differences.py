@@ -12,8 +12,8 @@ import polars as pl
 from ..functional.inference import FEWEST, paired_difference
 from ..plotting.intervals import Panel, interval_panels
 from ..report.blocks import GuardedSection, Heading
-from ..summary.estimates import comparison_columns, corrected, estimate_of, person_means
-from ..summary.measures import group_order
+from ..summary.estimates import comparison_columns, estimate_of, p_holm_of, person_means, with_p_holm
+from ..summary.measures import group_order, images_of
 from ..summary.sentences import format_estimate, format_p, plural
 from ..types import Picture, Table
 from .runs import Runs
@@ -27,18 +27,19 @@ def difference_rows(runs: Runs) -> list[Row]:
 
     Wilcoxon's signed-rank test is over persons' mean differences; Holm's correction over all rows.
     """
-    rows = []
+    rows, comparisons = [], []
     for name in runs.names[1:]:
         for measure in runs.measures:
             for group in ("all", *group_order(runs.first)):
                 first, other = (_rows(runs.joints[run], group) for run in (runs.names[0], name))
                 comparison = paired_difference(
-                    first[measure.name].to_numpy(), other[measure.name].to_numpy(), first["sample_id"].to_numpy()
+                    first[measure.name].to_numpy(), other[measure.name].to_numpy(), images_of(first)
                 )
                 persons = person_means(first, measure.name).height
                 head = {"run": name, "measure": measure.name, "group": group}
                 rows.append(head | comparison_columns("difference", comparison, persons))
-    return corrected(rows)
+                comparisons.append(comparison)
+    return with_p_holm(rows, comparisons)
 
 
 def _rows(joints: pl.DataFrame, group: str) -> pl.DataFrame:
@@ -50,14 +51,14 @@ def differences_section(runs: Runs) -> GuardedSection:
     rows = difference_rows(runs)
     titles = {m.name: m.label for m in runs.measures}
     lines = tuple(
-        (row["run"], titles[row["measure"]], row["group"], estimate_of(row, "difference"), row["p"], row["p_holm"],
+        (row["run"], titles[row["measure"]], row["group"], estimate_of(row, "difference"), row["p"], p_holm_of(row),
          row["effect"], row["difference_n"], row["persons"])
         for row in rows
     )  # fmt: skip
     caption = (
         f"Run minus {runs.names[0]}, pairs of the same joint [95 % interval, persons resampled]; Wilcoxon's "
-        "signed-rank test over persons' mean differences, p corrected by Holm for all lines, a dash with fewer than 8 "
-        "persons; effect: rank-biserial correlation."
+        "signed-rank test over persons' mean differences, p corrected by Holm for all lines; effect: "
+        "rank-biserial correlation."
     )
     columns = ("run", "measure", "group", "difference", "p", "p (Holm)", "effect", "joints", "persons")
     groups = list(dict.fromkeys(row["group"] for row in rows))
@@ -95,7 +96,7 @@ def _lead(runs: Runs, rows: Sequence[Row]) -> str:
             row = _of(rows, name, m.name)[0]
             e = estimate_of(row, "difference")
             if math.isfinite(e.mean):
-                p = f", {format_p(row['p_holm'])}" if math.isfinite(row["p_holm"]) else ""
+                p = f", {format_p(p_holm_of(row))}" if math.isfinite(row["p"]) else ""
                 parts_of_run.append(f"{m.label} {format_estimate(e, sign=True)}{p}")
         parts.append(f"{name} minus {runs.names[0]}: {'; '.join(parts_of_run)}.")
     if runs.persons < FEWEST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ...functional.shares import share
 from ...functional.statistics import Estimate, bootstrap_mean
 from ...plotting.counts import stacked_shares
 from ...store.reader import Store
-from ...summary.measures import Measure, estimate, group_order, joint_order, measures
+from ...summary.measures import Measure, estimate, group_order, images_of, joint_order, measures
 from ...summary.persons import in_pixels, persons_of
 from ...summary.sentences import plural
 from ...types import Picture, Section, Table
@@ -62,11 +63,9 @@ def _counts(rows: pl.DataFrame) -> list[int]:
 
 
 def _share(rows: pl.DataFrame, kind: str, column: str = "kind") -> Estimate:
-    """Share of a kind in %, persons resampled."""
-    by_person = rows.group_by("sample_id", maintain_order=True).agg(
-        (pl.col(column) == kind).sum().alias("hits"), pl.len()
-    )
-    return percent(share(by_person["hits"].to_numpy(), by_person["len"].to_numpy()))
+    """Share of a kind in %, by images."""
+    hits = (rows[column] == kind).fill_null(False).to_numpy()
+    return percent(share(hits, np.ones(len(rows)), images_of(rows)))
 
 
 def _kinds_table(known: pl.DataFrame, settings: ErrorKindsSettings) -> Table:
@@ -116,12 +115,14 @@ def _gains(known: pl.DataFrame) -> Table:
     kinds = np.full(ks.shape, "", dtype=object)
     kinds[person, joint] = known["kind"].to_numpy()
     oks, ap = object_similarity(ks), average_precision(object_similarity(ks))
-    rows: list[tuple[Any, ...]] = [("as predicted", bootstrap_mean(oks), bootstrap_mean(ap), None)]
+    images = images_of(known.unique("sample_id", maintain_order=True))
+    mean = partial(bootstrap_mean, groups=images)
+    rows: list[tuple[Any, ...]] = [("as predicted", mean(oks), mean(ap), None)]
     for kind in (*KINDS[1:], "all"):
         errors = kinds == kind if kind != "all" else np.isin(kinds.astype(str), KINDS[1:])
         corrected = object_similarity(np.where(errors, 1.0, ks))
         better = average_precision(corrected)
-        rows.append((f"{kind} corrected", *map(bootstrap_mean, (corrected, better, better - ap))))
+        rows.append((f"{kind} corrected", *map(mean, (corrected, better, better - ap))))
     caption = (
         "OKS, and AP@[.5:.95] of annotated boxes: the mean over COCO's ten thresholds of the share of persons whose "
         "OKS reaches it, each person matched with its own prediction; no detector, no false positives, so it is not "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...plotting.intervals import Panel, interval_panels
 from ...store.reader import Store
-from ...summary.estimates import estimate_of
+from ...summary.estimates import estimate_of, p_holm_of
 from ...summary.measures import Measure, measures
 from ...summary.sentences import format_estimate, plural
 from ...types import Picture, Section, Table
@@ -49,7 +49,7 @@ def differences_table(shown: Sequence[Measure], rows: Rows) -> Table:
     """Pairs of groups, a line each."""
     titles = {m.name: m.label for m in shown}
     lines = tuple(
-        (titles[r["measure"]], f"{r['other']} minus {r['group']}", estimate_of(r, "value"), r["p"], r["p_holm"],
+        (titles[r["measure"]], f"{r['other']} minus {r['group']}", estimate_of(r, "value"), r["p"], p_holm_of(r),
          r["effect"], r["persons"])
         for r in rows if r["measure"] in titles
     )  # fmt: skip

@@ -14,7 +14,7 @@ from ...functional.statistics import Estimate
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
 from ...seeding import stable_hash
 from ...store.reader import Store
-from ...summary.measures import Measure, estimate, finite, index_measures, run_value
+from ...summary.measures import Measure, estimate, finite, images_of, index_measures, run_value
 from ...summary.sentences import format_estimate, format_p, plural
 from ...types import Gallery, Picture, Section, Table
 from ..published_indices import simple_baseline_on_coco
@@ -70,7 +70,7 @@ _GALLERY = (
 def _tests(first: pl.DataFrame, last: pl.DataFrame, indices: Sequence[Measure]) -> Tests:
     """Last stage minus original of the same joints, and p after Holm's correction for the indices."""
     pairs = first.join(last, on=["sample_id", "joint"], suffix="_last")
-    groups = pairs["sample_id"].to_numpy()
+    groups = images_of(pairs)
     return with_holm(
         {m: paired_difference(pairs[m.name].to_numpy(), pairs[f"{m.name}_last"].to_numpy(), groups) for m in indices}
     )
