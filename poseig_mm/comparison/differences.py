@@ -1,4 +1,4 @@
-"""Each run against the first one, joint by joint: differences with intervals over persons, and tests."""
+"""Each run against the first one, joint by joint: differences with intervals over images, and tests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 def difference_rows(runs: Runs) -> list[Row]:
     """A row a run (but the first), measure and group ('all' first): run minus first run, pairs of the same joint.
 
-    Wilcoxon's signed-rank test is over persons' mean differences; Holm's correction over all rows.
+    Wilcoxon's signed-rank test is over images' mean differences; Holm's correction over all rows.
     """
     rows, comparisons = [], []
     for name in runs.names[1:]:
@@ -56,8 +56,8 @@ def differences_section(runs: Runs) -> GuardedSection:
         for row in rows
     )  # fmt: skip
     caption = (
-        f"Run minus {runs.names[0]}, pairs of the same joint [95 % interval, persons resampled]; Wilcoxon's "
-        "signed-rank test over persons' mean differences, p corrected by Holm for all lines; effect: "
+        f"Run minus {runs.names[0]}, pairs of the same joint [95 % interval, images resampled]; Wilcoxon's "
+        "signed-rank test over images' mean differences, p corrected by Holm for all lines; effect: "
         "rank-biserial correlation."
     )
     columns = ("run", "measure", "group", "difference", "p", "p (Holm)", "effect", "joints", "persons")
@@ -73,7 +73,7 @@ def differences_section(runs: Runs) -> GuardedSection:
         )
         for m in runs.measures
     ]
-    text = f"Differences from {runs.names[0]} with 95 % intervals (persons resampled); dashed: no difference."
+    text = f"Differences from {runs.names[0]} with 95 % intervals (images resampled); dashed: no difference."
     if runs.persons < 2:
         text = f"Differences from {runs.names[0]}; dashed: no difference. One person has no interval."
     blocks = (Picture("differences", text, interval_panels(panels, groups)), Table(caption, columns, lines, 3))

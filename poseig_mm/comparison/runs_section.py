@@ -43,7 +43,7 @@ def overview_section(runs: Runs) -> GuardedSection:
             lost,
         ),
         Table(
-            "Means over the compared joints [95 % interval, persons resampled].",
+            "Means over the compared joints [95 % interval, images resampled].",
             ("run", *(m.label for m in runs.measures)),
             means,
         ),

@@ -45,7 +45,7 @@ def percent(share: Estimate) -> Estimate:
 
 
 def ratio_of_means(rows: pl.DataFrame, above: str, below: str) -> Estimate:
-    """Mean of a column over the mean of another, none negative, in rows that have both; images are resampled."""
+    """Mean of a column over the mean of another, none negative, in rows that have both; images resampled."""
     from ..functional.statistics import bootstrap_ratio
 
     columns = rows.select(pl.col(above, below).fill_null(math.nan)).to_numpy()

@@ -42,7 +42,7 @@ def easy_hard_section(store: Store, name: str, settings: EasyHardSettings) -> Se
         for m in shown
     ]
     caption = (
-        "Means on easy and on hard persons with 95 % intervals (persons resampled); dashed, where near: no preference."
+        "Means on easy and on hard persons with 95 % intervals (images resampled); dashed, where near: no preference."
     )
     blocks = (
         Picture("easy-and-hard", caption, interval_panels(panels, groups)),
@@ -87,5 +87,5 @@ def _difference(shown: Sequence[Measure], rows: Rows) -> str:
     text = f"Hard minus easy: {', '.join(parts) or 'no index has values'}"
     text += f" ({counts['persons_easy']} easy and {counts['persons_hard']} hard persons)."
     if min(counts["persons_easy"], counts["persons_hard"]) < FEWEST:
-        text += " With fewer than 8 persons a side nothing is tested, and the intervals say little."
+        text += " With fewer than 8 persons a side nothing is tested."
     return text

@@ -82,7 +82,7 @@ def _kinds_table(known: pl.DataFrame, settings: ErrorKindsSettings) -> Table:
     caption = (
         "Visible joints by kind; similarity: exp(-d² / (2 s² k²)), s² the person's area, k twice the joint's sigma. "
         "Where a joint is near others of both, the larger similarity decides. Other persons are those of this run. "
-        "Share [95 % interval, persons resampled]."
+        "Share [95 % interval, images resampled]."
     )
     return Table(caption, ("kind", "joints", "share (%)", "meaning"), rows, 1)
 
@@ -90,7 +90,7 @@ def _kinds_table(known: pl.DataFrame, settings: ErrorKindsSettings) -> Table:
 def _groups_table(known: pl.DataFrame) -> Table:
     parts = parts_of(known, "group", [*group_order(known), "all"])
     rows = tuple((group, len(part), *(_share(part, kind) for kind in KINDS)) for group, part in parts)
-    caption = "Kinds by group of joints: share in % [95 % interval, persons resampled]."
+    caption = "Kinds by group of joints: share in % [95 % interval, images resampled]."
     return Table(caption, ("group", "joints", *KINDS), rows, 1)
 
 
@@ -99,7 +99,7 @@ def _indices_table(store: Store, known: pl.DataFrame) -> Table:
     parts = [*parts_of(known, "kind", KINDS), ("all errors", known.filter(pl.col("kind") != "good"))]
     rows = tuple((kind, len(part), *(estimate(part, m.name) for m in columns)) for kind, part in parts)
     caption = (
-        "Indices of the joints of each kind: mean [95 % interval, persons resampled; none where all are of one person]."
+        "Indices of the joints of each kind: mean [95 % interval, images resampled; none where all are of one person]."
     )
     return Table(caption, ("kind", "joints", *(m.label for m in columns)), rows, 2)
 
@@ -126,7 +126,7 @@ def _gains(known: pl.DataFrame) -> Table:
     caption = (
         "OKS, and AP@[.5:.95] of annotated boxes: the mean over COCO's ten thresholds of the share of persons whose "
         "OKS reaches it, each person matched with its own prediction; no detector, no false positives, so it is not "
-        "COCO's AP. Corrected: the joints of that kind put on their annotations. Intervals: persons resampled; gain: "
+        "COCO's AP. Corrected: the joints of that kind put on their annotations. Intervals: images resampled; gain: "
         "paired."
     )
     return Table(caption, ("joints", "OKS", "AP", "gain in AP"), tuple(rows), 3)

@@ -38,7 +38,7 @@ def insertion_deletion_section(store: Store, name: str) -> Section | None:
     blocks: tuple[Table | Picture | Gallery, ...] = (
         Picture(
             "insertion_deletion",
-            "Mean over joints, band: 95 % interval (persons resampled). Blue: pixels in the order of the map; grey, "
+            "Mean over joints, band: 95 % interval (images resampled). Blue: pixels in the order of the map; grey, "
             "dashed: in random order. Above: likelihood of the reference point; below: distance from it.",
             _figure(known),
         ),
@@ -89,9 +89,9 @@ def _areas(known: pl.DataFrame, groups: Sequence[str], suffix: str) -> Table:
     unit = f", {known['unit'][0]}" if suffix else ""
     wanted = "a good map has less of it in deletion" if not suffix else "a good map has more of it in deletion"
     return Table(
-        f"Mean area below the {_MEASURES[suffix]}{unit}, and its difference [95 % interval, persons resampled]; "
-        f"{wanted}, and the reverse in insertion. Effect: matched rank-biserial; p: Wilcoxon on the persons' means, "
-        "Holm-corrected, from 8 persons on.",
+        f"Mean area below the {_MEASURES[suffix]}{unit}, and its difference [95 % interval, images resampled]; "
+        f"{wanted}, and the reverse in insertion. Effect: matched rank-biserial; p: Wilcoxon on the images' means, "
+        "Holm-corrected.",
         ("group", "kind", "joints", "map", "random", "difference", "effect", "p"),
         lines,
         2 if suffix else 3,

@@ -63,7 +63,7 @@ def perturbation_section(store: Store, name: str) -> Section | None:
     blocks: tuple[Table | Picture | Gallery, ...] = (
         Table(
             "R_E per joint, left and right together: mean change of the error by the map over that by its permuted "
-            f"pixels [95 % interval, persons resampled]. Blended with: {'; '.join(f'{m}, {MASKS[m]}' for m in masks)}.",
+            f"pixels [95 % interval, images resampled]. Blended with: {'; '.join(f'{m}, {MASKS[m]}' for m in masks)}.",
             ("joint", "group", "joints", *masks),
             tuple((t, g, ratios[t][masks[0]].n, *(ratios[t][m] for m in masks)) for t, g in types),
         ),
@@ -139,7 +139,7 @@ def _groups(known: pl.DataFrame, masks: Sequence[str], groups: Sequence[str]) ->
     unit = known["unit"][0]
     return Table(
         "Per group: mean change of the error by the map and by its permuted pixels, their ratio R_E [95 % interval, "
-        "persons resampled], and the median of single joints' ratios, which are undefined where no permuted map moved "
+        "images resampled], and the median of single joints' ratios, which are undefined where no permuted map moved "
         "the joint.",
         ("group", "mask", "joints", f"map ({unit})", f"permuted ({unit})", "R_E", "median", "undefined (%)"),
         tuple(lines),

@@ -50,7 +50,7 @@ def overall_verdict(rows: pl.DataFrame) -> Verdict:
     """Over all joints, Holm's correction over every comparison."""
     tests = with_holm({(other, m): _compare(rows, other, m) for other in OTHERS for m in BETTER})
     persons = _persons(rows)
-    if persons < FEWEST:
+    if any(isinstance(tests["random", m][1], Missing) for m in BETTER):
         return Verdict(FEW, persons, tests)
     against = [_outcome(*tests["random", m], m) for m in BETTER]
     return Verdict(_word(against), persons, tests)
@@ -114,8 +114,8 @@ def _lead(verdict: Verdict, by_joint: Mapping[str, Verdict]) -> str:
     who = plural(verdict.persons, "person")
     if verdict.word == FEW:
         return (
-            f"No verdict: {who} with a map, and nothing is tested on fewer than {FEWEST}. The table describes them; "
-            "run more to know whether the maps may be trusted."
+            f"No verdict: {who} with a map, and nothing is tested on fewer than {FEWEST} images. The table describes "
+            "them; run more to know whether the maps may be trusted."
         )
     numbers = "; ".join(
         f"{title} {format_estimate(c.difference, digits)}, {format_p(p)}"
@@ -179,7 +179,7 @@ def _methods(store: Store, rows: pl.DataFrame) -> Table:
         "Deletion area: likelihood left, 0 to 1, while the pixels that a map ranks first are replaced by the blurred "
         "image; less is better. Gain: how much farther the joint's error moves when the map's places are greyed than "
         "when as many random places are; more is better. R_E: the same as a ratio (1: no better than chance). Mean [95 "
-        "% interval], persons resampled."
+        "% interval], images resampled."
     )
     return Table(caption, ("map", "deletion area", f"gain ({unit})", "R_E"), table, 3)
 
@@ -191,9 +191,9 @@ def _comparisons(verdict: Verdict, unit: str) -> Table:
     table = tuple((title, *numbers(other)) for other, title in OTHERS.items())
     caption = (
         "This run's maps minus the others', the same persons and joints. p: Wilcoxon's signed-rank test on the "
-        "persons' mean differences, Holm-corrected over all six. The rule: the maps may be trusted if they beat random "
+        "images' mean differences, Holm-corrected over all six. The rule: the maps may be trusted if they beat random "
         f"maps in both measures (p < {LEVEL}); they may not if they lose in one; otherwise, or with fewer than "
-        f"{FEWEST} persons, there is no verdict. Gradient and linear IG do not change it, they say whether a simpler "
+        f"{FEWEST} images, there is no verdict. Gradient and linear IG do not change it, they say whether a simpler "
         "method would do."
     )
     return Table(caption, ("against", "deletion area", "p", f"gain ({unit})", "p of the gain"), table, 3)
