@@ -21,7 +21,7 @@ N_RESAMPLES = 2000
 FEWEST_GROUPS = 5  # below which there is no interval
 LEAST_ERROR = 0.2  # a resample's standard error is taken as this share of the data's at least
 _CHUNK = 262_144  # how often each group was drawn, so many counts at once
-_KEPT = 4_194_304  # counts up to which the draws are kept for the next interval of as many groups
+_KEPT = 16_777_216  # counts up to which the draws are kept for the next interval of as many groups
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
 
@@ -181,27 +181,28 @@ def _interval(
     centred = sums - total / count
     products = (centred[:, :, None] * centred[:, None, :]).reshape(count, -1)
     # for differences: small against the sums' scatter, but not against the digits that they have
-    steps = np.maximum(1e-4 * np.sqrt((centred**2).sum(0)), 1e-6 * np.abs(total))
+    steps = np.maximum(1e-6 * np.sqrt((centred**2).sum(0)), 1e-8 * np.abs(total))
 
-    def error(at: Array, second: Array) -> Array:
-        """Standard error by the delta method, at sums (R, C) with second moments (R, C * C) of the groups' sums."""
+    def error(at: Array, here: Array, second: Array) -> Array:
+        """Standard error by the delta method, at sums (R, C), of values (R,), with second moments (R, C * C)."""
         slopes = np.zeros_like(at)
-        for column in np.flatnonzero(steps):
-            step = np.zeros(width)
-            step[column] = steps[column]
-            slopes[:, column] = (statistic(at + step) - statistic(at - step)) / (2 * steps[column])
-        scatter = np.einsum("rc,rcd,rd->r", slopes, second.reshape(-1, width, width), slopes)
+        for column in np.flatnonzero(centred.any(0)):
+            moved = at.copy()
+            moved[:, column] += steps[column]
+            slopes[:, column] = (statistic(moved) - here) / (moved[:, column] - at[:, column])
+        scatter = ((slopes[:, None] @ second.reshape(-1, width, width))[:, 0] * slopes).sum(1)
         errors: Array = np.sqrt(np.maximum(scatter * count / (count - 1), 0))
         return errors
 
-    own = float(error(total[None], products.sum(0)[None])[0])
+    own = float(error(total[None], np.array([value]), products.sum(0)[None])[0])
     if own == 0:
         return value, value
     moments = np.concatenate([times @ np.hstack([centred, products]) for times in draws(count, n_resamples, seed)])
     off, second = moments[:, :width], moments[:, width:]
     second = second - (off[:, :, None] * off[:, None, :]).reshape(len(off), -1) / count
     drawn = total + off
-    t = (statistic(drawn) - value) / np.maximum(error(drawn, second), LEAST_ERROR * own)
+    values = statistic(drawn)
+    t = (values - value) / np.maximum(error(drawn, values, second), LEAST_ERROR * own)
     t = t[np.isfinite(t)]
     if not len(t) or len(t) < n_resamples / 2:
         return math.nan, math.nan
@@ -225,9 +226,10 @@ def draws(count: int, n_resamples: int = N_RESAMPLES, seed: int = 0) -> Iterator
         yield kept[start : start + step].astype(np.float64)
 
 
-@lru_cache(maxsize=16)
-def _kept_draws(count: int, n_resamples: int, seed: int) -> NDArray[np.uint16]:
-    return np.concatenate([t.astype(np.uint16) for t in _drawn(count, n_resamples, seed, max(1, _CHUNK // count))])
+@lru_cache(maxsize=8)
+def _kept_draws(count: int, n_resamples: int, seed: int) -> NDArray[np.uint8]:
+    chunks = _drawn(count, n_resamples, seed, max(1, _CHUNK // count))
+    return np.concatenate([times.astype(np.uint8) for times in chunks])  # no group is ever drawn 256 times
 
 
 def _drawn(count: int, n_resamples: int, seed: int, step: int) -> Iterator[NDArray[Any]]:
