@@ -51,7 +51,7 @@ def holds(estimate: Estimate, truth: float) -> bool | None:
 
 def means() -> Iterable[Cell]:
     """Means of one value a person, normal and lognormal(1)."""
-    for n in (5, 8, 12, 30, 60):
+    for n in (4, 8, 12, 30, 60):
         yield Cell("mean", "normal", n, lambda rng, n=n: holds(bootstrap_mean(rng.normal(size=n)), 0.0))
         yield Cell("mean", "lognormal", n, lambda rng, n=n: holds(bootstrap_mean(rng.lognormal(size=n)), math.exp(0.5)))
 
@@ -64,7 +64,7 @@ def images() -> Iterable[Cell]:
         values = math.sqrt(0.2) * rng.normal(size=n // 3)[labels] + math.sqrt(0.8) * rng.normal(size=n)
         return holds(bootstrap_mean(values, groups=labels), 0.0)
 
-    for n in (15, 30, 60):
+    for n in (12, 30, 60):
         yield Cell("mean", "normal, 3 persons an image", n, lambda rng, n=n: one(rng, n))
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from ..functional.inference import FEWEST, paired_difference
+from ..functional.statistics import FEWEST_GROUPS
 from ..plotting.intervals import Panel, interval_panels
 from ..report.blocks import GuardedSection, Heading
 from ..summary.estimates import comparison_columns, estimate_of, p_holm_of, person_means, with_p_holm
-from ..summary.measures import group_order, images_of
+from ..summary.measures import group_order, image_count, images_of
 from ..summary.sentences import format_estimate, format_p, plural
 from ..types import Picture, Table
 from .runs import Runs
@@ -74,8 +75,8 @@ def differences_section(runs: Runs) -> GuardedSection:
         for m in runs.measures
     ]
     text = f"Differences from {runs.names[0]} with 95 % intervals (images resampled); dashed: no difference."
-    if runs.persons < 2:
-        text = f"Differences from {runs.names[0]}; dashed: no difference. One person has no interval."
+    if image_count(runs.first) < FEWEST_GROUPS:
+        text = f"Differences from {runs.names[0]}; dashed: no difference. So few images have no interval."
     blocks = (Picture("differences", text, interval_panels(panels, groups)), Table(caption, columns, lines, 3))
     return HEADING.section(_lead(runs, rows), blocks)
 
@@ -99,10 +100,10 @@ def _lead(runs: Runs, rows: Sequence[Row]) -> str:
                 p = f", {format_p(p_holm_of(row))}" if math.isfinite(row["p"]) else ""
                 parts_of_run.append(f"{m.label} {format_estimate(e, sign=True)}{p}")
         parts.append(f"{name} minus {runs.names[0]}: {'; '.join(parts_of_run)}.")
-    if runs.persons < FEWEST:
+    if (images := image_count(runs.first)) < FEWEST:
+        no_interval = ", and there is no interval: this is what these runs gave here, no more."
         parts.append(
-            f"With {plural(runs.persons, 'person')} nothing is tested"
-            + (", and there is no interval: this is what these runs gave here, no more." if runs.persons < 2 else ".")
+            f"With {plural(images, 'image')} nothing is tested{no_interval if images < FEWEST_GROUPS else '.'}"
         )
     else:
         parts.append("p is corrected for all the tests made here.")

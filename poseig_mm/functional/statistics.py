@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import ConfigError, ShapeError
 
 N_RESAMPLES = 2000
-FEWEST_GROUPS = 5  # below which there is no interval
+FEWEST_GROUPS = 4  # below which there is no interval: of three, every ninth resample is one group alone
 LEAST_ERROR = 0.2  # a resample's standard error is taken as this share of the data's at least
 _CHUNK = 262_144  # how often each group was drawn, so many counts at once
 _KEPT = 16_777_216  # counts up to which the draws are kept for the next interval of as many groups

@@ -76,7 +76,9 @@ def _cards(shown: tuple[Measure, ...], visible: pl.DataFrame) -> Cards:
         note = measure.meaning if value.n else "no joint has a value; the reasons are listed below"
         rows.append((label, value, note))
     return Cards(
-        "Means over visible joints, with 95 % intervals (bootstrap over images).", ("", "mean", ""), tuple(rows)
+        "Means over visible joints, with 95 % intervals (bootstrap over images, none of fewer than 4).",
+        ("", "mean", ""),
+        tuple(rows),
     )
 
 

@@ -148,7 +148,7 @@ def test_one_person_has_no_intervals_and_the_page_says_so(tmp_path: Path) -> Non
     stores = {"a": store(tmp_path / "a", range(1)), "b": store(tmp_path / "b", range(1), lambda j: j | {"di": 7.0})}
     runs = match(stores)
     assert all(math.isnan(row["p"]) and math.isnan(row["difference_low"]) for row in difference_rows(runs))
-    assert "Only one person" in " ".join(warnings(runs))
+    assert "Only 1 person in 1 image" in " ".join(warnings(runs))
     assert "no interval" in differences_section(runs).lead
     assert [s.name for s in comparison_sections(stores, tmp_path / "pictures")] == [
         "comparison", "comparison-differences", "comparison-groups", "comparison-easy-hard", "comparison-maps",

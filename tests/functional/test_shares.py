@@ -39,10 +39,10 @@ def test_persons_of_an_image_are_one_group() -> None:
     assert together == alone
 
 
-def test_four_groups_have_no_interval() -> None:
-    """Five have one."""
-    assert math.isnan(share([1] * 4, [2] * 4).low)
-    assert math.isfinite(share([1] * 5, [2] * 5).low)
+def test_three_groups_have_no_interval() -> None:
+    """Four have one."""
+    assert math.isnan(share([1] * 3, [2] * 3).low)
+    assert math.isfinite(share([1] * 4, [2] * 4).low)
 
 
 def test_nothing_counted_is_nan() -> None:

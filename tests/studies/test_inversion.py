@@ -154,7 +154,7 @@ def test_no_inversion_is_a_finding(tmp_path: Path) -> None:
     """The study has no table then; the section says of how many pairs, and how sure that is."""
     section = Inversion().section(store_of(tmp_path, [record(n, PLACES, PLACES) for n in "ab"]))
     assert section.lead.startswith("None of 544 eligible ordered pairs of joints of 2 persons is inverted at 10 px")
-    assert "of fewer than 5 images there is no interval" in section.lead
+    assert "of fewer than 4 images there is no interval" in section.lead
     section = Inversion().section(store_of(tmp_path / "more", [record(n, PLACES, PLACES) for n in "abcdef"]))
     assert "ends at 52.41 %" in section.lead  # t^2 / (6 + t^2), t = 2.571: of six persons, as if each were one pair
 

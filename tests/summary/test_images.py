@@ -33,7 +33,7 @@ def test_the_interval_of_a_mean_is_that_of_images() -> None:
     expected = bootstrap_mean(VALUES, groups=np.arange(PERSONS) % 6)
     assert (e.n, e.low, e.high) == (PERSONS, pytest.approx(expected.low), pytest.approx(expected.high))
     assert image_count(table(6)) == 6
-    assert np.isnan(estimate(table(4), "value").low)
+    assert np.isnan(estimate(table(3), "value").low)
 
 
 def test_without_images_persons_are_resampled() -> None:
