@@ -82,7 +82,7 @@ def _kinds_table(known: pl.DataFrame, settings: ErrorKindsSettings) -> Table:
     caption = (
         "Visible joints by kind; similarity: exp(-d² / (2 s² k²)), s² the person's area, k twice the joint's sigma. "
         "Where a joint is near others of both, the larger similarity decides. Other persons are those of this run. "
-        "Share [95 % interval, images resampled]."
+        "Share [95 % interval by images]."
     )
     return Table(caption, ("kind", "joints", "share (%)", "meaning"), rows, 1)
 
@@ -90,7 +90,7 @@ def _kinds_table(known: pl.DataFrame, settings: ErrorKindsSettings) -> Table:
 def _groups_table(known: pl.DataFrame) -> Table:
     parts = parts_of(known, "group", [*group_order(known), "all"])
     rows = tuple((group, len(part), *(_share(part, kind) for kind in KINDS)) for group, part in parts)
-    caption = "Kinds by group of joints: share in % [95 % interval, images resampled]."
+    caption = "Kinds by group of joints: share in % [95 % interval by images]."
     return Table(caption, ("group", "joints", *KINDS), rows, 1)
 
 

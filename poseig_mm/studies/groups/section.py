@@ -122,7 +122,7 @@ def _lead(shown: Sequence[Measure], groups: Sequence[str], means: Means, differe
         tail = f"A difference between two groups {untested[0]} and so many tests."
     elif not tested:
         tail = (
-            f"Fewer than {FEWEST} persons have two groups, so no difference is tested: these are this run's means, no "
+            f"Fewer than {FEWEST} images have two groups, so no difference is tested: these are this run's means, no "
             "more."
         )
     else:
