@@ -110,12 +110,28 @@ class Failure:
     traceback: str = ""
 
 
+class Missing(float):
+    """A number that does not exist: NaN wherever it is computed with or stored, its reason on the page.
+
+    >>> why = Missing('fewer than 8 images')
+    >>> why, why.reason
+    (nan, 'fewer than 8 images')
+    """
+
+    reason: str
+
+    def __new__(cls, reason: str) -> Missing:
+        self = super().__new__(cls, "nan")
+        self.reason = reason
+        return self
+
+
 @dataclass(frozen=True)
 class Table:
     """A table in a report.
 
-    `rows` hold str, int, float, None, or a `functional.Estimate` (mean with its interval); floats are shown with
-    `digits` decimals.
+    `rows` hold str, int, float, None, a `Missing` number, or a `functional.Estimate` (mean with its interval); floats
+    are shown with `digits` decimals.
     """
 
     caption: str

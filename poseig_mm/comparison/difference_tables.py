@@ -30,8 +30,8 @@ def groups_runs_section(runs: Runs) -> GuardedSection:
     groups = [*group_order(runs.first), "all"]
     blocks = _figure_and_table(
         runs, means, groups, [m.neutral for m in runs.measures], "groups",
-        "Means of the groups in each run with 95 % intervals (persons resampled); dashed, where near: no preference.",
-        "Means by group (Table C) [95 % interval, persons resampled].",
+        "Means of the groups in each run with 95 % intervals (images resampled); dashed, where near: no preference.",
+        "Means by group (Table C) [95 % interval, images resampled].",
     )  # fmt: skip
     if len(groups) > 2:
         variances = {
@@ -40,14 +40,14 @@ def groups_runs_section(runs: Runs) -> GuardedSection:
         }
         spread = {m.label: {run: variances[run][m.name, "all"] for run in runs.names} for m in runs.measures}
         caption = (
-            "Variance over the groups' means (supplement C.2) [95 % interval, persons resampled]; it holds the chance "
+            "Variance over the groups' means (supplement C.2) [95 % interval, images resampled]; it holds the chance "
             "scatter of the means too."
         )
         lines = tuple((label, *values.values()) for label, values in spread.items())
         figure = interval_panels([Panel(label, {"": values}) for label, values in spread.items()], runs.names)
         blocks += [
             Table(caption, ("measure", *runs.names), lines, 4),
-            Picture("variance", "The same, with 95 % intervals (persons resampled).", figure),
+            Picture("variance", "The same, with 95 % intervals (images resampled).", figure),
         ]
     lead = f"The same joints in every run, by {'group' if len(groups) > 1 else 'no group: the data set has none'}."
     if len(groups) > 2:
@@ -82,15 +82,15 @@ def easy_hard_runs_section(runs: Runs) -> GuardedSection:
     differences = {run: _values(rows, "difference") for run, rows in tables.items()}
     blocks = _figure_and_table(
         runs, differences, groups, [0.0] * len(names), "hard-minus-easy",
-        "Hard minus easy in each run with 95 % intervals (persons resampled); dashed: no difference.",
-        "Hard minus easy (Table D) [95 % interval, persons resampled].",
+        "Hard minus easy in each run with 95 % intervals (images resampled); dashed: no difference.",
+        "Hard minus easy (Table D) [95 % interval, images resampled].",
     )  # fmt: skip
     errors = []
     for run, rows in tables.items():
         row = next(r for r in rows if (r["measure"], r["group"]) == ("epe", "all"))
         counts = (row["persons_easy"], row["persons_hard"])
         errors.append((run, *(estimate_of(row, column) for column in ("easy", "hard")), *counts))
-    caption = f"Mean error on easy and hard persons (supplement C.3), {runs.unit} [95 % interval, persons resampled]."
+    caption = f"Mean error on easy and hard persons (supplement C.3), {runs.unit} [95 % interval, images resampled]."
     blocks.append(Table(caption, ("run", "easy", "hard", "easy persons", "hard persons"), tuple(errors)))
     hard = {run: set(easy_and_hard(joints)[1]) for run, joints in runs.joints.items()}
     common = len(set.intersection(*hard.values()))
@@ -103,7 +103,7 @@ def easy_hard_runs_section(runs: Runs) -> GuardedSection:
         parts.append(f"{run}: {', '.join(said)}")
     lead += f" Hard minus easy: {'; '.join(parts)}."
     if runs.persons < 24:
-        lead += " With fewer than 8 persons a third the intervals say little."
+        lead += " With fewer than 8 persons a third the intervals are wide."
     return EASY_HARD.section(lead, blocks)
 
 

@@ -7,13 +7,15 @@ from typing import Any
 
 import polars as pl
 
+from ..functional.inference import FEWEST
+from ..functional.statistics import FEWEST_GROUPS
 from ..plotting.charts import group_distributions
 from ..report.blocks import GuardedSection, Heading, Notices
 from ..report.provenance import flatten
 from ..report.tables import NOTHING
 from ..store import Store
 from ..summary.environments import different_plugins
-from ..summary.measures import estimate, finite, measures, run_value
+from ..summary.measures import estimate, finite, image_count, measures, run_value
 from ..summary.sentences import model_facts, plural, scale_in_words
 from ..types import Picture, Table
 from .runs import Runs
@@ -44,7 +46,7 @@ def overview_section(runs: Runs) -> GuardedSection:
             lost,
         ),
         Table(
-            "Means over the compared joints [95 % interval, persons resampled].",
+            "Means over the compared joints [95 % interval, images resampled].",
             ("run", *(m.label for m in runs.measures)),
             means,
         ),
@@ -100,10 +102,10 @@ def warnings(runs: Runs) -> list[str]:
             texts.append(f"{name} is not complete ({status or 'unknown'}): only its persons done so far are compared.")
         if run_value(store, "model", "random_weights", default=False):
             texts.append(f"{name} has random weights: its maps say nothing about a trained model.")
-    if runs.persons < 2:
-        texts.append("Only one person is compared: there are no intervals over persons, and nothing is tested.")
-    elif runs.persons < 8:
-        texts.append(f"Only {runs.persons} persons are compared: the intervals say little, and nothing is tested.")
+    images = image_count(runs.first)
+    if images < FEWEST:
+        who = f"Only {plural(runs.persons, 'person')} in {plural(images, 'image')} are compared: "
+        texts.append(who + ("there are no intervals, and " if images < FEWEST_GROUPS else "") + "nothing is tested.")
     return texts
 
 

@@ -37,6 +37,8 @@ def maps_section(runs: Runs, folder: Path) -> GuardedSection:
     blocks: list[Table | Gallery] = []
     lead = " ".join(f"{run}: {remark}." for run, remark in remarks.items())
     if len(correlations):
+        images = runs.first.select("sample_id", "image_id").unique("sample_id")
+        correlations = correlations.join(images, on="sample_id", how="left", maintain_order="left")
         rows = []
         for run in correlations["run"].unique(maintain_order=True):
             for group in ("all", *group_order(runs.first)):

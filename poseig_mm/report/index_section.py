@@ -47,10 +47,10 @@ def indices_section(store: Store) -> GuardedSection:
     if left:
         caption += f" The {len(drawn)} joints of largest error; {left} more are in the table."
     blocks: list[Table | Picture | Gallery] = [
-        Table("Per group: mean [95 % interval], persons resampled.", ("group", "joints", *titles), _rows(
+        Table("Per group: mean [95 % interval], images resampled.", ("group", "joints", *titles), _rows(
             [((g,), e) for g, e in by_group.items()], shown)),
         Picture("joints", caption, dot_plot(rows, means, shown)),
-        Table("Per joint: mean [95 % interval], persons resampled.", ("joint", "group", "n", *titles), _rows(
+        Table("Per joint: mean [95 % interval], images resampled.", ("joint", "group", "n", *titles), _rows(
             [((name, group), by_joint[j]) for j, name, group in order], shown)),
         Picture("groups", "Distribution over visible joints: box = quartiles and median, dots = joints.",
                 group_distributions(_values(visible, shown, groups), shown)),
@@ -107,7 +107,7 @@ def _lead(by_group: dict[str, Estimates], shown: tuple[Measure, ...]) -> str:
     """What the table says: the group of largest error, and how the maps of the groups differ."""
     named = {g: e for g, e in by_group.items() if g != "all" and np.isfinite(e["epe"].mean)}
     if len(named) < 2:
-        return "Means over visible joints with 95 % intervals; persons, not joints, are resampled."
+        return "Means over visible joints with 95 % intervals; images, not joints, are resampled."
     parts = []
     for measure in shown:
         means = {g: e[measure.name].mean for g, e in named.items() if np.isfinite(e[measure.name].mean)}

@@ -10,7 +10,7 @@ import polars as pl
 from ..plotting.charts import trust_plot
 from ..settings import AttributionSettings
 from ..summary.environments import environments_in_words
-from ..summary.measures import Measure, estimate, finite, measures, run_value, unit_of
+from ..summary.measures import Measure, estimate, finite, image_count, measures, run_value, unit_of
 from ..summary.reasons import missing_reasons
 from ..summary.sentences import model_facts, plural, scale_in_words
 from ..types import Picture, Table
@@ -79,7 +79,9 @@ def _cards(shown: tuple[Measure, ...], visible: pl.DataFrame) -> Cards:
         note = measure.meaning if value.n else "no joint has a value; the reasons are listed below"
         rows.append((label, value, note))
     return Cards(
-        "Means over visible joints, with 95 % intervals (bootstrap over persons).", ("", "mean", ""), tuple(rows)
+        "Means over visible joints, with 95 % intervals (bootstrap over images, none of fewer than 4).",
+        ("", "mean", ""),
+        tuple(rows),
     )
 
 
@@ -97,7 +99,7 @@ def _what(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Table:
         ("Decoding", model["Decoding"]),
         ("Data", f"{run_value(store, 'dataset', 'name', default=NOTHING)}"),
         ("Annotated persons", run_value(store, "dataset", "annotated", default=NOTHING)),
-        ("Persons", _persons(len(samples), counts)),
+        ("Persons", _persons(samples, counts)),
         ("Joints", f"{int(joints['visible'].sum())} visible of {len(joints)}"),
         ("Attribution", _attribution(settings)),
         ("Target", _target(store, settings)),
@@ -106,13 +108,15 @@ def _what(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Table:
     return Table("What was diagnosed.", ("", "value"), tuple(rows))
 
 
-def _persons(n: int, counts: dict[str, Any]) -> str:
+def _persons(samples: pl.DataFrame, counts: dict[str, Any]) -> str:
+    images = image_count(samples)
+    in_images = f" in {plural(images, 'image')}, which intervals and tests resample" if images < len(samples) else ""
     rest = [
         f"{counts[k]} {word}"
         for k, word in (("skipped", "without a visible joint"), ("failed", "failed"))
         if counts.get(k)
     ]
-    return ", ".join([str(n), *rest])
+    return ", ".join([f"{len(samples)}{in_images}", *rest])
 
 
 def _attribution(settings: dict[str, Any]) -> str:

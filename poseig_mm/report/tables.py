@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..types import Table
+from ..types import Missing, Table
 
 NOTHING = "\u2013"  # what stands for a number that does not exist
 MINUS = "\u2212"
@@ -37,7 +37,7 @@ def is_estimate(value: Any) -> bool:
 
 
 def show(value: Any, digits: int = 2) -> Cell:
-    """A cell's text; NaN and None are a dash, never a number.
+    """A cell's text; NaN and None are a dash, a `Missing` number is its reason, never a number.
 
     >>> show(1234.5678).text, show(7).text, show(True).text
     ('1234.57', '7', 'yes')
@@ -58,7 +58,7 @@ def show(value: Any, digits: int = 2) -> Cell:
     if isinstance(value, (float, np.floating)):
         number = float(value)
         if math.isnan(number):
-            return Cell(NOTHING, numeric=True)
+            return Cell(value.reason if isinstance(value, Missing) else NOTHING, numeric=True)
         return Cell(_number(number, digits), sort=number, numeric=True)
     return Cell(str(value))
 
@@ -91,6 +91,8 @@ def shown_cells(table: Table) -> list[list[Cell]]:
 def csv_text(table: Table) -> str:
     """The table at full precision; a missing number is an empty field, an estimate is mean, low, high and n.
 
+    A column with `Missing` numbers has another one beside it, of their reasons.
+
     Lines end as RFC 4180 says, with CR LF.  A text that a spreadsheet would take as a formula (a joint named '=1+1')
     gets an apostrophe before it; numbers are numbers.
 
@@ -98,19 +100,23 @@ def csv_text(table: Table) -> str:
     'joint,DI\\r\\nnose,0.1\\r\\nhip,\\r\\n'
     """
     expanded = [any(is_estimate(row[i]) for row in table.rows) for i in range(len(table.columns))]
+    with_reasons = [any(isinstance(row[i], Missing) for row in table.rows) for i in range(len(table.columns))]
     header: list[str] = []
-    for name, wide in zip(table.columns, expanded, strict=True):
+    for name, wide, explained in zip(table.columns, expanded, with_reasons, strict=True):
         header += [name, f"{name} low", f"{name} high", f"{name} n"] if wide else [name]
+        header += [f"{name} reason"] if explained else []
     lines: list[list[Any]] = [header]
     for row in table.rows:
         line: list[Any] = []
-        for value, wide in zip(row, expanded, strict=True):
+        for value, wide, explained in zip(row, expanded, with_reasons, strict=True):
             if not wide:
                 line.append(_plain(value))
             elif is_estimate(value):
                 line += [_plain(value.mean), _plain(value.low), _plain(value.high), int(value.n)]
             else:
                 line += [_plain(value), "", "", ""]
+            if explained:
+                line.append(value.reason if isinstance(value, Missing) else "")
         lines.append(line)
     return "".join(f"{_csv_line(line)}\r\n" for line in lines)
 

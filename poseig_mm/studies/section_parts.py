@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import polars as pl
 
 from ..store.reader import Store
+from ..summary.measures import images_of
 from ..types import Table
 
 if TYPE_CHECKING:
@@ -21,8 +22,11 @@ K = TypeVar("K")
 
 
 def study_rows(store: Store, name: str) -> pl.DataFrame:
-    """The table of a study, empty where the run has none."""
-    return store.study(name) if name in store.studies else pl.DataFrame()
+    """The table of a study with the `image_id` of its persons, empty where the run has none."""
+    rows = store.study(name) if name in store.studies else pl.DataFrame()
+    if "sample_id" not in rows.columns or "image_id" in rows.columns:
+        return rows
+    return rows.join(store.samples().select("sample_id", "image_id"), on="sample_id", how="left", maintain_order="left")
 
 
 def parts_of(rows: pl.DataFrame, column: str, values: Sequence[str]) -> list[tuple[str, pl.DataFrame]]:
@@ -41,19 +45,19 @@ def percent(share: Estimate) -> Estimate:
 
 
 def ratio_of_means(rows: pl.DataFrame, above: str, below: str) -> Estimate:
-    """Mean of a column over the mean of another, in rows that have both; persons are resampled."""
-    from ..functional.statistics import bootstrap_of
+    """Mean of a column over the mean of another, none negative, in rows that have both; images resampled."""
+    from ..functional.statistics import bootstrap_ratio
 
     columns = rows.select(pl.col(above, below).fill_null(math.nan)).to_numpy()
-    return bootstrap_of(lambda sums: sums[:, 0] / sums[:, 1], columns, rows["sample_id"].to_numpy())
+    return bootstrap_ratio(columns[:, 0], columns[:, 1], images_of(rows))
 
 
 def with_holm(comparisons: Mapping[K, Comparison]) -> dict[K, tuple[Comparison, float]]:
-    """Each comparison with its p-value after Holm's correction for all of them."""
-    from ..functional.inference import holm
+    """Each comparison with its p-value after Holm's correction for all of them; `Missing` where there is none."""
+    from ..functional.inference import corrected_p
 
-    corrected = holm([c.p for c in comparisons.values()])
-    return {key: (c, float(p)) for (key, c), p in zip(comparisons.items(), corrected, strict=True)}
+    corrected = corrected_p(list(comparisons.values()))
+    return {key: (c, p) for (key, c), p in zip(comparisons.items(), corrected, strict=True)}
 
 
 def reasons_by(rows: pl.DataFrame, by: Sequence[str], caption: str, columns: Sequence[str]) -> tuple[Table, ...]:

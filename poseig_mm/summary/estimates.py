@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from ..types import Missing
+
 if TYPE_CHECKING:
     from ..functional.inference import Comparison
     from ..functional.statistics import Estimate
 
 
-TOO_FEW = "fewer than 8 persons, not tested"
 Row = dict[str, Any]
 
 
@@ -23,9 +24,13 @@ def visible_joints(joints: pl.DataFrame) -> pl.DataFrame:
 
 
 def person_means(joints: pl.DataFrame, measure: str) -> pl.DataFrame:
-    """`sample_id` and the mean of the measure's finite values, `value`, of each person that has one, sorted."""
-    finite = joints.filter(pl.col(measure).is_finite())
-    return finite.group_by("sample_id").agg(pl.col(measure).mean().alias("value")).sort("sample_id")
+    """`sample_id` and the mean of the measure's finite values, `value`, of each person that has one, sorted.
+
+    With `image_id`, where the rows have it.
+    """
+    finite, image = joints.filter(pl.col(measure).is_finite()), [c for c in ("image_id",) if c in joints.columns]
+    means = finite.group_by("sample_id").agg(pl.col(measure).mean().alias("value"), pl.col(image).first())
+    return means.sort("sample_id")
 
 
 def estimate_columns(name: str, value: Estimate) -> Row:
@@ -53,29 +58,35 @@ def estimate_of(row: Mapping[str, Any], name: str) -> Estimate:
 
 
 def comparison_columns(name: str, comparison: Comparison, persons: int) -> Row:
-    """A comparison as columns, its difference by `name`; `p_holm` is filled in by `corrected`."""
+    """A comparison as columns, its difference by `name`; `p_holm` and `reason` are filled in by `with_p_holm`.
+
+    `images` is how many are compared: images, or persons where each has its own.
+    """
     return estimate_columns(name, comparison.difference) | {
         "persons": persons,
+        "images": comparison.groups,
         "p": comparison.p,
         "p_holm": math.nan,
         "effect": comparison.effect,
-        "reason": reason_of(comparison),
+        "reason": "",
     }
 
 
-def reason_of(comparison: Comparison) -> str:
-    """Why there is no difference, or no test of it; '' where there is."""
-    if not math.isfinite(comparison.difference.mean):
-        return "no values"
-    return "" if math.isfinite(comparison.p) else TOO_FEW
+def with_p_holm(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> list[Row]:
+    """The same rows with Holm's correction over all their comparisons, or the reason why there is no p."""
+    from ..functional.inference import corrected_p
+
+    return [
+        row | {"p_holm": float(p), "reason": p.reason if isinstance(p, Missing) else ""}
+        for row, p in zip(rows, corrected_p(comparisons), strict=True)
+    ]
 
 
-def corrected(rows: Sequence[Row]) -> list[Row]:
-    """The same rows with Holm's correction over all their `p`.
+def p_holm_of(row: Mapping[str, Any]) -> float:
+    """The corrected p of a row, with its reason where there is none.
 
-    >>> [row['p_holm'] for row in corrected([{'p': 0.01}, {'p': 0.04}, {'p': float('nan')}])]
-    [0.02, 0.04, nan]
+    >>> p_holm_of({'p_holm': 0.04, 'reason': ''}), p_holm_of({'p_holm': math.nan, 'reason': 'no values'}).reason
+    (0.04, 'no values')
     """
-    from ..functional.inference import holm
-
-    return [row | {"p_holm": float(p)} for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True)]
+    p = float(row["p_holm"])
+    return Missing(row["reason"]) if math.isnan(p) and row["reason"] else p

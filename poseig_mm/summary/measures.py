@@ -66,12 +66,27 @@ def finite(values: Any) -> NDArray[np.float64]:
     return known
 
 
+def images_of(rows: pl.DataFrame) -> NDArray[Any]:
+    """What is resampled: each row's image, whose persons are no strangers; its person where no image is known.
+
+    >>> images_of(pl.DataFrame({'sample_id': ['a', 'b'], 'image_id': ['7', None]})).tolist()
+    ['7', 'b']
+    """
+    known = [name for name in ("image_id", "sample_id") if name in rows.columns]
+    return rows.select(pl.coalesce(known)).to_series().to_numpy()
+
+
+def image_count(rows: pl.DataFrame) -> int:
+    """How many images (or persons) are resampled."""
+    return len(np.unique(images_of(rows))) if len(rows) else 0
+
+
 def estimate(rows: pl.DataFrame, column: str) -> Estimate:
-    """Mean of a column's finite values with its 95 % interval, persons resampled (seed 0)."""
+    """Mean of a column's finite values with its 95 % interval, images resampled (seed 0)."""
     from ..functional.statistics import bootstrap_mean
 
     rows = rows.filter(pl.col(column).is_finite())
-    return bootstrap_mean(rows[column].to_numpy(), groups=rows["sample_id"].to_numpy())
+    return bootstrap_mean(rows[column].to_numpy(), groups=images_of(rows))
 
 
 def group_order(joints: pl.DataFrame) -> list[str]:

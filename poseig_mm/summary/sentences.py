@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from ..types import Missing
 from .measures import run_value
 
 if TYPE_CHECKING:
@@ -37,13 +38,13 @@ def format_estimate(value: Estimate, digits: int = 2, *, sign: bool = False, sma
 
 
 def format_p(p: float) -> str:
-    """A p-value, or that there is none.
+    """A p-value, or why there is none.
 
     >>> format_p(0.0412), format_p(1e-9), format_p(math.nan)
     ('p = 0.041', 'p < 0.001', 'not tested')
     """
     if not math.isfinite(p):
-        return "not tested"
+        return p.reason if isinstance(p, Missing) else "not tested"
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 

@@ -9,9 +9,18 @@ import pytest
 from scipy import stats
 
 from poseig_mm.errors import ShapeError
-from poseig_mm.functional.inference import FEWEST, compare_groups, correlation, holm, paired_difference
+from poseig_mm.functional.inference import (
+    FEWEST,
+    compare_groups,
+    compare_marked,
+    corrected_p,
+    correlation,
+    holm,
+    paired_difference,
+)
 from poseig_mm.functional.shares import share
 from poseig_mm.functional.statistics import bootstrap_mean, bootstrap_of
+from poseig_mm.types import Missing
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 NAN = math.nan
@@ -99,10 +108,10 @@ def test_a_correlation_with_a_constant_does_not_exist() -> None:
 
 
 def test_resamples_of_one_pair_do_not_count() -> None:
-    """Drawn with replacement, one of three persons alone has no correlation; rounding makes none up."""
-    found = correlation([0.1, 0.2, 0.7], [0.3, 0.1, 0.2])
+    """Drawn with replacement, one of five persons alone has no correlation; rounding makes none up."""
+    found = correlation([0.1, 0.2, 0.7, 0.3, 0.4], [0.3, 0.1, 0.2, 0.3, 0.1])
     assert -1 <= found.low <= found.mean <= found.high <= 1
-    straight = correlation([0.1, 0.2, 0.7], [0.2, 0.4, 1.4])
+    straight = correlation([0.1, 0.2, 0.7, 0.3, 0.4], [0.2, 0.4, 1.4, 0.6, 0.8])
     assert (straight.low, straight.high) == pytest.approx((1.0, 1.0))
 
 
@@ -143,7 +152,7 @@ def test_compared_groups_are_mann_whitneys() -> None:
     assert found.effect == pytest.approx(np.sign(b[:, None] - a[None, :]).mean())
     assert found.difference.mean == pytest.approx(b.mean() - a.mean())
     error = math.sqrt(a.var() / 25 + b.var() / 30)
-    assert found.difference.high - found.difference.low == pytest.approx(2 * 1.96 * error, rel=0.08)
+    assert found.difference.high - found.difference.low == pytest.approx(2 * 2.0 * error, rel=0.08)
 
 
 def test_two_groups_of_one_value_do_not_differ() -> None:
@@ -216,21 +225,89 @@ def test_std_is_the_spread_of_single_values() -> None:
     assert all(math.isfinite(value.mean) and math.isnan(value.std) for value in without)
 
 
-@pytest.mark.parametrize("columns", [2, 6])
-def test_few_and_many_columns_are_resampled_alike(columns: int) -> None:
-    """Both are a plain loop over the same draws."""
-    x = np.random.default_rng(9).random((30, columns))
-    found = bootstrap_of(lambda s: s[:, -1] / s[:, 0], x, n_resamples=40, level=0.5, seed=3)
-    rng = np.random.default_rng(3)
-    sums = [x[rng.integers(0, 30, 30)].sum(0) for _ in range(40)]
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile([s[-1] / s[0] for s in sums], [0.25, 0.75])))
+def test_a_bootstrap_of_many_columns_is_a_plain_loop() -> None:
+    """The standard error of each resample by the delta method, with the derivatives written out."""
+    x = np.random.default_rng(9).random((30, 6))
+    estimate = bootstrap_of(lambda s: s[:, 5] / s[:, 0], x, n_resamples=40, level=0.5, seed=3)
+
+    def error(rows: Array) -> float:
+        part = (rows[:, 5] - rows[:, 5].sum() / rows[:, 0].sum() * rows[:, 0]) / rows[:, 0].sum()
+        return math.sqrt(30 / 29 * (part**2).sum())
+
+    rng, value, own, t = np.random.default_rng(3), x[:, 5].sum() / x[:, 0].sum(), error(x), []
+    for _ in range(40):
+        rows = x[rng.integers(0, 30, 30)]
+        t.append((rows[:, 5].sum() / rows[:, 0].sum() - value) / error(rows))
+    (least, most), student = np.quantile(t, [0.25, 0.75]), stats.t.ppf(0.75, 29)
+    ends = value - max(most, student) * own, value - min(least, -student) * own
+    assert (estimate.low, estimate.high) == pytest.approx(ends, rel=1e-6)
 
 
-@pytest.mark.parametrize("columns", [2, 6])
-def test_chunks_draw_the_same(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
-    """How many labels are held at once changes nothing but the order in which numbers are added."""
-    x = np.random.default_rng(7).normal(size=(30, columns))
-    whole = bootstrap_of(ratio, x)
-    monkeypatch.setattr("poseig_mm.functional.statistics._CHUNK", 37)
-    parts = bootstrap_of(ratio, x)
-    assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high))
+def test_a_test_that_cannot_be_significant_says_so() -> None:
+    """Eight pairs all of one sign have p = 2 / 2^8, the least there is: too much for 20 tests, not for six."""
+    x = np.arange(8.0)
+    comparison = paired_difference(x, x + 1 + x / 10)
+    assert comparison.p == comparison.least_p == 2 / 2**8
+    assert corrected_p([comparison] * 6) == pytest.approx([6 * 2 / 2**8] * 6)
+    for p in corrected_p([comparison] * 20):
+        assert isinstance(p, Missing)
+        assert math.isnan(p)
+        assert p.reason == "cannot be significant with n = 8"
+
+
+def test_one_of_few_may_pass_the_way_free_for_others() -> None:
+    """Holm's second test needs only half of the first one's: 8 pairs can be significant after 12 pairs were."""
+    few, more = (paired_difference(np.zeros(n), np.arange(1.0, n + 1)) for n in (8, 12))
+    values = corrected_p([few] * 6 + [more])  # 7 * 0.0078 is above 0.05, 6 * 0.0078 below
+    assert values[0] == pytest.approx(6 * 2 / 2**8)
+
+
+def test_why_there_is_no_p() -> None:
+    """Too few, or nothing at all; what is not tested does not count for the others."""
+    few, nothing, enough = (paired_difference(np.zeros(n), np.arange(1.0, n + 1)) for n in (7, 0, 8))
+    values = corrected_p([few, nothing, enough])
+    assert [getattr(p, "reason", p) for p in values] == ["fewer than 8 images", "no values", 2 / 2**8]
+
+
+def test_persons_of_an_image_are_one_value_of_a_test() -> None:
+    """Sixteen persons in eight images are eight; an image may be on both sides."""
+    rng = np.random.default_rng(10)
+    a, b, images = rng.normal(size=16), rng.normal(size=16), np.repeat(np.arange(8), 2)
+    compared = compare_groups(a, b, images, images)
+    means = a.reshape(8, 2).mean(1), b.reshape(8, 2).mean(1)
+    assert compared.p == stats.mannwhitneyu(means[1], means[0]).pvalue
+    assert compared.groups == 16
+    assert math.isnan(compare_groups(a[:14], b, images[:14], images).p)
+    assert compared.least_p == stats.mannwhitneyu(np.arange(8, 16), np.arange(8)).pvalue
+
+
+def marked_values() -> tuple[Array, Array, Array, Array]:
+    """Twelve persons with two strata each; the odd ones' first value is marked and 5 more than the even ones'."""
+    values = np.random.default_rng(11).random((12, 2))
+    marked = np.zeros((12, 2), dtype=bool)
+    marked[::2, 0] = True
+    values[::2, 0] += 5
+    person, stratum = np.indices((12, 2))
+    return values.ravel(), marked.ravel(), stratum.ravel(), person.ravel()
+
+
+def test_marked_values_are_compared_inside_their_stratum() -> None:
+    """A stratum without a mark says nothing; the effect of one stratum is Cliff's delta."""
+    values, marked, strata, persons = marked_values()
+    compared = compare_marked(values, marked, strata, persons)
+    assert compared.effect == 1.0
+    first = strata == 0
+    assert compared.difference.mean == pytest.approx(values[first & marked].mean() - values[first & ~marked].mean())
+    assert compared == compare_marked(np.where(strata == 1, 100 * values, values), marked, strata, persons)
+    rng = np.random.default_rng(12)
+    x, m = np.round(rng.normal(size=30), 1), rng.random(30) < 0.4
+    delta = np.sign(x[m][:, None] - x[~m][None, :]).mean()
+    assert compare_marked(x, m, np.zeros(30), np.arange(30)).effect == pytest.approx(delta)
+
+
+def test_marked_groups_are_tested_from_eight_on() -> None:
+    """Not values: six persons with marks have no p, twelve have."""
+    values, marked, strata, persons = marked_values()
+    assert math.isnan(compare_marked(values, marked, strata, persons).p)
+    more = (np.concatenate([v, v + (12 if v is persons else 0)]) for v in (values, marked, strata, persons))
+    assert compare_marked(*more).p < 0.001

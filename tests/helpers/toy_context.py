@@ -111,5 +111,10 @@ class toy_store:
         assert name in self.studies
         return self._table
 
+    def samples(self) -> Any:
+        """Every person in an image of its own."""
+        ids = self._table["sample_id"].unique(maintain_order=True)
+        return ids.to_frame().with_columns(ids.alias("image_id"))
+
     def pictures(self, study: str) -> list[Path]:
         return []

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poseig_mm.report.tables import NOTHING, csv_text, latex_text, show, shown_cells
-from poseig_mm.types import Table
+from poseig_mm.types import Missing, Table
 
 ESTIMATE = SimpleNamespace(n=5, mean=1.25, low=1.0, high=1.5)
 
@@ -93,3 +93,14 @@ def test_a_text_that_a_spreadsheet_would_compute_is_text(text: str) -> None:
     (header, row) = csv.reader(io.StringIO(csv_text(Table("", (text, "n"), ((f"{text},x", -1.5),))), newline=""))
     assert header == [f"'{text}", "n"]
     assert row == [f"'{text},x", "-1.5"]
+
+
+def test_a_missing_number_says_why_on_the_page_and_in_the_csv() -> None:
+    """It is still no number: it sorts as none, and its field in the CSV is empty, with the reason in a column."""
+    table = Table("", ("a", "p"), (("x", 0.01), ("y", Missing("cannot be significant with n = 8")), ("z", math.nan)))
+    cells = [row[1] for row in shown_cells(table)]
+    assert [cell.text for cell in cells] == ["0.01", "cannot be significant with n = 8", "\u2013"]
+    assert [cell.sort for cell in cells] == [0.01, None, None]
+    assert csv_text(table).split("\r\n")[:4] == [
+        "a,p,p reason", "x,0.01,", "y,,cannot be significant with n = 8", "z,,"
+    ]  # fmt: skip

@@ -190,7 +190,7 @@ def test_the_section_of_a_run(store: Store) -> None:
     assert empty.rows[0][1].mean == pytest.approx(store.samples()["mepe"].mean(), rel=1e-6)
     assert empty.rows[2][1].mean == pytest.approx(rows["epe_baseline"].mean())
     assert empty.rows[2][2].mean == pytest.approx(rows["epe_baseline"].sum() / rows["epe"].sum())
-    assert "black: 0.00 [0.00, 0.00] on black" in section.lead
+    assert "black: 0.00 on black" in section.lead  # and no interval of three
     assert "What a baseline hides" in (store.path / "report" / "index.html").read_text()
 
 

@@ -51,7 +51,7 @@ def test_the_difference_by_hand() -> None:
     assert (rows["epe", "all"]["easy"], rows["epe", "all"]["hard"]) == (1.0, 6.0)
     assert (every["persons_easy"], every["persons_hard"], every["difference_n"]) == (2, 2, 8)
     assert math.isnan(every["p"])
-    assert every["reason"] == "fewer than 8 persons, not tested"
+    assert every["reason"] == "fewer than 8 images"
 
 
 def test_std_is_the_spread_of_single_values_and_nothing_else() -> None:
@@ -71,6 +71,19 @@ def test_means_are_over_joints_and_tests_over_persons() -> None:
     assert found["difference"] == pytest.approx(found["hard"] - sum(easy) / 8)
     assert found["p"] == pytest.approx(stats.mannwhitneyu([*hard, (23 % 5 + 100) / 2], easy).pvalue)
     assert found["difference_low"] < found["difference"] < found["difference_high"]
+
+
+def test_the_error_that_makes_the_groups_is_not_tested() -> None:
+    """It differs by construction, and does not count in the correction of the others."""
+    frame = joints_frame([(f"p{i:02}", 0, float(i), float(i * i % 7)) for i in range(24)])
+    both, alone = easy_hard_table(frame, ["epe", "di"]), easy_hard_table(frame, ["di"])
+    for row in both[:2]:
+        assert (row["measure"], row["reason"], row["difference"]) == ("epe", "makes the groups", 16.0)
+        assert math.isnan(row["p"])
+        assert math.isnan(row["p_holm"])
+        assert math.isnan(row["effect"])
+    assert [row["p_holm"] for row in both[2:]] == [row["p_holm"] for row in alone]
+    assert all(math.isfinite(row["p_holm"]) for row in alone)
 
 
 def test_persons_are_resampled_and_not_joints() -> None:

@@ -62,7 +62,7 @@ def test_differences_are_paired_within_persons() -> None:
     assert (both["value"], both["persons"]) == (2.0, 2)
     assert (one["value"], one["persons"]) == (9.0, 1)
     assert math.isnan(both["p"])
-    assert both["reason"] == "fewer than 8 persons, not tested"
+    assert both["reason"] == "fewer than 8 images"
 
 
 def test_persons_and_not_joints_are_tested() -> None:

@@ -143,14 +143,14 @@ def section_of(context: ToyContext, persons: int, map: torch.Tensor) -> Any:
 
 
 def test_the_lead_says_which_way_the_areas_go(context: ToyContext) -> None:
-    """A good map of 9 persons is as it should be and is tested; the opposite map of 3 is not, and 3 are too few."""
-    good, bad = section_of(context, 9, context.patches), section_of(context, 3, ~context.patches)
+    """A good map of 9 persons is as it should be and is tested; the opposite map of 6 is not, and 6 are too few."""
+    good, bad = section_of(context, 9, context.patches), section_of(context, 6, ~context.patches)
     assert good.lead.count("as it should be") == 2
     assert "9 persons, 9 joints" in good.lead
     p = [row[-1] for row in good.blocks[1].rows]
     assert all(0 < value < 0.05 for value in p)
     assert bad.lead.count("the wrong way round") == 2
-    assert "only 3 persons" in bad.lead
+    assert "only 6 persons" in bad.lead
     assert all(math.isnan(row[-1]) for row in bad.blocks[1].rows)
 
 

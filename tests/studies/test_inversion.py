@@ -154,7 +154,9 @@ def test_no_inversion_is_a_finding(tmp_path: Path) -> None:
     """The study has no table then; the section says of how many pairs, and how sure that is."""
     section = Inversion().section(store_of(tmp_path, [record(n, PLACES, PLACES) for n in "ab"]))
     assert section.lead.startswith("None of 544 eligible ordered pairs of joints of 2 persons is inverted at 10 px")
-    assert "ends at 0.70 %" in section.lead  # z^2 / (544 + z^2)
+    assert "of fewer than 4 images there is no interval" in section.lead
+    section = Inversion().section(store_of(tmp_path / "more", [record(n, PLACES, PLACES) for n in "abcdef"]))
+    assert "ends at 52.41 %" in section.lead  # t^2 / (6 + t^2), t = 2.571: of six persons, as if each were one pair
 
 
 def test_invisible_joints_are_not_eligible(tmp_path: Path) -> None:
@@ -176,14 +178,15 @@ def test_ri_of_inverted_against_not(tmp_path: Path) -> None:
     n_yes, n_no, yes, no, difference, effect, p = relations(tmp_path, 10, Inversion())["symmetric"]
     assert (n_yes, n_no) == (10, 10)
     assert (yes.mean, no.mean, difference.mean) == pytest.approx((3.045, 1.0, 2.045))
-    assert (effect, p < 0.001) == (1.0, True)
+    assert effect == pytest.approx(1.0)
+    assert p < 0.001
 
 
 def test_few_values_are_not_tested(tmp_path: Path) -> None:
     """Seven inverted values have an effect size and no p."""
     *_, effect, p = relations(tmp_path, 7, Inversion())["symmetric"]
-    assert effect == 1.0
-    assert math.isnan(p)
+    assert effect == pytest.approx(1.0)
+    assert p.reason == "fewer than 8 images"
 
 
 def test_as_many_not_inverted_as_asked_for(tmp_path: Path) -> None:

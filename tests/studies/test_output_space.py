@@ -191,6 +191,7 @@ def test_differences_are_taken_joint_by_joint() -> None:
         run=filled_in({}),
         studies=("output_space",),
         study=lambda name: pl.DataFrame(made),
+        samples=lambda: pl.DataFrame({"sample_id": ["a", "b"], "image_id": ["1", "2"]}),
         pictures=lambda name: [],
         sample_ids=("a", "b"),
     )

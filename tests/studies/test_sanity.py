@@ -17,6 +17,7 @@ from toy_context import toy_store
 from poseig_mm.errors import ConfigError
 from poseig_mm.studies.sanity.section import joint_verdicts, overall_verdict, sanity_section
 from poseig_mm.studies.sanity.study import METHODS, Sanity
+from poseig_mm.summary.sentences import format_p
 
 SIDE, PATCH, REACH = 32, 8, 30.0  # px of the image and of the patch; px that a joint moves when its patch is gone
 CORNERS = ((4, 6), (18, 20))  # of each joint's patch (row, column)
@@ -173,6 +174,26 @@ def test_too_few_persons_get_no_verdict() -> None:
     assert section.lead.startswith("No verdict: 7 persons")
     table = section.blocks[1]
     assert [math.isnan(p) for row in table.rows for p in row[2::2]] == [True] * 6  # type: ignore[union-attr]
+
+
+def test_a_joint_of_eight_persons_among_many_cannot_be_tested() -> None:
+    """Least p 2 / 2^8, times two joints is enough, times seven is not; the page says so, and no verdict is claimed."""
+    rows = rows_of(GOOD, persons=8)
+    many = pl.concat([rows.with_columns(pl.col("joint") + 2 * i) for i in range(4)]).filter(pl.col("joint") < 7)
+    few, found = joint_verdicts(rows, [0, 1]), joint_verdicts(many, list(range(7)))
+    assert {v.word for v in few.values()} == {"may be trusted"}
+    assert {v.word for v in found.values()} == {"too few persons"}
+    p = found[0].tests["random", "gain"][1]
+    assert format_p(p) == "cannot be significant with n = 8"
+
+
+def test_two_persons_an_image_are_no_verdict() -> None:
+    """Fourteen persons in seven images."""
+    rows = rows_of(GOOD, persons=14)
+    ids = rows["sample_id"].unique(maintain_order=True).to_list()
+    image = pl.col("sample_id").replace_strict({name: f"i{i // 2}" for i, name in enumerate(ids)})
+    assert overall_verdict(rows).word == "may be trusted"
+    assert overall_verdict(rows.with_columns(image.alias("image_id"))).word == "too few persons"
 
 
 def test_a_better_gradient_is_said_so() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from poseig_mm.functional.inference import Comparison, holm, paired_difference
+from poseig_mm.functional.inference import Comparison, corrected_p, paired_difference
 from poseig_mm.functional.statistics import bootstrap_mean
 from poseig_mm.store import Store
 from poseig_mm.summary.measures import measures
@@ -38,7 +38,7 @@ def indices_section(stores: Mapping[str, Store], record: Mapping[str, Any]) -> S
         )
         found += [("RI, all pairs of joints", relations, "ri"), ("RI, symmetric joints", symmetric, "ri")]
     compared = [(label, rows, name, _difference(rows, name)) for label, rows, name in found]
-    corrected = holm([c.p for *_, c in compared])
+    corrected = corrected_p([c for *_, c in compared])
     lines = []
     for (label, rows, name, c), p in zip(compared, corrected, strict=True):
         known = rows.filter(pl.col(name).is_finite() & pl.col(f"{name}_after").is_finite())
@@ -46,7 +46,7 @@ def indices_section(stores: Mapping[str, Store], record: Mapping[str, Any]) -> S
             bootstrap_mean(known[column].to_numpy(), groups=known["sample_id"].to_numpy())
             for column in (name, f"{name}_after")
         ]
-        lines.append((label, *means, c.difference, float(p), c.effect, c.difference.n))
+        lines.append((label, *means, c.difference, p, c.effect, c.difference.n))
     persons = joints["sample_id"].n_unique()
     caption = (
         f"The same joints of {persons} persons before and after [95 % interval, persons resampled]; p: Wilcoxon's "

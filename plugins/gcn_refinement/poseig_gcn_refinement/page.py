@@ -14,7 +14,7 @@ import numpy as np
 
 from poseig_mm.comparison import comparison_sections
 from poseig_mm.errors import DataError
-from poseig_mm.functional.inference import FEWEST, Comparison, holm, paired_difference
+from poseig_mm.functional.inference import FEWEST, Comparison, corrected_p, paired_difference
 from poseig_mm.functional.statistics import Estimate, bootstrap_mean, bootstrap_of
 from poseig_mm.plotting.intervals import Panel, interval_panels
 from poseig_mm.report.build import build_report
@@ -150,8 +150,8 @@ def _differences(
 def _corrected(differences: Sequence[Difference]) -> dict[tuple[str, str, str], float]:
     """(model, than, measure) -> p, by Holm for all tests of the page's first table."""
     keys = [(name, other, measure) for name, other, compared, _ in differences for measure in compared]
-    values = holm([c.p for _, _, compared, _ in differences for c in compared.values()])
-    return {key: float(p) for key, p in zip(keys, values, strict=True)}
+    values = corrected_p([c for _, _, compared, _ in differences for c in compared.values()])
+    return dict(zip(keys, values, strict=True))
 
 
 def _differences_table(differences: Sequence[Difference]) -> Table:

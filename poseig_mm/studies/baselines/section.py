@@ -52,7 +52,7 @@ def baselines_section(store: Store, name: str) -> Section | None:
 
 
 _CAPTION = (
-    "Share of the map's mass on the person's pixels (mean, 95 % interval, persons resampled); what is kept of it when "
+    "Share of the map's mass on the person's pixels (mean, 95 % interval, images resampled); what is kept of it when "
     "the person is painted (dashed: 1, as much as in the original image); diffusion."
 )
 _GALLERY = (
@@ -83,14 +83,14 @@ def _without_evidence(rows: pl.DataFrame) -> tuple[Table, ...]:
     caption = (
         "Mean error of a person's visible joints where the whole input is the baseline: what the model predicts "
         "without any evidence. A baseline stands for absence only as far as the joints are lost on it; over: times the "
-        "error on the image, a ratio of means [95 % interval, persons resampled]."
+        "error on the image, a ratio of means [95 % interval, images resampled]."
     )
     return (Table(caption, ("input", f"EPE ({unit})", "over the image's"), tuple(lines)),)
 
 
 def _table(values: Estimates, persons: Sequence[int], errors: Sequence[float]) -> Table:
     caption = (
-        "n persons painted in one colour, maps with each baseline: mean [95 % interval], persons resampled. Share: of "
+        "n persons painted in one colour, maps with each baseline: mean [95 % interval], images resampled. Share: of "
         "the map's mass on the person; kept: over the share in the original image, a ratio of means. Mean map error "
         f"{np.nanmin(errors):.2f} to {np.nanmax(errors):.2f}."
     )

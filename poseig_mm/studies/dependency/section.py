@@ -96,7 +96,7 @@ def _pairs_table(
     caption = (
         f"The {plural(len(pairs), 'strongest pair')}: mean error of B on the image, with A's evidence erased, and with "
         "as much erased elsewhere (control); effect: erased minus control, of the error and of the likelihood "
-        "exp(-alpha error); last, where the map of A lies by the run's relations [95 % interval, persons resampled]."
+        "exp(-alpha error); last, where the map of A lies by the run's relations [95 % interval, images resampled]."
     )
     heads = (
         "evidence of A",
@@ -126,7 +126,7 @@ def _kinds_table(known: pl.DataFrame, groups: JointGroups, unit: str) -> Table:
         (kind, len(part), estimate(part, "effect"), estimate(part, "likelihood_effect")) for kind, part in parts
     )
     caption = (
-        "By what B is to A: effect on the error and on the likelihood of B, beyond the control [95 % interval, persons "
+        "By what B is to A: effect on the error and on the likelihood of B, beyond the control [95 % interval, images "
         "resampled]."
     )
     return Table(caption, ("joint B", "pairs of joints", f"effect ({unit})", "effect, likelihood"), lines, 2)

@@ -12,14 +12,15 @@ import polars as pl
 
 from ...errors import ConfigError
 from ...settings_fields import check_fields, number
-from ...summary.estimates import comparison_columns, corrected, estimate_columns, person_means, visible_joints
-from ...summary.measures import estimate, group_order
+from ...summary.estimates import comparison_columns, estimate_columns, person_means, visible_joints, with_p_holm
+from ...summary.measures import estimate, group_order, images_of
 from ..section_parts import parts_of
 
 if TYPE_CHECKING:
     from ...functional.inference import Comparison
 
 
+DEFINES = "makes the groups"
 Row = dict[str, Any]
 
 
@@ -82,15 +83,18 @@ def easy_hard_table(joints: pl.DataFrame, names: Sequence[str], settings: EasyHa
 
     Returns:
         Rows with `easy`, `hard`, `difference` (each with n, std, low, high), a test of the persons' means
-        (Mann-Whitney U), corrected by Holm over all rows, and the numbers of persons.
+        (Mann-Whitney U), corrected by Holm over all rows, and the numbers of persons.  EPE, which says who is easy and
+        who is hard, is not tested: of pure noise too it would differ.
     """
     visible = visible_joints(joints)
     easy, hard = easy_and_hard(joints, settings)
-    table = []
+    table, comparisons = [], []
     for name in names:
         for group, rows in parts_of(visible, "group", ["all", *group_order(visible)]):
             first, second = (rows.filter(pl.col("sample_id").is_in(ids)) for ids in (easy, hard))
             comparison = hard_minus_easy(first, second, name)
+            if name == "epe":
+                comparison = replace(comparison, p=math.nan, least_p=math.nan, effect=math.nan)
             counts = [person_means(part, name).height for part in (first, second)]
             table.append(
                 {"measure": name, "group": group}
@@ -99,11 +103,15 @@ def easy_hard_table(joints: pl.DataFrame, names: Sequence[str], settings: EasyHa
                 | comparison_columns("difference", comparison, sum(counts))
                 | {"persons_easy": counts[0], "persons_hard": counts[1]}
             )
-    return corrected(table)
+            comparisons.append(comparison)
+    return [
+        row | {"reason": DEFINES} if row["measure"] == "epe" and row["difference_n"] else row
+        for row in with_p_holm(table, comparisons)
+    ]
 
 
 def hard_minus_easy(easy: pl.DataFrame, hard: pl.DataFrame, measure: str) -> Comparison:
-    """Mean over joints of `hard` minus that of `easy`; persons are resampled for the interval and compared for p.
+    """Mean over joints of `hard` minus that of `easy`; images are resampled for the interval and compared for p.
 
     No interval with one person on a side.
     """
@@ -114,11 +122,12 @@ def hard_minus_easy(easy: pl.DataFrame, hard: pl.DataFrame, measure: str) -> Com
     is_hard = rows["sample_id"].is_in(hard["sample_id"].unique().to_list()).to_numpy().astype(np.float64)
     value = rows[measure].to_numpy()
     columns = np.stack([is_hard * value, is_hard, (1 - is_hard) * value, 1 - is_hard], 1)
-    difference = bootstrap_of(lambda s: s[:, 0] / s[:, 1] - s[:, 2] / s[:, 3], columns, rows["sample_id"].to_numpy())
-    persons = [person_means(part, measure)["value"].to_numpy() for part in (easy, hard)]
+    difference = bootstrap_of(lambda s: s[:, 0] / s[:, 1] - s[:, 2] / s[:, 3], columns, images_of(rows))
+    persons = [person_means(part, measure) for part in (easy, hard)]
     if min(map(len, persons)) < 2:  # one person drawn again and again is no interval
         difference = replace(difference, low=math.nan, high=math.nan)
-    return replace(compare_groups(*persons), difference=difference)
+    compared = compare_groups(*(part["value"].to_numpy() for part in persons), *map(images_of, persons))
+    return replace(compared, difference=difference)
 
 
 def split_in_words(settings: EasyHardSettings, unit: str) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 
 from ...plotting.intervals import Panel, interval_panels
 from ...store.reader import Store
-from ...summary.estimates import estimate_of
+from ...summary.estimates import estimate_of, p_holm_of
 from ...summary.measures import Measure, measures, unit_of
 from ...summary.sentences import format_estimate, plural
-from ...types import Picture, Section, Table
+from ...types import Missing, Picture, Section, Table
 from ..published_indices import HARD_MINUS_EASY, published_model
 from ..section_parts import study_rows
-from .rows import EasyHardSettings, split_in_words
+from .rows import DEFINES, EasyHardSettings, split_in_words
 
 ORDER = 320
 TITLE = "Easy and hard persons"
@@ -42,7 +42,7 @@ def easy_hard_section(store: Store, name: str, settings: EasyHardSettings) -> Se
         for m in shown
     ]
     caption = (
-        "Means on easy and on hard persons with 95 % intervals (persons resampled); dashed, where near: no preference."
+        "Means on easy and on hard persons with 95 % intervals (images resampled); dashed, where near: no preference."
     )
     blocks = (
         Picture("easy-and-hard", caption, interval_panels(panels, groups)),
@@ -59,7 +59,9 @@ def _table(shown: Sequence[Measure], groups: Sequence[str], rows: Rows, model: s
         for group in groups:
             r = rows[m.name, group]
             line = [m.label, group, *(estimate_of(r, k) for k in ("easy", "hard", "difference"))]
-            line += [r["p"], r["p_holm"], r["effect"], f"{r['persons_easy']} + {r['persons_hard']}"]
+            tested = m.name != "epe"  # EPE makes the groups
+            line += [r["p"], p_holm_of(r), r["effect"]] if tested else [None, Missing(DEFINES), None]
+            line.append(f"{r['persons_easy']} + {r['persons_hard']}")
             if published:
                 line.append(published.get(m.name) if group == "all" else None)
             lines.append(tuple(line))
@@ -68,7 +70,7 @@ def _table(shown: Sequence[Measure], groups: Sequence[str], rows: Rows, model: s
     caption = (
         "Hard minus easy (Table D; EPE: supplement C.3): means over visible joints with 95 % intervals, persons "
         "resampled (who is easy stays as it is); Mann-Whitney U over the persons' means, p corrected by Holm for all "
-        "lines, a dash with fewer than 8 persons a side; effect: Cliff's delta."
+        "lines but those of EPE, which says who is easy and who is hard; effect: Cliff's delta."
     )
     return Table(caption, tuple(columns), tuple(lines))
 
@@ -85,5 +87,5 @@ def _difference(shown: Sequence[Measure], rows: Rows) -> str:
     text = f"Hard minus easy: {', '.join(parts) or 'no index has values'}"
     text += f" ({counts['persons_easy']} easy and {counts['persons_hard']} hard persons)."
     if min(counts["persons_easy"], counts["persons_hard"]) < FEWEST:
-        text += " With fewer than 8 persons a side nothing is tested, and the intervals say little."
+        text += " With fewer than 8 persons a side nothing is tested."
     return text

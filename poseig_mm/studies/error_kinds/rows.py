@@ -108,7 +108,7 @@ def chance_of(store: Store, name: str, settings: ErrorKindsSettings) -> pl.DataF
     Simulated: at most 200 persons, those of lowest hash, each by points seeded by its id.
 
     Returns:
-        A row a person whose box and area are known: `sample_id` and a count for each of `KINDS`.  None of a run whose
+        A row a person whose box and area are known: `sample_id`, `image_id` and a count for each of `KINDS`.  None of a run whose
         rows hold no boxes.
     """
     areas = person_rows(store.study(name))
@@ -131,8 +131,9 @@ def chance_of(store: Store, name: str, settings: ErrorKindsSettings) -> pl.DataF
             area[everybody], sigmas, partners, max(LEAST_POINTS, POINTS // len(chosen)),
             np.random.default_rng(stable_hash(sample_id)),
         )  # fmt: skip
-        rows.append({"sample_id": sample_id, **dict(zip(KINDS, counts.tolist(), strict=True))})
-    return pl.DataFrame(rows, {"sample_id": pl.String, **dict.fromkeys(KINDS, pl.Int64)})
+        who = {"sample_id": sample_id, "image_id": persons.image_ids[place[sample_id]]}
+        rows.append({**who, **dict(zip(KINDS, counts.tolist(), strict=True))})
+    return pl.DataFrame(rows, {"sample_id": pl.String, "image_id": pl.String, **dict.fromkeys(KINDS, pl.Int64)})
 
 
 def partners_of(groups: JointGroups | None) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ...functional.shares import share
 from ...functional.statistics import Estimate, bootstrap_mean
 from ...plotting.counts import stacked_shares
 from ...store.reader import Store
-from ...summary.measures import Measure, estimate, group_order, joint_order, measures
+from ...summary.measures import Measure, estimate, group_order, images_of, joint_order, measures
 from ...summary.persons import in_pixels, persons_of
 from ...summary.sentences import plural
 from ...types import Picture, Section, Table
@@ -63,11 +64,9 @@ def _counts(rows: pl.DataFrame) -> list[int]:
 
 
 def _share(rows: pl.DataFrame, kind: str) -> Estimate:
-    """Share of a kind in %, persons resampled."""
-    by_person = rows.group_by("sample_id", maintain_order=True).agg(
-        (pl.col("kind") == kind).sum().alias("hits"), pl.len()
-    )
-    return percent(share(by_person["hits"].to_numpy(), by_person["len"].to_numpy()))
+    """Share of a kind in %, by images."""
+    hits = (rows["kind"] == kind).fill_null(False).to_numpy()
+    return percent(share(hits, np.ones(len(rows)), images_of(rows)))
 
 
 def _kinds_table(known: pl.DataFrame, settings: ErrorKindsSettings, chance: pl.DataFrame) -> Table:
@@ -80,15 +79,15 @@ def _kinds_table(known: pl.DataFrame, settings: ErrorKindsSettings, chance: pl.D
         "swap": f"nearest to {same} of another person, at least 0.5",
         "miss": "below 0.5 to all of these",
     }
-    totals = chance.select(pl.sum_horizontal(KINDS)).to_series().to_numpy()
+    totals, images = chance.select(pl.sum_horizontal(KINDS)).to_series().to_numpy(), images_of(chance)
     rows = tuple(
-        (kind, n, _share(known, kind), percent(share(chance[kind].to_numpy(), totals)), meaning[kind])
+        (kind, n, _share(known, kind), percent(share(chance[kind].to_numpy(), totals, images)), meaning[kind])
         for kind, n in zip(KINDS, _counts(known), strict=True)
     )
     caption = (
         "Visible joints by kind; similarity: exp(-d² / (2 s² k²)), s² the area of the person whose place it is, k "
         "twice the joint's own sigma; nearest: of the largest. Other persons are those of this run. Share [95 % "
-        "interval, persons resampled]. Chance: the same, were the predictions uniform in the person's box "
+        "interval by images]. Chance: the same, were the predictions uniform in the person's box "
     )
     caption += f"(simulated, {plural(len(chance), 'person')})." if len(chance) else "(unknown: the run holds no boxes)."
     return Table(caption, ("kind", "joints", "share (%)", "chance (%)", "meaning"), rows, 1)
@@ -97,7 +96,7 @@ def _kinds_table(known: pl.DataFrame, settings: ErrorKindsSettings, chance: pl.D
 def _groups_table(known: pl.DataFrame) -> Table:
     parts = parts_of(known, "group", [*group_order(known), "all"])
     rows = tuple((group, len(part), *(_share(part, kind) for kind in KINDS)) for group, part in parts)
-    caption = "Kinds by group of joints: share in % [95 % interval, persons resampled]."
+    caption = "Kinds by group of joints: share in % [95 % interval by images]."
     return Table(caption, ("group", "joints", *KINDS), rows, 1)
 
 
@@ -106,7 +105,7 @@ def _indices_table(store: Store, known: pl.DataFrame) -> Table:
     parts = [*parts_of(known, "kind", KINDS), ("all errors", known.filter(pl.col("kind") != "good"))]
     rows = tuple((kind, len(part), *(estimate(part, m.name) for m in columns)) for kind, part in parts)
     caption = (
-        "Indices of the joints of each kind: mean [95 % interval, persons resampled; none where all are of one person]."
+        "Indices of the joints of each kind: mean [95 % interval, images resampled; none where all are of one person]."
     )
     return Table(caption, ("kind", "joints", *(m.label for m in columns)), rows, 2)
 
@@ -122,7 +121,9 @@ def _gains(known: pl.DataFrame) -> Table:
     kinds = np.full(ks.shape, -1)
     kinds[person, joint] = [KINDS.index(kind) for kind in known["kind"]]
     oks, ap = object_similarity(ks), average_precision(object_similarity(ks))
-    rows: list[tuple[Any, ...]] = [("as predicted", bootstrap_mean(oks), bootstrap_mean(ap), None, None, None)]
+    images = images_of(known.unique("sample_id", maintain_order=True))
+    mean = partial(bootstrap_mean, groups=images)
+    rows: list[tuple[Any, ...]] = [("as predicted", mean(oks), mean(ap), None, None, None)]
     for kind in (*KINDS[1:], "all"):
         which = KINDS[1:] if kind == "all" else (kind,)
         better = corrected(ks, kinds, largest, which)
@@ -130,14 +131,14 @@ def _gains(known: pl.DataFrame) -> Table:
         ways = (better, np.where(errors, better**AS_CODED, ks), np.where(errors, 1.0, ks))
         aps = [average_precision(object_similarity(way)) for way in ways]
         numbers = (object_similarity(better), aps[0], *(each - ap for each in aps))
-        rows.append((f"{kind} corrected", *map(bootstrap_mean, numbers)))
+        rows.append((f"{kind} corrected", *map(mean, numbers)))
     caption = (
         "OKS, and AP@[.5:.95] of annotated boxes: the mean over COCO's ten thresholds of the share of persons whose "
         "OKS reaches it, each person matched with its own prediction; no detector, no false positives, so it is not "
         "COCO's AP. Corrected, as Ronchi and Perona define it: a jitter's similarity becomes 0.85, a miss's 0.5, an "
         "inversion's or swap's what it is at the place it was taken for. Their published code leaves the factor 2 out "
         "of k there, so that it corrects to the fourth root of these (gain, coded); the most that could be gained: "
-        "joints put on their annotations. Intervals: persons resampled; gains: paired."
+        "joints put on their annotations. Intervals: images resampled; gains: paired."
     )
     columns = ("joints", "OKS", "AP", "gain in AP", "gain, coded", "gain, annotation")
     return Table(caption, columns, tuple(rows), 3)

@@ -42,7 +42,7 @@ def error_relation_section(store: Store, name: str) -> Section | None:
 
 _CAPTION = (
     "Each index over the error: dots are joints, marks are means over joints of like error with 95 % intervals "
-    "(persons resampled); dashed: no preference."
+    "(images resampled); dashed: no preference."
 )
 
 
@@ -54,7 +54,7 @@ def _table(caption: str, shown: Sequence[Measure], rows: Rows) -> Table:
         for r in rows
         if r["measure"] in titles
     )
-    text = f"{caption}: correlations with 95 % intervals over persons; a dash where one of the two does not vary."
+    text = f"{caption}: correlations with 95 % intervals, images resampled; a dash where one of the two does not vary."
     return Table(text, ("index", "of", "n", "persons", "Pearson", "Spearman"), lines)
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ...summary.estimates import comparison_columns, corrected, estimate_columns, person_means, visible_joints
-from ...summary.measures import estimate, group_order
+from ...summary.estimates import comparison_columns, estimate_columns, person_means, visible_joints, with_p_holm
+from ...summary.measures import estimate, group_order, image_count, images_of
 from ..section_parts import parts_of
 
 if TYPE_CHECKING:
@@ -38,24 +38,26 @@ def group_table(joints: pl.DataFrame, names: Sequence[str]) -> list[Row]:
     """
     visible = visible_joints(joints)
     groups = group_order(visible)
-    means, variances, differences = [], [], []
+    means, variances, differences, comparisons = [], [], [], []
     for name in names:
         for group, rows in parts_of(visible, "group", [*groups, "all"]):
-            value = estimate(rows, name)
+            value, known = estimate(rows, name), person_means(rows, name)
             reason = "" if value.n else "no values"
-            means.append(_row("mean", name, group, "", value, person_means(rows, name).height, reason))
+            means.append(_row("mean", name, group, "", value, known.height, image_count(known), reason))
         spread, persons = variance_over_groups(visible, name)
         reason = "" if math.isfinite(spread.mean) else "fewer than two groups with values"
-        variances.append(_row("variance_over_groups", name, "all", "", spread, persons, reason))
+        images = image_count(visible.filter(pl.col(name).is_finite() & (pl.col("group") != "")))
+        variances.append(_row("variance_over_groups", name, "all", "", spread, persons, images, reason))
         for first, second in combinations(groups, 2):
             comparison, persons = group_difference(visible, name, first, second)
             head = {"kind": "difference", "measure": name, "group": first, "other": second}
             differences.append(head | comparison_columns("value", comparison, persons))
-    return [*means, *variances, *corrected(differences)]
+            comparisons.append(comparison)
+    return [*means, *variances, *with_p_holm(differences, comparisons)]
 
 
 def variance_over_groups(visible: pl.DataFrame, measure: str) -> tuple[Estimate, int]:
-    """Population variance of the groups' means, with an interval over persons, and how many persons there are.
+    """Population variance of the groups' means, with an interval over images, and how many persons there are.
 
     The groups are all there are, so the denominator is their number (**choice**; supplement C.2 doesn't say).  Means of
     few joints scatter by themselves: with no difference at all this is above 0, and so is its interval.
@@ -75,7 +77,7 @@ def variance_over_groups(visible: pl.DataFrame, measure: str) -> tuple[Estimate,
         return of_means
 
     columns = np.concatenate([inside * value[:, None], inside], 1)
-    return bootstrap_of(variance, columns, rows["sample_id"].to_numpy()), rows["sample_id"].n_unique()
+    return bootstrap_of(variance, columns, images_of(rows), bounds=(0.0, math.inf)), rows["sample_id"].n_unique()
 
 
 def group_difference(visible: pl.DataFrame, measure: str, first: str, second: str) -> tuple[Comparison, int]:
@@ -84,13 +86,16 @@ def group_difference(visible: pl.DataFrame, measure: str, first: str, second: st
 
     a, b = (person_means(visible.filter(pl.col("group") == g), measure) for g in (first, second))
     both = a.join(b, on="sample_id", suffix="_second").sort("sample_id")
-    return paired_difference(both["value"].to_numpy(), both["value_second"].to_numpy()), both.height
+    return paired_difference(both["value"].to_numpy(), both["value_second"].to_numpy(), images_of(both)), both.height
 
 
-def _row(kind: str, measure: str, group: str, other: str, value: Estimate, persons: int, reason: str) -> Row:
+def _row(
+    kind: str, measure: str, group: str, other: str, value: Estimate, persons: int, images: int, reason: str
+) -> Row:
     """A row without a test."""
     return {
         **{"kind": kind, "measure": measure, "group": group, "other": other},
         **estimate_columns("value", value),
-        **{"persons": persons, "p": math.nan, "p_holm": math.nan, "effect": math.nan, "reason": reason},
+        **{"persons": persons, "images": images, "p": math.nan, "p_holm": math.nan, "effect": math.nan},
+        **{"reason": reason},
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...plotting.intervals import Panel, interval_panels
 from ...store.reader import Store
-from ...summary.estimates import estimate_of
+from ...summary.estimates import estimate_of, p_holm_of
 from ...summary.measures import Measure, measures
 from ...summary.sentences import format_estimate, plural
 from ...types import Picture, Section, Table
@@ -49,13 +49,13 @@ def differences_table(shown: Sequence[Measure], rows: Rows) -> Table:
     """Pairs of groups, a line each."""
     titles = {m.name: m.label for m in shown}
     lines = tuple(
-        (titles[r["measure"]], f"{r['other']} minus {r['group']}", estimate_of(r, "value"), r["p"], r["p_holm"],
+        (titles[r["measure"]], f"{r['other']} minus {r['group']}", estimate_of(r, "value"), r["p"], p_holm_of(r),
          r["effect"], r["persons"])
         for r in rows if r["measure"] in titles
     )  # fmt: skip
     caption = (
-        "Differences between groups: means of the same person, paired; Wilcoxon's signed-rank test over persons, p "
-        "corrected by Holm for all lines of this table, a dash with fewer than 8 persons; effect: rank-biserial."
+        "Differences between groups: means of the same person, paired; Wilcoxon's signed-rank test over images, p "
+        "corrected by Holm for all lines of this table; effect: rank-biserial."
     )
     columns = ("measure", "groups", "difference", "p", "p (Holm)", "effect", "persons")
     return Table(caption, columns, lines, 3)
@@ -74,7 +74,7 @@ def _means_table(shown: Sequence[Measure], groups: Sequence[str], means: Means, 
             if published:
                 line.append(published.get(group) if m.name == "fi" else None)
             lines.append(tuple(line))
-    caption = "Mean over visible joints [95 % interval, persons resampled] and variance over joints (Table C)."
+    caption = "Mean over visible joints [95 % interval, images resampled] and variance over joints (Table C)."
     return Table(caption, tuple(columns), tuple(lines), 3)
 
 
@@ -89,7 +89,7 @@ def _variance_table(shown: Sequence[Measure], means: Means, variances: Mapping[s
     if published:
         columns.append(f"variance published for {model}, another training")
     caption = (
-        "Variance over the groups' means (supplement C.2) [95 % interval, persons resampled]: divided by the number of "
+        "Variance over the groups' means (supplement C.2) [95 % interval, images resampled]: divided by the number of "
         "groups. It holds the chance scatter of the means too, so it is above 0 even where groups do not differ."
     )
     return Table(caption, tuple(columns), tuple(lines), 4)
@@ -102,7 +102,7 @@ def _figure(shown: Sequence[Measure], groups: Sequence[str], means: Means, varia
         spread = f"variance over groups\n{format_estimate(estimate_of(variances[m.name], 'value'), 2, small=True)}"
         panels.append(Panel(m.label, {"": values}, m.neutral, spread))
     caption = (
-        "Means of the groups from the root outwards, with 95 % intervals (persons resampled); dashed, where near: no "
+        "Means of the groups from the root outwards, with 95 % intervals (images resampled); dashed, where near: no "
         "preference."
     )
     return Picture("group-means", caption, interval_panels(panels, groups))
@@ -117,9 +117,12 @@ def _lead(shown: Sequence[Measure], groups: Sequence[str], means: Means, differe
         return f"{head} With fewer than two groups there is nothing to compare."
     parts = [_ordering(m, groups, [estimate_of(means[m.name, g], "value") for g in groups]) for m in shown]
     tested = [r for r in differences if math.isfinite(r["p_holm"])]
-    if not tested:
+    untested = sorted({r["reason"] for r in differences if r["reason"].startswith("cannot")})
+    if not tested and untested:
+        tail = f"A difference between two groups {untested[0]} and so many tests."
+    elif not tested:
         tail = (
-            f"Fewer than {FEWEST} persons have two groups, so no difference is tested: these are this run's means, no "
+            f"Fewer than {FEWEST} images have two groups, so no difference is tested: these are this run's means, no "
             "more."
         )
     else:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ...functional.inference import FEWEST, Comparison, paired_difference
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
 from ...store.reader import Store
-from ...summary.measures import estimate, group_order
+from ...summary.measures import estimate, group_order, images_of
 from ...summary.reasons import missing_table
 from ...summary.sentences import plural
 from ...types import Gallery, Picture, Section, Table
@@ -38,7 +38,7 @@ def insertion_deletion_section(store: Store, name: str) -> Section | None:
     blocks: tuple[Table | Picture | Gallery, ...] = (
         Picture(
             "insertion_deletion",
-            "Mean over joints, band: 95 % interval (persons resampled). Blue: pixels in the order of the map; grey, "
+            "Mean over joints, band: 95 % interval (images resampled). Blue: pixels in the order of the map; grey, "
             "dashed: in random order. Above: likelihood of the reference point; below: distance from it.",
             _figure(known),
         ),
@@ -50,9 +50,9 @@ def insertion_deletion_section(store: Store, name: str) -> Section | None:
 
 
 def _difference(rows: pl.DataFrame, suffix: str = "") -> Comparison:
-    """Map's area minus the random one, over joints, tested over persons."""
+    """Map's area minus the random one, over joints, tested over images."""
     columns = (rows[f"area{suffix}_random"].to_numpy(), rows[f"area{suffix}"].to_numpy())
-    return paired_difference(*columns, rows["sample_id"].to_numpy())
+    return paired_difference(*columns, images_of(rows))
 
 
 def _lead(known: pl.DataFrame) -> str:
@@ -73,7 +73,7 @@ def _lead(known: pl.DataFrame) -> str:
         "and raises it in insertion."
     ).replace("-", "\u2212")
     if persons < FEWEST:
-        text += f" With only {plural(persons, 'person')} the intervals are too narrow to rely on; nothing is tested."
+        text += f" With only {plural(persons, 'person')} nothing is tested."
     return text
 
 
@@ -89,9 +89,9 @@ def _areas(known: pl.DataFrame, groups: Sequence[str], suffix: str) -> Table:
     unit = f", {known['unit'][0]}" if suffix else ""
     wanted = "a good map has less of it in deletion" if not suffix else "a good map has more of it in deletion"
     return Table(
-        f"Mean area below the {_MEASURES[suffix]}{unit}, and its difference [95 % interval, persons resampled]; "
-        f"{wanted}, and the reverse in insertion. Effect: matched rank-biserial; p: Wilcoxon on the persons' means, "
-        "Holm-corrected, from 8 persons on.",
+        f"Mean area below the {_MEASURES[suffix]}{unit}, and its difference [95 % interval, images resampled]; "
+        f"{wanted}, and the reverse in insertion. Effect: matched rank-biserial; p: Wilcoxon on the images' means, "
+        "Holm-corrected.",
         ("group", "kind", "joints", "map", "random", "difference", "effect", "p"),
         lines,
         2 if suffix else 3,

@@ -6,9 +6,9 @@ import math
 
 import polars as pl
 
-from ...functional.inference import FEWEST, compare_groups, paired_difference
+from ...functional.inference import FEWEST, compare_marked, paired_difference
 from ...store.reader import Store
-from ...summary.measures import estimate
+from ...summary.measures import estimate, images_of
 from ...types import Table
 from ..pairs import PAIR_KINDS
 from ..section_parts import parts_of, with_holm
@@ -30,25 +30,29 @@ def relation_table(store: Store, inversions: pl.DataFrame, not_inverted: int | N
         if not_inverted is not None and len(no) > not_inverted:
             no = no.sort("sample_id", "joint", "other").sample(not_inverted, seed=seed)
         if len(yes):
-            usual = no.group_by("joint", "other").agg(pl.col("ri").mean().alias("usual"))
-            matched = yes.join(usual, on=["joint", "other"], how="inner").with_columns(pl.col("ri") - pl.col("usual"))
-            lines[kind] = (kind, len(yes), len(no), *(estimate(part, "ri") for part in (yes, no, matched)))
-            compared[kind] = compare_groups(no["ri"].to_numpy(), yes["ri"].to_numpy())
+            both = pl.concat([no, yes])
+            pairs = both.select(pl.struct("joint", "other").rank("dense")).to_series().to_numpy()
+            compared[kind] = compare_marked(both["ri"].to_numpy(), both["inverted"].to_numpy(), pairs, images_of(both))
+            means = (*(estimate(part, "ri") for part in (yes, no)), compared[kind].difference)
+            lines[kind] = (kind, len(yes), len(no), *means)
     p = {kind: p for kind, (_, p) in with_holm({k: c for k, c in compared.items() if k != "all"}).items()}
-    table = tuple((*line, compared[kind].effect, p.get(kind, compared[kind].p)) for kind, line in lines.items())
+    if "all" in compared:
+        p["all"] = with_holm({"all": compared["all"]})["all"][1]
+    table = tuple((*line, compared[kind].effect, p[kind]) for kind, line in lines.items())
     note = "" if len(values) else " RI was not computed in this run (diagnosis.indices): no comparison."
     drawn = f", {not_inverted} drawn with a seed" if not_inverted is not None else ""
     caption = (
         "RI(a → b), how much of the map of a lies around b (1 = no preference): where a was predicted at b, and where "
         f"the same ordered pairs of visible joints were not inverted{drawn}. Matched: each inverted value minus the "
-        "mean of its own pair elsewhere. Intervals: persons resampled. p: Mann-Whitney U over values as if "
-        f"independent, Holm over kinds; not tested below {FEWEST} values.{note}"
+        "mean of its own pair elsewhere. Intervals: images resampled. Cliff's delta: within pairs. p: Wilcoxon's "
+        "signed-rank test over what each image adds to it (an image's joints are no independent values), Holm over "
+        f"kinds.{note}"
     )
     return Table(caption, columns, table, 2)
 
 
 def _relations(store: Store, inversions: pl.DataFrame) -> pl.DataFrame:
-    """sample_id, joint, other, kind, inverted, ri for the ordered pairs of joints that are ever inverted."""
+    """sample_id, image_id, joint, other, kind, inverted, ri for the ordered pairs of joints that are ever inverted."""
     relations = store.relations().select("sample_id", "joint", "other", "ri").filter(pl.col("ri").is_finite())
     asked = inversions.select("joint", "other", "kind").unique()
     marked = inversions.select("sample_id", "joint", "other", pl.lit(True).alias("inverted"))
@@ -56,6 +60,7 @@ def _relations(store: Store, inversions: pl.DataFrame) -> pl.DataFrame:
         relations.join(asked, on=["joint", "other"])
         .join(marked, on=["sample_id", "joint", "other"], how="left")
         .with_columns(pl.col("inverted").fill_null(False))
+        .join(store.samples().select("sample_id", "image_id"), on="sample_id", how="left")
     )
 
 
@@ -67,7 +72,7 @@ def contrast_table(rows: pl.DataFrame, limb_radius: float) -> Table:
     table = []
     for kind, part in parts_of(known, "kind", (*PAIR_KINDS, "all")):
         if len(part):
-            compared = paired_difference(*(part[c].to_numpy() for c in ("right", "wrong", "sample_id")))
+            compared = paired_difference(part["right"].to_numpy(), part["wrong"].to_numpy(), images_of(part))
             wrong, right, *pulls = (estimate(part, c) for c in ("wrong", "right", "positive_wrong", "positive_right"))
             table.append((kind, len(part), wrong, right, compared.difference, compared.p, *pulls))
     missing = [f"{n} {reason}" for reason, n in rows.filter(pl.col("reason") != "").group_by("reason").len().rows()]
@@ -76,7 +81,7 @@ def contrast_table(rows: pl.DataFrame, limb_radius: float) -> Table:
         "The map of why there and not here, T(a|b) minus T(a|a): its mass in the limb of the wrong joint b and in that "
         f"of the right joint a (up to {limb_radius:g} px from the bone to the parent; shared pixels: the "
         "nearer's), over the limb's share of the area: 1 = no preference. Difference: wrong minus right. p: Wilcoxon's "
-        f"signed-rank test over persons, not made below {FEWEST} persons. Pulls: share of the limb's mass that speaks "
+        f"signed-rank test over images, not made below {FEWEST}. Pulls: share of the limb's mass that speaks "
         f"for b.{left}"
     )
     columns = ("kind", "n", "wrong limb", "right limb", "difference", "p", "pulls, wrong", "pulls, right")

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from ...functional.inference import FEWEST
 from ...functional.shares import share
+from ...functional.statistics import FEWEST_GROUPS, Estimate
 from ...plotting.counts import count_matrix
 from ...store.reader import Store
 from ...summary.persons import in_pixels, persons_of
-from ...summary.sentences import plural
+from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, JointGroups, Picture, Section, Table
 from ..pairs import PAIR_KINDS, by_name, pair_kinds
 from ..section_parts import parts_of, percent, study_rows
@@ -34,6 +35,7 @@ class _Counts:
     """Inversions of a run."""
 
     names: tuple[str, ...]
+    images: tuple[str, ...]  # of each person
     rows: pl.DataFrame  # sample_id, joint, other, kind, swap: one row an inversion
     eligible: NDArray[np.int_]  # (K, K) ordered pairs of visible joints
     by_kind: dict[str, tuple[NDArray[np.int_], NDArray[np.int_]]]  # (inversions, eligible pairs) of each person; 'all'
@@ -77,19 +79,18 @@ def _count(store: Store, joints: pl.DataFrame, settings: InversionSettings) -> _
         for a, b in zip(*inverted.nonzero(), strict=True):
             rows.append((sample_id, int(a), int(b), str(kinds[a, b]), bool(inverted[b, a])))
     schema = {"sample_id": pl.String, "joint": pl.Int32, "other": pl.Int32, "kind": pl.String, "swap": pl.Boolean}
-    return _Counts(people.names, pl.DataFrame(rows, schema=schema, orient="row"), eligible, by_kind)
+    return _Counts(people.names, people.image_ids, pl.DataFrame(rows, schema=schema, orient="row"), eligible, by_kind)
 
 
 def _kinds_table(counts: _Counts, epsilon: float) -> Table:
     lines = []
     for kind, rows in parts_of(counts.rows, "kind", (*PAIR_KINDS, "all")):
-        rate = share(*counts.by_kind[kind])
+        rate = share(*counts.by_kind[kind], counts.images)
         lines.append((kind, len(rows), int(rows["swap"].sum()), rows["sample_id"].n_unique(), rate.n, percent(rate)))
     caption = (
         f"Inversions by kind: predictions at most {epsilon:g} px from another visible joint of the same person "
         "and farther than that from their own. In swaps: the other joint is predicted at this one too. Rate: of "
-        "eligible ordered pairs, both visible [95 % interval, persons resampled; where there is none, Wilson's, of "
-        "single pairs]."
+        "eligible ordered pairs, both visible [95 % interval by images]."
     )
     return Table(caption, ("kind", "inversions", "in swaps", "persons", "eligible pairs", "rate (%)"), tuple(lines), 2)
 
@@ -137,22 +138,27 @@ def _caption(row: dict[str, Any]) -> str:
     )
 
 
+def _end_of(rate: Estimate) -> str:
+    if not math.isfinite(rate.high):
+        return f"of fewer than {FEWEST_GROUPS} images there is no interval of the rate"
+    return f"the 95 % interval of the rate ends at {rate.high:.2f} %"
+
+
 def _lead(counts: _Counts, settings: InversionSettings, groups: JointGroups | None, have_contrasts: bool) -> str:
     hits, totals = counts.by_kind["all"]
-    rate, rows, persons = percent(share(hits, totals)), counts.rows, len(hits)
+    rate, rows, persons = percent(share(hits, totals, counts.images)), counts.rows, len(hits)
     if not rate.n:
         return "No person has two visible joints, so no pair could be inverted."
     if not len(rows):
         return (
             f"None of {rate.n} eligible ordered pairs of joints of {plural(persons, 'person')} is inverted at "
-            f"{settings.epsilon:g} px; the 95 % interval of the rate, as if pairs were independent, ends at "
-            f"{rate.high:.2f} %."
+            f"{settings.epsilon:g} px; {_end_of(rate)}."
         )
     parts = [f"{len(part)} {kind}" for kind, part in parts_of(rows, "kind", PAIR_KINDS)]
     text = (
         f"{plural(len(rows), 'inversion')} among {rate.n} eligible ordered pairs of joints of "
         f"{plural(persons, 'person')}: "
-        f"{rate.mean:.2f} % [{rate.low:.2f}, {rate.high:.2f}]; {', '.join(parts)}; "
+        f"{format_estimate(rate)} %; {', '.join(parts)}; "
         f"{int(rows['swap'].sum()) // 2} swapped both ways."
     )
     several = len(rows) - rows.select("sample_id", "joint").n_unique()
@@ -166,4 +172,4 @@ def _lead(counts: _Counts, settings: InversionSettings, groups: JointGroups | No
         text += " The joints' names are not known here; pairs follow left-right partners and the chain of joints."
     elif settings.pairs != "corrected":
         text += " Child and parent as the paper prints them: hip and elbow where wrist and elbow must be meant."
-    return text if math.isfinite(rate.low) else text + " Of a single person there is no interval."
+    return text if math.isfinite(rate.low) else text + f" Of fewer than {FEWEST_GROUPS} images there is no interval."

@@ -46,7 +46,7 @@ def output_space_section(store: Store, name: str) -> Section | None:
 
 
 _CAPTION = (
-    "Mean and 95 % interval (persons resampled) under each target; dashed: no preference. The scales do not start at 0."
+    "Mean and 95 % interval (images resampled) under each target; dashed: no preference. The scales do not start at 0."
 )
 _GALLERY = (
     "A row a joint (ringed), a column a target: exp_l2 with its factor per heatmap px, minus the distance, minus its "
@@ -81,7 +81,7 @@ def _table(rows: pl.DataFrame, values: Mapping[Target, Estimates], indices: Sequ
     columns = ("target", "n", *(m.label for m in indices), "residual", "map error")
     caption = (
         "Indices by target, a likelihood of the coordinates (with its factor per heatmap px) or a scalar of the "
-        "heatmap: mean [95 % interval], persons resampled; n joints with a map. Residual (relative, of completeness) "
+        "heatmap: mean [95 % interval], images resampled; n joints with a map. Residual (relative, of completeness) "
         "and map error are medians."
     )
     return Table(caption, columns, lines)

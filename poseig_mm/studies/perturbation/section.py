@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from ...functional.inference import FEWEST
-from ...functional.statistics import Estimate, bootstrap_of
+from ...functional.statistics import Estimate
 from ...plotting.charts import JointEstimates, dot_plot
 from ...store.reader import Store
 from ...summary.measures import Measure, group_order
@@ -19,7 +18,7 @@ from ...summary.reasons import missing_table
 from ...summary.sentences import plural
 from ...types import Gallery, Picture, Section, Table
 from ..published_indices import simple_baseline_on_coco
-from ..section_parts import parts_of, study_rows
+from ..section_parts import parts_of, ratio_of_means, study_rows
 from .rows import MASKS
 
 ORDER = 300
@@ -38,16 +37,12 @@ Types = dict[str, dict[str, Estimate]]
 
 
 def error_ratio(rows: pl.DataFrame) -> Estimate:
-    """R_E: mean |E_attr - E_orig| over mean |E_rand - E_orig|, with its 95 % interval over persons (seed 0).
+    """R_E: mean |E_attr - E_orig| over mean |E_rand - E_orig|, with its 95 % interval over images (seed 0).
 
     n is the number of joints; 1 says that the map's places matter no more than any others.  Infinite, or its upper end
-    is, where no permuted map moved a joint of these persons, or of many resamples; NaN where nothing moved any.
+    is, where no permuted map moved a joint of these persons, or might have moved none; NaN where nothing moved any.
     """
-    columns = rows.select("change_attr", "change_random").to_numpy()
-    # a / (a + r) is finite where a / r is not, and quantiles go with it
-    share = bootstrap_of(lambda sums: sums[:, 0] / sums.sum(1), columns, rows["sample_id"].to_numpy())
-    mean, low, high = (math.inf if p >= 1 else p / (1 - p) for p in (share.mean, share.low, share.high))
-    return Estimate(share.n, mean, math.nan, low, high)
+    return ratio_of_means(rows, "change_attr", "change_random")
 
 
 def perturbation_section(store: Store, name: str) -> Section | None:
@@ -68,7 +63,7 @@ def perturbation_section(store: Store, name: str) -> Section | None:
     blocks: tuple[Table | Picture | Gallery, ...] = (
         Table(
             "R_E per joint, left and right together: mean change of the error by the map over that by its permuted "
-            f"pixels [95 % interval, persons resampled]. Blended with: {'; '.join(f'{m}, {MASKS[m]}' for m in masks)}.",
+            f"pixels [95 % interval, images resampled]. Blended with: {'; '.join(f'{m}, {MASKS[m]}' for m in masks)}.",
             ("joint", "group", "joints", *masks),
             tuple((t, g, ratios[t][masks[0]].n, *(ratios[t][m] for m in masks)) for t, g in types),
         ),
@@ -96,7 +91,7 @@ def _lead(ratios: Types, masks: Sequence[str], persons: int, joints: int) -> str
     text = first + f"Of the joint types, the interval lies above 1 for {', '.join(counts)}"
     text += f"; below 1 in {plural(below, 'case')}." if below else "; below 1 nowhere."
     if persons < FEWEST:
-        text += f" With only {plural(persons, 'person')} the intervals are too narrow to rely on."
+        text += f" With only {plural(persons, 'person')} the intervals are wide."
     return text
 
 
@@ -144,7 +139,7 @@ def _groups(known: pl.DataFrame, masks: Sequence[str], groups: Sequence[str]) ->
     unit = known["unit"][0]
     return Table(
         "Per group: mean change of the error by the map and by its permuted pixels, their ratio R_E [95 % interval, "
-        "persons resampled], and the median of single joints' ratios, which are undefined where no permuted map moved "
+        "images resampled], and the median of single joints' ratios, which are undefined where no permuted map moved "
         "the joint.",
         ("group", "mask", "joints", f"map ({unit})", f"permuted ({unit})", "R_E", "median", "undefined (%)"),
         tuple(lines),

@@ -14,9 +14,9 @@ from ...functional.statistics import Estimate
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
 from ...seeding import stable_hash
 from ...store.reader import Store
-from ...summary.measures import Measure, estimate, finite, index_measures, run_value
+from ...summary.measures import Measure, estimate, finite, images_of, index_measures, run_value
 from ...summary.sentences import format_estimate, format_p, plural
-from ...types import Gallery, Picture, Section, Table
+from ...types import Gallery, Missing, Picture, Section, Table
 from ..published_indices import simple_baseline_on_coco
 from ..section_parts import reasons_by, study_rows, with_holm
 from .strips import find_strips
@@ -70,7 +70,7 @@ _GALLERY = (
 def _tests(first: pl.DataFrame, last: pl.DataFrame, indices: Sequence[Measure]) -> Tests:
     """Last stage minus original of the same joints, and p after Holm's correction for the indices."""
     pairs = first.join(last, on=["sample_id", "joint"], suffix="_last")
-    groups = pairs["sample_id"].to_numpy()
+    groups = images_of(pairs)
     return with_holm(
         {m: paired_difference(pairs[m.name].to_numpy(), pairs[f"{m.name}_last"].to_numpy(), groups) for m in indices}
     )
@@ -113,6 +113,8 @@ def _direction(tests: Tests, persons: int) -> str:
         title, mean, wanted = m.title, comparison.difference.mean, PUBLISHED[m.name][-1] - PUBLISHED[m.name][0]
         if not math.isfinite(mean):
             signs.append(f"{title} is unknown")
+        elif isinstance(p, Missing):
+            signs.append(f"the change of {title} is not tested ({p.reason})")
         elif not p < 0.05:
             signs.append(f"{title} shows no clear change")
         else:
@@ -167,7 +169,7 @@ def _table_b(by_stage: Rows, values: Values, indices: Sequence[Measure], unit: s
         rows.append((_span(by_stage[s]), max(e[m.name].n for m in measured), *e.values(), *beside))
     caption = (
         "Indices of the maps after re-initialisation, and how alike the maps are to the originals: mean [95 % "
-        "interval], persons resampled. 'none' is the model as it is, with this study's quadrature; its rank "
+        "interval], images resampled. 'none' is the model as it is, with this study's quadrature; its rank "
         "correlation and SSIM are those against the run's own maps, i.e. what the quadrature alone changes. SSIM by "
         "chance: with the map's pixels scattered. EPE: of the differentiable prediction, to see what the model still "
         "knows. Response: |T(x) - T(x')|, how much the likelihood still depends on the image at all; where next to "
@@ -183,8 +185,8 @@ def _table_of_tests(tests: Tests, total: int) -> Table:
     rows = tuple((m.title, c.difference.n, c.difference, c.effect, p) for m, (c, p) in tests.items())
     caption = (
         f"All {total} layers re-initialised minus original, same joints: mean difference [95 % interval]; Wilcoxon's "
-        f"signed-rank test on the persons' means, Holm-corrected for {len(tests)} indices (none below {FEWEST} "
-        "persons); effect: matched rank-biserial, +1 where every person's rises."
+        f"signed-rank test on the images' means, Holm-corrected for {len(tests)} indices; effect: matched "
+        "rank-biserial, +1 where every image's rises."
     )
     return Table(caption, ("index", "joints", "difference", "effect", "p (Holm)"), rows, 3)
 
@@ -195,7 +197,7 @@ def _caption(rows: pl.DataFrame, persons: int) -> str:
     how = "each group alone" if rows["independent"][0] else "one group after the other"
     return (
         f"Against the number of re-initialised layers ({kind} {way}, {how}; {plural(persons, 'person')}): mean and 95 "
-        "% interval, persons resampled. Grey, dashed: what the quadrature alone changes (rank correlation, SSIM); "
+        "% interval, images resampled. Grey, dashed: what the quadrature alone changes (rank correlation, SSIM); "
         "dotted: SSIM of the maps with their pixels scattered. Transposed convolutions and batch norms, with their "
         "statistics, keep their weights; new weights are drawn as torch does for a new layer, the same for every "
         "person. The paper does not state the direction."

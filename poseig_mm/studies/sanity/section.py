@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from ...functional.inference import FEWEST, Comparison, holm, paired_difference
+from ...functional.inference import FEWEST, Comparison, corrected_p, paired_difference
 from ...store.reader import Store
-from ...summary.measures import estimate, joint_order, run_value
+from ...summary.measures import estimate, images_of, joint_order, run_value
 from ...summary.sentences import format_estimate, format_p, plural
-from ...types import Section, Table
+from ...types import Missing, Section, Table
 from ..section_parts import parts_of, ratio_of_means, reasons_by, study_rows, with_holm
 
 ORDER = 5  # at the top of the page
@@ -49,7 +50,7 @@ def overall_verdict(rows: pl.DataFrame) -> Verdict:
     """Over all joints, Holm's correction over every comparison."""
     tests = with_holm({(other, m): _compare(rows, other, m) for other in OTHERS for m in BETTER})
     persons = _persons(rows)
-    if persons < FEWEST:
+    if any(isinstance(tests["random", m][1], Missing) for m in BETTER):
         return Verdict(FEW, persons, tests)
     against = [_outcome(*tests["random", m], m) for m in BETTER]
     return Verdict(_word(against), persons, tests)
@@ -58,14 +59,22 @@ def overall_verdict(rows: pl.DataFrame) -> Verdict:
 def joint_verdicts(rows: pl.DataFrame, joints: Sequence[int]) -> dict[int, Verdict]:
     """Each joint against random maps alone; the larger of its two p-values is corrected for the number of joints."""
     tests = {k: {m: _compare(rows.filter(pl.col("joint") == k), "random", m) for m in BETTER} for k in joints}
-    largest = [np.max([c.p for c in of_joint.values()]) for of_joint in tests.values()]  # NaN where not tested
     verdicts = {}
-    for (k, of_joint), p in zip(tests.items(), holm(largest), strict=True):
+    for (k, of_joint), p in zip(tests.items(), corrected_p([_weaker(t) for t in tests.values()]), strict=True):
         persons = _persons(rows.filter(pl.col("joint") == k))
         outcomes = [_outcome(c, p, m) for m, c in of_joint.items()]
-        word = FEW if persons < FEWEST else _word(outcomes) if len(set(outcomes)) == 1 else OPEN
-        verdicts[k] = Verdict(word, persons, {("random", m): (c, float(p)) for m, c in of_joint.items()})
+        word = FEW if isinstance(p, Missing) else _word(outcomes) if len(set(outcomes)) == 1 else OPEN
+        verdicts[k] = Verdict(word, persons, {("random", m): (c, p) for m, c in of_joint.items()})
     return verdicts
+
+
+def _weaker(of_joint: Mapping[str, Comparison]) -> Comparison:
+    """The one of the larger p, with the larger least p: both must hold."""
+    first, second = of_joint.values()
+    p, least = (
+        max(a, b) if a == a and b == b else math.nan for a, b in ((first.p, second.p), (first.least_p, second.least_p))
+    )
+    return replace(first, p=p, least_p=least)
 
 
 def _word(outcomes: Sequence[int]) -> str:
@@ -76,10 +85,9 @@ def _word(outcomes: Sequence[int]) -> str:
 
 def _compare(rows: pl.DataFrame, other: str, measure: str) -> Comparison:
     """Run minus other of the same person and joint."""
-    mine, theirs = (rows.filter(pl.col("method") == m).select("sample_id", "joint", measure) for m in ("run", other))
+    mine, theirs = (rows.filter(pl.col("method") == m) for m in ("run", other))
     pairs = mine.join(theirs, on=["sample_id", "joint"], suffix="_other").sort("sample_id", "joint")
-    groups = pairs["sample_id"].to_numpy()
-    return paired_difference(pairs[f"{measure}_other"].to_numpy(), pairs[measure].to_numpy(), groups)
+    return paired_difference(pairs[f"{measure}_other"].to_numpy(), pairs[measure].to_numpy(), images_of(pairs))
 
 
 def _persons(rows: pl.DataFrame) -> int:
@@ -106,8 +114,8 @@ def _lead(verdict: Verdict, by_joint: Mapping[str, Verdict]) -> str:
     who = plural(verdict.persons, "person")
     if verdict.word == FEW:
         return (
-            f"No verdict: {who} with a map, and nothing is tested on fewer than {FEWEST}. The table describes them; "
-            "run more to know whether the maps may be trusted."
+            f"No verdict: {who} with a map, and nothing is tested on fewer than {FEWEST} images. The table describes "
+            "them; run more to know whether the maps may be trusted."
         )
     numbers = "; ".join(
         f"{title} {format_estimate(c.difference, digits)}, {format_p(p)}"
@@ -171,7 +179,7 @@ def _methods(store: Store, rows: pl.DataFrame) -> Table:
         "Deletion area: likelihood left, 0 to 1, while the pixels that a map ranks first are replaced by the blurred "
         "image; less is better. Gain: how much farther the joint's error moves when the map's places are greyed than "
         "when as many random places are; more is better. R_E: the same as a ratio (1: no better than chance). Mean [95 "
-        "% interval], persons resampled."
+        "% interval], images resampled."
     )
     return Table(caption, ("map", "deletion area", f"gain ({unit})", "R_E"), table, 3)
 
@@ -183,9 +191,9 @@ def _comparisons(verdict: Verdict, unit: str) -> Table:
     table = tuple((title, *numbers(other)) for other, title in OTHERS.items())
     caption = (
         "This run's maps minus the others', the same persons and joints. p: Wilcoxon's signed-rank test on the "
-        "persons' mean differences, Holm-corrected over all six. The rule: the maps may be trusted if they beat random "
+        "images' mean differences, Holm-corrected over all six. The rule: the maps may be trusted if they beat random "
         f"maps in both measures (p < {LEVEL}); they may not if they lose in one; otherwise, or with fewer than "
-        f"{FEWEST} persons, there is no verdict. Gradient and linear IG do not change it, they say whether a simpler "
+        f"{FEWEST} images, there is no verdict. Gradient and linear IG do not change it, they say whether a simpler "
         "method would do."
     )
     return Table(caption, ("against", "deletion area", "p", f"gain ({unit})", "p of the gain"), table, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...functional.shares import share
 from ...functional.statistics import Estimate, bootstrap_of
-from ...summary.measures import estimate
+from ...summary.measures import estimate, images_of
 from ..section_parts import ratio_of_means
 from .causes import Cause, Thresholds, likely_cause
 from .evidence import PLACES, fixed_offset
@@ -44,7 +45,7 @@ def evidence_of_joints(rows: pl.DataFrame, thresholds: Thresholds | None = None)
         thresholds: of `likely_cause`.
 
     Returns:
-        In the joints' order; densities are ratios of sums over persons, intervals over persons.
+        In the joints' order; densities are ratios of sums over persons, intervals over images.
     """
     measured = rows.filter(pl.col("share_own").is_finite())
     if not len(measured):
@@ -59,10 +60,11 @@ def evidence_of_joints(rows: pl.DataFrame, thresholds: Thresholds | None = None)
 
 def flipped_persons(rows: pl.DataFrame) -> Estimate:
     """Share of persons with half of their joints or more at the partner's place, of those with four that could."""
-    persons = rows.group_by("sample_id").agg(pl.col("invertible").sum(), pl.col("inverted").sum()).sort("sample_id")
+    counts = (pl.col("invertible").sum(), pl.col("inverted").sum())
+    persons = rows.group_by("sample_id", *({"image_id"} & set(rows.columns))).agg(*counts).sort("sample_id")
     persons = persons.filter(pl.col("invertible") >= FEWEST_JOINTS)
     hits = persons["inverted"].to_numpy() >= MOST * persons["invertible"].to_numpy()
-    return share(hits.astype(float), np.ones(len(hits)))
+    return share(hits.astype(float), np.ones(len(hits)), images_of(persons))
 
 
 def _with_others(rows: pl.DataFrame) -> pl.DataFrame:
@@ -86,7 +88,7 @@ def _joint(rows: pl.DataFrame, name: str, flipped: Estimate, thresholds: Thresho
         "background": _density(masked, "background"),
         "background_over_others": ratio_of_means(rows, "background", "background_others"),
         "own_over_others": ratio_of_means(rows, "own", "own_others"),
-        "fixed": share(rows["share_mark"].to_numpy() > 0, np.ones(len(rows))),
+        "fixed": share(rows["share_mark"].to_numpy() > 0, np.ones(len(rows)), images_of(rows)),
         "flipped": flipped,
     }
     places = [p for p in PLACES if p != "unknown"]
@@ -129,4 +131,4 @@ def _density(rows: pl.DataFrame, place: str, over: str = "") -> Estimate:
         ratio = sums[:, 0] / sums[:, 1]
         return ratio * sums[:, 3] / sums[:, 2] if over else ratio
 
-    return bootstrap_of(density, rows.select(columns).to_numpy(), rows["sample_id"].to_numpy())
+    return bootstrap_of(density, rows.select(columns).to_numpy(), images_of(rows), bounds=(0.0, math.inf))

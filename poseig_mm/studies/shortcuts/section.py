@@ -69,7 +69,7 @@ def _decisions(joints: Sequence[JointEvidence], settings: ShortcutsSettings) -> 
     caption = (
         f"Density in discs of {settings.radius:g} of the person's size around the joint, its parent, its partner "
         "(where their discs are apart) and a mark: the spot that lies at the same offset (x right, y down, input px) "
-        "as in most other persons. 1: a uniform map; [95 % interval], persons resampled. A place is named above "
+        "as in most other persons. 1: a uniform map; [95 % interval], images resampled. A place is named above "
         f"{settings.margin:g} times own; the background above {settings.background:g} and own below {settings.weak:g} "
         "times the same persons' other joints."
     )
