@@ -78,10 +78,12 @@ class Attribution:
     target_start: Tensor  # (B, K) T at the baseline
     target_end: Tensor  # (B, K) T at the image
     map_error: Tensor  # (B, K) half L1 distance of the two interleaved half-rule maps, in [0, 1]; NaN of one gradient
-    converged: Tensor  # (B, K) bool: map_error <= the tolerance asked for (False where none was asked)
+    converged: Tensor  # (B, K) bool: the map error <= the tolerance asked for (False where none was asked)
     evaluations: Tensor  # (B, K) int, gradient evaluations spent on this joint
     reasons: tuple[Any, ...]  # (B)(K) '' or a code of functional.maps.REASONS
     signed: Tensor | None = None  # (B, K, H, W) sum over channels of IG, neither absolute nor normalised
+    map_error_2px: Tensor | None = None  # (B, K) map_error of the maps seen at 2 px (Gaussian), never above it
+    halves: Tensor | None = None  # (B, 2, K, H, W) maps of the even and of the odd half-rule, where they were asked for
     soft_coords: Tensor | None = None  # (B, K, D) the differentiable prediction on the image, not the model's decoding
 
 
