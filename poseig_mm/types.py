@@ -98,6 +98,7 @@ class Finding:
     indices: Mapping[str, Tensor]  # name -> (K,), or (K, K) for a relation
     reasons: tuple[str, ...]  # (K,) why a number is missing, codes joined by ';'
     seconds: float  # an equal share of the batch's
+    index_errors: Mapping[str, Tensor] = field(default_factory=dict)  # '<index>_error' -> (K,) error to expect of it
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,64 @@
+"""What the half-rules' differences are worth: the true error to expect, as measured on trained models.
+
+The factors are those of `python -m benchmarks.map_error` (docs/trust.md): true error over estimate, by the number of
+gradients, between which it is interpolated.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+GRADIENTS = (8, 16, 33, 48, 65)
+MAP = (0.60, 0.43, 0.36, 0.28, 0.30)  # of `map_error`
+MAP_2PX = (0.50, 0.36, 0.31, 0.25, 0.25)  # of `map_error_2px`
+INDEX = {  # of half the difference of an index's values on the two half-maps
+    "di": (1.22, 0.68, 0.51, 0.51, 0.40),
+    "fi": (0.84, 0.78, 0.68, 0.34, 0.47),
+    "li": (0.98, 0.63, 0.57, 0.42, 0.37),
+}
+OTHER = tuple(map(max, *INDEX.values()))  # of an index that was not measured: the largest of those
+
+
+def expected_map_error(estimate: Tensor, gradients: Tensor, scale: float = 0.0) -> Tensor:
+    """How far a map is from the exact one, to expect of its `map_error`.
+
+    Args:
+        estimate: (...) `map_error`, or at `scale` 2 `map_error_2px`, in [0, 1].
+        gradients: (...) `evaluations` of the joint.
+        scale: px, 0 or 2.
+
+    Returns:
+        (...) half the L1 distance of the normalised maps, in [0, 1]; NaN where the estimate is.
+
+    >>> expected_map_error(torch.tensor([0.0, 0.2]), torch.tensor([16, 33]))[0].item()
+    0.0
+    """
+    return estimate * _factor(MAP_2PX if scale else MAP, gradients).to(estimate)
+
+
+def expected_index_error(name: str, even: Tensor, odd: Tensor, gradients: Tensor) -> Tensor:
+    """How far an index is from that of the exact map, to expect of its values on the two half-maps.
+
+    Args:
+        name: of the index.
+        even, odd: (...) its values on the maps of the even and of the odd half-rule.
+        gradients: (...) `evaluations` of the joint.
+
+    Returns:
+        (...) the mean absolute error to expect, in the index's unit; NaN where a value is not finite.
+
+    >>> alike = torch.tensor([1.5])
+    >>> expected_index_error("fi", alike, alike, torch.tensor([16])).item()
+    0.0
+    """
+    half = (even - odd).abs() / 2
+    half = half.where(half.isfinite(), torch.nan)
+    return half * _factor(INDEX.get(name, OTHER), gradients).to(half)
+
+
+def _factor(measured: tuple[float, ...], gradients: Tensor) -> Tensor:
+    """Interpolated over the logarithm of the number of gradients; beyond the measured ones the nearest."""
+    counts = gradients.detach().cpu().double().clamp_min(1).log().numpy()
+    return torch.from_numpy(np.interp(counts, np.log(GRADIENTS), measured))
