@@ -7,8 +7,7 @@ gradients, between which it is interpolated.
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import ArrayLike, NDArray
 
 GRADIENTS = (8, 16, 33, 48, 65)
 MAP = (0.60, 0.43, 0.36, 0.28, 0.30)  # of `map_error`
@@ -21,7 +20,7 @@ INDEX = {  # of half the difference of an index's values on the two half-maps
 OTHER = tuple(map(max, *INDEX.values()))  # of an index that was not measured: the largest of those
 
 
-def expected_map_error(estimate: Tensor, gradients: Tensor, scale: float = 0.0) -> Tensor:
+def expected_map_error(estimate: ArrayLike, gradients: ArrayLike, scale: float = 0.0) -> NDArray[np.float64]:
     """How far a map is from the exact one, to expect of its `map_error`.
 
     Args:
@@ -32,13 +31,13 @@ def expected_map_error(estimate: Tensor, gradients: Tensor, scale: float = 0.0) 
     Returns:
         (...) half the L1 distance of the normalised maps, in [0, 1]; NaN where the estimate is.
 
-    >>> expected_map_error(torch.tensor([0.0, 0.2]), torch.tensor([16, 33]))[0].item()
-    0.0
+    >>> expected_map_error([0.0, 0.2], [16, 33]).round(3).tolist()
+    [0.0, 0.072]
     """
-    return estimate * _factor(MAP_2PX if scale else MAP, gradients).to(estimate)
+    return np.asarray(estimate, np.float64) * _factor(MAP_2PX if scale else MAP, gradients)
 
 
-def expected_index_error(name: str, even: Tensor, odd: Tensor, gradients: Tensor) -> Tensor:
+def expected_index_error(name: str, even: ArrayLike, odd: ArrayLike, gradients: ArrayLike) -> NDArray[np.float64]:
     """How far an index is from that of the exact map, to expect of its values on the two half-maps.
 
     Args:
@@ -49,16 +48,15 @@ def expected_index_error(name: str, even: Tensor, odd: Tensor, gradients: Tensor
     Returns:
         (...) the mean absolute error to expect, in the index's unit; NaN where a value is not finite.
 
-    >>> alike = torch.tensor([1.5])
-    >>> expected_index_error("fi", alike, alike, torch.tensor([16])).item()
-    0.0
+    >>> expected_index_error("fi", [1.5, 2.0], [1.5, 1.0], [16, 16]).round(3).tolist()
+    [0.0, 0.39]
     """
-    half = (even - odd).abs() / 2
-    half = half.where(half.isfinite(), torch.nan)
-    return half * _factor(INDEX.get(name, OTHER), gradients).to(half)
+    with np.errstate(invalid="ignore"):
+        half = np.abs(np.asarray(even, np.float64) - np.asarray(odd, np.float64)) / 2
+    return np.where(np.isfinite(half), half, np.nan) * _factor(INDEX.get(name, OTHER), gradients)
 
 
-def _factor(measured: tuple[float, ...], gradients: Tensor) -> Tensor:
+def _factor(measured: tuple[float, ...], gradients: ArrayLike) -> NDArray[np.float64]:
     """Interpolated over the logarithm of the number of gradients; beyond the measured ones the nearest."""
-    counts = gradients.detach().cpu().double().clamp_min(1).log().numpy()
-    return torch.from_numpy(np.interp(counts, np.log(GRADIENTS), measured))
+    counts = np.log(np.maximum(np.asarray(gradients, np.float64), 1))
+    return np.asarray(np.interp(counts, np.log(GRADIENTS), measured), np.float64)

@@ -105,14 +105,19 @@ def compute_index_errors(
     >>> compute_index_errors([DiffusionIndex()], half, half, [['']], torch.tensor([[16]]))
     {'di_error': tensor([[0.]])}
     """
+    import torch
+
     from ..functional.error_calibration import expected_index_error
 
     measured = [index for index in indices if error_column(index)]
     on_even, on_odd = (compute_indices(measured, half, reasons)[0] for half in (even, odd))
-    return {
-        error_column(index): expected_index_error(index.name, on_even[index.name], on_odd[index.name], evaluations)
-        for index in measured
-    }
+    spent = evaluations.cpu().numpy()
+    errors = {}
+    for index in measured:
+        one, other = (values[index.name].double().cpu().numpy() for values in (on_even, on_odd))
+        error = expected_index_error(index.name, one, other, spent)
+        errors[error_column(index)] = torch.from_numpy(error).to(even.maps)
+    return errors
 
 
 def compute_indices(

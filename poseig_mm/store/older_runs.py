@@ -35,6 +35,10 @@ def filled_in(run: dict[str, Any]) -> dict[str, Any]:
     if "indices" not in store:
         store["indices"] = [*_JOINT, *store.pop("extra_indices", ())]
         store["relations"] = [*_RELATION, *store.pop("extra_relations", ())]
+    settings = run.get("settings", {})
+    if isinstance(settings.get("attribution"), dict):
+        settings = {**settings, "attribution": {"tol_scale": 0.0, **settings["attribution"]}}
+        run = {**run, "settings": settings}
     return {**run, "indices": [index if "neutral" in index else _described(index) for index in indices], "store": store}
 
 
