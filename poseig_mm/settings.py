@@ -45,7 +45,7 @@ class AttributionSettings:
     quadrature: str = "adaptive"  # 'adaptive' | 'riemann_left' | 'midpoint' | 'trapezoid' | 'gauss_legendre'
     nodes: int | None = whole(None, least=1)  # None: 16 in the first adaptive pass, 50 for a fixed rule
     max_nodes: int = whole(64, least=1)  # adaptive: limit of gradients a joint
-    # adaptive: wanted map error estimate at `tol_scale`; the true error is about a third of it
+    # adaptive: wanted map error estimate at `tol_scale`; the true error is about 0.4 of it, see docs/trust.md
     tol: float = number(0.2, above=0, most=1)
     # px: 2.0, `tol` is of `map_error_2px`, the maps as pictures, FI and LI see them; 0.0: of `map_error`, pixel by
     # pixel, as DI sees them (with tol=0.3)

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 GRADIENTS = (8, 16, 33, 48, 65)
-MAP = (0.60, 0.43, 0.36, 0.28, 0.30)  # of `map_error`
-MAP_2PX = (0.50, 0.36, 0.31, 0.25, 0.25)  # of `map_error_2px`
+MAP = (0.63, 0.49, 0.41, 0.33, 0.37)  # of `map_error`
+MAP_2PX = (0.52, 0.40, 0.36, 0.30, 0.34)  # of `map_error_2px`
 INDEX = {  # of half the difference of an index's values on the two half-maps
-    "di": (1.22, 0.68, 0.51, 0.51, 0.40),
-    "fi": (0.84, 0.78, 0.68, 0.34, 0.47),
-    "li": (0.98, 0.63, 0.57, 0.42, 0.37),
+    "di": (1.30, 0.76, 0.58, 0.55, 0.61),
+    "fi": (1.02, 0.82, 0.77, 0.39, 0.58),
+    "li": (0.98, 0.60, 0.63, 0.47, 0.50),
 }
 OTHER = tuple(map(max, *INDEX.values()))  # of an index that was not measured: the largest of those
 
@@ -32,7 +32,7 @@ def expected_map_error(estimate: ArrayLike, gradients: ArrayLike, scale: float =
         (...) half the L1 distance of the normalised maps, in [0, 1]; NaN where the estimate is.
 
     >>> expected_map_error([0.0, 0.2], [16, 33]).round(3).tolist()
-    [0.0, 0.072]
+    [0.0, 0.082]
     """
     return np.asarray(estimate, np.float64) * _factor(MAP_2PX if scale else MAP, gradients)
 
@@ -49,7 +49,7 @@ def expected_index_error(name: str, even: ArrayLike, odd: ArrayLike, gradients: 
         (...) the mean absolute error to expect, in the index's unit; NaN where a value is not finite.
 
     >>> expected_index_error("fi", [1.5, 2.0], [1.5, 1.0], [16, 16]).round(3).tolist()
-    [0.0, 0.39]
+    [0.0, 0.41]
     """
     with np.errstate(invalid="ignore"):
         half = np.abs(np.asarray(even, np.float64) - np.asarray(odd, np.float64)) / 2
