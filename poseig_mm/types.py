@@ -82,9 +82,9 @@ class Attribution:
     evaluations: Tensor  # (B, K) int, gradient evaluations spent on this joint
     reasons: tuple[Any, ...]  # (B)(K) '' or a code of functional.maps.REASONS
     signed: Tensor | None = None  # (B, K, H, W) sum over channels of IG, neither absolute nor normalised
+    soft_coords: Tensor | None = None  # (B, K, D) the differentiable prediction on the image, not the model's decoding
     map_error_2px: Tensor | None = None  # (B, K) map_error of the maps seen at 2 px (Gaussian), never above it
     halves: Tensor | None = None  # (B, 2, K, H, W) maps of the even and of the odd half-rule, where they were asked for
-    soft_coords: Tensor | None = None  # (B, K, D) the differentiable prediction on the image, not the model's decoding
 
 
 @dataclass(frozen=True)
