@@ -22,7 +22,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "beta": 10.0,
         "locality": "published",
         "compute": "exact",
-    }
+    },
+    # one pass of 16 gradients, for many maps or little time
+    "quick": {"quadrature": "adaptive", "nodes": 16, "max_nodes": 16},
 }
 
 
@@ -35,7 +37,7 @@ _OF_THE_RUN = frozenset(
 class AttributionSettings:
     """`diagnosis.attribution`: how a map is made."""
 
-    preset: str | None = None  # 'published', or None; keys given beside it win
+    preset: str | None = None  # 'published', 'quick' (at most 16 gradients), or None; keys given beside it win
     method: str = "path_ig"  # 'path_ig' | 'gradient' | 'random' | a plugin's
     method_settings: dict[str, Any] = field(default_factory=dict)  # of the method's own, e.g. dict(stack=4) of path_ig
     path: str | None = None  # 'blur' | 'linear' | a plugin's; None: the adapter's ('blur', of sequences 'linear')
@@ -43,8 +45,11 @@ class AttributionSettings:
     quadrature: str = "adaptive"  # 'adaptive' | 'riemann_left' | 'midpoint' | 'trapezoid' | 'gauss_legendre'
     nodes: int | None = whole(None, least=1)  # None: 16 in the first adaptive pass, 50 for a fixed rule
     max_nodes: int = whole(64, least=1)  # adaptive: limit of gradients a joint
-    # adaptive: wanted map error estimate; the true error is about a third of it
-    tol: float = number(0.3, above=0, most=1)
+    # adaptive: wanted map error estimate at `tol_scale`; the true error is about 0.4 of it, see docs/trust.md
+    tol: float = number(0.2, above=0, most=1)
+    # px: 2.0, `tol` is of `map_error_2px`, the maps as pictures, FI and LI see them; 0.0: of `map_error`, pixel by
+    # pixel, as DI sees them (with tol=0.3)
+    tol_scale: float = one_of(2.0, 0.0)
     likelihood: str = "exp_l2"
     likelihood_settings: dict[str, Any] = field(default_factory=dict)  # unit: the model's (px or mm)
     alpha_per_heatmap_px: float | None = number(None, above=0)  # exp_l2: alpha = this / stride; None: 0.075 an input px
@@ -234,6 +239,8 @@ class Settings:
         for later in ("method_settings", "output"):  # runs of before they were there go on
             if attribution[later] in (None, {}):
                 del attribution[later]
+        if attribution["tol_scale"] == 0:  # as all runs were before there was a choice
+            del attribution["tol_scale"]
         samples = {k: v for k, v in asdict(self.samples).items() if k not in ("limit", "batch_size")}
         return {"attribution": attribution, "samples": samples, "indices": self.indices, "studies": self.studies}
 

@@ -78,11 +78,13 @@ class Attribution:
     target_start: Tensor  # (B, K) T at the baseline
     target_end: Tensor  # (B, K) T at the image
     map_error: Tensor  # (B, K) half L1 distance of the two interleaved half-rule maps, in [0, 1]; NaN of one gradient
-    converged: Tensor  # (B, K) bool: map_error <= the tolerance asked for (False where none was asked)
+    converged: Tensor  # (B, K) bool: the map error <= the tolerance asked for (False where none was asked)
     evaluations: Tensor  # (B, K) int, gradient evaluations spent on this joint
     reasons: tuple[Any, ...]  # (B)(K) '' or a code of functional.maps.REASONS
     signed: Tensor | None = None  # (B, K, H, W) sum over channels of IG, neither absolute nor normalised
     soft_coords: Tensor | None = None  # (B, K, D) the differentiable prediction on the image, not the model's decoding
+    map_error_2px: Tensor | None = None  # (B, K) map_error of the maps seen at 2 px (Gaussian), never above it
+    halves: Tensor | None = None  # (B, 2, K, H, W) maps of the even and of the odd half-rule, where they were asked for
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class Finding:
     indices: Mapping[str, Tensor]  # name -> (K,), or (K, K) for a relation
     reasons: tuple[str, ...]  # (K,) why a number is missing, codes joined by ';'
     seconds: float  # an equal share of the batch's
+    index_errors: Mapping[str, Tensor] = field(default_factory=dict)  # '<index>_error' -> (K,) error to expect of it
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import fields, replace
 from typing import Any
@@ -159,3 +160,30 @@ def test_a_setting_that_changes_a_number_belongs_to_the_identity(section: str) -
         assert (changed.identity() == base.identity()) == (f.name in free), f.name
     assert replace(base, indices=("di",)).identity() != base.identity()
     assert replace(base, studies=(("s", {}),)).identity() != base.identity()
+
+
+def test_quick_is_one_pass_of_sixteen_gradients() -> None:
+    """Whatever is given beside it wins."""
+    quick = Settings.parse({"attribution": {"preset": "quick"}}).attribution
+    assert (quick.quadrature, quick.nodes, quick.max_nodes) == ("adaptive", 16, 16)
+    assert Settings.parse({"attribution": {"preset": "quick", "nodes": 8}}).attribution.nodes == 8
+    assert Settings.parse({}).attribution.max_nodes > 16
+
+
+def test_the_finer_rule_is_what_runs_had_before_there_was_a_choice() -> None:
+    """Their identity does not say `tol_scale`: they go on with tol_scale=0 and tol=0.3, and not at another scale."""
+    before = Settings.parse({"attribution": {"tol_scale": 0, "tol": 0.3}}).identity()["attribution"]
+    assert "tol_scale" not in before
+    now = Settings.parse({"attribution": {"tol": 0.3}}).identity()["attribution"]
+    assert now == {**before, "tol_scale": 2.0}
+    with pytest.raises(ConfigError, match=r"attribution.tol_scale is 1.0; expected one of 2.0, 0.0"):
+        Settings.parse({"attribution": {"tol_scale": 1}})
+
+
+def test_the_engine_stops_where_a_run_does() -> None:
+    """`path_attribution` and `diagnosis.attribution` have the same default tolerance."""
+    from poseig_mm.functional import path_attribution
+
+    engine = inspect.signature(path_attribution).parameters
+    for name in ("tol", "tol_scale", "max_nodes"):
+        assert engine[name].default == getattr(Settings().attribution, name)

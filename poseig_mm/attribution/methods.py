@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 METHOD_ARGUMENTS = (
-    "path", "quadrature", "nodes", "max_nodes", "tol", "power", "noise_std", "noise_draws", "seed",
-    "likelihood", "likelihood_settings", "joints", "contrast", "signed", "chunk", "backward",
+    "path", "quadrature", "nodes", "max_nodes", "tol", "tol_scale", "power", "noise_std", "noise_draws", "seed",
+    "likelihood", "likelihood_settings", "joints", "contrast", "signed", "halves", "chunk", "backward",
 )  # fmt: skip
 
 

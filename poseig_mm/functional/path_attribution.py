@@ -21,12 +21,13 @@ from ..types import Attribution
 from .fast_backward import FastBackward
 from .likelihood import Likelihood
 from .linearise import Backward, PullBack, autograd_backward, in_place_is_said, linearise
-from .maps import attribution_from_sums, half_l1_distance
+from .maps import attribution_from_sums, half_rule_distance, normalise_maps
 from .paths import Path, resolve_path
 from .quadrature import Cells, fixed_cells, measure_cells, refinement_positions
 from .targets import CoordsFn, Slot, check_inputs, joint_slots, make_target
 from .torch_features import OutOfMemoryError
 
+PICTURE_SCALE = 2.0  # px, Gaussian: the scale of `map_error_2px`
 ADAPTIVE_SWEEP = 16  # grid cells of the forward-only sweep that lays out the adaptive cells; 32 lay them out no better
 
 
@@ -40,7 +41,8 @@ def path_attribution(
     quadrature: str = "adaptive",
     nodes: int | None = None,
     max_nodes: int = 64,
-    tol: float = 0.3,
+    tol: float = 0.2,
+    tol_scale: float = PICTURE_SCALE,
     likelihood: str | Likelihood = "exp_l2",
     likelihood_settings: dict[str, Any] | None = None,
     joints: Tensor | None = None,
@@ -50,6 +52,7 @@ def path_attribution(
     noise_draws: int = 1,
     seed: int = 0,
     signed: bool = False,
+    halves: bool = False,
     chunk: int = 8,
     stack: int | None = None,
     backward: Backward | None = None,
@@ -65,10 +68,11 @@ def path_attribution(
         path: 'blur', 'linear' or a `Path`; `path_settings` go to the named one.
         quadrature: 'adaptive', or a rule of `quadrature.RULES`.  Adaptive: a forward-only sweep lays out cells of equal
             (mean over joints of |dT| / total + arc length / total); the rule is refined for joints whose `map_error` is
-            above `tol`, until that holds or `max_nodes` gradients were spent on the joint.
+            above `tol` (see `tol_scale`), until that holds or `max_nodes` gradients were spent on the joint.
         nodes: cells of a fixed rule (default 50), or of the first adaptive pass (default 16).
         max_nodes: adaptive only, the limit of gradient evaluations a joint.
         tol: wanted `map_error`, in [0, 1]; a joint at or below it is `converged`.
+        tol_scale: 0: `tol` is of `map_error`, pixel by pixel; 2: of `map_error_2px`, the maps seen at 2 px.
         likelihood: name or function (coords, reference) -> (B', K); `likelihood_settings` are passed on.
         joints: (B, K) bool, which joints to compute (default: those with finite keypoints).  Others are NaN with reason
             'not_asked' ('not_visible' where the keypoint is not finite).
@@ -78,6 +82,7 @@ def path_attribution(
         noise_std, noise_draws: Gaussian noise added to the points where gradients are taken, image units, averaged
             draws.
         signed: keep the signed maps too.
+        halves: keep the maps of the two half-rules too.
         chunk: images in one forward pass; results do not depend on it beyond rounding.
         stack: joints in one backward pass; results do not depend on it beyond rounding.  Default: what `backward` says;
             `FastBackward` takes 1 on a CPU, and as many as fit into a GPU's memory.
@@ -105,7 +110,7 @@ def path_attribution(
     True
     """
     keypoints, asked, finite = check_inputs(images, keypoints, contrast, joints)
-    _check_settings(power, noise_std, tol)
+    _check_settings(power, noise_std, tol, tol_scale)
     problem = _Problem(
         coords_fn=coords_fn,
         images=images,
@@ -120,18 +125,23 @@ def path_attribution(
         linearise=partial(_linearised(cuda_graph, backward), coords_fn, backward or autograd_backward),
     )
     if quadrature == "adaptive":
-        result = _adaptive(problem, asked, nodes or 16, max_nodes, tol)
+        result = _adaptive(problem, asked, nodes or 16, max_nodes, tol, tol_scale)
     else:
         cells = fixed_cells(quadrature, nodes or 50)
         result = _run_pass(problem, _for_batch(cells, images), asked)
-    return _finish(problem, result, asked, finite, tol, signed)
+    attribution = _finish(problem, result, asked, finite, tol, tol_scale, signed)
+    if not halves:
+        return attribution
+    two = torch.stack([normalise_maps(half) for half in (result.even, result.odd)], 1)
+    return replace(attribution, halves=two.where(attribution.map_error.isfinite()[:, None, :, None, None], torch.nan))
 
 
-def _check_settings(power: float, noise_std: float, tol: float) -> None:
+def _check_settings(power: float, noise_std: float, tol: float, tol_scale: float) -> None:
     for name, value, expected, kept in (
         ("power", power, "above 0", is_number(power) and power > 0),
         ("noise_std", noise_std, "at least 0", is_number(noise_std) and noise_std >= 0),
         ("tol", tol, "from 0 to 1", is_number(tol) and 0 <= tol <= 1),
+        ("tol_scale", tol_scale, f"0 or {PICTURE_SCALE:g}", is_number(tol_scale) and tol_scale in (0, PICTURE_SCALE)),
     ):
         if not kept:
             raise ConfigError(f"{name} is {value!r}; expected {expected} (a number)")
@@ -319,7 +329,7 @@ def _evaluate(p: _Problem, points: Tensor) -> tuple[Tensor, Tensor]:
     return targets.reshape(batch, n, -1), coords.reshape(batch, n, *coords.shape[1:])
 
 
-def _adaptive(p: _Problem, asked: Tensor, nodes: int, max_nodes: int, tol: float) -> _Sums:
+def _adaptive(p: _Problem, asked: Tensor, nodes: int, max_nodes: int, tol: float, tol_scale: float) -> _Sums:
     """Nested passes over cells of equal measure, until each joint's two halves agree."""
     if nodes < 2:
         raise ConfigError(f"adaptive quadrature with {nodes} nodes; expected at least 2, better 8")
@@ -331,7 +341,7 @@ def _adaptive(p: _Problem, asked: Tensor, nodes: int, max_nodes: int, tol: float
     sums = _run_pass(p, _for_batch(cells, p.images), asked)
     level = 1
     while True:
-        error = half_l1_distance(sums.even, sums.odd)
+        error = half_rule_distance(sums.even, sums.odd, tol_scale)
         open_joints = asked & ~(error <= tol) & sums.total.isfinite().all(-1).all(-1)
         positions, edges = (v.to(grid.device) for v in refinement_positions(nodes, level))
         open_joints &= sums.evaluations + len(positions) <= max_nodes
@@ -366,7 +376,9 @@ def _sweep_mass(p: _Problem, grid: Tensor, asked: Tensor) -> Tensor:
     return change + length / length.sum(1, keepdim=True).clamp_min(1e-12)
 
 
-def _finish(p: _Problem, sums: _Sums, asked: Tensor, finite: Tensor, tol: float, signed: bool) -> Attribution:
+def _finish(
+    p: _Problem, sums: _Sums, asked: Tensor, finite: Tensor, tol: float, tol_scale: float, signed: bool
+) -> Attribution:
     """The targets at both ends of the path, and everything that follows from the sums."""
     ends = p.path(p.images, torch.tensor([0.0, 1.0], dtype=p.images.dtype, device=p.images.device))
     targets, coords = _evaluate(p, ends)
@@ -375,12 +387,16 @@ def _finish(p: _Problem, sums: _Sums, asked: Tensor, finite: Tensor, tol: float,
     good = result.maps.flatten(2).isfinite().all(2)
     residual = (sums.total.sum((-2, -1), dtype=torch.float64) - (end - start)).abs().to(p.images)
     residual = torch.where(good & (p.power == 1.0), residual, torch.nan)
-    map_error = torch.where(good, half_l1_distance(sums.even, sums.odd), torch.nan)
+    errors = {
+        scale: torch.where(good, half_rule_distance(sums.even, sums.odd, scale), torch.nan)
+        for scale in (0.0, PICTURE_SCALE)
+    }
     return replace(
         result,
         residual=residual,
         residual_rel=residual / (end - start).abs().clamp_min(1e-3),
-        map_error=map_error,
-        converged=map_error <= tol,
+        map_error=errors[0.0],
+        map_error_2px=errors[PICTURE_SCALE],
+        converged=errors[tol_scale] <= tol,
         evaluations=sums.evaluations,
     )

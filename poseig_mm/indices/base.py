@@ -32,7 +32,7 @@ class Index(Protocol):
     """A number read off each joint's map: a few attributes and a call.
 
     A plugin's index may derive from this class, which gives all attributes but `name` and `title`, or just look like
-    it; `meaning`, `neutral` and `dimensions` may then be left out.
+    it; `meaning`, `neutral`, `has_error` and `dimensions` may then be left out.
 
     `requires` names what the index cannot do without; where that is missing its value is NaN with a reason: 'mask' (no
     mask, or none of its pixels inside the input), 'heatmaps' (the joint's own is NaN or zero: its reference lies
@@ -48,6 +48,7 @@ class Index(Protocol):
     range: tuple[float, float] = (float("-inf"), float("inf"))  # both ends included
     requires: frozenset[str] = frozenset()
     kind: str = "joint"  # or 'relation'
+    has_error: bool = False  # a column `<name>_error`: of its values on the two half-rules' maps (kind 'joint' only)
     dimensions: int | None = None  # of the coordinates it is about; of others it is left out, unless asked for by name
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
@@ -61,7 +62,7 @@ def describe_index(index: Index) -> dict[str, Any]:
     >>> from poseig_mm.indices.builtin import ForegroundIndex
     >>> describe_index(ForegroundIndex())  # doctest: +NORMALIZE_WHITESPACE
     {'name': 'fi', 'title': 'FI', 'unit': '', 'meaning': 'foreground: 1 no preference for the person, more is more',
-     'neutral': 1.0, 'kind': 'joint'}
+     'neutral': 1.0, 'kind': 'joint', 'error': 'fi_error'}
     """
     return {
         "name": index.name,
@@ -70,7 +71,53 @@ def describe_index(index: Index) -> dict[str, Any]:
         "meaning": getattr(index, "meaning", ""),
         "neutral": getattr(index, "neutral", None),
         "kind": index.kind,
+        "error": error_column(index),
     }
+
+
+def error_column(index: Index) -> str:
+    """Name of the column of `joints` that holds the index's error; '' where it has none."""
+    return f"{index.name}_error" if index.kind == "joint" and getattr(index, "has_error", False) else ""
+
+
+def compute_index_errors(
+    indices: Sequence[Index],
+    even: IndexInputs,
+    odd: IndexInputs,
+    reasons: Sequence[Sequence[str]],
+    evaluations: Tensor,
+) -> dict[str, Tensor]:
+    """The error to expect of each index that has one, from its values on the maps of the two half-rules.
+
+    Args:
+        indices: of the run; one that fails on a half has no error there.
+        even, odd: what the indices were read off, with the half-rules' maps.
+        reasons: (B)(K) why a joint has no map, '' where it has one.
+        evaluations: (B, K) gradients spent on a joint.
+
+    Returns:
+        `<name>_error` -> (B, K) mean absolute error to expect, in the index's unit; NaN where it cannot be said.
+
+    >>> import torch
+    >>> from poseig_mm.indices.builtin import DiffusionIndex
+    >>> point = torch.zeros(1, 1, 2)
+    >>> half = IndexInputs(torch.ones(1, 1, 4, 3), torch.ones(1, 1).bool(), point, point)
+    >>> compute_index_errors([DiffusionIndex()], half, half, [['']], torch.tensor([[16]]))
+    {'di_error': tensor([[0.]])}
+    """
+    import torch
+
+    from ..functional.error_calibration import expected_index_error
+
+    measured = [index for index in indices if error_column(index)]
+    on_even, on_odd = (compute_indices(measured, half, reasons)[0] for half in (even, odd))
+    spent = evaluations.cpu().numpy()
+    errors = {}
+    for index in measured:
+        one, other = (values[index.name].double().cpu().numpy() for values in (on_even, on_odd))
+        error = expected_index_error(index.name, one, other, spent)
+        errors[error_column(index)] = torch.from_numpy(error).to(even.maps)
+    return errors
 
 
 def compute_indices(

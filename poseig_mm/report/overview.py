@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from ..functional.error_calibration import expected_map_error
 from ..plotting.charts import trust_plot
 from ..settings import AttributionSettings
 from ..summary.environments import environments_in_words
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 
 HEADING = Heading("overview", "Overview", 0)
+_MAP_ERRORS = {"map_error": "", "map_error_2px": ", seen at 2 px"}
+_ESTIMATE = "half the L1 distance between two half-density maps"
+_EXPECTED = "distance from the exact map, as measured on trained models for such an estimate and so many gradients"
 AGREEMENT_WANTED = 0.95  # share of joints whose differentiable decoding is within 1 heatmap px of the model's own
 
 
@@ -40,8 +44,9 @@ def overview_section(store: Store) -> GuardedSection:
         )
         few: list[Table] = [_notices(store, joints, samples), *_preflight(store), _what(store, joints, samples)]
         return HEADING.section(lead, few)
-    residuals, errors = finite(joints["residual_rel"].abs()), finite(joints["map_error"])
-    figure = trust_plot(residuals, errors, _threshold(store), _tolerance(store))
+    tolerance = _tolerance(store)
+    errors = finite(joints[_stopped_by(store, joints)])
+    figure = trust_plot(finite(joints["residual_rel"].abs()), errors, _threshold(store), tolerance)
     blocks: tuple[Table | Picture, ...] = (
         _cards(measures(store, joints), visible),
         _notices(store, joints, samples),
@@ -126,7 +131,8 @@ def _attribution(settings: dict[str, Any]) -> str:
     if settings.get("preset"):
         parts.append(f"preset {settings['preset']}")
     if settings.get("quadrature") == "adaptive":
-        parts.append(f"tolerance {settings.get('tol')}, at most {settings.get('max_nodes')} gradients a joint")
+        seen = " at 2 px" if settings.get("tol_scale") else ""
+        parts.append(f"tolerance {settings.get('tol')}{seen}, at most {settings.get('max_nodes')} gradients a joint")
     elif settings.get("nodes"):
         parts.append(f"{settings['nodes']} nodes")
     return ", ".join(parts)
@@ -147,12 +153,25 @@ def _masks(samples: pl.DataFrame) -> str:
 
 def _trust(store: Store, joints: pl.DataFrame) -> Table:
     """One line a check: median, 90 % quantile, and the share of joints beyond the threshold."""
-    threshold, tolerance = _threshold(store), _tolerance(store)
+    threshold, tolerance, stopped = _threshold(store), _tolerance(store), _stopped_by(store, joints)
+    known = {name: seen for name, seen in _MAP_ERRORS.items() if name in joints.columns}
     rows: list[tuple[Any, ...]] = []
     residuals, arithmetic = joints["residual_rel"].abs(), "checks the arithmetic: |ΣIG \u2212 ΔT| / |ΔT|"
     checks = (
         ("Completeness residual, relative", residuals, threshold, arithmetic),
-        ("Map error estimate", joints["map_error"], tolerance, "half the L1 distance between two half-density maps"),
+        *(
+            (f"Map error estimate{seen}", joints[name], tolerance if name == stopped else None, _ESTIMATE)
+            for name, seen in known.items()
+        ),
+        *(
+            (
+                f"Map error to expect{seen}",
+                expected_map_error(joints[name], joints["evaluations"], scale),
+                None,
+                _EXPECTED,
+            )
+            for (name, seen), scale in zip(known.items(), (0.0, 2.0), strict=False)
+        ),
     )
     for name, column, limit, meaning in checks:
         values = finite(column)
@@ -227,7 +246,7 @@ def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list
         texts.append(
             f"{100 * share:.0f} % of the joints have a completeness residual above {threshold:g}: use more nodes."
         )
-    tolerance, errors = _tolerance(store), finite(joints["map_error"])
+    tolerance, errors = _tolerance(store), finite(joints[_stopped_by(store, joints)])
     if tolerance is not None and errors.size and (share := float((errors > tolerance).mean())) > 0.1:
         texts.append(
             f"The maps of {100 * share:.0f} % of the joints did not reach the tolerance {tolerance:g}: raise max_nodes."
@@ -268,6 +287,12 @@ def _threshold(store: Store) -> float:
             store, "settings", "attribution", "residual_threshold", default=AttributionSettings.residual_threshold
         )
     )
+
+
+def _stopped_by(store: Store, joints: pl.DataFrame) -> str:
+    """The column that the tolerance is of."""
+    at_two = run_value(store, "settings", "attribution", "tol_scale", default=0.0) == 2
+    return "map_error_2px" if at_two and "map_error_2px" in joints.columns else "map_error"
 
 
 def _tolerance(store: Store) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,7 +142,11 @@ class PersonPictures:
         joint = self.joints[k]
         numbers = []
         for m in self.measures:
-            text = show(value := float(joint[m.name]), 1 if m.name == "epe" or abs(value) >= 10 else 2).text
+            value, error = float(joint[m.name]), float(joint[m.error]) if m.error else math.nan
+            digits = 1 if m.name == "epe" or abs(value) >= 10 else 2
+            text = show(value, digits).text
+            if text != NOTHING and math.isfinite(error):
+                text = f"{text} \u00b1 {show(error, digits).text}"
             unit = m.unit if text != NOTHING else ""
             numbers.append(" ".join(filter(None, (m.title, text, unit))).replace(" ", NO_BREAK))
         return f"{joint['joint_name']} · {' · '.join(numbers)}"

@@ -13,7 +13,7 @@ from ..errors import AttributionError, ConfigError
 from ..functional.heatmaps import gaussian_heatmaps, published_heatmaps
 from ..functional.maps import REASONS, person_of
 from ..functional.regions import box_region
-from ..indices.base import Index, IndexInputs, compute_indices
+from ..indices.base import Index, IndexInputs, compute_index_errors, compute_indices, error_column
 from ..settings import Settings
 from ..types import Attribution, Finding, Sample
 from .explainer import Explainer
@@ -53,13 +53,30 @@ class BatchDiagnosis:
         visible = torch.stack([s.visible for s in samples]).to(images.device)
         reference = explainer.reference(truth, prediction)
         with self._journal.timed("attribution"):
-            attribution = explainer.attribute(images, truth, visible=visible, prediction=prediction)
+            attribution = explainer.attribute(images, truth, visible=visible, prediction=prediction, halves=True)
         with self._journal.timed("indices"):
             places = explainer.places(pixels, prediction)
             inputs = index_inputs(samples, attribution, reference, prediction, places=places, explainer=explainer)
             values, reasons = compute_indices(
                 self._indices, inputs, attribution.reasons, on_error=self._journal.index_failed
             )
+            errors: dict[str, Tensor] = {}
+            halves = attribution.halves
+            if halves is not None:
+                attribution = replace(attribution, halves=None)  # nobody else needs them
+                even, odd = (
+                    index_inputs(
+                        samples,
+                        replace(attribution, maps=halves[:, half]),
+                        reference,
+                        prediction,
+                        places=places,
+                        explainer=explainer,
+                    )
+                    for half in (0, 1)
+                )
+                errors = compute_index_errors(self._indices, even, odd, attribution.reasons, attribution.evaluations)
+            reasons = self._flag_one_rule(reasons, attribution, halves)
         seconds = (time.perf_counter() - started) / len(samples)
         return [
             Finding(
@@ -68,10 +85,26 @@ class BatchDiagnosis:
                 prediction=prediction[b],
                 reference=reference[b],
                 indices={name: value[b] for name, value in values.items()},
+                index_errors={name: value[b] for name, value in errors.items()},
                 reasons=tuple(_flag_mask(reasons[b], sample.mask_source)),
                 seconds=seconds,
             )
             for b, sample in enumerate(samples)
+        ]
+
+    def _flag_one_rule(
+        self, reasons: Sequence[Sequence[str]], attribution: Attribution, halves: Tensor | None
+    ) -> list[list[str]]:
+        """Reason codes with 'one_rule' for joints whose map has no two half-rules, so that indices have no error."""
+        if not any(map(error_column, self._indices)):
+            return [list(row) for row in reasons]
+        one = torch.ones_like(attribution.converged) if halves is None else halves.isnan().flatten(3).any(3).any(1)
+        return [
+            [
+                ";".join(filter(None, (r, "one_rule"))) if single and not without else r
+                for r, single, without in zip(row, alone, maps, strict=True)
+            ]
+            for row, alone, maps in zip(reasons, one.tolist(), attribution.reasons, strict=True)
         ]
 
     def _with_mask(self, sample: Sample, image: Tensor) -> Sample:

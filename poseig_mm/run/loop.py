@@ -110,7 +110,7 @@ class Loop:
         records = []
         for finding in findings:
             self._show(finding)
-            records.append(sample_record(finding, self.source.groups, self.context.unit))
+            records.append(sample_record(finding, self.source.groups, self.context.unit, self.writer.errors))
         self.journal.note(self.writer)
         with self.journal.timed("store"):
             self.writer.write(records)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PluginError
+from ..indices.base import error_column
 from ..indices.builtin import BUILTIN_INDICES
 from ..store.schema import SampleRecord, joints_schema, relations_schema
 
@@ -28,7 +29,10 @@ def check_columns(indices: Sequence[Index], catalog: Catalog) -> None:
     Raises:
         PluginError: it has; the message names the index and the plugin.
     """
-    columns = {"joint": joints_schema(3, places=True).keys(), "relation": relations_schema().keys()}
+    columns = {
+        "joint": joints_schema(3, places=True, errors=error_columns(())).keys(),
+        "relation": relations_schema().keys(),
+    }
     for index in indices:
         if index.name in columns[index.kind]:
             owner = catalog.owner("indices", index.name)
@@ -43,13 +47,24 @@ def index_columns(indices: Sequence[Index], kind: str) -> list[str]:
     return list(dict.fromkeys((*_ALWAYS[kind], *(index.name for index in indices if index.kind == kind))))
 
 
-def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRecord:
+def error_columns(indices: Sequence[Index]) -> list[str]:
+    """Names of the columns that say how far a joint's map and its indices are from the exact ones.
+
+    >>> error_columns([])
+    ['map_error_2px', 'di_error', 'fi_error', 'li_error']
+    """
+    of_indices = filter(None, map(error_column, (*(index() for index in BUILTIN_INDICES), *indices)))
+    return list(dict.fromkeys(("map_error_2px", *of_indices)))
+
+
+def sample_record(finding: Finding, groups: JointGroups, unit: str, errors: Sequence[str] = ()) -> SampleRecord:
     """Rows of the tables `joints`, `samples` and `relations`, and the maps.
 
     Args:
         finding: all about one person.
         groups: the joints' names and groups.
         unit: of coordinates and errors, 'px' or 'mm'.
+        errors: of `error_columns`, those that the store has.
     """
     sample, attribution, reasons = finding.sample, finding.attribution, finding.reasons
     visible = sample.visible.cpu()
@@ -64,6 +79,12 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
             "target_start", "target_end", "residual", "residual_rel", "map_error", "converged", "evaluations",
         )
     }  # fmt: skip
+    known = dict(finding.index_errors)
+    if attribution.map_error_2px is not None:
+        known["map_error_2px"] = attribution.map_error_2px
+    trust = {
+        name: known[name].double().cpu().tolist() if name in known else [math.nan] * len(reasons) for name in errors
+    }
     identity = {"sample_id": sample.sample_id, "image_id": sample.image_id, "instance_id": sample.instance_id}
     axes = _AXES[: prediction.shape[1]]
     places = None if unit == "px" else _places(sample).tolist()
@@ -84,6 +105,7 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str) -> SampleRec
             **{name: values[k] for name, values in per_joint.items()},
             "reason": reasons[k],
             **{name: values[k] for name, values in numbers.items()},
+            **{name: values[k] for name, values in trust.items()},
         }
         for k, name in enumerate(groups.keypoint_names)
     ]

@@ -39,7 +39,7 @@ from .loop import Loop, Progress
 from .open import Plugins, batch_size, load_adapter, load_config, open_samples
 from .preflight import Preflight, check_names, refuse_stops
 from .process import peak_memory
-from .rows import check_columns, index_columns
+from .rows import check_columns, error_columns, index_columns
 from .shard import RankGoneError, Shard
 
 
@@ -153,6 +153,7 @@ class Session:
             places=adapter.unit != "px",
             indices=index_columns(self.indices, "joint"),
             relations=index_columns(self.indices, "relation"),
+            errors=error_columns(self.indices),
         )
         status = "failed"
         try:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 
-def _index(title: str, meaning: str, neutral: float | None = None, kind: str = "joint") -> dict[str, Any]:
-    return {"title": title, "unit": "", "meaning": meaning, "neutral": neutral, "kind": kind}
+def _index(
+    title: str, meaning: str, neutral: float | None = None, kind: str = "joint", error: str = ""
+) -> dict[str, Any]:
+    return {"title": title, "unit": "", "meaning": meaning, "neutral": neutral, "kind": kind, "error": error}
 
 
 # These were known by name wherever they were shown, and were columns of every run.
 _JOINT = {
-    "di": _index("DI", "diffusion: 0 one pixel, 100 the whole input alike"),
-    "fi": _index("FI", "foreground: 1 no preference for the person, more is more", 1.0),
-    "li": _index("LI", "locality: 1 no preference for the joint's surroundings, more is more", 1.0),
+    "di": _index("DI", "diffusion: 0 one pixel, 100 the whole input alike", error="di_error"),
+    "fi": _index("FI", "foreground: 1 no preference for the person, more is more", 1.0, error="fi_error"),
+    "li": _index("LI", "locality: 1 no preference for the joint's surroundings, more is more", 1.0, error="li_error"),
 }
 _OF_RI = "how much more of a joint's map (row) is around another joint (column) than of an even map; diagonal: LI"
 _RELATION = {"ri": _index("RI", _OF_RI, 1.0, "relation")}
@@ -24,7 +26,7 @@ def filled_in(run: dict[str, Any]) -> dict[str, Any]:
 
     >>> old = {'indices': [{'name': 'ci', 'title': 'Centre', 'unit': 'px', 'kind': 'joint'}], 'store': {}}
     >>> filled_in(old)['indices']
-    [{'title': 'Centre', 'unit': 'px', 'meaning': '', 'neutral': None, 'kind': 'joint', 'name': 'ci'}]
+    [{'title': 'Centre', 'unit': 'px', 'meaning': '', 'neutral': None, 'kind': 'joint', 'error': '', 'name': 'ci'}]
     >>> [index['title'] for index in filled_in({})['indices']]
     ['DI', 'FI', 'LI', 'RI']
     """
@@ -33,6 +35,10 @@ def filled_in(run: dict[str, Any]) -> dict[str, Any]:
     if "indices" not in store:
         store["indices"] = [*_JOINT, *store.pop("extra_indices", ())]
         store["relations"] = [*_RELATION, *store.pop("extra_relations", ())]
+    settings = run.get("settings", {})
+    if isinstance(settings.get("attribution"), dict):
+        settings = {**settings, "attribution": {"tol_scale": 0.0, **settings["attribution"]}}
+        run = {**run, "settings": settings}
     return {**run, "indices": [index if "neutral" in index else _described(index) for index in indices], "store": store}
 
 

@@ -174,7 +174,9 @@ class Store:
 
     def _joints_schema(self) -> Schema:
         about = self.run.get("store", {})
-        return joints_schema(about.get("dimensions", 2), about.get("indices", ()), about.get("places", False))
+        return joints_schema(
+            about.get("dimensions", 2), about.get("indices", ()), about.get("places", False), about.get("errors", ())
+        )
 
     def _collect(self, table: str, schema: Schema) -> pl.DataFrame:
         """A table that has the columns that the run says.

@@ -35,7 +35,7 @@ _SHAPES: dict[str, tuple[_Check, str]] = {
     "indices": (_list_of(lambda one: _is_object(one) and _text(one.get("name"))), "a list of objects with a 'name'"),
     "keypoints": (lambda value: _are_keypoints(value), "names, groups, parents and skeleton that fit together"),
 }
-_NAMES = ("indices", "relations", "extra_indices", "extra_relations")  # of `store`, columns of tables
+_NAMES = ("indices", "relations", "errors", "extra_indices", "extra_relations")  # of `store`, columns of tables
 
 
 def without_nulls(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,8 +56,10 @@ _RELATIONS: Schema = {
 _NULLABLE = frozenset({"maps_file"})
 
 
-def joints_schema(dimensions: int = 2, indices: Sequence[str] = (), places: bool = False) -> Schema:
-    """Columns of `joints` in their fixed order, with z columns in 3D runs and the indices after `unit`.
+def joints_schema(
+    dimensions: int = 2, indices: Sequence[str] = (), places: bool = False, errors: Sequence[str] = ()
+) -> Schema:
+    """Columns of `joints` in their fixed order, with z columns in 3D runs, the indices after `unit`, and `errors` last.
 
     With `places`, where gt and pred are no pixels of the input, `place_x` and `place_y` say where the joint appears in
     it.
@@ -81,7 +83,8 @@ def joints_schema(dimensions: int = 2, indices: Sequence[str] = (), places: bool
     tail: Schema = {"reason": text}
     tail |= {name: number for name in ("target_start", "target_end", "residual", "residual_rel", "map_error")}
     tail |= {"converged": flag, "evaluations": integer}
-    return head | _index_columns("joints", indices, head | tail) | tail
+    columns = head | _index_columns("joints", indices, head | tail) | tail
+    return columns | _index_columns("joints", errors, columns)
 
 
 def relations_schema(relations: Sequence[str] = ()) -> Schema:

@@ -21,7 +21,7 @@ from .lock import WriterLock
 from .map_parts import MapPolicy, check_arrays
 from .opening import clean, compare_images, compare_runs, refuse_if_used
 from .parts import encode_table, part_stem, rank_of, scan_parts, whole_stem
-from .run_file import FORMAT, RunFile
+from .run_file import FORMAT, RunFile, read_run, run_path
 from .schema import SampleRecord, joints_schema, relations_schema
 
 _DIRECTORIES = ("samples", "joints", "relations", "maps", "displays", "studies")
@@ -49,9 +49,12 @@ class StoreWriter:
         places: the joints have columns for where they appear in the input, see `joints_schema`.
         indices: names of indices, columns of `joints` after `unit`.
         relations: names of relation indices, columns of `relations`.
+        errors: names of columns of `joints` that say how far others can be trusted; a run that was begun without
+            them goes on without.
         queue_size: batches handed over and not yet on disk; a further `write` waits.
 
     Attributes:
+        errors: the columns of that kind that its rows have.
         done: ids committed by all ranks when this opened (none without `resume`); they need not be computed again.
 
     Raises:
@@ -79,12 +82,14 @@ class StoreWriter:
         places: bool = False,
         indices: Sequence[str] = (),
         relations: Sequence[str] = (),
+        errors: Sequence[str] = (),
         queue_size: int = 2,
     ) -> None:
         self.path, self.rank = Path(work_dir), rank
+        self.errors = () if resume and _begun_without_errors(self.path) else tuple(errors)
         self._policy = MapPolicy(maps, worst, maps_dtype)
         self._schemas = {
-            "joints": joints_schema(dimensions, tuple(indices), places),
+            "joints": joints_schema(dimensions, tuple(indices), places, self.errors),
             "relations": relations_schema(tuple(relations)),
         }
         settings = {
@@ -93,6 +98,7 @@ class StoreWriter:
             **({"places": True} if places else {}),
             "indices": list(indices),
             "relations": list(relations),
+            **({"errors": list(self.errors)} if self.errors else {}),
         }
         about: dict[str, dict[str, Any]] = {"identity": dict(identity), "store": settings | self._policy.settings()}
         for directory in (self.path, *(self.path / name for name in _DIRECTORIES)):
@@ -324,3 +330,9 @@ class StoreWriter:
         if self._error is not None:
             self._told = True
             raise self._error
+
+
+def _begun_without_errors(work_dir: Path) -> bool:
+    """Whether a run is there whose tables have no columns of errors: one of an earlier version."""
+    begun = [run for path in (run_path(work_dir), *sorted(work_dir.glob("run-r*.json"))) if (run := read_run(path))]
+    return bool(begun) and "errors" not in begun[0].get("store", {})

@@ -27,6 +27,7 @@ class Measure:
     unit: str = ""
     meaning: str = ""
     neutral: float | None = None  # the value that says: no preference
+    error: str = ""  # column of the error to expect of one joint's value
 
     @property
     def label(self) -> str:
@@ -53,7 +54,14 @@ def measures(store: Store, joints: pl.DataFrame) -> tuple[Measure, ...]:
 def index_measures(store: Store, rows: pl.DataFrame, kind: str = "joint") -> tuple[Measure, ...]:
     """The run's indices of one kind that are columns of `rows`, in the order in which they were asked for."""
     return tuple(
-        Measure(i["name"], i["title"], "" if i["unit"] == "1" else i["unit"], i["meaning"], i["neutral"])
+        Measure(
+            i["name"],
+            i["title"],
+            "" if i["unit"] == "1" else i["unit"],
+            i["meaning"],
+            i["neutral"],
+            error if (error := i.get("error", "")) in rows.columns else "",
+        )
         for i in store.run["indices"]
         if i["kind"] == kind and i["name"] in rows.columns
     )

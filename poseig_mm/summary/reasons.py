@@ -19,6 +19,7 @@ _REASONS = {
     "no_match": "the model gives out nobody who is this person, so there is no map",
     "no_place": f"no place in the input (it is no image, or the place is not known), so {_OF_PLACE} are undefined",
     "outside": "joint outside the input",
+    "one_rule": "the map was made without two half-rules, so its indices have no error to state",
     "random_unchanged": "no permuted map moved this joint: no ratio of its own, but R_E counts its changes",
     "predicted_mask": f"{_OF_MASK} are there, but use one that the model itself predicted",
     "joints_mask": f"{_OF_MASK} are there, but use one drawn from the annotated joints",

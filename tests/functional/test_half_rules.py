@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from coordinate_models import IMAGES, KEYPOINTS, D, first, linear_coords, smooth_coords
 from torch import Tensor
 
+from poseig_mm.errors import ConfigError
+from poseig_mm.functional.maps import half_rule_distance, smoothed
 from poseig_mm.functional.path_attribution import path_attribution
 from poseig_mm.functional.paths import BlurPath, LinearPath
 
@@ -97,7 +101,62 @@ def test_three_cells_of_a_model_that_turns_are_not_converged() -> None:
         return ((1 - t) * images[:, 0, 0, 0] + t * images[:, 0, 0, 1])[:, None, None]
 
     image, where = torch.ones(1, 1, 1, 2, dtype=D), torch.zeros(1, 1, 1)
-    settings = {"path": "linear", "quadrature": "midpoint", "likelihood": first, "tol": 0.1}
+    settings = {"path": "linear", "quadrature": "midpoint", "likelihood": first, "tol": 0.1, "tol_scale": 0}
     a = path_attribution(turning, image, where, nodes=3, **settings)
     assert a.map_error.item() == pytest.approx(1 / 9)
     assert not a.converged.any()
+
+
+def test_at_two_pixels_neighbours_are_nearly_one() -> None:
+    """Even cells see the left of two pixels, odd ones the right: 1 pixel by pixel, tanh(1 / 16) at a Gaussian of 2 px.
+
+    Each pixel's mass stays in the picture: 1 / (1 + w) of it where it was and w / (1 + w) beside, w = exp(-1 / 8).
+    """
+
+    def alternating(images: Tensor) -> Tensor:
+        t = images.detach().mean((1, 2, 3))
+        even = (torch.floor(t * 4).long() % 2 == 0).to(images)
+        return (images[:, 0, 0, 0] * even + images[:, 0, 0, 1] * (1 - even))[:, None, None]
+
+    image, where = torch.ones(1, 1, 1, 2, dtype=D), torch.zeros(1, 1, 1)
+    settings = {"path": "linear", "quadrature": "midpoint", "nodes": 4, "likelihood": first, "tol": 0.1}
+    fine = path_attribution(alternating, image, where, tol_scale=0, **settings)
+    assert fine.map_error.item() == pytest.approx(1.0)
+    assert fine.map_error_2px is not None
+    assert fine.map_error_2px.item() == pytest.approx(math.tanh(1 / 16), abs=1e-12)
+    assert not fine.converged.any()
+    coarse = path_attribution(alternating, image, where, tol_scale=2, halves=True, **settings)
+    assert coarse.converged.all()
+    assert coarse.halves is not None
+    assert coarse.halves[0, :, 0, 0].tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert fine.halves is None
+
+
+@pytest.mark.parametrize("size", [(1, 7), (5, 4), (40, 30)])
+def test_smoothing_keeps_the_sum_and_never_widens_a_distance(size: tuple[int, int]) -> None:
+    """What a Gaussian would put outside stays inside, so that two maps can only come nearer."""
+    random = torch.Generator().manual_seed(0)
+    even, odd = (torch.randn(20, *size, dtype=D, generator=random) ** 3 for _ in range(2))
+    assert torch.allclose(smoothed(even.abs(), 2.0).sum((-2, -1)), even.abs().sum((-2, -1)))
+    raw, seen = half_rule_distance(even, odd), half_rule_distance(even, odd, 2.0)
+    assert (seen < raw).all()
+    assert (seen > 0).all()
+
+
+def test_the_rule_stops_sooner_where_only_the_picture_is_asked_for() -> None:
+    """Noise from pixel to pixel along the path: at 2 px the first pass serves, pixel by pixel it is refined."""
+
+    def noisy(images: Tensor) -> Tensor:
+        t = images.detach().amax((1, 2, 3))
+        phase = torch.arange(images[0].numel()).to(images) * math.pi + (8 * t[:, None] + 0.5) * math.pi
+        return ((1.5 + torch.cos(phase)) * images.flatten(1)).sum(1)[:, None, None]
+
+    image, where = torch.ones(1, 1, 4, 8, dtype=D), torch.zeros(1, 1, 1)
+    settings = {"path": "linear", "likelihood": first, "nodes": 8, "max_nodes": 64, "tol": 0.1}
+    fine, coarse = (path_attribution(noisy, image, where, tol_scale=scale, **settings) for scale in (0, 2))
+    assert coarse.converged.all()
+    assert int(coarse.evaluations) == 8
+    assert fine.converged.all()
+    assert int(fine.evaluations) > 8
+    with pytest.raises(ConfigError, match=r"tol_scale is 1; expected 0 or 2"):
+        path_attribution(noisy, image, where, tol_scale=1, **settings)

@@ -64,6 +64,8 @@ class ToyContext:
         if self._maps is not None:
             return attribution(self._maps(sample, changes))
         changes.pop("changed_model", None)
+        if (names := changes.pop("joints", None)) is not None:
+            changes["joints"] = torch.tensor([[name in names for name in NAMES]])
         made = path_attribution(
             self.adapter.model, sample.image[None], sample.keypoints[None], path="linear", **changes
         )

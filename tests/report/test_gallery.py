@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import synthetic_store
 from PIL import Image
 from synthetic_store import RUN, make_store, record
 
@@ -76,6 +78,19 @@ def test_each_visible_joint_has_a_tile(tmp_path: Path) -> None:
     assert caption.startswith(
         f"{row['joint_name']} · EPE {row['epe']:.1f} px · DI {row['di']:.1f} · FI {row['fi']:.2f}"
     )
+
+
+def test_a_number_of_one_joint_has_its_error_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the run states one; an error that is unknown is not made up."""
+    monkeypatch.setitem(synthetic_store.COLUMNS, "errors", ("fi_error", "li_error"))
+    person = record(0)
+    for joint in person.joints:
+        assert isinstance(joint, dict)
+        joint |= {"fi": 1.8, "fi_error": 0.123, "li_error": math.nan}
+    (gallery,) = galleries(make_store(tmp_path, [person]))
+    caption = gallery.images[1][1].replace("\u00a0", " ")
+    assert " · FI 1.80 ± 0.12 · LI " in caption
+    assert caption.count("±") == 1
 
 
 def test_the_strip_shows_the_original_image_and_a_note_where_it_is_gone(tmp_path: Path) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from poseig_mm.run.rows import index_columns, sample_record  # noqa: E402
+from poseig_mm.errors import StoreError  # noqa: E402
+from poseig_mm.indices import Index  # noqa: E402
+from poseig_mm.run.rows import error_columns, index_columns, sample_record  # noqa: E402
 from poseig_mm.store.schema import SAMPLES_SCHEMA, SampleRecord, joints_schema, relations_schema  # noqa: E402
 from poseig_mm.testing import GROUPS  # noqa: E402
 from poseig_mm.types import Attribution, Finding, Sample  # noqa: E402
@@ -22,7 +26,12 @@ COLUMNS = (
 TRUTH = [[1.0, 2.0], [3.0, 4.0], [math.nan, math.nan]]
 
 
-def record(dimensions: int = 2, **indices: torch.Tensor) -> SampleRecord:
+def record(
+    dimensions: int = 2,
+    errors: Sequence[str] = (),
+    index_errors: Mapping[str, torch.Tensor] = MappingProxyType({}),
+    **indices: torch.Tensor,
+) -> SampleRecord:
     """Three joints, the last one not annotated; each prediction is 3 and 4 px off."""
     pad = torch.zeros(3, dimensions - 2)
     sample = Sample(
@@ -60,8 +69,9 @@ def record(dimensions: int = 2, **indices: torch.Tensor) -> SampleRecord:
         indices=indices,
         reasons=("", "no_mask", "not_visible"),
         seconds=0.5,
+        index_errors=index_errors,
     )
-    return sample_record(finding, GROUPS, "px")
+    return sample_record(finding, GROUPS, "px", errors)
 
 
 def test_columns_are_those_of_the_architecture() -> None:
@@ -107,3 +117,29 @@ def test_relations_of_visible_joints() -> None:
     assert all(math.isnan(r["ri"]) for r in rows)
     assert [r["ri"] for r in record(ri=values).relations] == [0, 1, 2, 3, 4, 5]
     assert record(di=torch.ones(3)).relations == []
+
+
+def test_errors_are_columns_of_their_own_and_unknown_where_nobody_gave_them() -> None:
+    """`sample_record` writes the columns that the store has; an index's error is that of its half-rules."""
+    names = error_columns([])
+    assert names == ["map_error_2px", "di_error", "fi_error", "li_error"]
+    plain, stated = (record(errors=names if wanted else (), di=torch.ones(3)) for wanted in (False, True))
+    assert set(stated.joints[0]) - set(plain.joints[0]) == set(names)
+    assert set(stated.joints[0]) == set(joints_schema(2, ["di", "fi", "li"], errors=names))
+    assert all(math.isnan(row[name]) for row in stated.joints for name in names)
+    stated = record(errors=names, index_errors={"di_error": torch.tensor([0.25, 0.5, math.nan])}, di=torch.ones(3))
+    assert [row["di_error"] for row in stated.joints[:2]] == [0.25, 0.5]
+    assert math.isnan(stated.joints[0]["fi_error"])
+
+
+def test_an_index_cannot_be_called_as_an_error_of_another() -> None:
+    """`fi_error` is FI's; a plugin's index with an error of its own brings a column."""
+
+    class Mine(Index):
+        name, title, has_error = "mine", "Mine", True
+
+    assert error_columns([Mine()])[-1] == "mine_error"
+    Mine.has_error = False
+    assert "mine_error" not in error_columns([Mine()])
+    with pytest.raises(StoreError, match="index 'di_error' has the name of another column"):
+        joints_schema(2, ["di", "di_error"], errors=["di_error"])

@@ -24,7 +24,7 @@ from poseig_mm.store import Store
 
 COLUMNS = (
     "sample_id,image_id,instance_id,joint,joint_name,group,visible,gt_x,gt_y,pred_x,pred_y,epe,epe_soft,unit,di,fi,li,"
-    "reason,target_start,target_end,residual,residual_rel,map_error,converged,evaluations"
+    "reason,target_start,target_end,residual,residual_rel,map_error,converged,evaluations,map_error_2px,di_error,fi_error,li_error"
 )
 RUN_KEYS = {
     *("status", "versions", "config", "config_hash", "identity", "checkpoint", "weights_hash", "plugins", "seeds"),
@@ -54,12 +54,22 @@ def test_every_sample_and_joint_has_its_row(tiny_store: Store) -> None:
     shown = joints.filter(pl.col("visible"))
     assert shown.select("sample_id", "joint").rows() == [(IDS[i - 1], k) for i in VISIBLE for k in VISIBLE[i]]
     numbers = ["epe", "epe_soft", "di", "fi", "li", "target_start", "target_end", "residual", "map_error"]
+    numbers += ["map_error_2px", "di_error", "fi_error", "li_error"]
     assert shown.select(pl.col(numbers).is_finite().all()).row(0) == (True,) * len(numbers)
     assert (set(shown["reason"]), set(shown["evaluations"])) == ({""}, {2})
     hidden = joints.filter(~pl.col("visible"))
     assert set(hidden["reason"]) == {"not_visible"}
     assert hidden.select(pl.col("epe", "di", "fi", "li", "gt_x").is_nan().all()).row(0) == (True,) * 5
     assert hidden["evaluations"].sum() == 0
+
+
+def test_a_map_of_one_gradient_has_indices_without_errors(tiny_files: tiny, tmp_path: Path) -> None:
+    """There are no two half-rules to differ: NaN with a reason, beside the numbers that there are."""
+    store = run(tiny_files, tmp_path / "run", {"attribution.method": "gradient"})
+    shown = store.joints().filter(pl.col("visible"))
+    assert shown["di"].is_finite().all()
+    assert shown.select(pl.col("di_error", "fi_error", "map_error_2px").is_nan().all()).row(0) == (True,) * 3
+    assert set(shown["reason"]) == {"one_rule"}
 
 
 def test_run_json_says_how_it_came_about(tiny_store: Store, tiny_files: tiny) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from store_samples import make_record
 from synthetic_store import make_store, record
 
 from poseig_mm.comparison import comparison_sections
@@ -65,3 +66,20 @@ def test_an_old_run_is_taken_up(tmp_path: Path) -> None:
     with StoreWriter(tmp_path, identity={"model": "abc"}, resume=True, **options) as writer:  # type: ignore[arg-type]
         writer.write([record(1)])
     assert len(Store(tmp_path)) == 2
+
+
+def test_a_run_begun_without_errors_goes_on_without_them(tmp_path: Path) -> None:
+    """Its tables have no such columns: a resumed run adds rows of the same ones; a new run has them."""
+    errors = ["map_error_2px", "di_error"]
+    with StoreWriter(tmp_path / "old", identity={}, indices=["di"]) as writer:
+        writer.write([make_record("a", indices=["di"])])
+    with StoreWriter(tmp_path / "old", identity={}, indices=["di"], errors=errors, resume=True) as writer:
+        assert writer.errors == ()
+        writer.write([make_record("b", indices=["di"])])
+    old = Store(tmp_path / "old").joints()
+    assert (old["sample_id"].n_unique(), set(errors) & set(old.columns)) == (2, set())
+    with StoreWriter(tmp_path / "new", identity={}, indices=["di"], errors=errors) as writer:
+        assert writer.errors == tuple(errors)
+    with StoreWriter(tmp_path / "new", identity={}, indices=["di"], errors=errors, resume=True) as writer:
+        assert writer.errors == tuple(errors)
+    assert Store(tmp_path / "new").joints().columns[-2:] == errors

@@ -18,12 +18,13 @@ from poseig_mm.functional.maps import person_of
 from poseig_mm.functional.path_attribution import path_attribution
 from poseig_mm.functional.quadrature import RULES
 from poseig_mm.store.older_runs import filled_in
+from poseig_mm.studies.choice import chosen_joints
 from poseig_mm.studies.randomization.reinitialise import reinitialise
 from poseig_mm.studies.randomization.similarity import rank_correlation
 from poseig_mm.studies.randomization.study import QUADRATURES, Randomization
 from poseig_mm.types import Section
 
-FAST: dict[str, Any] = {"step": 2, "nodes": 3}
+FAST: dict[str, Any] = {"step": 2, "nodes": 3, "quadrature": "midpoint"}
 
 
 def rows_of(study: Randomization, sample_id: str = "7-1") -> tuple[list[Mapping[str, Any]], ToyContext]:
@@ -70,8 +71,8 @@ def test_a_stage_has_the_numbers_of_the_randomised_model() -> None:
 
 def test_stage_0_is_compared_with_the_runs_own_map() -> None:
     """The toy run has 4 nodes: the same quadrature gives 1, another one less."""
-    same, _ = rows_of(Randomization(step=2, nodes=4))
-    other, _ = rows_of(Randomization(step=2, nodes=2))
+    same, _ = rows_of(Randomization(step=2, nodes=4, quadrature="midpoint"))
+    other, _ = rows_of(Randomization(step=2, nodes=2, quadrature="midpoint"))
     first = [r["rank_correlation"] for r in same if r["stage"] == 0]
     assert first == pytest.approx([1.0, 1.0])
     assert all(r["rank_correlation"] < 1 - 1e-6 for r in other if r["stage"] == 0)
@@ -151,7 +152,16 @@ def test_a_joint_without_a_map_is_nan_with_a_reason() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"order": "up"}, {"step": 0}, {"layers": "all"}, {"nodes": 1.5}, {"every": 0}, {"quadrature": "simpson"}],
+    [
+        {"order": "up"},
+        {"step": 0},
+        {"layers": "all"},
+        {"nodes": 1.5},
+        {"every": 0},
+        {"quadrature": "simpson"},
+        {"joints": 0},
+        {"attribution": "slow"},
+    ],
 )
 def test_wrong_settings_are_refused(settings: dict[str, Any]) -> None:
     """With the setting's name."""
@@ -253,7 +263,9 @@ def test_a_whole_run_with_the_study(tiny_files: Any, tmp_path: Path) -> None:
     from tiny import run, tables
 
     plain = run(tiny_files, tmp_path / "plain")
-    store = run(tiny_files, tmp_path / "work", {"studies": [{"type": "randomization", "step": 3, "nodes": 2}]})
+    store = run(
+        tiny_files, tmp_path / "work", {"studies": [{"type": "randomization", "step": 3, "attribution": "run"}]}
+    )
     rows = store.study("randomization")
     assert store.failures == ()
     assert tables(store) == tables(plain)
@@ -266,3 +278,34 @@ def test_a_whole_run_with_the_study(tiny_files: Any, tmp_path: Path) -> None:
     section = Randomization().section(store)
     assert section is not None
     assert len(section.blocks[-1].images) == 3  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("settings", "how"),
+    [
+        ({}, {"quadrature": "adaptive", "nodes": 8, "max_nodes": 8}),
+        ({"quadrature": "midpoint", "nodes": 16}, {"quadrature": "midpoint", "nodes": 16}),
+        ({"attribution": "run", "nodes": 16}, {}),
+    ],
+)
+def test_maps_to_compare_are_quick_unless_told_otherwise(settings: dict[str, Any], how: dict[str, Any]) -> None:
+    """One pass of 8 gradients; another rule; or the run's own settings."""
+    context = ToyContext(net())
+    found = net_finding(context)
+    context.calls.clear()
+    asked: list[dict[str, Any]] = []
+    made = found.attribution
+    context._maps = lambda _, changes: asked.append(changes) or made.maps  # type: ignore[func-returns-value]
+    Randomization(step=2, **settings).sample_rows(found, context)
+    assert len(asked) == 3  # stages
+    names = list(context.groups.keypoint_names)
+    assert all(changes == {"changed_model": True, "joints": names, **how} for changes in asked)
+
+
+def test_some_joints_of_a_person_take_part() -> None:
+    """As many as are asked for, the same at every stage; which, the person's name says."""
+    rows, context = rows_of(Randomization(**FAST, joints=1))
+    assert len(rows) == 3
+    assert {r["joint"] for r in rows} == set(chosen_joints(net_finding(context), 1))
+    other, _ = rows_of(Randomization(**FAST))
+    assert {r["joint"] for r in other} == {0, 1}

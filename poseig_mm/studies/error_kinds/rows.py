@@ -108,8 +108,8 @@ def chance_of(store: Store, name: str, settings: ErrorKindsSettings) -> pl.DataF
     Simulated: at most 200 persons, those of lowest hash, each by points seeded by its id.
 
     Returns:
-        A row a person whose box and area are known: `sample_id`, `image_id` and a count for each of `KINDS`.  None of a run whose
-        rows hold no boxes.
+        A row a person whose box and area are known: `sample_id`, `image_id` and a count for each of `KINDS`.  None of a
+        run whose rows hold no boxes.
     """
     areas = person_rows(store.study(name))
     known = (

@@ -16,11 +16,10 @@ from ...settings_fields import one_of, whole
 from ...store.reader import Store
 from ...types import Finding, Section
 from ..base import Study, StudyContext
-from ..choice import takes_part
-from ..joints import asked_joints
+from ..choice import chosen_joints, takes_part
 from .rows import Stage, soft_errors, stage_rows
 
-QUADRATURES = ("midpoint", "trapezoid", "gauss_legendre", "riemann_left", "adaptive")
+QUADRATURES = ("adaptive", "midpoint", "trapezoid", "gauss_legendre", "riemann_left")
 
 
 @dataclass(frozen=True)
@@ -42,18 +41,20 @@ class Randomization(Study):
     independent: bool = False  # True: each group of `step` layers alone, not with those before it
     # 'conv': Conv2d; 'linear': also Linear and MultiheadAttention, for transformers
     layers: str = one_of("conv", "linear")
-    # of the maps at the stages: the run's own adaptive rule would cost several times as much
-    quadrature: str = one_of(*QUADRATURES)
-    nodes: int = whole(16, least=1)  # gradients a joint and stage
+    # of the maps at the stages: 'quick', by the next two settings; 'run', as the run makes its own
+    attribution: str = one_of("quick", "run")
+    quadrature: str = one_of(*QUADRATURES)  # 'adaptive': one pass
+    nodes: int = whole(8, least=1)  # gradients a joint and stage
+    joints: int = whole(4, least=1)  # most joints a person; see choice.chosen_joints
     every: int = whole(1, least=1)  # one in so many persons takes part: a stage costs about half a diagnosis
     strips: int = whole(1, least=0)  # of those, one in so many leaves a strip of maps; 0: none
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
-        """One row a stage and joint that the run was asked for."""
-        sample_id, asked = finding.sample.sample_id, asked_joints(finding.attribution.reasons)
+        """One row a stage and joint that takes part."""
+        sample_id, asked = finding.sample.sample_id, chosen_joints(finding, self.joints)
         if not asked or not takes_part(sample_id, self.every):
             return []
-        stages = self._stages(finding, context)
+        stages = self._stages(finding, context, asked)
         if self.strips and takes_part(sample_id, self.every * self.strips):
             _save_strip(self.name, finding, context, stages)
         how = {"order": self.order, "independent": self.independent, "kind": self.layers}
@@ -70,7 +71,7 @@ class Randomization(Study):
 
         return randomization_section(store, self.name)
 
-    def _stages(self, finding: Finding, context: StudyContext) -> list[Stage]:
+    def _stages(self, finding: Finding, context: StudyContext, asked: Sequence[int]) -> list[Stage]:
         """Maps of the model as it is, and after each group of layers; the model is as it was afterwards."""
         from .reinitialise import KINDS, layers_in_order, preserved, reinitialise
 
@@ -81,8 +82,15 @@ class Randomization(Study):
         if self.order == "output":
             names.reverse()
 
+        joints = [context.groups.keypoint_names[k] for k in asked]
+        how: dict[str, Any] = {"quadrature": self.quadrature, "nodes": self.nodes}
+        if self.quadrature == "adaptive":
+            how["max_nodes"] = self.nodes
+        if self.attribution == "run":
+            how = {}
+
         def stage(number: int, first: int, last: int) -> Stage:
-            maps = context.attribute(finding.sample, changed_model=True, quadrature=self.quadrature, nodes=self.nodes)
+            maps = context.attribute(finding.sample, changed_model=True, joints=joints, **how)
             return Stage(number, first, last, len(names), names[last - 1] if last else "", maps)
 
         stages = [stage(0, 0, 0)]
