@@ -21,6 +21,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "alpha_per_heatmap_px": 0.3,
         "beta": 10.0,
         "locality": "published",
+        "indices_over": "input",
         "compute": "exact",
     },
     # one pass of 16 gradients, for many maps or little time
@@ -29,7 +30,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 _OF_THE_RUN = frozenset(
-    {"preset", "output", "beta", "dtype", "backward_dtype", "locality", "frame", "residual_threshold"}
+    {"preset", "output", "beta", "dtype", "backward_dtype", "locality", "indices_over", "frame", "residual_threshold"}
 )
 
 
@@ -69,6 +70,9 @@ class AttributionSettings:
     # what indices are read off: 'input', or 'instance' (box and margin); None: 'instance' where the input is a whole
     # image, 'input' where it is a person's crop
     frame: str | None = one_of(None, "input", "instance")
+    # which pixels count: the 'image' without what pads it in the input, or the whole 'input'; None: 'image', or what
+    # the run that is resumed has
+    indices_over: str | None = one_of(None, "image", "input")
     residual_threshold: float = number(0.25, least=0)  # joints with a larger relative residual are flagged
     chunk: int | None = whole(None, least=1)  # images in one forward pass; None: 8 on a CPU, 64 on a GPU
     dtype: str = one_of("float32", "float64")  # 'float64' for checks
@@ -241,12 +245,30 @@ class Settings:
                 del attribution[later]
         if attribution["tol_scale"] == 0:  # as all runs were before there was a choice
             del attribution["tol_scale"]
+        if attribution["indices_over"] == "input":  # as in all runs of before
+            del attribution["indices_over"]
         samples = {k: v for k, v in asdict(self.samples).items() if k not in ("limit", "batch_size")}
         return {"attribution": attribution, "samples": samples, "indices": self.indices, "studies": self.studies}
 
     def with_path(self, path: str) -> Settings:
         """The same; with this path where none is given."""
         return replace(self, attribution=replace(self.attribution, path=self.attribution.path or path))
+
+    def with_indices_over(self, earlier: Mapping[str, Any]) -> Settings:
+        """The same; where nothing is given, indices are over what they were in the run that is gone on with.
+
+        Args:
+            earlier: its run.json; empty: there is none.
+
+        >>> Settings().with_indices_over({}).attribution.indices_over
+        'image'
+        >>> earlier = {"settings": {"attribution": {"indices_over": "input"}}}
+        >>> Settings().with_indices_over(earlier).attribution.indices_over
+        'input'
+        """
+        before = earlier.get("settings", {}).get("attribution", {}).get("indices_over", "image")
+        over = self.attribution.indices_over or before
+        return replace(self, attribution=replace(self.attribution, indices_over=over))
 
     def with_plugins(self, plugins: tuple[str, ...]) -> Settings:
         """The same with further plugins (from the command line)."""

@@ -183,13 +183,14 @@ def _record(person: int, columns: Mapping[str, Sequence[float]]) -> Any:
             **{index: float(values[person * len(names) + k]) for index, values in columns.items()},
             **{"reason": "", "target_start": 0.0, "target_end": 1.0, "residual": 0.0, "residual_rel": 0.0},
             **{"map_error": 0.0, "converged": True, "evaluations": 1},
+            **{"mass_in_padding": 0.0, "fi_input": math.nan},
         }
         for k, name in enumerate(names)
     ]
     sample = {
         **who,
         **{"image_path": "", "n_visible": len(names), "mepe": 2.0 + person, "mask_source": "none", "seconds": 0.0},
-        **{"evaluations": len(names), "height": 4, "width": 3},
+        **{"evaluations": len(names), "height": 4, "width": 3, "padding": 0.0},
         **{f"warp_{i}{j}": float(i == j) for i in range(2) for j in range(3)},
     }
     return SampleRecord(who["sample_id"], sample, joints, maps=np.ones((len(names), 4, 3), np.float32))

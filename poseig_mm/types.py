@@ -55,6 +55,7 @@ class Sample:
     pixels: Tensor | None = (
         None  # (K, 2) where each joint appears, input px; NaN where unknown, None: input is no image
     )
+    in_image: Tensor | None = None  # (H, W) bool: pixels that show the image, not what pads it; None: all
 
 
 @dataclass(frozen=True)

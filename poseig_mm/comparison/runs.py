@@ -12,7 +12,7 @@ import polars as pl
 
 from ..errors import ConfigError, DataError
 from ..store import Store
-from ..summary.measures import Measure, measures, unit_of
+from ..summary.measures import Measure, measures, run_value, unit_of
 
 KEYS = ["sample_id", "joint_name", "_nth"]  # runs may number joints differently; the n-th one of a name is the same
 WITHOUT_MAP = ("not_visible", "not_asked", "no_match", "zero_map", "nonfinite_gradient", "no_map")  # reason codes
@@ -39,6 +39,7 @@ class Runs:
     measures: tuple[Measure, ...]  # what all runs have; NaN in one run is NaN in all
     lost: Mapping[str, Lost]
     rescaled: tuple[str, ...]  # runs whose errors were brought to the first run's input pixels
+    padded: int  # persons whose indices are not compared: of one run over the image, of another over a padded input
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -135,12 +136,15 @@ def match(stores: Mapping[str, Store]) -> Runs:
         for name in stores
     }
     common = _shared_measures(stores, joints)
+    padded = _padded(stores) if len({indices_over(store) for store in stores.values()}) > 1 else frozenset()
+    joints = {name: _without_indices(table, common, padded) for name, table in joints.items()}
     return Runs(
         dict(stores),
         _finite_in_all(joints, common),
         common,
         lost,
         tuple(r for r in rescaled if r != first),
+        len(padded & set(same["sample_id"])),
     )
 
 
@@ -183,6 +187,29 @@ def _in_first_pixels(joints: Mapping[str, pl.DataFrame]) -> tuple[dict[str, pl.D
 def _shared_measures(stores: Mapping[str, Store], joints: Mapping[str, pl.DataFrame]) -> tuple[Measure, ...]:
     every = [measures(store, joints[name]) for name, store in stores.items()]
     return tuple(m for m in every[0] if all(any(m.name == other.name for other in rest) for rest in every[1:]))
+
+
+def indices_over(store: Store) -> str:
+    """'image' or 'input': which pixels a run's indices count."""
+    return str(run_value(store, "settings", "attribution", "indices_over", default="input"))
+
+
+def _padded(stores: Mapping[str, Store]) -> frozenset[str]:
+    """Ids of persons whose input is padded in some run, or may be: image and input are not the same there.
+
+    A run of before there were columns for it has the padding that another run has of the same part of the image.
+    """
+    part = ["height", "width", *(f"warp_{row}{column}" for row in range(2) for column in range(3))]
+    rows = pl.concat([store.samples().select("sample_id", *part, "padding") for store in stores.values()])
+    known = pl.col("padding").fill_nan(None).max().over("sample_id", *part).fill_null(1.0)
+    return frozenset(rows.with_columns(known).filter(pl.col("padding") > 0)["sample_id"])
+
+
+def _without_indices(joints: pl.DataFrame, common: Iterable[Measure], persons: frozenset[str]) -> pl.DataFrame:
+    """The joints; NaN in the indices of some persons."""
+    indices = [measure.name for measure in common if measure.name != "epe"]
+    kept = ~pl.col("sample_id").is_in(list(persons))
+    return joints.with_columns(pl.when(kept).then(pl.col(indices)).otherwise(float("nan")).name.keep())
 
 
 def _finite_in_all(joints: Mapping[str, pl.DataFrame], common: Iterable[Measure]) -> dict[str, pl.DataFrame]:

@@ -18,13 +18,13 @@ from ..summary.environments import different_plugins
 from ..summary.measures import estimate, finite, image_count, measures, run_value
 from ..summary.sentences import model_facts, plural, scale_in_words
 from ..types import Picture, Table
-from .runs import Runs
+from .runs import Runs, indices_over
 from .side_by_side import different_images
 
 HEADING = Heading("comparison", "Comparison", 50)
 
 # Of `diagnosis.attribution`: what changes no number, or stands in other settings
-_SAME_NUMBERS = ("preset", "chunk", "residual_threshold", "signed")
+_SAME_NUMBERS = ("preset", "chunk", "residual_threshold", "signed", "indices_over")
 
 
 def overview_section(runs: Runs) -> GuardedSection:
@@ -90,6 +90,14 @@ def warnings(runs: Runs) -> list[str]:
         texts.append(
             f"Images differ: {plural(len(ids), 'person')} of {name} (such as {ids[0]}) are seen in another image than "
             f"in {runs.names[0]}, of those that were looked at. The same person in different pixels is another input."
+        )
+    over = {name: indices_over(store) for name, store in runs.stores.items()}
+    if runs.padded:
+        said = ", ".join(f"the {what} ({name})" for name, what in over.items())
+        texts.append(
+            f"Indices are over {said}, which is not the same where an input is padded: of {runs.padded} of "
+            f"{plural(runs.persons, 'person')}, whose inputs are or may be padded, only the errors are compared. "
+            "Diagnose with one diagnosis.attribution.indices_over to compare all."
         )
     texts += different_plugins(runs.stores)
     if runs.rescaled:

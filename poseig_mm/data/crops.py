@@ -17,6 +17,7 @@ from ..errors import DataError
 
 WHOLE_IMAGE = ("BottomupResize", "BottomupRandomChoiceResize")  # transforms that fit a whole image into the input
 TOLERANCE = 0.01  # input px between a keypoint as MMPose warped it and as the affine map puts it
+_EDGE = 1e-3  # px of the image: a centre that is nearer to an edge lies on it (MMPose makes maps in float32)
 _RANDOM = {"Albumentation", "PhotometricDistortion", "Mosaic", "YOLOXMixUp", "YOLOXHSVRandomAug", "MixUp"}
 
 
@@ -174,6 +175,29 @@ def invert(warp: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     linear = np.linalg.inv(warp[:, :2])
     result: NDArray[np.float64] = np.hstack([linear, -linear @ warp[:, 2:]]) + 0.0  # no negative zeros
+    return result
+
+
+def pixels_in_image(crop: Crop, size: Sequence[int], padded: Sequence[int]) -> torch.Tensor:
+    """Which pixels of the network's input show the image, and not what a crop or a preprocessor pads it with.
+
+    Args:
+        crop: with the map from the image.
+        size: (h, w) of the pipeline's pixels.
+        padded: (H, W) of the input, at least (h, w): what the preprocessor adds lies to the right and below.
+
+    Returns:
+        (H, W) bool: a pixel's centre, mapped back, lies within the area of the image, whose pixels reach half a pixel
+        beyond their centres; its edges are part of it.
+    """
+    y, x = np.mgrid[: size[0], : size[1]]
+    inverse = invert(crop.warp)
+    u, v = (a * x + b * y + c for a, b, c in inverse)
+    height, width = crop.original_size
+    beyond = 0.5 + _EDGE
+    inside = (u >= -beyond) & (u <= width - 1 + beyond) & (v >= -beyond) & (v <= height - 1 + beyond)
+    result = torch.zeros(tuple(padded), dtype=torch.bool)
+    result[: size[0], : size[1]] = torch.from_numpy(inside)
     return result
 
 

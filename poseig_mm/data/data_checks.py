@@ -12,6 +12,7 @@ from ..types import Sample
 from .samples import SampleSource
 
 FEW = 0.5  # share of the annotated joints; where fewer lie inside the input, they are not on these persons
+VISIBLE_PADDING = 0.01  # share of an input; less is a line of pixels at its edge
 SMALL = 4.0  # px of the original, of a box's shorter side
 
 
@@ -51,6 +52,10 @@ def images_check(source: SampleSource, samples: Sequence[Sample]) -> Check:
         found.append(f"{inside} of {annotated} annotated joints lie inside the input")
         if inside < FEW * annotated:
             advice = "Boxes or keypoints are in another unit, or of another size of the images"
+    shares = [1 - float(s.in_image.double().mean()) for s in samples if s.in_image is not None]
+    if padded := [share for share in shares if share >= VISIBLE_PADDING]:
+        mean = 100 * sum(padded) / len(padded)
+        found.append(f"{len(padded)} of {len(samples)} inputs are padded, by {mean:.0f} % of their area on average")
     sides = [min(box[2] - box[0], box[3] - box[1]) for s in samples if (box := s.extra.get("bbox"))]
     if sides and float(np.median(sides)) < SMALL:
         found.append(f"half of the boxes are less than {SMALL:g} px wide or high")

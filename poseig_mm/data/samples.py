@@ -17,7 +17,16 @@ from ..seeding import random_states_kept, stable_hash
 from ..types import JointGroups, Sample
 from .annotations import Content, corner_note, image_sizes, read_content, segmentations_by_image
 from .building import build_dataset
-from .crops import about_person, invert, is_whole, places_of, random_transforms, run_pipeline, split_pipeline
+from .crops import (
+    about_person,
+    invert,
+    is_whole,
+    pixels_in_image,
+    places_of,
+    random_transforms,
+    run_pipeline,
+    split_pipeline,
+)
 from .entries import Entries, choose, unique_ids
 from .groups import groups_of
 from .image_files import cause_of
@@ -222,6 +231,7 @@ class SampleSource:
             inverse_warp=invert(crop.warp),
             extra=about_person(person, crop, places),
             pixels=places,
+            in_image=pixels_in_image(crop, pixels.shape[-2:], image.shape[-2:]),
         )
 
     def _true(self, data_sample: Any, places: torch.Tensor, visible: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

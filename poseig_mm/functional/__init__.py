@@ -15,6 +15,7 @@ if find_spec("torch") is not None:
         foreground_index,
         gini,
         locality_index,
+        mass_outside,
         relation_index,
     )
     from .kde import kde_heatmap
@@ -34,6 +35,7 @@ __all__ = [
     "gini",
     "kde_heatmap",
     "locality_index",
+    "mass_outside",
     "path_attribution",
     "published_heatmaps",
     "relation_index",

@@ -2,6 +2,9 @@
 
 B images, K joints, (H, W) the input.  Maps are >= 0; whatever their scale, only DI depends on it, and only through the
 published offset of 1e-7, meant for maps of maximum 1.  A map that is all zero or holds a NaN has NaN indices.
+
+`in_image` (B, 1, H, W) bool says which pixels of the input show the image; where it is given, the others (padding,
+which holds no evidence) count neither as area nor as mass.  None: all pixels.
 """
 
 from __future__ import annotations
@@ -17,9 +20,29 @@ DILATION = 5  # px, side of the square the mask is dilated with
 _BIT_PATTERN = {torch.float32: torch.int32, torch.float64: torch.int64}
 
 
-def _check_maps(maps: Tensor) -> None:
+def _check_maps(maps: Tensor, in_image: Tensor | None = None) -> None:
     if maps.ndim != 4:
         raise ShapeError(f"maps have shape {tuple(maps.shape)}; expected (B, K, H, W)")
+    if in_image is not None:
+        _check_region("in_image", in_image, maps)
+
+
+def _check_region(name: str, region: Tensor, maps: Tensor) -> None:
+    expected = (maps.shape[0], 1, *maps.shape[2:])
+    if region.shape != expected:
+        raise ShapeError(f"{name} has shape {tuple(region.shape)}; expected (B, 1, H, W) = {expected}")
+
+
+def _own(values: Tensor, in_image: Tensor | None) -> Tensor:
+    """The values where the image is, 0 elsewhere; a NaN stays one wherever it is."""
+    return values if in_image is None else values * in_image.to(values)
+
+
+def _area(maps: Tensor, in_image: Tensor | None) -> Tensor:
+    """How many pixels count in each image, (B, 1) in float64."""
+    if in_image is None:
+        return torch.full((1, 1), maps.shape[2] * maps.shape[3], dtype=torch.float64, device=maps.device)
+    return in_image.to(maps.device).sum((2, 3), dtype=torch.float64)
 
 
 def _mass(maps: Tensor) -> Tensor:
@@ -42,49 +65,57 @@ def _ascending(rows: Tensor) -> Tensor:
     return rows.sort(dim=-1).values
 
 
-def gini(maps: Tensor, offset: float = 0.0) -> Tensor:
+def gini(maps: Tensor, offset: float = 0.0, in_image: Tensor | None = None) -> Tensor:
     """Gini coefficient of each map's pixels: 0 all alike, (n - 1) / n all in one pixel.
 
     Args:
         maps: (B, K, H, W) >= 0.
         offset: added to every pixel.
+        in_image: (B, 1, H, W) bool, the pixels that count; None: all.
 
     Returns:
         (B, K) in [0, 1); NaN for a map that is all zero or holds a NaN.
 
     Raises:
-        ShapeError: maps that are not (B, K, H, W).
+        ShapeError: maps that are not (B, K, H, W), or pixels of another shape.
 
     Source: sum_i (2 i - n - 1) a_(i) / (n sum a) over the pixels in ascending order, i = 1..n.
 
     >>> gini(torch.tensor([[[[0.0, 0.0], [0.0, 1.0]]]])).item()
     0.75
     """
-    _check_maps(maps)
+    _check_maps(maps, in_image)
+    maps = _own(maps, in_image)
     ascending = _ascending(maps.flatten(2))
-    n = ascending.shape[2]
+    size = ascending.shape[2]
     # The ranks sum to 0, so that the offset drops out of the numerator.
-    rank = 2 * torch.arange(1, n + 1, dtype=torch.float64, device=maps.device) - n - 1
-    return ((ascending.double() @ rank) / (n * (_mass(maps) + n * offset))).to(maps)
+    rank = 2 * torch.arange(1, size + 1, dtype=torch.float64, device=maps.device) - size - 1
+    mass, n = _mass(maps), _area(maps, in_image)
+    # What does not count is 0 and comes first: among the n others, a pixel's 2 i - n - 1 is less by size - n.
+    return ((ascending.double() @ rank - (size - n) * mass) / (n * (mass + n * offset))).to(maps)
 
 
-def diffusion_index(maps: Tensor) -> Tensor:
-    """DI = 100 (1 - Gini): 100 when the whole input matters alike, near 0 when one pixel does.
+def diffusion_index(maps: Tensor, in_image: Tensor | None = None) -> Tensor:
+    """DI = 100 (1 - Gini): 100 when the whole image matters alike, near 0 when one pixel does.
 
     Args:
         maps: (B, K, H, W) >= 0, maximum 1.  With the published offset of 1e-7 a pixel, a one-hot map at 256 x 192 has
             DI 0.49, not 0.002.
+        in_image: as `gini`.
 
     Returns:
         (B, K) in (0, 100]; NaN for a map that is all zero or holds a NaN.
 
     Raises:
-        ShapeError: maps that are not (B, K, H, W).
+        ShapeError: as `gini`.
 
     >>> diffusion_index(torch.ones(1, 1, 4, 4)).item()
     100.0
+    >>> left = torch.tensor([1.0, 1, 0, 0]).expand(1, 1, 4, 4)  # spread over the image, which is half of the input
+    >>> round(diffusion_index(left).item()), diffusion_index(left, left.bool()).item()
+    (50, 100.0)
     """
-    return 100 * (1 - gini(maps, GINI_OFFSET))
+    return 100 * (1 - gini(maps, GINI_OFFSET, in_image))
 
 
 def dilate_mask(mask: Tensor) -> Tensor:
@@ -103,57 +134,56 @@ def dilate_mask(mask: Tensor) -> Tensor:
     return F.max_pool2d(mask.float(), DILATION, stride=1, padding=DILATION // 2)
 
 
-def foreground_index(maps: Tensor, mask: Tensor) -> Tensor:
+def foreground_index(maps: Tensor, mask: Tensor, in_image: Tensor | None = None) -> Tensor:
     """FI: share of the attribution on the dilated mask over the mask's share of the area; 1 is no preference.
 
     Args:
         maps: (B, K, H, W) >= 0.
         mask: (B, 1, H, W) bool or 0 / 1, the instance's pixels, not yet dilated.
+        in_image: as `gini`.
 
     Returns:
         (B, K) >= 0; NaN where the mask is empty, or the map is all zero or holds a NaN.
 
     Raises:
-        ShapeError: maps or mask of another shape.
+        ShapeError: maps, mask or pixels of another shape.
 
     >>> mask = torch.zeros(1, 1, 10, 10); mask[..., :3] = 1  # dilated: 5 of 10 columns
     >>> maps = torch.zeros(1, 1, 10, 10); maps[..., 0] = 1
     >>> foreground_index(maps, mask).item()
     2.0
     """
-    _check_maps(maps)
-    if mask.shape != (maps.shape[0], 1, *maps.shape[2:]):
-        raise ShapeError(
-            f"mask has shape {tuple(mask.shape)}; expected (B, 1, H, W) = {(maps.shape[0], 1, *maps.shape[2:])}"
-        )
-    return _concentration(maps, dilate_mask(mask).to(maps))
+    _check_maps(maps, in_image)
+    _check_region("mask", mask, maps)
+    return _concentration(maps, dilate_mask(mask).to(maps), in_image)
 
 
-def locality_index(maps: Tensor, heatmaps: Tensor) -> Tensor:
+def locality_index(maps: Tensor, heatmaps: Tensor, in_image: Tensor | None = None) -> Tensor:
     """LI: mean of the joint's own heatmap under the map over its mean under a uniform one; 1: no preference.
 
     Args:
         maps: (B, K, H, W) >= 0.
         heatmaps: (B, K, H, W) >= 0, see `heatmaps.gaussian_heatmaps`.
+        in_image: as `gini`.
 
     Returns:
         (B, K) >= 0; NaN where the heatmap is NaN or sums to 0, or the map is all zero or holds a NaN.
 
     Raises:
-        ShapeError: maps that are not (B, K, H, W), or heatmaps of another shape than theirs.
+        ShapeError: as `gini`, or heatmaps of another shape than the maps'.
 
     >>> locality_index(torch.ones(1, 1, 4, 4), torch.rand(1, 1, 4, 4)).item()
     1.0
     """
-    _check_heatmaps(maps, heatmaps)
-    return _concentration(maps, heatmaps)
+    _check_heatmaps(maps, heatmaps, in_image)
+    return _concentration(maps, heatmaps, in_image)
 
 
-def relation_index(maps: Tensor, heatmaps: Tensor) -> Tensor:
+def relation_index(maps: Tensor, heatmaps: Tensor, in_image: Tensor | None = None) -> Tensor:
     """RI(k -> m): LI of joint k's map with joint m's heatmap.
 
     Args:
-        maps, heatmaps: (B, K, H, W) as for `locality_index`.
+        maps, heatmaps, in_image: as for `locality_index`.
 
     Returns:
         (B, K, K) >= 0, [b, k, m]; its diagonal is LI.  NaN where either is undefined.
@@ -165,10 +195,31 @@ def relation_index(maps: Tensor, heatmaps: Tensor) -> Tensor:
     >>> torch.allclose(relation_index(maps, heatmaps).diagonal(dim1=1, dim2=2), locality_index(maps, heatmaps))
     True
     """
-    _check_heatmaps(maps, heatmaps)
+    _check_heatmaps(maps, heatmaps, in_image)
+    maps, heatmaps = _own(maps, in_image), _own(heatmaps, in_image)
     product = torch.einsum("bkn,bmn->bkm", maps.flatten(2).double(), heatmaps.flatten(2).double())
-    pixels = maps.shape[2] * maps.shape[3]
-    return (product * pixels / (_mass(maps)[:, :, None] * _mass(heatmaps)[:, None, :])).to(maps)
+    area = _area(maps, in_image)[:, :, None]
+    return (product * area / (_mass(maps)[:, :, None] * _mass(heatmaps)[:, None, :])).to(maps)
+
+
+def mass_outside(maps: Tensor, in_image: Tensor) -> Tensor:
+    """Share of each map's mass in the pixels that show no image.
+
+    Args:
+        maps: (B, K, H, W) >= 0.
+        in_image: (B, 1, H, W) bool.
+
+    Returns:
+        (B, K) in [0, 1]; NaN for a map that is all zero or holds a NaN.
+
+    Raises:
+        ShapeError: as `gini`.
+
+    >>> mass_outside(torch.ones(1, 1, 4, 4), torch.tensor([True, True, True, False]).expand(1, 1, 4, 4)).item()
+    0.25
+    """
+    _check_maps(maps, in_image)
+    return (_own(maps, ~in_image).sum((2, 3), dtype=torch.float64) / _mass(maps)).to(maps)
 
 
 def endpoint_error(coords: Tensor, keypoints: Tensor) -> Tensor:
@@ -188,17 +239,17 @@ def endpoint_error(coords: Tensor, keypoints: Tensor) -> Tensor:
     return distance
 
 
-def _check_heatmaps(maps: Tensor, heatmaps: Tensor) -> None:
-    _check_maps(maps)
+def _check_heatmaps(maps: Tensor, heatmaps: Tensor, in_image: Tensor | None) -> None:
+    _check_maps(maps, in_image)
     if heatmaps.shape != maps.shape:
         raise ShapeError(f"heatmaps have shape {tuple(heatmaps.shape)}; expected that of the maps, {tuple(maps.shape)}")
 
 
-def _concentration(maps: Tensor, weights: Tensor) -> Tensor:
+def _concentration(maps: Tensor, weights: Tensor, in_image: Tensor | None) -> Tensor:
     """(B, K, H, W) and (B, K or 1, H, W) -> (B, K): mean of the weight under each map, over its mean under uniform."""
+    maps, weights = _own(maps, in_image), _own(weights, in_image)
     product = (_single(maps) * _single(weights)).sum((2, 3), dtype=torch.float64)
-    pixels = maps.shape[2] * maps.shape[3]
-    return (product * pixels / (_mass(maps) * _mass(weights))).to(maps)
+    return (product * _area(maps, in_image) / (_mass(maps) * _mass(weights))).to(maps)
 
 
 def _single(values: Tensor) -> Tensor:

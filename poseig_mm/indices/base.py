@@ -26,6 +26,9 @@ class IndexInputs:
     has_mask: Tensor | None = None  # (B,) bool; None: every image has the mask that is given
     heatmaps: Tensor | None = None  # (B, K, H, W) Gaussian around each reference point, NaN where that is not known
     prediction: Tensor | None = None  # (B, K, D) the model's own decoding, as `keypoints`
+    in_image: Tensor | None = (
+        None  # (B, 1, H, W) bool: pixels that count, those of the image without padding; None: all
+    )
 
 
 class Index(Protocol):

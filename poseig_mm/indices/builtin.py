@@ -11,15 +11,15 @@ from .base import Index, IndexInputs
 
 
 class DiffusionIndex(Index):
-    """DI: how widely the evidence is spread; 100 over the whole input alike."""
+    """DI: how widely the evidence is spread; 100 over the whole image alike."""
 
     name, title, range = "di", "DI", (0.0, 100.0)
     has_error = True
-    meaning = "diffusion: 0 one pixel, 100 the whole input alike"
+    meaning = "diffusion: 0 one pixel, 100 the whole image alike"
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K)."""
-        return diffusion_index(inputs.maps)
+        return diffusion_index(inputs.maps, inputs.in_image)
 
 
 class ForegroundIndex(Index):
@@ -31,7 +31,7 @@ class ForegroundIndex(Index):
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K), NaN where the mask is empty."""
-        return foreground_index(inputs.maps, _given(inputs.mask, "mask"))
+        return foreground_index(inputs.maps, _given(inputs.mask, "mask"), inputs.in_image)
 
 
 class LocalityIndex(Index):
@@ -43,7 +43,7 @@ class LocalityIndex(Index):
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K)."""
-        return locality_index(inputs.maps, _given(inputs.heatmaps, "heatmaps"))
+        return locality_index(inputs.maps, _given(inputs.heatmaps, "heatmaps"), inputs.in_image)
 
 
 class RelationIndex(Index):
@@ -56,7 +56,7 @@ class RelationIndex(Index):
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
         """(B, K, K), NaN where m is not visible."""
-        relations = relation_index(inputs.maps, _given(inputs.heatmaps, "heatmaps"))
+        relations = relation_index(inputs.maps, _given(inputs.heatmaps, "heatmaps"), inputs.in_image)
         return relations.where(inputs.visible[:, None, :], torch.nan)
 
 

@@ -12,6 +12,7 @@ from ..plotting.charts import trust_plot
 from ..settings import AttributionSettings
 from ..summary.environments import environments_in_words
 from ..summary.measures import Measure, estimate, finite, image_count, measures, run_value, unit_of
+from ..summary.padding import padding_remarks
 from ..summary.reasons import missing_reasons
 from ..summary.sentences import model_facts, plural, scale_in_words
 from ..types import Picture, Table
@@ -108,6 +109,7 @@ def _what(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Table:
         ("Joints", f"{int(joints['visible'].sum())} visible of {len(joints)}"),
         ("Attribution", _attribution(settings)),
         ("Target", _target(store, settings)),
+        ("Indices over", _indices_over(settings)),
         ("Masks", _masks(samples)),
     ]
     return Table("What was diagnosed.", ("", "value"), tuple(rows))
@@ -144,6 +146,11 @@ def _target(store: Store, settings: dict[str, Any]) -> str:
     text = f"{settings.get('likelihood')} of the distance from the {settings.get('reference')}"
     text = f"{text}, minus that from {settings['contrast']}" if settings.get("contrast") else text
     return ", ".join(filter(None, (text, scale_in_words(store))))
+
+
+def _indices_over(settings: dict[str, Any]) -> str:
+    over = {"image": "the image's own pixels", "input": "the whole input, padding and all"}
+    return over.get(str(settings.get("indices_over")), NOTHING)
 
 
 def _masks(samples: pl.DataFrame) -> str:
@@ -201,6 +208,7 @@ def _checks(store: Store) -> list[dict[str, Any]]:
 
 def _notices(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Notices:
     rows = [("warning", text) for text in _warnings(store, joints, samples)]
+    rows += padding_remarks(store, joints, samples)
     agreement = None if _checks(store) else _agreement_text(store)  # among the checks
     if agreement is not None:
         rows.append(agreement)

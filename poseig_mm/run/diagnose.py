@@ -143,7 +143,8 @@ def index_inputs(
         attribution, reference, prediction: theirs; the points that the likelihood compared with, and the model's own
             decoding, (B, K, D) in the adapter's unit.
         places: (B, K, 2) where the reference points appear in the input, px.
-        explainer: for the adapter's unit and its heatmaps' stride, and the settings `locality` and `frame`.
+        explainer: for the adapter's unit and its heatmaps' stride, and the settings `locality`, `indices_over` and
+            `frame`.
     """
     adapter, settings = explainer.adapter, explainer.settings
     size = (int(attribution.maps.shape[-2]), int(attribution.maps.shape[-1]))
@@ -161,6 +162,7 @@ def index_inputs(
     corner = torch.zeros_like(reference[:1, :1])
     corner[..., :2] = corner.new_tensor([columns.start or 0, rows.start or 0])
     shift = corner if adapter.unit == "px" else 0 * corner
+    in_image = None if settings.indices_over == "input" else _in_image(samples)
     return IndexInputs(
         maps=attribution.maps[..., rows, columns],
         visible=torch.stack([s.visible for s in samples]).to(device),
@@ -170,7 +172,16 @@ def index_inputs(
         keypoints=reference - shift,
         prediction=prediction - shift,
         pixels=places - corner[..., :2],
+        in_image=None if in_image is None else in_image[..., rows, columns].to(device),
     )
+
+
+def _in_image(samples: Sequence[Sample]) -> Tensor | None:
+    """(B, 1, H, W) bool; None where all of every input is image."""
+    if all(s.in_image is None or bool(s.in_image.all()) for s in samples):
+        return None
+    everywhere = torch.ones(samples[0].image.shape[-2:], dtype=torch.bool)
+    return torch.stack([everywhere if s.in_image is None else s.in_image for s in samples]).unsqueeze(1)
 
 
 def index_frame(asked: str | None, whole_image: bool) -> str:

@@ -86,6 +86,7 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str, errors: Sequ
         name: known[name].double().cpu().tolist() if name in known else [math.nan] * len(reasons) for name in errors
     }
     identity = {"sample_id": sample.sample_id, "image_id": sample.image_id, "instance_id": sample.instance_id}
+    over_input = _over_input(sample, attribution.maps)
     axes = _AXES[: prediction.shape[1]]
     places = None if unit == "px" else _places(sample).tolist()
     joints = [
@@ -105,6 +106,7 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str, errors: Sequ
             **{name: values[k] for name, values in per_joint.items()},
             "reason": reasons[k],
             **{name: values[k] for name, values in numbers.items()},
+            **{name: values[k] for name, values in over_input.items()},
             **{name: values[k] for name, values in trust.items()},
         }
         for k, name in enumerate(groups.keypoint_names)
@@ -121,6 +123,7 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str, errors: Sequ
         "height": int(sample.image.shape[-2]),
         "width": int(sample.image.shape[-1]),
         **{f"warp_{i}{j}": float(sample.inverse_warp[i, j]) for i in range(2) for j in range(3)},
+        "padding": 0.0 if sample.in_image is None else 1 - float(sample.in_image.double().mean()),
     }
     matrices = {name: value.double().cpu().tolist() for name, value in finding.indices.items() if value.ndim == 2}
     relations = [
@@ -146,6 +149,24 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str, errors: Sequ
         signed=None if attribution.signed is None else attribution.signed.float().cpu().numpy(),
         display=sample.display,
     )
+
+
+def _over_input(sample: Sample, maps: Tensor) -> dict[str, list[float]]:
+    """(K,) each: the share of a map (K, H, W) in the padding, and FI over the whole input, padding and all."""
+    import torch
+
+    from ..functional.indices import foreground_index, mass_outside
+
+    def region(given: Tensor | None, otherwise: bool) -> Tensor:
+        size = maps.shape[-2:]
+        pixels = torch.full(size, otherwise) if given is None else given.bool()
+        return pixels[None, None].to(maps.device)
+
+    found = {
+        "mass_in_padding": mass_outside(maps[None], region(sample.in_image, True)),
+        "fi_input": foreground_index(maps[None], region(sample.mask, False)),
+    }
+    return {name: value[0].double().cpu().tolist() for name, value in found.items()}
 
 
 def _places(sample: Sample) -> Tensor:

@@ -26,6 +26,7 @@ from ..settings import Settings
 from ..store import Store, StoreWriter
 from ..store.atomic import publish
 from ..store.opening import idle_ranks
+from ..store.run_file import earlier_run
 from ..studies.base import configured
 from ..types import Sample, Section
 from .about import describe_run
@@ -254,7 +255,8 @@ class Session:
     def _opened(self) -> tuple[Explainer, SampleSource, str]:
         """The model, as what makes maps; the persons; the hash of the weights."""
         adapter = self._adapter()
-        self.settings = self.settings.with_path(adapter.default_path)
+        earlier = earlier_run(self.work_dir) if self.resume else {}
+        self.settings = self.settings.with_path(adapter.default_path).with_indices_over(earlier)
         self._check_studies(adapter)
         weights = model_hash(adapter.model)
         if self._double:

@@ -13,7 +13,7 @@ def _index(
 
 # These were known by name wherever they were shown, and were columns of every run.
 _JOINT = {
-    "di": _index("DI", "diffusion: 0 one pixel, 100 the whole input alike", error="di_error"),
+    "di": _index("DI", "diffusion: 0 one pixel, 100 the whole image alike", error="di_error"),
     "fi": _index("FI", "foreground: 1 no preference for the person, more is more", 1.0, error="fi_error"),
     "li": _index("LI", "locality: 1 no preference for the joint's surroundings, more is more", 1.0, error="li_error"),
 }
@@ -22,13 +22,16 @@ _RELATION = {"ri": _index("RI", _OF_RI, 1.0, "relation")}
 
 
 def filled_in(run: dict[str, Any]) -> dict[str, Any]:
-    """The content of a run.json with `indices` as they are described now, and the columns that its tables have.
+    """The content of a run.json with `indices` as they are described now, the columns that its tables have, and the
+    settings that could not be chosen then.
 
     >>> old = {'indices': [{'name': 'ci', 'title': 'Centre', 'unit': 'px', 'kind': 'joint'}], 'store': {}}
     >>> filled_in(old)['indices']
     [{'title': 'Centre', 'unit': 'px', 'meaning': '', 'neutral': None, 'kind': 'joint', 'error': '', 'name': 'ci'}]
     >>> [index['title'] for index in filled_in({})['indices']]
     ['DI', 'FI', 'LI', 'RI']
+    >>> filled_in({'settings': {'attribution': {}}})['settings']
+    {'attribution': {'tol_scale': 0.0, 'indices_over': 'input'}}
     """
     indices = run.get("indices") or [{"name": name} for name in _JOINT | _RELATION]
     store = dict(run.get("store", {}))
@@ -37,8 +40,8 @@ def filled_in(run: dict[str, Any]) -> dict[str, Any]:
         store["relations"] = [*_RELATION, *store.pop("extra_relations", ())]
     settings = run.get("settings", {})
     if isinstance(settings.get("attribution"), dict):
-        settings = {**settings, "attribution": {"tol_scale": 0.0, **settings["attribution"]}}
-        run = {**run, "settings": settings}
+        attribution = {"tol_scale": 0.0, "indices_over": "input", **settings["attribution"]}
+        run = {**run, "settings": {**settings, "attribution": attribution}}
     return {**run, "indices": [index if "neutral" in index else _described(index) for index in indices], "store": store}
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from poseig_mm.types import Failure, JointGroups
 from .file_names import check_plain_name
 from .older_runs import filled_in
 from .parts import UNREADABLE, Inventory, has_content, part_files, scan_parts, whole_stem
-from .run_file import failures_path, read_failures, read_run, run_path
-from .schema import SAMPLES_SCHEMA, Schema, joints_schema, relations_schema
+from .run_file import earlier_run, failures_path, read_failures
+from .schema import LATER, NULLABLE, SAMPLES_SCHEMA, Schema, joints_schema, relations_schema
 
 
 class Store:
@@ -38,9 +39,7 @@ class Store:
         if not self.path.is_dir():
             raise StoreError(f"{self.path} is not a directory: expected the work dir of a poseig-diagnose run")
         inventory = scan_parts(self.path)
-        others = sorted(self.path.glob("run-r*.json"))  # rank 0 may not have begun
-        found = (run for path in (run_path(self.path), *others) if (run := read_run(path)))
-        self.run: dict[str, Any] = next(found, {})
+        self.run: dict[str, Any] = earlier_run(self.path)
         if not self.run and not inventory.parts and not inventory.broken:
             raise StoreError(
                 f"{self.path} is not the work dir of a run: expected run.json and samples/part-*.parquet in it, as "
@@ -208,12 +207,16 @@ class Store:
         return StoreError(f"cannot read the {table} of {self.path}: {reason}; restore it")
 
     def _scan(self, table: str, schema: Schema) -> pl.LazyFrame:
-        """The table's committed parts as one lazy frame."""
-        frames = list(self._scan_parts(table))
-        return pl.concat(frames) if frames else pl.LazyFrame(schema=schema)
+        """The table's committed parts as one lazy frame; null in a column that a part lacks, NaN in one of `LATER`."""
+        frames = list(self._scan_parts(table, schema))
+        later = [name for name in schema if name in LATER]
+        return (
+            pl.concat(frames).with_columns(pl.col(later).fill_null(math.nan)) if frames else pl.LazyFrame(schema=schema)
+        )
 
-    def _scan_parts(self, table: str) -> Iterator[pl.LazyFrame]:
+    def _scan_parts(self, table: str, schema: Schema) -> Iterator[pl.LazyFrame]:
         """Runs of parts scanned together, interrupted only by parts of which some rows are left out."""
+        scan = partial(pl.scan_parquet, glob=False, schema=schema, missing_columns="insert", extra_columns="ignore")
         together: list[Path] = []
         for part in self._parts:
             name = f"{table}/{part.stem}.parquet"
@@ -224,12 +227,12 @@ class Store:
                 together.append(path)
                 continue
             if together:
-                yield pl.scan_parquet(together, glob=False)
+                yield scan(together)
                 together = []
             repeated = pl.Series(self._repeated[part.stem])
-            yield pl.scan_parquet(path, glob=False).filter(~pl.col("sample_id").is_in(repeated.implode()))
+            yield scan(path).filter(~pl.col("sample_id").is_in(repeated.implode()))
         if together:
-            yield pl.scan_parquet(together, glob=False)
+            yield scan(together)
 
     def _kept(self, directory: str, sample_id: str) -> NDArray[Any] | None:
         """What one of the directories keeps of a sample; signed maps are kept where maps are."""
@@ -273,7 +276,9 @@ def _repair(stem: str) -> str:
 def _misfit(frame: pl.DataFrame, schema: Schema) -> str:
     """The first column that is missing or of another type; '' where none is."""
     for name, kind in schema.items():
-        if name not in frame.columns:
+        if name not in frame.columns and name in LATER:
+            continue
+        if name not in frame.columns or (name not in NULLABLE and frame[name].null_count()):
             return f"it has no column {name!r}"
         if frame.schema[name] != kind:
             return f"its column {name!r} is of type {frame.schema[name]}; expected {kind}"

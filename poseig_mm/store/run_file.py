@@ -102,6 +102,12 @@ def read_run(path: Path) -> dict[str, Any]:
     return filled_in(content)
 
 
+def earlier_run(work_dir: Path) -> dict[str, Any]:
+    """The first rank's run.json that is there (rank 0 may not have begun), as `read_run`; empty where none is."""
+    paths = (run_path(work_dir), *sorted(work_dir.glob("run-r*.json")))
+    return next((run for path in paths if (run := read_run(path))), {})
+
+
 def failures_path(work_dir: Path, rank: int) -> Path:
     """Where a rank appends its failures."""
     return work_dir / ("failures.jsonl" if rank == 0 else f"failures-r{rank:03d}.jsonl")

@@ -60,6 +60,9 @@ def _faults(run: Mapping[str, Any]) -> Iterator[str]:
     for key, (check, expected) in _SHAPES.items():
         if run.get(key) is not None and not check(run[key]):
             yield f"{key!r} is {str(run[key])[:60]}; expected {expected}"
+    settings = run.get("settings") or {}
+    if _is_object(settings) and not _is_object(settings.get("attribution", {})):
+        yield f"'settings.attribution' is {str(settings['attribution'])[:60]}; expected an object"
     store = run.get("store", {})
     for key in _NAMES:
         if key in store and not _list_of(_text)(store[key]):

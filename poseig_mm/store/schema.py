@@ -43,6 +43,7 @@ SAMPLES_SCHEMA: Schema = {
     "width": pl.Int32(),
     **{f"warp_{row}{column}": pl.Float64() for row in range(2) for column in range(3)},  # input px -> original px
     "maps_file": pl.String(),  # null where no map was stored
+    "padding": pl.Float64(),  # share of the input that shows no image
 }
 
 _RELATIONS: Schema = {
@@ -53,7 +54,8 @@ _RELATIONS: Schema = {
     "other_name": pl.String(),
 }
 
-_NULLABLE = frozenset({"maps_file"})
+NULLABLE = frozenset({"maps_file"})
+LATER = frozenset({"padding", "mass_in_padding", "fi_input"})  # parts of earlier versions lack them: unknown there, NaN
 
 
 def joints_schema(
@@ -83,6 +85,8 @@ def joints_schema(
     tail: Schema = {"reason": text}
     tail |= {name: number for name in ("target_start", "target_end", "residual", "residual_rel", "map_error")}
     tail |= {"converged": flag, "evaluations": integer}
+    tail |= {"mass_in_padding": number}  # share of the map's mass in pixels that show no image
+    tail |= {"fi_input": number}  # FI over the whole input, padding and all
     columns = head | _index_columns("joints", indices, head | tail) | tail
     return columns | _index_columns("joints", errors, columns)
 
@@ -119,7 +123,7 @@ def rows_to_frame(table: str, rows: Sequence[Row], schema: Schema) -> pl.DataFra
         if row.keys() == schema.keys():
             continue
         for name in schema:
-            if name not in row and name not in _NULLABLE:
+            if name not in row and name not in NULLABLE:
                 raise StoreError(f"table `{table}`: column {name!r} is missing from a row (a skipped number is NaN)")
         for name in row:
             if name not in schema:
@@ -135,7 +139,7 @@ def rows_to_frame(table: str, rows: Sequence[Row], schema: Schema) -> pl.DataFra
 def _plain(table: str, name: str, value: Any, kind: pl.DataType) -> Any:
     """`value` as the Python type that `kind` stores, or a StoreError: nothing is converted on a guess."""
     is_flag = isinstance(value, (bool, np.bool_))
-    if value is None and name in _NULLABLE:
+    if value is None and name in NULLABLE:
         return None
     if kind == pl.Boolean() and is_flag:
         return bool(value)

@@ -254,3 +254,62 @@ def test_runs_of_different_images_are_noted(tmp_path: Path) -> None:
     assert len(texts) == 1
     assert "1 person of b" in texts[0]
     assert not [t for t in warnings(match({"a": first, "c": run("c", noise)})) if "Images differ" in t]
+
+
+def over(what: str) -> dict[str, Any]:
+    """Of run.json: what indices are over."""
+    return {"settings": {"attribution": {"indices_over": what}}}
+
+
+def padded(folder: Path, paddings: list[float], **run: Any) -> Store:
+    """A store of persons with these paddings."""
+    records = [record(i) for i in range(len(paddings))]
+    return make_store(
+        folder,
+        [replace(r, sample={**r.sample, "padding": p}) for r, p in zip(records, paddings, strict=True)],
+        maps="none",
+        **run,
+    )
+
+
+def compared(runs: Any) -> list[bool]:
+    """Whether indices are compared, of each person in turn."""
+    return [bool(rows["di"].is_finite().any()) for _, rows in runs.first.group_by("sample_id", maintain_order=True)]
+
+
+def test_indices_over_image_and_input_are_compared_where_these_are_the_same(tmp_path: Path) -> None:
+    """Of persons without padding in any run; errors of all; the remark counts, and says what to do."""
+    image = padded(tmp_path / "a", [0, 0.1, 0, 0], **over("image"))
+    whole = padded(tmp_path / "b", [0, 0.1, 0.3, math.nan], **over("input"))
+    runs = match({"a": image, "b": whole})
+    assert compared(runs) == [True, False, False, True]  # the last one's is known: the same part of the image
+    assert all(table["epe"].is_finite().all() for table in runs.joints.values())
+    assert runs.padded == 2
+    (text,) = [w for w in warnings(runs) if "indices_over" in w]
+    assert "over the image (a), the input (b)" in text
+    assert "of 2 of 4 persons" in text
+    assert not any("attribution settings differ" in w for w in warnings(runs))
+
+
+def test_a_padding_that_nobody_knows_is_not_none(tmp_path: Path) -> None:
+    """Another part of the image in an older run: it may be padded there."""
+
+    def taller(one: SampleRecord) -> SampleRecord:
+        return replace(one, sample={**one.sample, "padding": math.nan, "height": one.sample["height"] + 1})
+
+    image = padded(tmp_path / "a", [0.0, 0.0], **over("image"))
+    older = make_store(tmp_path / "b", [taller(record(0)), record(1)], maps="none", **over("input"))
+    runs = match({"a": image, "b": older})
+    assert runs.padded == 1
+    assert "1001-1" in runs.first.filter(pl.col("di").is_finite())["sample_id"]
+
+
+def test_padding_is_compared_where_all_runs_have_one_definition(tmp_path: Path) -> None:
+    """Nothing is left out, and nothing said."""
+    for what in ("image", "input"):
+        folder = tmp_path / what
+        pair = [padded(folder / name, [0.2, 0.5], **over(what)) for name in "ab"]
+        runs = match(dict(zip("ab", pair, strict=True)))
+        assert compared(runs) == [True, True]
+        assert runs.padded == 0
+        assert not any("indices_over" in w for w in warnings(runs))

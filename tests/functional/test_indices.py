@@ -18,6 +18,7 @@ from poseig_mm.functional.indices import (
     foreground_index,
     gini,
     locality_index,
+    mass_outside,
     relation_index,
 )
 
@@ -271,3 +272,97 @@ def test_wrong_shapes_are_named() -> None:
         endpoint_error(torch.zeros(1, 2, 2), torch.zeros(1, 2, 3))
     with pytest.raises(ShapeError, match=r"\(B, K, 2\)"):
         gaussian_heatmaps(torch.zeros(1, 2, 3), (4, 4))
+
+
+def all_indices(maps: Tensor, mask: Tensor, heatmaps: Tensor, in_image: Tensor | None = None) -> Tensor:
+    """(B, K, 3 + K): DI, FI, LI, and RI to each joint."""
+    per_joint = (
+        diffusion_index(maps, in_image),
+        foreground_index(maps, mask, in_image),
+        locality_index(maps, heatmaps, in_image),
+    )
+    return torch.cat([torch.stack(per_joint, -1), relation_index(maps, heatmaps, in_image)], -1)
+
+
+def padded_batch(inside: float) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Two images of 24 x 20 and 10 x 7 px in inputs of 30 x 32, with padding of value `inside` all around.
+
+    Returns:
+        Which pixels show an image (2, 1, 30, 32), and maps, mask and heatmaps: of the batch, and of each image alone.
+    """
+    sizes, corners = ((24, 20), (10, 7)), ((3, 5), (12, 0))
+    in_image = torch.zeros(2, 1, 30, 32, dtype=torch.bool)
+    whole = [torch.full((2, 3, 30, 32), inside, dtype=D), torch.zeros(2, 1, 30, 32, dtype=D)]
+    whole.append(whole[0].clone())
+    alone: list[Tensor] = []
+    for b, ((h, w), (y, x)) in enumerate(zip(sizes, corners, strict=True)):
+        in_image[b, :, y : y + h, x : x + w] = True
+        mask = torch.zeros(1, 1, h, w, dtype=D)
+        mask[..., :3, 2:5] = 1  # at the border, beyond which it would be dilated
+        of_image = [random_maps(b, 1, size=(h, w)), mask, random_maps(b + 7, 1, size=(h, w))]
+        for values, own in zip(whole, of_image, strict=True):
+            values[b, :, y : y + h, x : x + w] = own
+        alone.append(all_indices(*of_image)[0])
+    return in_image, whole, alone
+
+
+@pytest.mark.parametrize("inside", [0.0, 0.6])
+def test_padding_counts_neither_as_area_nor_as_mass(inside: float) -> None:
+    """An image in an input that is larger has the indices that it has alone, whatever lies in the padding."""
+    in_image, whole, alone = padded_batch(inside)
+    assert torch.allclose(all_indices(*whole, in_image), torch.stack(alone), rtol=1e-12, atol=0)
+    assert not torch.allclose(all_indices(*whole), torch.stack(alone), rtol=0.05)
+
+
+def test_an_input_that_is_all_image_has_the_same_indices_to_the_bit() -> None:
+    """Also beside one that is not, in single precision, and of maps that have no index."""
+    in_image, whole, _ = padded_batch(0.2)
+    maps, mask, heatmaps = (values.float() for values in whole)
+    maps[0, 1], maps[0, 2, 4, 4] = 0, torch.nan
+    in_image[0] = True
+    found, expected = all_indices(maps, mask, heatmaps, in_image)[0], all_indices(maps, mask, heatmaps)[0]
+    assert torch.equal(found.nan_to_num(-1), expected.nan_to_num(-1))
+    assert found[1:].isnan().all()
+
+
+def test_a_nan_in_the_padding_is_not_hidden_and_no_image_is_no_number() -> None:
+    """A map that is no map has no index; nor has one of an input that shows no image."""
+    in_image, (maps, mask, heatmaps), _ = padded_batch(0.2)
+    maps[0, 1, 0, 0] = torch.nan
+    assert all_indices(maps, mask, heatmaps, in_image)[0, 1].isnan().all()
+    assert all_indices(maps, mask, heatmaps, in_image)[1].isfinite().all()
+    assert all_indices(maps, mask, heatmaps, torch.zeros_like(in_image)).isnan().all()
+
+
+def test_mass_in_the_padding_is_a_share_of_the_whole() -> None:
+    """Uniform maps: the share of the area; of all mass in the padding 1; of none 0; of no map NaN."""
+    in_image = padded_batch(0.0)[0]
+    maps = torch.ones(2, 4, 30, 32, dtype=D)
+    maps[:, 1], maps[:, 2], maps[:, 3] = maps[:, 1] * in_image[:, 0], maps[:, 2] * ~in_image[:, 0], 0
+    found = mass_outside(maps, in_image)
+    area = torch.tensor([1 - 480 / 960, 1 - 70 / 960], dtype=D)
+    assert torch.allclose(found[:, :3], torch.stack([area, 0 * area, 0 * area + 1], 1))
+    assert found[:, 3].isnan().all()
+
+
+def test_gradients_over_the_images_own_pixels() -> None:
+    """All indices are differentiable in the map as before, and do not depend on what lies in the padding."""
+    maps = torch.rand(2, 2, 5, 6, generator=torch.Generator().manual_seed(3), dtype=D, requires_grad=True)
+    in_image = torch.zeros(2, 1, 5, 6, dtype=torch.bool)
+    in_image[0, :, 1:], in_image[1, ..., 2:4] = True, True
+    mask, heatmaps = torch.zeros(2, 1, 5, 6, dtype=D), torch.rand(2, 2, 5, 6, dtype=D)
+    mask[..., 3, 3] = 1
+    assert torch.autograd.gradcheck(lambda m: all_indices(m, mask, heatmaps, in_image), maps)
+    all_indices(maps, mask, heatmaps, in_image).sum().backward()
+    assert maps.grad is not None
+    assert not maps.grad[(~in_image).expand_as(maps)].any()
+    assert maps.grad[in_image.expand_as(maps)].any()
+
+
+def test_pixels_of_another_shape_are_refused() -> None:
+    """(B, 1, H, W) as the mask."""
+    maps = random_maps()
+    with pytest.raises(
+        ShapeError, match=r"in_image has shape \(2, 24, 20\); expected \(B, 1, H, W\) = \(2, 1, 24, 20\)"
+    ):
+        diffusion_index(maps, torch.ones(2, 24, 20, dtype=torch.bool))

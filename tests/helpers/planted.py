@@ -58,7 +58,7 @@ def record(
                 "gt_y": float(truth[k, 1]) if shown[k] else math.nan,
                 "pred_x": float(prediction[k, 0]), "pred_y": float(prediction[k, 1]), "epe": error, "epe_soft": error,
                 "unit": unit, "di": 20.0 + k, "fi": 1.5, "li": 5.0, "reason": "", "map_error": 0.2, "converged": True,
-                "evaluations": 16,
+                "evaluations": 16, "mass_in_padding": 0.0, "fi_input": 1.5,
             }
         )  # fmt: skip
         for m, other in enumerate(groups.keypoint_names):
@@ -68,7 +68,7 @@ def record(
             )
     sample = identity | {
         "image_path": "", "n_visible": int(shown.sum()), "mepe": 1.0, "mask_source": "none", "seconds": 1.0,
-        "evaluations": 16, "height": 256, "width": 192,
+        "evaluations": 16, "height": 256, "width": 192, "padding": 0.0,
         **{f"warp_{r}{c}": float(warp[r][c]) for r in range(2) for c in range(3)},
     }  # fmt: skip
     return SampleRecord(name, sample, joints, relations)

@@ -51,6 +51,7 @@ def make_record(
         "evaluations": 40,
         "height": size[0],
         "width": size[1],
+        "padding": 0.25,
         **{f"warp_{r}{c}": float(r + c) for r in range(2) for c in range(3)},
     }
     relations = [

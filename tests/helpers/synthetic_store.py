@@ -121,7 +121,7 @@ def record(i: int, *, mask: bool = True, scale: int = 1, name: str | None = None
                 "residual": 0.02 if inside[k] else math.nan,
                 "residual_rel": float(rng.gamma(1.5, 0.03)) if inside[k] else math.nan,
                 "map_error": float(rng.uniform(0.1, 0.4)) if inside[k] else math.nan,
-                "converged": bool(inside[k]), "evaluations": 32,
+                "converged": bool(inside[k]), "evaluations": 32, "mass_in_padding": 0.0, "fi_input": math.nan,
             }
         )  # fmt: skip
     errors = [j["epe"] for j in joints if math.isfinite(j["epe"])]
@@ -129,7 +129,7 @@ def record(i: int, *, mask: bool = True, scale: int = 1, name: str | None = None
         "image_path": str(PHOTO), "n_visible": int(inside.sum()),
         "mepe": float(np.mean(errors)) if errors else math.nan,
         "mask_source": "instance" if mask else "none", "seconds": 1.5, "evaluations": 400,
-        "height": height, "width": width,
+        "height": height, "width": width, "padding": 0.0,
     }  # fmt: skip
     sample |= {f"warp_{a}{b}": float(warp[a, b]) for a in range(2) for b in range(3)}
     return SampleRecord(sample_id, sample, joints, relations, maps, np.asarray(display))

@@ -21,7 +21,8 @@ from poseig_mm.types import Attribution, Finding, Sample  # noqa: E402
 
 COLUMNS = (
     "sample_id,image_id,instance_id,joint,joint_name,group,visible,gt_x,gt_y,pred_x,pred_y,epe,epe_soft,unit,di,fi,li,"
-    "reason,target_start,target_end,residual,residual_rel,map_error,converged,evaluations"
+    "reason,target_start,target_end,residual,residual_rel,map_error,converged,evaluations,"
+    "mass_in_padding,fi_input"
 )
 TRUTH = [[1.0, 2.0], [3.0, 4.0], [math.nan, math.nan]]
 

@@ -24,7 +24,8 @@ from poseig_mm.store import Store
 
 COLUMNS = (
     "sample_id,image_id,instance_id,joint,joint_name,group,visible,gt_x,gt_y,pred_x,pred_y,epe,epe_soft,unit,di,fi,li,"
-    "reason,target_start,target_end,residual,residual_rel,map_error,converged,evaluations,map_error_2px,di_error,fi_error,li_error"
+    "reason,target_start,target_end,residual,residual_rel,map_error,converged,evaluations,mass_in_padding,fi_input,"
+    "map_error_2px,di_error,fi_error,li_error"
 )
 RUN_KEYS = {
     *("status", "versions", "config", "config_hash", "identity", "checkpoint", "weights_hash", "plugins", "seeds"),

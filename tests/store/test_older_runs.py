@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import polars as pl
+import pytest
 from store_samples import make_record
-from synthetic_store import make_store, record
+from synthetic_store import COLUMNS, make_store, record
 
 from poseig_mm.comparison import comparison_sections
+from poseig_mm.errors import StoreError
 from poseig_mm.indices import describe_index
 from poseig_mm.indices.builtin import BUILTIN_INDICES
-from poseig_mm.store import Store, StoreWriter
+from poseig_mm.store import SAMPLES_SCHEMA, SampleRecord, Store, StoreWriter, batch, joints_schema
 from poseig_mm.store.older_runs import filled_in
+from poseig_mm.store.schema import LATER
 from poseig_mm.summary.measures import Measure, measures
 
 
@@ -83,3 +90,55 @@ def test_a_run_begun_without_errors_goes_on_without_them(tmp_path: Path) -> None
     with StoreWriter(tmp_path / "new", identity={}, indices=["di"], errors=errors, resume=True) as writer:
         assert writer.errors == tuple(errors)
     assert Store(tmp_path / "new").joints().columns[-2:] == errors
+
+
+def without_later(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row, or a schema, as earlier versions had it."""
+    return {name: value for name, value in row.items() if name not in LATER}
+
+
+def write_as_before(path: Path, *records: SampleRecord, **options: Any) -> None:
+    """One part, as a version wrote it that did not know of padding."""
+    with pytest.MonkeyPatch.context() as patch, StoreWriter(path, identity={}, **COLUMNS, **options) as writer:
+        patch.setattr(batch, "SAMPLES_SCHEMA", without_later(SAMPLES_SCHEMA))
+        patch.setattr(writer, "_schemas", {name: without_later(s) for name, s in writer._schemas.items()})
+        writer.write(
+            [
+                replace(r, sample=without_later(r.sample), joints=[without_later(row) for row in r.joints])
+                for r in records
+            ]
+        )
+
+
+def test_a_column_that_an_old_run_lacks_is_unknown(tmp_path: Path) -> None:
+    """NaN, never zero nor null; all else is what it was, and the parts of a resumed run stand beside it."""
+    write_as_before(tmp_path, record(0), record(1))
+    old = Store(tmp_path)
+    assert old.joints().columns == list(joints_schema(2, COLUMNS["indices"]))
+    assert old.samples().columns == list(SAMPLES_SCHEMA)
+    assert old.samples()["padding"].is_nan().all()
+    assert old.joints()["mass_in_padding"].is_nan().all()
+    assert old.scan_joints().collect().equals(old.joints())
+    with StoreWriter(tmp_path, identity={}, resume=True, **COLUMNS) as writer:
+        writer.write([record(2)])
+    new = Store(tmp_path)
+    assert new.samples()["padding"].is_nan().to_list() == [True, True, False]
+    assert new.samples()["padding"][2] == 0
+    assert new.joints().drop(LATER, strict=False)[: len(old.joints())].equals(old.joints().drop(LATER, strict=False))
+
+
+def test_a_column_that_all_runs_have_is_missed(tmp_path: Path) -> None:
+    """Only those of later versions may be absent."""
+    make_store(tmp_path, [record(0)])
+    path = next((tmp_path / "samples").glob("*.parquet"))
+    manifest = {k: v for k, v in pl.read_parquet_metadata(path).items() if k.startswith("poseig_mm")}
+    pl.read_parquet(path).drop("seconds", "padding").write_parquet(path, metadata=manifest)
+    with pytest.raises(StoreError, match="no column 'seconds'"):
+        Store(tmp_path).samples()
+
+
+def test_indices_of_a_run_of_before_are_over_the_whole_input() -> None:
+    """That was the only definition; a run that says which it has keeps it."""
+    for given, over in (({}, "input"), ({"indices_over": "image"}, "image"), ({"indices_over": "input"}, "input")):
+        attribution = filled_in({"settings": {"attribution": given}})["settings"]["attribution"]
+        assert attribution["indices_over"] == over

@@ -35,7 +35,7 @@ FIXED = [
         "pred_y",
     ),
     *("epe", "epe_soft", "unit", "reason", "target_start", "target_end", "residual", "residual_rel"),
-    *("map_error", "converged", "evaluations"),
+    *("map_error", "converged", "evaluations", "mass_in_padding", "fi_input"),
 ]
 
 

@@ -152,3 +152,27 @@ def test_upright_hands_are_found(wheel: Path, configs: Path, shared: Path, monke
         assert len(found) == 8
     assert np.mean(errors["UprightHand"]) < 16
     assert np.max(errors["GetBBoxCenterScale"]) > 25
+
+
+def test_the_demos_foreground_is_that_of_the_photograph(wheel: Path, configs: Path, tmp_path: Path) -> None:
+    """88 % of the input pads the photograph: FI is near 1 over its own pixels, and would be 8 over the whole input."""
+    from poseig_mm import Plugins, Session
+    from poseig_mm.summary.padding import padding_remarks
+
+    config = Config.fromfile(configs / "demo" / "blazepose_heatmap.py")
+    given = config.get("diagnosis", {})
+    config.diagnosis = {
+        **given,
+        "attribution": {**given.get("attribution", {}), "max_nodes": 16},
+        "report": {"enabled": False},
+        "studies": [],
+    }
+    store = Session(config, work_dir=tmp_path / "w", device="cpu", plugins=Plugins(block=["template"])).run()
+    joints = store.joints().filter(visible=True)
+    assert store.samples()["padding"].item() == pytest.approx(0.883, abs=0.002)
+    assert joints["fi"].is_between(1.1, 1.3).all()
+    assert joints["fi_input"].is_between(7.5, 9.5).all()
+    assert joints["di"].is_between(35, 50).all()  # over the whole input 6 to 8
+    text = padding_remarks(store, store.joints(), store.samples())[0][1]
+    assert f"FI is {joints['fi'].mean():.2f}; over the whole input, as published" in text
+    assert f"it would be {joints['fi_input'].mean():.2f}" in text
