@@ -12,12 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 GRADIENTS = (8, 16, 33, 48, 65)
 MAP = (0.63, 0.49, 0.41, 0.33, 0.37)  # of `map_error`
 MAP_2PX = (0.52, 0.40, 0.36, 0.30, 0.34)  # of `map_error_2px`
-INDEX = {  # of half the difference of an index's values on the two half-maps
-    "di": (1.30, 0.76, 0.58, 0.55, 0.61),
-    "fi": (1.02, 0.82, 0.77, 0.39, 0.58),
-    "li": (0.98, 0.60, 0.63, 0.47, 0.50),
-}
-OTHER = tuple(map(max, *INDEX.values()))  # of an index that was not measured: the largest of those
+INDEX = (1.30, 0.82, 0.77, 0.55, 0.61)  # of half the difference of an index on the half-maps: the largest measured
 
 
 def expected_map_error(estimate: ArrayLike, gradients: ArrayLike, scale: float = 0.0) -> NDArray[np.float64]:
@@ -37,23 +32,25 @@ def expected_map_error(estimate: ArrayLike, gradients: ArrayLike, scale: float =
     return np.asarray(estimate, np.float64) * _factor(MAP_2PX if scale else MAP, gradients)
 
 
-def expected_index_error(name: str, even: ArrayLike, odd: ArrayLike, gradients: ArrayLike) -> NDArray[np.float64]:
+def expected_index_error(
+    even: ArrayLike, odd: ArrayLike, gradients: ArrayLike, factors: tuple[float, ...] = INDEX
+) -> NDArray[np.float64]:
     """How far an index is from that of the exact map, to expect of its values on the two half-maps.
 
     Args:
-        name: of the index.
-        even, odd: (...) its values on the maps of the even and of the odd half-rule.
+        even, odd: (...) the index's values on the maps of the even and of the odd half-rule.
         gradients: (...) `evaluations` of the joint.
+        factors: the index's own, at `GRADIENTS`.
 
     Returns:
         (...) the mean absolute error to expect, in the index's unit; NaN where a value is not finite.
 
-    >>> expected_index_error("fi", [1.5, 2.0], [1.5, 1.0], [16, 16]).round(3).tolist()
+    >>> expected_index_error([1.5, 2.0], [1.5, 1.0], [16, 16]).round(3).tolist()
     [0.0, 0.41]
     """
     with np.errstate(invalid="ignore"):
         half = np.abs(np.asarray(even, np.float64) - np.asarray(odd, np.float64)) / 2
-    return np.where(np.isfinite(half), half, np.nan) * _factor(INDEX.get(name, OTHER), gradients)
+    return np.where(np.isfinite(half), half, np.nan) * _factor(factors, gradients)
 
 
 def _factor(measured: tuple[float, ...], gradients: ArrayLike) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ShapeError, refuse_changes
+from ..functional.error_calibration import INDEX, expected_index_error
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,6 +53,7 @@ class Index(Protocol):
     requires: frozenset[str] = frozenset()
     kind: str = "joint"  # or 'relation'
     has_error: bool = False  # a column `<name>_error`: of its values on the two half-rules' maps (kind 'joint' only)
+    error_factors: tuple[float, ...] = INDEX  # true error over half their difference, at its `GRADIENTS`
     dimensions: int | None = None  # of the coordinates it is about; of others it is left out, unless asked for by name
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
@@ -110,15 +112,13 @@ def compute_index_errors(
     """
     import torch
 
-    from ..functional.error_calibration import expected_index_error
-
     measured = [index for index in indices if error_column(index)]
     on_even, on_odd = (compute_indices(measured, half, reasons)[0] for half in (even, odd))
     spent = evaluations.cpu().numpy()
     errors = {}
     for index in measured:
         one, other = (values[index.name].double().cpu().numpy() for values in (on_even, on_odd))
-        error = expected_index_error(index.name, one, other, spent)
+        error = expected_index_error(one, other, spent, getattr(index, "error_factors", INDEX))
         errors[error_column(index)] = torch.from_numpy(error).to(even.maps)
     return errors
 

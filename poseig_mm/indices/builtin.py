@@ -14,7 +14,7 @@ class DiffusionIndex(Index):
     """DI: how widely the evidence is spread; 100 over the whole image alike."""
 
     name, title, range = "di", "DI", (0.0, 100.0)
-    has_error = True
+    has_error, error_factors = True, (1.30, 0.76, 0.58, 0.55, 0.61)
     meaning = "diffusion: 0 one pixel, 100 the whole image alike"
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
@@ -26,7 +26,7 @@ class ForegroundIndex(Index):
     """FI: how much of the evidence is on the person; 1 is no preference."""
 
     name, title, range, requires = "fi", "FI", (0.0, float("inf")), frozenset({"mask"})
-    has_error = True
+    has_error, error_factors = True, (1.02, 0.82, 0.77, 0.39, 0.58)
     meaning, neutral = "foreground: 1 no preference for the person, more is more", 1.0
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
@@ -38,7 +38,7 @@ class LocalityIndex(Index):
     """LI: how near the joint the evidence is; 1 is no preference."""
 
     name, title, range, requires = "li", "LI", (0.0, float("inf")), frozenset({"heatmaps"})
-    has_error = True
+    has_error, error_factors = True, (0.98, 0.60, 0.63, 0.47, 0.50)
     meaning, neutral = "locality: 1 no preference for the joint's surroundings, more is more", 1.0
 
     def __call__(self, inputs: IndexInputs) -> Tensor:

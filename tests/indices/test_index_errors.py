@@ -14,12 +14,11 @@ from poseig_mm.functional.error_calibration import (
     INDEX,
     MAP,
     MAP_2PX,
-    OTHER,
     expected_index_error,
     expected_map_error,
 )
 from poseig_mm.indices import Index, IndexInputs, compute_index_errors
-from poseig_mm.indices.builtin import BUILTIN_INDICES
+from poseig_mm.indices.builtin import BUILTIN_INDICES, ForegroundIndex
 
 ONE = torch.tensor([[16]])  # gradients
 
@@ -57,7 +56,7 @@ def test_half_the_difference_of_the_halves_times_what_was_measured() -> None:
     indices = [Mean(), Failing(), *(make() for make in BUILTIN_INDICES)]
     errors = compute_index_errors(indices, even, odd, [[""]], ONE)
     assert errors.keys() == {"mean_error", "failing_error", "di_error", "fi_error", "li_error"}  # RI has none
-    assert errors["mean_error"].item() == pytest.approx(0.2 * OTHER[GRADIENTS.index(16)], rel=1e-6)
+    assert errors["mean_error"].item() == pytest.approx(0.2 * INDEX[GRADIENTS.index(16)], rel=1e-6)
     assert errors["failing_error"].isnan().all()
     assert errors["li_error"].item() == pytest.approx(0, abs=1e-6)  # both maps are even
 
@@ -67,7 +66,7 @@ def test_fi_of_halves_that_differ_by_a_known_share() -> None:
     left, right = torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
     left[..., :4], right[..., 4:] = 3, 3
     error = compute_index_errors([make() for make in BUILTIN_INDICES], half(left / 3), half(right / 3), [[""]], ONE)
-    assert error["fi_error"].item() == pytest.approx(0.5 * INDEX["fi"][GRADIENTS.index(16)], rel=1e-5)
+    assert error["fi_error"].item() == pytest.approx(0.5 * ForegroundIndex.error_factors[GRADIENTS.index(16)], rel=1e-5)
     assert error["di_error"].item() == pytest.approx(0, abs=1e-5)  # mirrored: as widely spread
 
 
@@ -88,4 +87,4 @@ def test_factors_are_those_of_the_number_of_gradients() -> None:
         assert low > between > high
         assert expected_map_error([1, 1], [2, 500], scale).tolist() == pytest.approx([factors[0], factors[-1]])
     assert np.isnan(expected_map_error(math.nan, 16))
-    assert np.isnan(expected_index_error("fi", 1.0, math.inf, 16))
+    assert np.isnan(expected_index_error(1.0, math.inf, 16))

@@ -228,3 +228,14 @@ def test_random_generators_are_given_back_after_an_error() -> None:
     with torch.no_grad(), pytest.raises(ZeroDivisionError), undisturbed():
         1 / int(draw()[0] < 1 and not torch.is_grad_enabled())
     assert draw() == expected
+
+
+def test_maps_are_quick_where_nothing_is_said_of_them(mmpose_ready: None) -> None:
+    """Neither by the hook nor by the config; what is said of the attribution holds as a whole."""
+    from poseig_mm.integrations.mmengine import PoseIGHook
+
+    quick = [PoseIGHook()._settings({}, "val"), PoseIGHook()._settings({"diagnosis": {"indices": ["di"]}}, "val")]
+    assert [settings.attribution.max_nodes for settings in quick] == [16, 16]
+    given = {"diagnosis": {"attribution": {"tol": 0.1}}}
+    assert PoseIGHook()._settings(given, "val").attribution.max_nodes > 16
+    assert PoseIGHook(diagnosis=given["diagnosis"])._settings({}, "val").attribution.max_nodes > 16
