@@ -33,9 +33,21 @@ def _check_region(name: str, region: Tensor, maps: Tensor) -> None:
         raise ShapeError(f"{name} has shape {tuple(region.shape)}; expected (B, 1, H, W) = {expected}")
 
 
-def _own(values: Tensor, in_image: Tensor | None) -> Tensor:
-    """The values where the image is, 0 elsewhere; a NaN stays one wherever it is."""
-    return values if in_image is None else values * in_image.to(values)
+def _counted(in_image: Tensor | None, *values: Tensor) -> tuple[Tensor, ...]:
+    """(B, K, H, W) each, cut to the rows and columns that count in some image, and 0 where the others' do not."""
+    if in_image is None:
+        return values
+    somewhere = in_image.bool().any(0)[0]
+    rows, columns = (_span(somewhere.any(dim)) for dim in (1, 0))
+    beside = ~in_image.bool()[..., rows, columns]
+    cut = [value[..., rows, columns] for value in values]
+    return tuple(value.masked_fill(beside.to(value.device), 0) for value in cut) if bool(beside.any()) else tuple(cut)
+
+
+def _span(line: Tensor) -> slice:
+    """From the first to the last that is true."""
+    where = line.nonzero()
+    return slice(int(where[0]), int(where[-1]) + 1) if len(where) else slice(0, 0)
 
 
 def _area(maps: Tensor, in_image: Tensor | None) -> Tensor:
@@ -85,12 +97,13 @@ def gini(maps: Tensor, offset: float = 0.0, in_image: Tensor | None = None) -> T
     0.75
     """
     _check_maps(maps, in_image)
-    maps = _own(maps, in_image)
+    n = _area(maps, in_image)
+    (maps,) = _counted(in_image, maps)
     ascending = _ascending(maps.flatten(2))
     size = ascending.shape[2]
     # The ranks sum to 0, so that the offset drops out of the numerator.
     rank = 2 * torch.arange(1, size + 1, dtype=torch.float64, device=maps.device) - size - 1
-    mass, n = _mass(maps), _area(maps, in_image)
+    mass = _mass(maps)
     # What does not count is 0 and comes first: among the n others, a pixel's 2 i - n - 1 is less by size - n.
     return ((ascending.double() @ rank - (size - n) * mass) / (n * (mass + n * offset))).to(maps)
 
@@ -196,9 +209,9 @@ def relation_index(maps: Tensor, heatmaps: Tensor, in_image: Tensor | None = Non
     True
     """
     _check_heatmaps(maps, heatmaps, in_image)
-    maps, heatmaps = _own(maps, in_image), _own(heatmaps, in_image)
-    product = torch.einsum("bkn,bmn->bkm", maps.flatten(2).double(), heatmaps.flatten(2).double())
     area = _area(maps, in_image)[:, :, None]
+    maps, heatmaps = _counted(in_image, maps, heatmaps)
+    product = torch.einsum("bkn,bmn->bkm", maps.flatten(2).double(), heatmaps.flatten(2).double())
     return (product * area / (_mass(maps)[:, :, None] * _mass(heatmaps)[:, None, :])).to(maps)
 
 
@@ -219,7 +232,7 @@ def mass_outside(maps: Tensor, in_image: Tensor) -> Tensor:
     0.25
     """
     _check_maps(maps, in_image)
-    return (_own(maps, ~in_image).sum((2, 3), dtype=torch.float64) / _mass(maps)).to(maps)
+    return (maps.masked_fill(in_image.to(maps.device), 0).sum((2, 3), dtype=torch.float64) / _mass(maps)).to(maps)
 
 
 def endpoint_error(coords: Tensor, keypoints: Tensor) -> Tensor:
@@ -247,9 +260,10 @@ def _check_heatmaps(maps: Tensor, heatmaps: Tensor, in_image: Tensor | None) -> 
 
 def _concentration(maps: Tensor, weights: Tensor, in_image: Tensor | None) -> Tensor:
     """(B, K, H, W) and (B, K or 1, H, W) -> (B, K): mean of the weight under each map, over its mean under uniform."""
-    maps, weights = _own(maps, in_image), _own(weights, in_image)
+    area = _area(maps, in_image)
+    maps, weights = _counted(in_image, maps, weights)
     product = (_single(maps) * _single(weights)).sum((2, 3), dtype=torch.float64)
-    return (product * _area(maps, in_image) / (_mass(maps) * _mass(weights))).to(maps)
+    return (product * area / (_mass(maps) * _mass(weights))).to(maps)
 
 
 def _single(values: Tensor) -> Tensor:

@@ -325,12 +325,17 @@ def test_an_input_that_is_all_image_has_the_same_indices_to_the_bit() -> None:
     assert found[1:].isnan().all()
 
 
-def test_a_nan_in_the_padding_is_not_hidden_and_no_image_is_no_number() -> None:
-    """A map that is no map has no index; nor has one of an input that shows no image."""
-    in_image, (maps, mask, heatmaps), _ = padded_batch(0.2)
-    maps[0, 1, 0, 0] = torch.nan
-    assert all_indices(maps, mask, heatmaps, in_image)[0, 1].isnan().all()
-    assert all_indices(maps, mask, heatmaps, in_image)[1].isfinite().all()
+def test_only_what_counts_can_spoil_an_index_and_no_image_is_no_number() -> None:
+    """A NaN in the padding, at its edge or next to the image, changes nothing; one in the image does."""
+    in_image, (maps, mask, heatmaps), alone = padded_batch(0.2)
+    for place in ((0, 0), (4, 4), (3, 28)):
+        maps[(0, 1, *place)] = torch.nan
+    assert torch.allclose(all_indices(maps, mask, heatmaps, in_image), torch.stack(alone), rtol=1e-12, atol=0)
+    maps[0, 1, 10, 10] = torch.nan
+    found = all_indices(maps, mask, heatmaps, in_image)
+    assert found[0, 1].isnan().all()
+    assert found[0, [0, 2]].isfinite().all()
+    assert found[1].isfinite().all()
     assert all_indices(maps, mask, heatmaps, torch.zeros_like(in_image)).isnan().all()
 
 
