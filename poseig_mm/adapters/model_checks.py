@@ -117,6 +117,8 @@ def agreement_check(agreement: Mapping[str, Any], adapter: CoordinateAdapter, *,
         return Check(
             "agreement", "warning", found, "beta is given: leave it (or the preset) out, and it is set to agree"
         )
+    if getattr(adapter.model, "random_weights", False):
+        return Check("agreement", "warning", found, "Random weights have no peak to agree on: give the checkpoint")
     apart = float(agreement.get("mean_distance") or 0.0)
     if share >= NO_AGREEMENT or n < CERTAIN or (unit != "px" and apart < FAR):
         return Check("agreement", "warning", found, "The maps explain a decoding that differs from the reported one")
@@ -125,5 +127,5 @@ def agreement_check(agreement: Mapping[str, Any], adapter: CoordinateAdapter, *,
         "stop",
         found,
         f"Another of the head's outputs is meant (see `outputs`; choose with {SETTING}), or its predict() gives other "
-        "units than px of the input: write an adapter for it (docs/plugins.md)",
+        "units than px of the input: write an adapter for it (docs/plugins.md); or the model is hardly trained",
     )

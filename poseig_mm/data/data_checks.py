@@ -98,12 +98,18 @@ def joints_check(source: SampleSource, predicted: Sequence[str]) -> Check:
 
 
 def sigmas_check(source: SampleSource, studies: Sequence[str]) -> Check:
-    """Whether the data set has sigmas of its own; they matter to the study `error_kinds` alone."""
+    """Whether the data set has sigmas of its own.
+
+    Args:
+        source: of the run.
+        studies: those that measure by them.
+    """
     if source.groups.sigmas:
         return Check("sigmas", "ok", "the data set's own")
-    found = "the data set's metainfo has none; error_kinds takes COCO's for COCO's joints, else one for all"
-    if "error_kinds" not in studies:
-        return Check("sigmas", "ok", found)
+    found = "the data set's metainfo has none"
+    if not studies:
+        return Check("sigmas", "ok", f"{found}, and no study of this run needs any")
+    found += f"; {', '.join(studies)} must take COCO's for COCO's joints, else one for all"
     return Check("sigmas", "warning", found, "Give the metainfo `sigmas`, or the study its `sigma`")
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..plugin.manager import PluginHost
 from ..settings import Settings
 from ..studies.base import Study
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from ..adapters.base import CoordinateAdapter
     from ..data.samples import SampleSource
     from ..indices.base import Index
+    from ..plugin.manager import PluginHost
 
 _OBSERVERS = frozenset({"poseig_session_start", "poseig_after_sample", "poseig_on_error"})
 

@@ -24,6 +24,7 @@ from ..data.samples import SampleSource
 from ..errors import ConfigError, PreflightError, describe_error
 from ..functional.linearise import autograd_backward, linearise
 from ..settings import Settings
+from ..studies.base import Study
 from ..types import Sample
 from .diagnose import places_of
 from .explainer import Explainer
@@ -43,6 +44,7 @@ class Preflight:
 
     Args:
         settings: the user's.
+        studies: of the run.
         explainer: calibrated and accelerated.
         source: the persons.
         samples: the run's first ones, as far as they could be loaded.
@@ -55,6 +57,7 @@ class Preflight:
     """
 
     settings: Settings
+    studies: Sequence[Study]
     explainer: Explainer
     source: SampleSource
     samples: Sequence[Sample]
@@ -82,7 +85,7 @@ class Preflight:
             "evaluation": self._evaluation,
             "outputs": lambda: outputs_check(adapter, self._images()[:1]),
             "agreement": self._agreement,
-            "sigmas": lambda: sigmas_check(source, [name for name, _ in self.settings.studies]),
+            "sigmas": lambda: sigmas_check(source, [s.name for s in self.studies if s.needs_sigmas]),
             "resources": self._resources,
         }
         of_images, of_samples = ("images", "masks", "pixels"), ("evaluation", "outputs", "agreement")

@@ -315,6 +315,7 @@ class Session:
         """The preflight's lines: made by one process, known to all, shown by the first."""
         preflight = Preflight(
             settings=self.settings,
+            studies=self.studies,
             explainer=explainer,
             source=source,
             samples=samples,

@@ -94,6 +94,8 @@ class Study(ABC):
     name: ClassVar[str]
     # it changes or measures images: of no use where the input is a sequence of poses
     images_only: ClassVar[bool] = False
+    # it measures by the joints' sigmas, which a data set may not have
+    needs_sigmas: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check the fields of a study that is a dataclass.

@@ -251,7 +251,7 @@ def test_how_little_agreement_stops(
     from poseig_mm.adapters.base import CoordinateAdapter
     from poseig_mm.adapters.model_checks import agreement_check
 
-    adapter = cast("CoordinateAdapter", SimpleNamespace(unit=unit, threshold=4.0, beta=None))
+    adapter = cast("CoordinateAdapter", SimpleNamespace(unit=unit, threshold=4.0, beta=None, model=None))
     agreement = {"share_within": share, "n": joints, "mean_distance": mean, "threshold": 4.0}
     assert agreement_check(agreement, adapter, fixed=fixed).level == level
 

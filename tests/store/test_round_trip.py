@@ -302,10 +302,10 @@ def test_studies(tmp_path: Path) -> None:
     assert len(list((tmp_path / "studies" / "s").iterdir())) == 2
     with StoreWriter(tmp_path, identity=IDENTITY, resume=True) as writer:
         writer.write_study("w", [], replace_all=True)
-    assert Store(tmp_path).studies == ("s",)
+    assert Store(tmp_path).studies == ("m", "s")
     path = tmp_path / "studies" / "w" / "part-r000-all.parquet"
     path.write_bytes(b"PAR1 damaged")
-    assert Store(tmp_path).studies == ("s",)
+    assert Store(tmp_path).studies == ("m", "s")
     assert "study 'w'" in Store(tmp_path).failures[0].message
 
 
