@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,8 @@ def test_locality_is_around_the_place_in_the_picture(store: Store) -> None:
     assert without["li"].is_nan().all()
     assert (without["reason"].str.contains("no_place")).all()
     placed = joints.filter(pl.col("place_x").is_finite())
-    assert placed["li"].is_finite().all()
+    assert placed["li"].is_finite().sum() >= len(placed) - 2
+    samples = {row["sample_id"]: row for row in store.samples().to_dicts()}
     assert not placed["reason"].str.contains("no_place").any()
     for row in placed.to_dicts():
         maps = store.map(row["sample_id"])
@@ -219,7 +221,15 @@ def test_locality_is_around_the_place_in_the_picture(store: Store) -> None:
         weight = np.exp(
             -(((np.arange(64)[:, None] - row["place_y"]) ** 2 + (np.arange(64) - row["place_x"]) ** 2) / 128)
         )
-        share = (values * weight).sum() / weight.sum() / values.mean()
+        warp = [[samples[row["sample_id"]][f"warp_{i}{j}"] for j in range(3)] for i in range(2)]
+        u, v = (a * np.arange(64)[None] + b * np.arange(64)[:, None] + c for a, b, c in warp)
+        own = (u >= -0.5) & (u <= 119.5) & (v >= -0.5) & (v <= 99.5)  # images of 120 x 100 px
+        if not values[own].any():  # all that the joint looks at is padding
+            assert math.isnan(row["li"])
+            assert "li_undefined" in row["reason"]
+            assert row["mass_in_padding"] == 1
+            continue
+        share = (values * weight)[own].sum() / weight[own].sum() / values[own].mean()
         assert row["li"] == pytest.approx(share, rel=2e-2)
 
 
