@@ -273,11 +273,7 @@ KNOWN_ELSEWHERE = {
     "studies/inversion/pull_tables.py": "a study of this one index",
     "studies/baselines/rows.py": "a column of its own",
     "studies/baselines/section.py": "a column of its own",
-<<<<<<< HEAD
-    "summary/padding.py": "FI over image and input, as published",
-=======
     "summary/padding.py": "FI over the image beside fi_input, which is one of every run",
->>>>>>> pixels
 }
 
 
