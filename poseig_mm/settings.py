@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from .errors import ConfigError, did_you_mean
-from .settings_fields import check_fields, number, one_of, whole
+from .settings_fields import check_fields, checked, number, one_of, whole
 
 # The published implementation: 31-pixel blur, sigma 19, 50 left cells, soft-argmax beta 10, alpha 0.3 a heatmap pixel.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -128,7 +128,10 @@ class SampleSettings:
     split: str = one_of("test", "val")  # whose dataloader
     limit: int | None = whole(None, least=1)  # the first N (after the seeded shuffle, when there is a seed)
     seed: int | None = whole(None, least=0)  # a random subset or order
-    ids: list[str] | None = None  # just these sample ids
+    # just these sample ids; 'published': the 20 fixed batches of 16 persons of COCO val2017
+    ids: list[str] | str | None = checked(  # noqa: RUF009 - it makes a field
+        None, "a list of sample ids, or 'published'", lambda v: not isinstance(v, str) or v == "published"
+    )
     # the person's own, or of all persons in the image ('union', as published: preset='published' sets it); where the
     # data have none, 'predicted' (by the model) or 'joints' (drawn from them)
     mask: str = one_of("instance", "union", "none", "predicted", "joints")

@@ -52,7 +52,8 @@ class SampleSource:
             (drawn from the joints where there is no segmentation, see `functional.limbs.skeleton_mask`) or 'none'.
         limit: the first N, after the seeded shuffle where there is a seed.
         seed: shuffles the order; also of the random transforms.
-        ids: only these samples, in this order.
+        ids: only these samples, in this order; 'published': the 320 persons of COCO val2017 that the published numbers
+            are of.
         datasets: joint groups from plugins, by `dataset_name`; they win over those found by joint names.
         truth: `CoordinateAdapter.truth`: data sample -> true points (K, D) and which are annotated; None: all models'
             of 2D, whose truth is where the joints appear.
@@ -87,7 +88,7 @@ class SampleSource:
         mask: str = "instance",
         limit: int | None = None,
         seed: int | None = None,
-        ids: Sequence[str] | None = None,
+        ids: Sequence[str] | str | None = None,
         datasets: Mapping[str, JointGroups] | None = None,
         truth: Callable[[Any], tuple[torch.Tensor, torch.Tensor] | None] | None = None,
         dimensions: int = 2,
