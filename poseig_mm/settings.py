@@ -201,6 +201,8 @@ class Settings:
             if given.get(name) is not None:
                 parsed[name] = _names(given[name], f"diagnosis.{name}")
         parsed["studies"] = _studies(given.get("studies") or ())
+        if preset == "published" and all(name != "published_procedure" for name, _ in parsed["studies"]):
+            parsed["studies"] += (("published_procedure", {}),)
         settings = cls(**parsed)
         settings._check()
         return settings

@@ -214,9 +214,12 @@ class SampleSource:
                 f"the pipeline gives {len(keypoints)} joints, the metainfo of {self.dataset_name} names "
                 f"{len(self.groups.keypoint_names)}. Give the data set the metainfo of the joints it is converted to"
             )
-        mask, mask_source = self._masks.of(
-            self._segmentations_of(index, person), crop, places, pixels.shape[-2:], image.shape[-2:]
-        )
+        sizes = (pixels.shape[-2:], image.shape[-2:])
+        mask, mask_source = self._masks.of(self._segmentations_of(index, person), crop, places, *sizes)
+        extra = about_person(person, crop, places)
+        if self._masks.kind == "union":
+            own = PersonMasks("instance", self.groups.skeleton)
+            extra["own_mask"], _ = own.of([segmentation_of(person)], crop, places, *sizes)
         name, image_id, instance_id = self._names[index]
         return Sample(
             sample_id=name,
@@ -230,7 +233,7 @@ class SampleSource:
             mask=mask,
             mask_source=mask_source,
             inverse_warp=invert(crop.warp),
-            extra=about_person(person, crop, places),
+            extra=extra,
             pixels=places,
             in_image=pixels_in_image(crop, pixels.shape[-2:], image.shape[-2:]),
         )

@@ -23,6 +23,7 @@ from benchmarks.published_procedure import (
 from poseig_mm import Plugins, Session
 from poseig_mm.settings import Settings
 from poseig_mm.store import Store
+from poseig_mm.types import Table
 
 PUBLISHED = {"preset": "published", "dtype": "float64"}
 EXACT = 1e-3  # relative
@@ -101,6 +102,27 @@ def check(store: Store, config: Config, model: Any) -> None:
         )
 
 
+def check_section(store: Store) -> None:
+    """The page's table of what the published procedure does, by hand from the tables."""
+    from poseig_mm.studies.published_procedure.study import PublishedProcedure
+
+    section = PublishedProcedure().section(store)
+    assert section is not None
+    (table,) = section.blocks
+    assert isinstance(table, Table)
+    lines = {(choice[:14], number): (run, instead, n) for choice, number, run, instead, n in table.rows}
+    rows = store.joints().filter(visible=True)
+    assert lines["joints that ar", "DI"] == pytest.approx((rows["di"].sum() / 17, rows["di"].mean(), 4))
+    distance = ((rows["pred_x"] - rows["gt_x"]) ** 2 + (rows["pred_y"] - rows["gt_y"]) ** 2) ** 0.5
+    assert lines["the truth is m", "EPE"] == pytest.approx((rows["epe"].mean(), distance.mean(), 4), rel=1e-5)
+    union, own, _ = lines["FI counts all ", "FI"]
+    assert union == pytest.approx(rows["fi"].mean(), rel=1e-5)
+    assert abs(union - own) > 0.01
+    share = 1 - store.samples()["padding"][0]
+    _, over_image, _ = lines["padding counts", "FI"]
+    assert over_image == pytest.approx((rows["fi"] * share / (1 - rows["mass_in_padding"])).mean(), rel=1e-4)
+
+
 def test_a_run_gives_the_published_numbers(tmp_path: Path, mmpose_ready: None) -> None:
     """A person beside another one in a padded crop, all numbers within 0.1 %."""
     made = write_run(tmp_path / "data")
@@ -113,6 +135,7 @@ def test_a_run_gives_the_published_numbers(tmp_path: Path, mmpose_ready: None) -
     assert store.samples()["mask_source"].to_list() == ["union"]
     assert store.samples()["padding"][0] > 0.01
     check(store, Config.fromfile(str(made.config)), model_of(made.config, made.weights))
+    check_section(store)
 
 
 @needs_shared
