@@ -30,6 +30,14 @@ def test_every_part_of_the_supplement_has_a_row() -> None:
     assert [part for part, _, _ in ROWS] == WANTED
 
 
+def test_every_row_says_what_came_out_or_that_nothing_was_run() -> None:
+    """Beside the published figure; each line of the second table is one of the first."""
+    found = re.findall(r"^\| (\S[^|]*?) \| ([^|`]+) \| ([^|`]+) \|$", PAGE, re.MULTILINE)
+    rows = [row for row in found if row[0] in WANTED]
+    assert [part for part, _, _ in rows] == WANTED
+    assert all(re.search(r"\d|drawn|not run here|as Table C", here) for _, _, here in rows)
+
+
 def test_the_other_command_is_run_by_its_plugins_tests() -> None:
     """The refinement's, which trains: its test takes the module's `main`."""
     (command,) = {command for _, command, _ in ROWS} - set(COMMANDS)
