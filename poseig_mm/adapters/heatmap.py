@@ -83,9 +83,14 @@ class HeatmapAdapter(SoftArgmaxAdapter):
         """UDP's class map and two offset maps a joint, instead of one heatmap."""
         return is_combined(self.head)
 
+    @property
+    def peak(self) -> float:
+        """Height of the codec's targets."""
+        return MEGVII_PEAK if self.kind == "MegviiHeatmap" else 1.0
+
     def default_beta(self) -> float:
         """The published 10, over the height of the codec's targets."""
-        return PUBLISHED_BETA / (MEGVII_PEAK if self.kind == "MegviiHeatmap" else 1.0)
+        return PUBLISHED_BETA / self.peak
 
     def scores(self, output: Any) -> tuple[Tensor, ...]:
         """The heatmaps whose softmax is taken, flat."""
@@ -112,7 +117,7 @@ class HeatmapAdapter(SoftArgmaxAdapter):
             return keypoints
         width, height = (int(n) for n in self.head.decoder.heatmap_size)
         heatmaps = quantised_heatmaps(self.grid.from_input(keypoints), (height, width), self.target_sigma)
-        return self.grid.to_input(soft_argmax(heatmaps, self.beta))
+        return self.grid.to_input(soft_argmax(self.peak * heatmaps, self.beta))
 
     def own_decoding(self, feats: Any, images: Tensor) -> tuple[Tensor, Tensor]:
         """The codec's, in px of the input: those of UDPHeatmap, fractions times the size, times size - 1."""
