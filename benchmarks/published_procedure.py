@@ -39,13 +39,28 @@ def soft_argmax(heatmaps: Tensor) -> Tensor:
     return torch.stack([x, y], 1)
 
 
+def quantised_target(keypoints: Tensor, size: tuple[int, int], sigma: float = 2.0) -> Tensor:
+    """(K, 2) input px at stride 4 -> (K, h, w): a Gaussian around the nearest heatmap px, a window of 3 sigma."""
+    height, width = size
+    target = torch.zeros(len(keypoints), height, width, dtype=keypoints.dtype)
+    radius = int(3 * sigma)
+    for k, (x, y) in enumerate(keypoints.tolist()):
+        if x != x:
+            continue
+        column, row = int(x / 4 + 0.5), int(y / 4 + 0.5)
+        for i in range(max(0, row - radius), min(height, row + radius + 1)):
+            for j in range(max(0, column - radius), min(width, column + radius + 1)):
+                target[k, i, j] = np.exp(-((i - row) ** 2 + (j - column) ** 2) / (2 * sigma**2))
+    return target
+
+
 def published_maps(heatmaps_of: Callable[[Tensor], Tensor], image: Tensor, truth: Tensor) -> Tensor:
     """Maps of all joints of one person.
 
     Args:
         heatmaps_of: (1, C, H, W) -> (1, K, h, w).
         image: (C, H, W) normalised.
-        truth: (K, 2) in heatmap px.
+        truth: (K, 2) in heatmap px; a joint that is NaN has a map of zeros.
 
     Returns:
         (K, H, W), each with maximum 1.
@@ -54,18 +69,18 @@ def published_maps(heatmaps_of: Callable[[Tensor], Tensor], image: Tensor, truth
     sums = torch.zeros(len(truth), *image.shape, dtype=image.dtype)
     for step in range(STEPS):
         derivative = (blur(image, kernels[step + 1]) - blur(image, kernels[step])) * STEPS
-        for joint in range(len(truth)):
+        for joint in torch.nonzero(truth.isfinite().all(1)).ravel().tolist():
             point = blur(image, kernels[step]).detach().requires_grad_()
             position = soft_argmax(heatmaps_of(point[None])[0])[joint]
             target = torch.exp(-ALPHA * (position - truth[joint]).norm())
             (gradient,) = torch.autograd.grad(target, point)
             sums[joint] += gradient * derivative / STEPS
     maps = sums.sum(1).abs()
-    return maps / maps.amax((1, 2), keepdim=True)
+    return maps / maps.amax((1, 2), keepdim=True).clamp_min(1e-300)
 
 
-def published_indices(amap: np.ndarray, mask: np.ndarray | None, truth: tuple[float, float]) -> tuple[float, ...]:
-    """DI, FI and LI of one joint's map (H, W); truth in heatmap px of a stride-4 heatmap with sigma 2."""
+def published_indices(amap: np.ndarray, mask: np.ndarray | None, target: np.ndarray) -> tuple[float, ...]:
+    """DI, FI and LI of one joint's map (H, W); its target is a heatmap of stride 4."""
     flat = np.sort(amap.astype(np.float64).ravel() + 1e-7)
     n = flat.size
     rank = np.arange(1, n + 1)
@@ -74,11 +89,11 @@ def published_indices(amap: np.ndarray, mask: np.ndarray | None, truth: tuple[fl
     if mask is not None and mask.any():
         dilated = F.max_pool2d(torch.from_numpy(mask.astype(np.float32))[None, None], 5, 1, 2)[0, 0].numpy()
         fi = (amap * dilated).sum() / amap.sum() * n / dilated.sum()
-    height, width = amap.shape[0] // 4, amap.shape[1] // 4
-    y, x = np.mgrid[:height, :width]
-    small = np.exp(-((x - truth[0]) ** 2 + (y - truth[1]) ** 2) / (2 * 2.0**2))
-    heat = F.interpolate(torch.from_numpy(small)[None, None], amap.shape, mode="bilinear", align_corners=False)[
-        0, 0
-    ].numpy()
-    li = (amap * heat).sum() / amap.sum() * n / heat.sum()
-    return float(di), float(fi), float(li)
+    return float(di), float(fi), published_relation(amap, target)
+
+
+def published_relation(amap: np.ndarray, target: np.ndarray) -> float:
+    """RI of one joint's map (H, W) to the joint of the target (h, w)."""
+    resized = F.interpolate(torch.from_numpy(target)[None, None], amap.shape, mode="bilinear", align_corners=False)
+    heat = resized[0, 0].numpy()
+    return float((amap * heat).sum() / amap.sum() * amap.size / heat.sum())

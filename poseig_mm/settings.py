@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from .errors import ConfigError, did_you_mean
-from .settings_fields import check_fields, number, one_of, whole
+from .settings_fields import check_fields, checked, number, one_of, whole
 
 # The published implementation: 31-pixel blur, sigma 19, 50 left cells, soft-argmax beta 10, alpha 0.3 a heatmap pixel.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -20,6 +20,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "likelihood": "exp_l2",
         "alpha_per_heatmap_px": 0.3,
         "beta": 10.0,
+        "reference": "quantised_target",
+        "epe_to": "reference",
         "locality": "published",
         "indices_over": "input",
         "compute": "exact",
@@ -28,9 +30,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"quadrature": "adaptive", "nodes": 16, "max_nodes": 16},
 }
 
+# what they set in `diagnosis.samples`
+_PRESET_SAMPLES: dict[str, dict[str, Any]] = {"published": {"mask": "union"}}
 
 _OF_THE_RUN = frozenset(
-    {"preset", "output", "beta", "dtype", "backward_dtype", "locality", "indices_over", "frame", "residual_threshold"}
+    {
+        *("preset", "output", "beta", "dtype", "backward_dtype", "locality", "indices_over", "frame", "epe_to"),
+        "residual_threshold",
+    }
 )
 
 
@@ -54,7 +61,9 @@ class AttributionSettings:
     likelihood: str = "exp_l2"
     likelihood_settings: dict[str, Any] = field(default_factory=dict)  # unit: the model's (px or mm)
     alpha_per_heatmap_px: float | None = number(None, above=0)  # exp_l2: alpha = this / stride; None: 0.075 an input px
-    reference: str = "truth"  # 'truth' | 'prediction' | a joint's name (its truth, for every joint)
+    # 'truth' | 'prediction' | 'quantised_target' (where the training target of the truth is decoded to, as published) |
+    # a joint's name (its truth, for every joint)
+    reference: str = "truth"
     contrast: str | None = None  # as reference: the target becomes T(reference) - T(contrast)
     power: float = number(1.0, above=0)
     noise_std: float = number(0.0, least=0)  # in units of the normalised image (the published one: 1 % of its range)
@@ -65,7 +74,7 @@ class AttributionSettings:
     beta: float | None = number(None, above=0)  # soft-argmax; None: set so that it agrees with the model's own decoding
     joints: str | list[str] = "visible"  # 'visible', or names of joints to compute where they are visible
     signed: bool = False  # also keep the signed maps (signed/*.safetensors), of the samples whose maps are kept
-    # weight of LI and RI: 'exact' Gaussian in the input frame, or 'published' (resized stride 4)
+    # weight of LI and RI: 'exact' Gaussian in the input frame, or 'published' (the training target, resized)
     locality: str = one_of("exact", "published")
     # what indices are read off: 'input', or 'instance' (box and margin); None: 'instance' where the input is a whole
     # image, 'input' where it is a person's crop
@@ -73,6 +82,9 @@ class AttributionSettings:
     # which pixels count: the 'image' without what pads it in the input, or the whole 'input'; None: 'image', or what
     # the run that is resumed has
     indices_over: str | None = one_of(None, "image", "input")
+    # EPE: how far the model's own decoding is from the 'truth'; or, as published, the differentiable coordinates from
+    # the 'reference', the distance that the likelihood sees
+    epe_to: str = one_of("truth", "reference")
     residual_threshold: float = number(0.25, least=0)  # joints with a larger relative residual are flagged
     chunk: int | None = whole(None, least=1)  # images in one forward pass; None: 8 on a CPU, 64 on a GPU
     dtype: str = one_of("float32", "float64")  # 'float64' for checks
@@ -116,8 +128,12 @@ class SampleSettings:
     split: str = one_of("test", "val")  # whose dataloader
     limit: int | None = whole(None, least=1)  # the first N (after the seeded shuffle, when there is a seed)
     seed: int | None = whole(None, least=0)  # a random subset or order
-    ids: list[str] | None = None  # just these sample ids
-    # where the data have none, 'predicted' (by the model) or 'joints' (drawn from them)
+    # just these sample ids; 'published': the 20 fixed batches of 16 persons of COCO val2017
+    ids: list[str] | str | None = checked(  # noqa: RUF009 - it makes a field
+        None, "a list of sample ids, or 'published'", lambda v: not isinstance(v, str) or v == "published"
+    )
+    # the person's own, or of all persons in the image ('union', as published: preset='published' sets it); where the
+    # data have none, 'predicted' (by the model) or 'joints' (drawn from them)
     mask: str = one_of("instance", "union", "none", "predicted", "joints")
     batch_size: int | None = whole(None, least=1)  # persons computed and written at once; None: 1 on a CPU, 8 on a GPU
 
@@ -177,12 +193,16 @@ class Settings:
             )
         attribution = {**_preset(preset, attribution), **attribution}
         parsed: dict[str, Any] = {"attribution": _section(AttributionSettings, attribution, "diagnosis.attribution")}
+        of_preset = {"samples": _PRESET_SAMPLES.get(str(preset), {})}
         for name, section in (("samples", SampleSettings), ("store", StoreSettings), ("report", ReportSettings)):
-            parsed[name] = _section(section, _mapping(given.get(name, {}), f"diagnosis.{name}"), f"diagnosis.{name}")
+            own = {**of_preset.get(name, {}), **_mapping(given.get(name, {}), f"diagnosis.{name}")}
+            parsed[name] = _section(section, own, f"diagnosis.{name}")
         for name in ("indices", "plugins"):
             if given.get(name) is not None:
                 parsed[name] = _names(given[name], f"diagnosis.{name}")
         parsed["studies"] = _studies(given.get("studies") or ())
+        if preset == "published" and all(name != "published_procedure" for name, _ in parsed["studies"]):
+            parsed["studies"] += (("published_procedure", {}),)
         settings = cls(**parsed)
         settings._check()
         return settings
@@ -245,6 +265,8 @@ class Settings:
                 del attribution[later]
         if attribution["tol_scale"] == 0:  # as all runs were before there was a choice
             del attribution["tol_scale"]
+        if attribution["epe_to"] == "truth":
+            del attribution["epe_to"]
         if attribution["indices_over"] == "input":  # as in all runs of before
             del attribution["indices_over"]
         samples = {k: v for k, v in asdict(self.samples).items() if k not in ("limit", "batch_size")}

@@ -73,6 +73,7 @@ class CoordinateAdapter(ABC):
     most_at_once: int | None = None  # images in one forward pass, where memory asks for fewer than usual
     lost: Tensor | None = None  # (K,) bool: joints given out that weights reach which are no numbers; see `lost_joints`
     output: str | int | None = None  # which part of the head's output is meant (`diagnosis.attribution.output`)
+    target_sigma: float = 2.0  # of the heatmaps that the model is trained on, heatmap px
     no_peak_score: float = 0.0  # MMPose's decoding gives this score, or less, to joints it found no peak for
 
     def __init__(self, model: Any, *, beta: float | None = None, metainfo: Mapping[str, Any] | None = None) -> None:
@@ -256,6 +257,14 @@ class CoordinateAdapter(ABC):
                 each.
         """
         return self
+
+    def quantised_target(self, keypoints: Tensor) -> Tensor:
+        """Where the target that the model is trained on is decoded to, as published; (B, K, D) in `unit`.
+
+        Args:
+            keypoints: (B, K, D) in `unit`; they are the target of heads that are trained on coordinates.
+        """
+        return keypoints
 
     def prepare(self, images: Tensor) -> None:  # noqa: B027 - most have no need to
         """Called with a run's first inputs (B, C, H, W) before any map is made; the same for every part of a run."""

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..functional.soft_argmax import expected_position, spatial_softmax
+from ..functional.heatmaps import quantised_heatmaps
+from ..functional.soft_argmax import expected_position, soft_argmax, spatial_softmax
 from ..types import Coordinates
 from .head_outputs import fitting
 from .heads import codec_kind, is_combined
@@ -40,6 +41,10 @@ class HeatmapGrid:
         """(B, K, 2), (x, y) in heatmap px -> (B, K, 2) in input px."""
         return (positions + self.shift) * positions.new_tensor(self.scale)
 
+    def from_input(self, positions: Tensor) -> Tensor:
+        """The inverse of `to_input`."""
+        return positions / positions.new_tensor(self.scale) - self.shift
+
 
 class HeatmapAdapter(SoftArgmaxAdapter):
     """Soft-argmax of the (last stage's) heatmaps, then as the codec; arguments: `CoordinateAdapter`.
@@ -61,6 +66,8 @@ class HeatmapAdapter(SoftArgmaxAdapter):
         less = 1 if kind == "UDPHeatmap" else 0  # it aligns corners
         scale = ((size[0] - less) / (width - less), (size[1] - less) / (height - less))
         self.grid = HeatmapGrid(scale, 0.5 * (kind == "MegviiHeatmap"))
+        sigma = getattr(codec, "sigma", None)
+        self.target_sigma = float(sigma) if isinstance(sigma, (int, float)) else self.target_sigma
         self.no_peak_score = 0.5 if kind == "MegviiHeatmap" else 0.0
         if self.combined:
             self.radius = float(codec.radius_factor) * max(width, height)  # heatmap px, unit of the offsets
@@ -76,9 +83,14 @@ class HeatmapAdapter(SoftArgmaxAdapter):
         """UDP's class map and two offset maps a joint, instead of one heatmap."""
         return is_combined(self.head)
 
+    @property
+    def peak(self) -> float:
+        """Height of the codec's targets."""
+        return MEGVII_PEAK if self.kind == "MegviiHeatmap" else 1.0
+
     def default_beta(self) -> float:
         """The published 10, over the height of the codec's targets."""
-        return PUBLISHED_BETA / (MEGVII_PEAK if self.kind == "MegviiHeatmap" else 1.0)
+        return PUBLISHED_BETA / self.peak
 
     def scores(self, output: Any) -> tuple[Tensor, ...]:
         """The heatmaps whose softmax is taken, flat."""
@@ -94,6 +106,18 @@ class HeatmapAdapter(SoftArgmaxAdapter):
             positions = positions + self.radius * offsets
             maps = maps[:, ::3]
         return Coordinates(self.grid.to_input(positions), heatmaps=maps)
+
+    def quantised_target(self, keypoints: Tensor) -> Tensor:
+        """The soft-argmax, of this `beta`, of the Gaussian around the heatmap pixel that is nearest to each keypoint.
+
+        It lies up to half a heatmap pixel from the keypoint by the quantisation, and further towards the middle of the
+        heatmap, to which a small beta pulls it.  Combined maps have offsets in their targets: the keypoints themselves.
+        """
+        if self.combined:
+            return keypoints
+        width, height = (int(n) for n in self.head.decoder.heatmap_size)
+        heatmaps = quantised_heatmaps(self.grid.from_input(keypoints), (height, width), self.target_sigma)
+        return self.grid.to_input(soft_argmax(self.peak * heatmaps, self.beta))
 
     def own_decoding(self, feats: Any, images: Tensor) -> tuple[Tensor, Tensor]:
         """The codec's, in px of the input: those of UDPHeatmap, fractions times the size, times size - 1."""

@@ -39,6 +39,7 @@ class Runs:
     measures: tuple[Measure, ...]  # what all runs have; NaN in one run is NaN in all
     lost: Mapping[str, Lost]
     rescaled: tuple[str, ...]  # runs whose errors were brought to the first run's input pixels
+    to_truth: tuple[str, ...]  # runs whose EPE was measured again, to the truth as in the others
     padded: int  # persons whose indices are not compared: of one run over the image, of another over a padded input
 
     @property
@@ -102,6 +103,7 @@ def match(stores: Mapping[str, Store]) -> Runs:
         DataError: errors of different units, no joint name in common, or no joint of a sample.
     """
     tables = {name: _with_place(store) for name, store in stores.items()}
+    tables, to_truth = _errors_of_one_kind(stores, tables)
     _check_units(tables)
     _check_names(stores, tables)
     usable = {name: table.filter(_has_map()) for name, table in tables.items()}
@@ -144,6 +146,7 @@ def match(stores: Mapping[str, Store]) -> Runs:
         common,
         lost,
         tuple(r for r in rescaled if r != first),
+        to_truth,
         len(padded & set(same["sample_id"])),
     )
 
@@ -164,6 +167,23 @@ def _with_place(store: Store) -> pl.DataFrame:
         place = [x.alias("_x"), y.alias("_y")]
     area = pl.col("warp_00") * pl.col("warp_11") - pl.col("warp_01") * pl.col("warp_10")
     return joints.with_columns(*place, area.abs().sqrt().alias("_scale")).drop(warp)
+
+
+def _errors_of_one_kind(
+    stores: Mapping[str, Store], tables: Mapping[str, pl.DataFrame]
+) -> tuple[dict[str, pl.DataFrame], tuple[str, ...]]:
+    """The tables with EPE as in all others, and names of those that were changed: where some runs measure it to the
+    reference point of their target, all have that of the model's own decoding to the truth.
+    """
+    other = [n for n, s in stores.items() if run_value(s, "settings", "attribution", "epe_to") == "reference"]
+    if len(other) in (0, len(tables)):
+        return dict(tables), ()
+    changed = dict(tables)
+    for name in other:
+        axes = [axis for axis in "xyz" if f"gt_{axis}" in tables[name].columns]
+        squares = [(pl.col(f"pred_{axis}") - pl.col(f"gt_{axis}")).pow(2) for axis in axes]
+        changed[name] = tables[name].with_columns(pl.sum_horizontal(squares).sqrt().alias("epe"))
+    return changed, tuple(other)
 
 
 def _has_map() -> pl.Expr:

@@ -100,6 +100,11 @@ def warnings(runs: Runs) -> list[str]:
             "Diagnose with one diagnosis.attribution.indices_over to compare all."
         )
     texts += different_plugins(runs.stores)
+    if runs.to_truth:
+        texts.append(
+            f"EPE of {', '.join(runs.to_truth)} was measured again, from the model's own decoding to the annotation, "
+            "as in the others (diagnosis.attribution.epe_to)."
+        )
     if runs.rescaled:
         texts.append(
             f"Errors of {', '.join(runs.rescaled)} are given in input pixels of {runs.names[0]}: theirs are of another "

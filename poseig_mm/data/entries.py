@@ -140,8 +140,39 @@ def unique_ids(entries: Entries, notes: list[str]) -> list[tuple[str, str, str]]
     return ids
 
 
-def choose(all_ids: Sequence[str], limit: int | None, seed: int | None, ids: Sequence[str] | None) -> list[int]:
+# The published numbers are of these batches of 16 persons, counted from 0 in the order of the annotation file.
+_PUBLISHED_BATCHES = (2, 7, 36, 125, 128, 162, 165, 170, 174, 204, 226, 265, 286, 292, 295, 302, 324, 332, 333, 345)
+_PUBLISHED_BATCH = 16
+_VAL2017_PERSONS = 6352  # of COCO val2017: no crowds, with an annotated joint
+
+
+def published_positions(persons: int) -> list[int]:
+    """Positions of the 320 persons of COCO val2017 that the published numbers are of.
+
+    Args:
+        persons: how many the data set has.
+
+    Raises:
+        ConfigError: not as many as COCO val2017 has, so that the batches would hold others.
+
+    >>> found = published_positions(6352)
+    >>> len(found), found[:2], found[15:17], found[-1]
+    (320, [32, 33], [47, 112], 5535)
+    """
+    if persons != _VAL2017_PERSONS:
+        raise ConfigError(
+            f"diagnosis.samples.ids is 'published': {len(_PUBLISHED_BATCHES)} fixed batches of {_PUBLISHED_BATCH} of "
+            f"the {_VAL2017_PERSONS} persons of COCO val2017 (no crowds, with an annotated joint), in the order of "
+            f"person_keypoints_val2017.json; got a data set of {persons}. Take that file as it is, or name the "
+            "samples: ids=['<image id>-<instance id>', ...]"
+        )
+    return [_PUBLISHED_BATCH * batch + i for batch in _PUBLISHED_BATCHES for i in range(_PUBLISHED_BATCH)]
+
+
+def choose(all_ids: Sequence[str], limit: int | None, seed: int | None, ids: Sequence[str] | str | None) -> list[int]:
     """Positions in the data set, in the order asked for: named ones, else all (shuffled by the seed), then the first N.
+
+    'published' names those of `published_positions`.
 
     >>> choose(["a", "b", "c"], 2, None, None), choose(["a", "b", "c"], None, None, ["c", "a"])
     ([0, 1], [2, 0])
@@ -154,6 +185,8 @@ def choose(all_ids: Sequence[str], limit: int | None, seed: int | None, ids: Seq
     if ids is None:
         order = range(len(all_ids)) if seed is None else np.random.default_rng(seed).permutation(len(all_ids))
         return [int(i) for i in order][:limit]
+    if ids == "published":
+        return published_positions(len(all_ids))[:limit]
     index = {name: i for i, name in enumerate(all_ids)}
     unknown = [str(name) for name in ids if str(name) not in index]
     if unknown:

@@ -52,7 +52,8 @@ class SampleSource:
             (drawn from the joints where there is no segmentation, see `functional.limbs.skeleton_mask`) or 'none'.
         limit: the first N, after the seeded shuffle where there is a seed.
         seed: shuffles the order; also of the random transforms.
-        ids: only these samples, in this order.
+        ids: only these samples, in this order; 'published': the 320 persons of COCO val2017 that the published numbers
+            are of.
         datasets: joint groups from plugins, by `dataset_name`; they win over those found by joint names.
         truth: `CoordinateAdapter.truth`: data sample -> true points (K, D) and which are annotated; None: all models'
             of 2D, whose truth is where the joints appear.
@@ -87,7 +88,7 @@ class SampleSource:
         mask: str = "instance",
         limit: int | None = None,
         seed: int | None = None,
-        ids: Sequence[str] | None = None,
+        ids: Sequence[str] | str | None = None,
         datasets: Mapping[str, JointGroups] | None = None,
         truth: Callable[[Any], tuple[torch.Tensor, torch.Tensor] | None] | None = None,
         dimensions: int = 2,
@@ -213,9 +214,12 @@ class SampleSource:
                 f"the pipeline gives {len(keypoints)} joints, the metainfo of {self.dataset_name} names "
                 f"{len(self.groups.keypoint_names)}. Give the data set the metainfo of the joints it is converted to"
             )
-        mask, mask_source = self._masks.of(
-            self._segmentations_of(index, person), crop, places, pixels.shape[-2:], image.shape[-2:]
-        )
+        sizes = (pixels.shape[-2:], image.shape[-2:])
+        mask, mask_source = self._masks.of(self._segmentations_of(index, person), crop, places, *sizes)
+        extra = about_person(person, crop, places)
+        if self._masks.kind == "union":
+            own = PersonMasks("instance", self.groups.skeleton)
+            extra["own_mask"], _ = own.of([segmentation_of(person)], crop, places, *sizes)
         name, image_id, instance_id = self._names[index]
         return Sample(
             sample_id=name,
@@ -229,7 +233,7 @@ class SampleSource:
             mask=mask,
             mask_source=mask_source,
             inverse_warp=invert(crop.warp),
-            extra=about_person(person, crop, places),
+            extra=extra,
             pixels=places,
             in_image=pixels_in_image(crop, pixels.shape[-2:], image.shape[-2:]),
         )

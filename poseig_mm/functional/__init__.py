@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from .statistics import Estimate, bootstrap_mean
 
 if find_spec("torch") is not None:
-    from .heatmaps import gaussian_heatmaps, published_heatmaps
+    from .heatmaps import gaussian_heatmaps, published_heatmaps, quantised_heatmaps
     from .indices import (
         diffusion_index,
         endpoint_error,
@@ -38,6 +38,7 @@ __all__ = [
     "mass_outside",
     "path_attribution",
     "published_heatmaps",
+    "quantised_heatmaps",
     "relation_index",
     "soft_argmax",
 ]

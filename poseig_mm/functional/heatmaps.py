@@ -1,4 +1,4 @@
-"""Gaussian heatmaps around keypoints: the weights of LI and RI."""
+"""Gaussian heatmaps around keypoints: the weights of LI and RI, and the targets that models are trained on."""
 
 from __future__ import annotations
 
@@ -35,12 +35,35 @@ def gaussian_heatmaps(keypoints: Tensor, size: tuple[int, int], sigma: float = 8
     return torch.exp(-0.5 * (y / sigma).square())[..., None] * torch.exp(-0.5 * (x / sigma).square())[..., None, :]
 
 
-def published_heatmaps(keypoints: Tensor, size: tuple[int, int], stride: float = 4.0, sigma: float = 2.0) -> Tensor:
-    """The published weight: a Gaussian on the heatmap's grid, resized to the input.
+def quantised_heatmaps(keypoints: Tensor, size: tuple[int, int], sigma: float = 2.0) -> Tensor:
+    """The targets that heatmap models are trained on: a Gaussian around the nearest pixel, cut off at 3 sigma.
 
-    The heatmap of size (H / stride, W / stride) holds a Gaussian of standard deviation `sigma` heatmap px around
-    keypoint / stride and is resized bilinearly (`align_corners=False`), which moves it by (stride - 1) / 2 input px to
-    the lower right of the exact Gaussian; `gaussian_heatmaps` has neither that shift nor the interpolation.
+    Args:
+        keypoints: (B, K, 2) as (x, y), heatmap px; a NaN keypoint gives a NaN heatmap.
+        size: (h, w) of the heatmap.
+        sigma: heatmap px; what lies more than 3 sigma from the centre in x or in y is 0.
+
+    Returns:
+        (B, K, h, w) in [0, 1]; all zero for a keypoint that is farther than 3 sigma outside.
+
+    >>> h = quantised_heatmaps(torch.tensor([[[2.3, 1.4]]]), (4, 5), sigma=1.0)
+    >>> h[0, 0, 1, 2].item(), round(h[0, 0, 1, 3].item(), 4)  # the peak is at (2, 1)
+    (1.0, 0.6065)
+    """
+    centres = (keypoints + 0.5).floor()
+    heatmaps = gaussian_heatmaps(centres, size, sigma)
+    x = torch.arange(size[1], dtype=keypoints.dtype, device=keypoints.device) - centres[..., :1]  # (B, K, w)
+    y = torch.arange(size[0], dtype=keypoints.dtype, device=keypoints.device) - centres[..., 1:]  # (B, K, h)
+    near = (y.abs() <= 3 * sigma)[..., None] & (x.abs() <= 3 * sigma)[..., None, :]
+    return heatmaps.where(near | heatmaps.isnan(), 0.0)
+
+
+def published_heatmaps(keypoints: Tensor, size: tuple[int, int], stride: float = 4.0, sigma: float = 2.0) -> Tensor:
+    """The published weight: the training target of the heatmap's grid, resized to the input.
+
+    `quantised_heatmaps` of size (H / stride, W / stride) around keypoint / stride, resized bilinearly
+    (`align_corners=False`), which moves them by (stride - 1) / 2 input px to the lower right; `gaussian_heatmaps` has
+    neither quantisation nor that shift nor the interpolation.
 
     Args:
         keypoints: (B, K, 2) as (x, y), input px.
@@ -56,4 +79,6 @@ def published_heatmaps(keypoints: Tensor, size: tuple[int, int], stride: float =
     """
     height, width = size
     grid = (round(height / stride), round(width / stride))
-    return F.interpolate(gaussian_heatmaps(keypoints / stride, grid, sigma), size, mode="bilinear", align_corners=False)
+    return F.interpolate(
+        quantised_heatmaps(keypoints / stride, grid, sigma), size, mode="bilinear", align_corners=False
+    )

@@ -154,7 +154,7 @@ def index_inputs(
     elif settings.locality == "exact":
         heatmaps = gaussian_heatmaps(places, size)
     else:
-        heatmaps = published_heatmaps(places, size, adapter.stride or 4)
+        heatmaps = published_heatmaps(places, size, adapter.stride or 4, adapter.target_sigma)
     device = attribution.maps.device
     masks = [s.mask for s in samples]
     present = torch.stack([torch.zeros(size, dtype=torch.bool) if m is None else m for m in masks])  # (B, H, W)

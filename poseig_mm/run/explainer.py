@@ -151,6 +151,8 @@ class Explainer:
         """
         if self.settings.reference == "prediction" and self.adapter.unit != "px":
             return torch.full_like(pixels, torch.nan)
+        if self.settings.reference == "quantised_target":  # the Gaussian is drawn around the truth, then decoded
+            return pixels
         return self._points(self.settings.reference, pixels, prediction[..., :2])
 
     # ---- others like this one ----------------------------------------------------------------------------------------
@@ -246,14 +248,16 @@ class Explainer:
         return torch.tensor([n in wanted for n in names])
 
     def _points(self, name: str | None, truth: Tensor, prediction: Tensor | None) -> Tensor:
-        """Points by name: 'truth', 'prediction', or a joint whose truth stands for all."""
+        """Points by name: 'truth', 'prediction', 'quantised_target', or a joint whose truth stands for all."""
         if name in (None, "truth"):
             return truth
+        if name == "quantised_target":
+            return self.adapter.quantised_target(truth)
         if name == "prediction" and prediction is not None:
             return prediction.to(truth)
         if name not in self.keypoint_names:
             raise ConfigError(
-                f"reference {name!r} is neither 'truth', 'prediction' nor a joint; joints: "
+                f"reference {name!r} is neither 'truth', 'prediction', 'quantised_target' nor a joint; joints: "
                 f"{', '.join(self.keypoint_names)}"
             )
         k = self.keypoint_names.index(str(name))

@@ -107,10 +107,10 @@ class Loop:
             for sample in batch:
                 self._run_batch([sample])
             return
-        records = []
+        records, epe_to = [], self.context.explainer.settings.epe_to
         for finding in findings:
             self._show(finding)
-            records.append(sample_record(finding, self.source.groups, self.context.unit, self.writer.errors))
+            records.append(sample_record(finding, self.source.groups, self.context.unit, self.writer.errors, epe_to))
         self.journal.note(self.writer)
         with self.journal.timed("store"):
             self.writer.write(records)

@@ -57,7 +57,9 @@ def error_columns(indices: Sequence[Index]) -> list[str]:
     return list(dict.fromkeys(("map_error_2px", *of_indices)))
 
 
-def sample_record(finding: Finding, groups: JointGroups, unit: str, errors: Sequence[str] = ()) -> SampleRecord:
+def sample_record(
+    finding: Finding, groups: JointGroups, unit: str, errors: Sequence[str] = (), epe_to: str = "truth"
+) -> SampleRecord:
     """Rows of the tables `joints`, `samples` and `relations`, and the maps.
 
     Args:
@@ -65,6 +67,7 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str, errors: Sequ
         groups: the joints' names and groups.
         unit: of coordinates and errors, 'px' or 'mm'.
         errors: of `error_columns`, those that the store has.
+        epe_to: `diagnosis.attribution.epe_to`.
     """
     sample, attribution, reasons = finding.sample, finding.attribution, finding.reasons
     visible = sample.visible.cpu()
@@ -72,6 +75,8 @@ def sample_record(finding: Finding, groups: JointGroups, unit: str, errors: Sequ
     soft = attribution.soft_coords.double().cpu() if attribution.soft_coords is not None else prediction * math.nan
     truth = truth.where(visible[:, None], truth.new_tensor(math.nan))
     epe, epe_soft = ((c - truth).norm(dim=-1).tolist() for c in (prediction, soft))
+    if epe_to == "reference":
+        epe = (soft - finding.reference.double().cpu().where(visible[:, None], math.nan)).norm(dim=-1).tolist()
     per_joint = {name: value.double().cpu().tolist() for name, value in finding.indices.items() if value.ndim == 1}
     numbers = {
         name: getattr(attribution, name).cpu().tolist()

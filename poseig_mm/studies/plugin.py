@@ -24,10 +24,11 @@ def poseig_studies() -> Sequence[Study]:
     from .inversion.study import Inversion
     from .output_space.study import OutputSpace
     from .perturbation.study import Perturbation
+    from .published_procedure.study import PublishedProcedure
     from .randomization.study import Randomization
     from .sanity.study import Sanity
     from .shortcuts.study import Shortcuts
 
     of_tables = (Groups(), EasyHard(), ErrorRelation(), ErrorKinds(), Inversion(), Shortcuts())
     of_the_model = (Perturbation(), Dependency(), InsertionDeletion(), Randomization(), Baselines(), OutputSpace())
-    return (Sanity(), *of_tables, *of_the_model)
+    return (Sanity(), *of_tables, *of_the_model, PublishedProcedure())

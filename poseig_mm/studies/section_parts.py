@@ -1,4 +1,4 @@
-"""What the sections of several studies have alike: rows part by part, shares in per cent, counts of reasons."""
+"""What the sections of several studies have alike: rows part by part, a mean pose, shares in per cent, reasons."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ..store.reader import Store
-from ..summary.measures import images_of
+from ..summary.measures import images_of, place_columns
 from ..types import Table
 
 if TYPE_CHECKING:
@@ -42,6 +44,24 @@ def parts_of(rows: pl.DataFrame, column: str, values: Sequence[str]) -> list[tup
 def percent(share: Estimate) -> Estimate:
     """A share as per cent."""
     return replace(share, **{name: 100 * getattr(share, name) for name in ("mean", "std", "low", "high")})
+
+
+def mean_pose(joints: pl.DataFrame, count: int) -> NDArray[np.float64]:
+    """Mean place (K, 2) of every joint in the box of its person's visible joints, of persons with most of them visible;
+    NaN where there is none.
+    """
+    visible = joints["visible"].to_numpy().reshape(-1, count)
+    points = joints.select(place_columns(joints)).to_numpy().astype(np.float64).reshape(-1, count, 2)
+    seen = visible & np.isfinite(points).all(2)
+    whole = seen.sum(1) >= max(2, 0.8 * seen.sum(1).max(initial=0))
+    points = np.where(seen[..., None], points, np.nan)[whole]
+    if not len(points):
+        return np.full((count, 2), np.nan)
+    low, high = np.nanmin(points, 1, keepdims=True), np.nanmax(points, 1, keepdims=True)
+    placed = (points - low) / np.maximum((high - low).max(2, keepdims=True), 1e-9)
+    n = np.isfinite(placed).sum(0)
+    mean: NDArray[np.float64] = np.where(n > 0, np.nansum(placed, 0) / np.maximum(n, 1), np.nan)
+    return mean
 
 
 def ratio_of_means(rows: pl.DataFrame, above: str, below: str) -> Estimate:

@@ -47,7 +47,10 @@ def place_columns(joints: pl.DataFrame) -> tuple[str, str]:
 
 def measures(store: Store, joints: pl.DataFrame) -> tuple[Measure, ...]:
     """EPE and every index of a joint that this run has, in the order in which they were asked for."""
-    epe = Measure("epe", "EPE", unit_of(joints), "distance of the prediction from the annotation")
+    meaning = "distance of the prediction from the annotation"
+    if run_value(store, "settings", "attribution", "epe_to") == "reference":
+        meaning = "distance of the differentiable coordinates from the target's reference point"
+    epe = Measure("epe", "EPE", unit_of(joints), meaning)
     return (epe, *index_measures(store, joints))
 
 

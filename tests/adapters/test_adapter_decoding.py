@@ -243,3 +243,27 @@ def test_only_the_last_stage_counts() -> None:
     last = adapter.decode([a, b]).coords
     assert torch.equal(last, adapter.decode([b, b]).coords)
     assert not torch.allclose(last, adapter.decode([b, a]).coords)
+
+
+@pytest.mark.parametrize("family", [f for f in HEATMAPS if "combined" not in f])
+def test_a_sharp_quantised_target_is_the_nearest_heatmap_pixel(family: str) -> None:
+    """With the default beta it is drawn to the middle of the heatmap, but not lost."""
+    adapter = tiny_adapter(family).around(tiny_model(family))
+    points = torch.from_numpy(KEYPOINTS).double()
+    near = adapter.quantised_target(points)
+    adapter.beta = 1e4
+    sharp = adapter.grid.from_input(adapter.quantised_target(points))  # type: ignore[attr-defined]
+    cells = adapter.grid.from_input(points)  # type: ignore[attr-defined]
+    assert torch.allclose(sharp, (cells + 0.5).floor(), atol=1e-6)
+    width, height = adapter.head.decoder.heatmap_size
+    middle = torch.tensor([(width - 1) / 2, (height - 1) / 2], dtype=D)
+    pulled = adapter.grid.from_input(near)  # type: ignore[attr-defined]
+    assert ((pulled - middle).abs() <= (sharp - middle).abs() + 0.5).all()
+    assert (pulled - sharp).abs().max() < 4
+
+
+@pytest.mark.parametrize("family", ["heatmap-combined", "regression", "rle", "integral"])
+def test_heads_trained_on_coordinates_have_them_as_target(family: str) -> None:
+    """Nothing is quantised."""
+    points = torch.from_numpy(KEYPOINTS).double()
+    assert torch.equal(tiny_adapter(family).quantised_target(points), points)

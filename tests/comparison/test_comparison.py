@@ -313,3 +313,21 @@ def test_padding_is_compared_where_all_runs_have_one_definition(tmp_path: Path) 
         assert compared(runs) == [True, True]
         assert runs.padded == 0
         assert not any("indices_over" in w for w in warnings(runs))
+
+
+def test_errors_to_the_reference_are_measured_again_to_the_truth(tmp_path: Path) -> None:
+    """Where the other run's are to the truth; two runs with EPE to the reference keep it."""
+
+    def far(joint: Joint) -> Joint:
+        return {**joint, "epe": 50.0}
+
+    published = {"settings": {"attribution": {"epe_to": "reference"}}}
+    stores = {"a": store(tmp_path / "a", range(3)), "b": store(tmp_path / "b", range(3), far, **published)}
+    runs = match(stores)
+    distance = ((runs.joints["b"]["pred_x"] - runs.joints["b"]["gt_x"]) ** 2
+                + (runs.joints["b"]["pred_y"] - runs.joints["b"]["gt_y"]) ** 2) ** 0.5  # fmt: skip
+    assert runs.joints["b"]["epe"].to_list() == pytest.approx(distance.to_list())
+    assert runs.to_truth == ("b",)
+    assert any("epe_to" in text for text in warnings(runs))
+    both = {"b": stores["b"], "c": store(tmp_path / "c", range(3), far, **published)}
+    assert set(match(both).joints["b"]["epe"]) == {50.0}

@@ -11,7 +11,9 @@ import pytest
 import torch
 from drawn_coordinates import BOX, BOXED, CROP, FLIP, LOAD, PACK, PIPELINES, dataset, person, source, write
 
+from poseig_mm.data.entries import choose
 from poseig_mm.errors import ConfigError
+from poseig_mm.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("mmpose_ready")
 ALL = ["1-11", "1-12", "2-13", "2-14", "3-15", "3-16"]
@@ -128,3 +130,25 @@ def test_the_fingerprint_follows_the_annotations(folder: Path) -> None:
     assert source(dataset(folder), limit=1).fingerprint() == first
     write(folder, [person(11 + i, 1 + i // 2) for i in range(6)], images=(1, 2, 3))
     assert source(dataset(folder)).fingerprint() != first
+
+
+def test_the_published_persons_are_twenty_batches_of_val2017(folder: Path) -> None:
+    """Batch 204 holds persons 3264 to 3279 of 6352, in the file's order; other data are refused with the reason."""
+    everyone = [str(i) for i in range(6352)]
+    chosen = choose(everyone, None, None, "published")
+    assert len(set(chosen)) == 320
+    assert chosen == sorted(chosen)
+    assert set(range(3264, 3280)) < set(chosen)
+    assert {i // 16 for i in chosen} == {
+        *(204, 7, 174, 170, 128, 36, 165, 265, 324, 345, 286, 333, 332, 292, 295, 302, 226, 125, 2, 162)
+    }
+    assert choose(everyone, 3, None, "published") == [32, 33, 34]
+    with pytest.raises(ConfigError, match=r"6352 persons of COCO val2017 .* got a data set of 6\. Take that file"):
+        ids(folder, ids="published")
+
+
+def test_a_text_in_the_place_of_ids_is_an_error() -> None:
+    """But for the one that is known."""
+    assert Settings.parse({"samples": {"ids": "published"}}).samples.ids == "published"
+    with pytest.raises(ConfigError, match="ids is '1-11'; expected a list of sample ids, or 'published'"):
+        Settings.parse({"samples": {"ids": "1-11"}})

@@ -152,7 +152,7 @@ def test_the_quadrature_is_checked_at_the_start(tiny_files: tiny, tmp_path: Path
         ({"likelihood_settings": {"alpha": -1}}, "likelihood_settings of likelihood 'exp_l2': alpha is -1; expected"),
         ({"path_settings": {"sigma": -3}}, "path_settings of path 'blur': sigma is -3; expected above 0"),
         ({"method": "path_gi"}, "there is no attribution method 'path_gi'; did you mean 'path_ig'"),
-        ({"reference": "noze"}, "'noze' is neither 'truth', 'prediction' nor a joint"),
+        ({"reference": "noze"}, "'noze' is neither 'truth', 'prediction', 'quantised_target' nor a joint"),
         ({"contrast": "noze"}, "'noze' is neither"),
         ({"joints": ["nose", "noze"]}, r"joints names \['noze'\]"),
     ],

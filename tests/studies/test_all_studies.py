@@ -18,6 +18,7 @@ CHEAP: dict[str, dict[str, Any]] = {
     "insertion_deletion": {"fractions": [0, 0.1, 1], "n_random": 1},
     "randomization": {"step": 3, "nodes": 2},
     "baselines": {"nodes": 2, "joints": 1},
+    "published_procedure": {},
     "output_space": {"nodes": 2, "joints": 1, "factors": [0.3]},
 }
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from made_up import joints_frame
 from scipy import stats
 
 from poseig_mm.studies.groups.rows import group_table
+from poseig_mm.studies.groups.skeleton_figure import skeleton_figure
+from poseig_mm.types import JointGroups
 
 # two persons: trunk 1 and 3, branch 2 and 6, leaf 10 and NaN
 TWO = joints_frame(
@@ -89,3 +92,20 @@ def test_hidden_joints_do_not_count() -> None:
     """Whatever number stands there."""
     frame = joints_frame([("a", 0, 1.0, 1.0), ("b", 0, 1.0, 99.0)], hidden=[("b", 0)])
     assert found(group_table(frame, ["di"]), "mean", "trunk")["value"] == 1.0
+
+
+def test_the_skeleton_shows_groups_and_chain() -> None:
+    """Fig. D: an arrow from each parent to its child, a colour a group; what has no place is left out."""
+    from matplotlib.patches import FancyArrowPatch
+
+    names = ("hip", "knee", "ankle", "wrist")
+    groups = JointGroups(names, ("trunk", "branch", "leaf", "leaf"), (-1, 0, 1, 0), (), ((0, 1), (1, 2)))
+    places = np.array([[0.0, 0.0], [1.0, 3.0], [1.0, 6.0], [np.nan, np.nan]])
+    (axis,) = skeleton_figure(groups, places).axes
+    arrows = [patch.get_path().vertices for patch in axis.patches if isinstance(patch, FancyArrowPatch)]
+    assert len(arrows) == 2
+    assert {text.get_text() for text in axis.texts} == {"hip", "knee", "ankle"}
+    legend = axis.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["trunk", "branch", "leaf"]
+    assert len({tuple(dots.get_facecolor()[0]) for dots in axis.collections}) == 3

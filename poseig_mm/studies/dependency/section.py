@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from ...functional.inference import FEWEST, correlation
 from ...functional.statistics import Estimate
 from ...store.reader import Store
-from ...summary.measures import Measure, estimate, index_measures, place_columns
+from ...summary.measures import Measure, estimate, index_measures
 from ...summary.reasons import missing_table
 from ...summary.sentences import format_estimate, plural
 from ...types import JointGroups, Picture, Section, Table
 from ..pairs import PAIR_KINDS, pair_kinds
-from ..section_parts import study_rows
+from ..section_parts import mean_pose, study_rows
 from .dependency_figures import Pair, effect_graph, effect_matrix, excludes_zero
 
 ORDER = 305
@@ -44,7 +43,7 @@ def dependency_section(store: Store, name: str) -> Section | None:
     ]
     if groups is not None:
         arrows = {pair: between[pair] for pair in strongest[:MOST_ARROWS]} if sure else {}
-        graph = effect_graph(arrows, _mean_pose(store.joints(), len(names)), groups.skeleton, names, unit)
+        graph = effect_graph(arrows, mean_pose(store.joints(), len(names)), groups.skeleton, names, unit)
         blocks += [Picture("dependency-graph", _GRAPH, graph), _kinds_table(known, groups, unit)]
     lead = _lead(known, between, sure, names, unit) + _beside(known, relations)
     return Section(name, TITLE, lead, (*blocks, *missing), ORDER)
@@ -130,24 +129,6 @@ def _kinds_table(known: pl.DataFrame, groups: JointGroups, unit: str) -> Table:
         "resampled]."
     )
     return Table(caption, ("joint B", "pairs of joints", f"effect ({unit})", "effect, likelihood"), lines, 2)
-
-
-def _mean_pose(joints: pl.DataFrame, count: int) -> NDArray[np.float64]:
-    """Mean place (K, 2) of every joint in the box of its person's visible joints, of persons with most of them visible;
-    NaN where there is none.
-    """
-    visible = joints["visible"].to_numpy().reshape(-1, count)
-    points = joints.select(place_columns(joints)).to_numpy().astype(np.float64).reshape(-1, count, 2)
-    seen = visible & np.isfinite(points).all(2)
-    whole = seen.sum(1) >= max(2, 0.8 * seen.sum(1).max(initial=0))
-    points = np.where(seen[..., None], points, np.nan)[whole]
-    if not len(points):
-        return np.full((count, 2), np.nan)
-    low, high = np.nanmin(points, 1, keepdims=True), np.nanmax(points, 1, keepdims=True)
-    placed = (points - low) / np.maximum((high - low).max(2, keepdims=True), 1e-9)
-    n = np.isfinite(placed).sum(0)
-    mean: NDArray[np.float64] = np.where(n > 0, np.nansum(placed, 0) / np.maximum(n, 1), np.nan)
-    return mean
 
 
 def _lead(

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...plotting.intervals import Panel, interval_panels
 from ...store.reader import Store
 from ...summary.estimates import estimate_of, p_holm_of
@@ -14,7 +16,8 @@ from ...summary.measures import Measure, measures
 from ...summary.sentences import format_estimate, plural
 from ...types import Picture, Section, Table
 from ..published_indices import FI_BY_GROUP, VARIANCE_OVER_GROUPS, published_model
-from ..section_parts import study_rows
+from ..section_parts import mean_pose, study_rows
+from .skeleton_figure import skeleton_figure
 
 if TYPE_CHECKING:
     from ...functional.statistics import Estimate
@@ -37,7 +40,7 @@ def groups_section(store: Store, name: str) -> Section | None:
     differences = [r for r in rows if r["kind"] == "difference"]
     variances = {r["measure"]: r for r in rows if r["kind"] == "variance_over_groups"}
     model = published_model(store.run)
-    blocks: list[Table | Picture] = [_means_table(shown, groups, means, model)]
+    blocks: list[Table | Picture] = [_means_table(shown, groups, means, model), *_skeleton(store)]
     if len(groups) > 1:
         blocks.append(_figure(shown, groups, means, variances))
         blocks.append(_variance_table(shown, means, variances, model))
@@ -93,6 +96,26 @@ def _variance_table(shown: Sequence[Measure], means: Means, variances: Mapping[s
         "groups. It holds the chance scatter of the means too, so it is above 0 even where groups do not differ."
     )
     return Table(caption, tuple(columns), tuple(lines), 4)
+
+
+def _skeleton(store: Store) -> tuple[Picture, ...]:
+    """Fig. D, on the mean pose; nothing where no two joints have a place."""
+    groups = store.groups
+    if groups is None:
+        return ()
+    places = mean_pose(store.joints(), len(groups.keypoint_names))
+    left = int(np.isnan(places).any(1).sum())
+    if len(places) - left < 2:
+        return ()
+    caption = (
+        "The joint groups (colours) and the kinematic chain (arrows, from a joint's parent to it) of this data set, on "
+        "the mean pose (supplement, Fig. D)."
+    )
+    if groups.derived:
+        caption += " They were derived from the skeleton; they are not laid down by hand."
+    if left:
+        caption += f" Left out: {plural(left, 'joint')} that no person of the mean pose shows."
+    return (Picture("skeleton", caption, skeleton_figure(groups, places)),)
 
 
 def _figure(shown: Sequence[Measure], groups: Sequence[str], means: Means, variances: Mapping[str, Any]) -> Picture:

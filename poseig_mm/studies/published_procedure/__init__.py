@@ -1,0 +1,1 @@
+"""What does the published procedure do to the numbers of a run?"""
