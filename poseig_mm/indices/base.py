@@ -36,7 +36,7 @@ class Index(Protocol):
     """A number read off each joint's map: a few attributes and a call.
 
     A plugin's index may derive from this class, which gives all attributes but `name` and `title`, or just look like
-    it; `meaning`, `neutral`, `has_error` and `dimensions` may then be left out.
+    it; `meaning`, `neutral`, `has_error`, `dimensions` and `comparable_by` may then be left out.
 
     `requires` names what the index cannot do without; where that is missing its value is NaN with a reason: 'mask' (no
     mask, or none of its pixels inside the input), 'heatmaps' (the joint's own is NaN or zero: its reference lies
@@ -54,6 +54,9 @@ class Index(Protocol):
     kind: str = "joint"  # or 'relation'
     has_error: bool = False  # a column `<name>_error`: of its values on the two half-rules' maps (kind 'joint' only)
     error_factors: tuple[float, ...] = INDEX  # true error over half their difference, at its `GRADIENTS`
+    # what its value depends on besides the model: columns of the table `samples`, or keys of run.json joined by dots;
+    # runs are compared where these are equal
+    comparable_by: tuple[str, ...] = ()
     dimensions: int | None = None  # of the coordinates it is about; of others it is left out, unless asked for by name
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
@@ -67,7 +70,7 @@ def describe_index(index: Index) -> dict[str, Any]:
     >>> from poseig_mm.indices.builtin import ForegroundIndex
     >>> describe_index(ForegroundIndex())  # doctest: +NORMALIZE_WHITESPACE
     {'name': 'fi', 'title': 'FI', 'unit': '', 'meaning': 'foreground: 1 no preference for the person, more is more',
-     'neutral': 1.0, 'kind': 'joint', 'error': 'fi_error'}
+     'neutral': 1.0, 'kind': 'joint', 'error': 'fi_error', 'comparable_by': ['mask_source', 'frame']}
     """
     return {
         "name": index.name,
@@ -77,6 +80,7 @@ def describe_index(index: Index) -> dict[str, Any]:
         "neutral": getattr(index, "neutral", None),
         "kind": index.kind,
         "error": error_column(index),
+        "comparable_by": list(getattr(index, "comparable_by", ())),
     }
 
 
