@@ -153,7 +153,7 @@ class Settings:
     """
 
     attribution: AttributionSettings = field(default_factory=AttributionSettings)
-    indices: tuple[str, ...] | None = None  # None: all that are registered
+    indices: tuple[str, ...] | None = None  # None: all but those that must be asked for by name
     studies: tuple[tuple[str, dict[str, Any]], ...] = ()  # name and settings; given as a name or dict(type=name, ...)
     plugins: tuple[str, ...] = ()
     samples: SampleSettings = field(default_factory=SampleSettings)

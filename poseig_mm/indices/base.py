@@ -36,7 +36,7 @@ class Index(Protocol):
     """A number read off each joint's map: a few attributes and a call.
 
     A plugin's index may derive from this class, which gives all attributes but `name` and `title`, or just look like
-    it; `meaning`, `neutral`, `has_error`, `dimensions` and `comparable_by` may then be left out.
+    it; `meaning`, `neutral`, `has_error`, `dimensions`, `comparable_by` and `by_default` may then be left out.
 
     `requires` names what the index cannot do without; where that is missing its value is NaN with a reason: 'mask' (no
     mask, or none of its pixels inside the input), 'heatmaps' (the joint's own is NaN or zero: its reference lies
@@ -54,6 +54,7 @@ class Index(Protocol):
     kind: str = "joint"  # or 'relation'
     has_error: bool = False  # a column `<name>_error`: of its values on the two half-rules' maps (kind 'joint' only)
     error_factors: tuple[float, ...] = INDEX  # true error over half their difference, at its `GRADIENTS`
+    by_default: bool = True  # False: only in runs that ask for it by name (diagnosis.indices)
     # what its value depends on besides the model: columns of the table `samples`, or keys of run.json joined by dots;
     # runs are compared where these are equal
     comparable_by: tuple[str, ...] = ()
