@@ -65,8 +65,9 @@ class AttributionSettings:
     beta: float | None = number(None, above=0)  # soft-argmax; None: set so that it agrees with the model's own decoding
     joints: str | list[str] = "visible"  # 'visible', or names of joints to compute where they are visible
     signed: bool = False  # also keep the signed maps (signed/*.safetensors), of the samples whose maps are kept
-    # weight of LI and RI: 'exact' Gaussian in the input frame, or 'published' (resized stride 4)
-    locality: str = one_of("exact", "published")
+    # weight of LI and RI: 'exact' Gaussian of sigma 8 input px, 'person' (sigma 1/25.6 of the longer side of the
+    # person's box), or 'published' (2 heatmap px, resized)
+    locality: str = one_of("exact", "published", "person")
     # what indices are read off: 'input', or 'instance' (box and margin); None: 'instance' where the input is a whole
     # image, 'input' where it is a person's crop
     frame: str | None = one_of(None, "input", "instance")

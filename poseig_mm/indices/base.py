@@ -30,6 +30,7 @@ class IndexInputs:
     in_image: Tensor | None = (
         None  # (B, 1, H, W) bool: pixels that count, those of the image without padding; None: all
     )
+    has_box: Tensor | None = None  # (B,) bool: the person's size, which `heatmaps` need, is known; None: not needed
 
 
 class Index(Protocol):
@@ -40,8 +41,8 @@ class Index(Protocol):
 
     `requires` names what the index cannot do without; where that is missing its value is NaN with a reason: 'mask' (no
     mask, or none of its pixels inside the input), 'heatmaps' (the joint's own is NaN or zero: its reference lies
-    outside, or in no place that is known), 'visible' (the joint is not annotated, even if it has a map; for a relation,
-    the other joint).
+    outside, or in no place that is known, or the person has no size that is known), 'visible' (the joint is not
+    annotated, even if it has a map; for a relation, the other joint).
     """
 
     name: str  # column of the table `joints` or `relations`
@@ -149,8 +150,8 @@ def compute_indices(
 
     Returns:
         name -> (B, K) or (B, K, K) without gradient, and (B)(K) reason codes joined by ';': those given, and for joints
-        with a map 'no_mask', 'empty_mask', 'no_heatmaps', 'no_place', 'outside', 'not_visible' where an index asked for
-        them, '<name>_failed' where it raised, '<name>_undefined' where it gave NaN by itself.
+        with a map 'no_mask', 'empty_mask', 'no_heatmaps', 'no_place', 'no_box', 'outside', 'not_visible' where
+        an index asked for them, '<name>_failed' where it raised, '<name>_undefined' where it gave NaN by itself.
 
     Raises:
         ShapeError: `reasons` has not one entry for each image and joint.
@@ -236,7 +237,9 @@ def _lacking(index: Index, inputs: IndexInputs) -> dict[str, Tensor]:
         total = inputs.heatmaps.sum((2, 3))
         placeless = inputs.pixels.isnan().any(-1)
         lacking["no_place"] = placeless
-        lacking["outside"] = ~((total > 0) & total.isfinite()) & ~placeless
+        sizeless = nowhere if inputs.has_box is None else ~inputs.has_box.to(nowhere)[:, None] & ~placeless
+        lacking["no_box"] = sizeless
+        lacking["outside"] = ~((total > 0) & total.isfinite()) & ~placeless & ~sizeless
     if "visible" in index.requires and index.kind == "joint":
         lacking["not_visible"] = ~inputs.visible
     return lacking

@@ -368,6 +368,17 @@ def test_li_of_different_gaussians_is_left_out(tmp_path: Path) -> None:
         assert "di" in names
 
 
+def test_li_by_the_persons_size_is_compared_of_inputs_of_any_size(tmp_path: Path) -> None:
+    """Its Gaussian is in proportion to the person, not to the input; DI is left out all the same."""
+    stores = {
+        name: make_store(
+            tmp_path / name, [record(i, scale=scale) for i in range(2)], maps="none", locality={"weight": "person"}
+        )
+        for name, scale in (("a", 1), ("b", 2))
+    }
+    assert [m.name for m in match(stores).measures] == ["epe", "fi", "li"]
+
+
 def test_an_index_that_says_nothing_is_compared_as_it_is(tmp_path: Path) -> None:
     """A plugin's, of inputs of two sizes."""
     plain = {"name": "di", "title": "Mine", "unit": "", "kind": "joint", "meaning": "", "neutral": None}
