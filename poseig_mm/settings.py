@@ -74,8 +74,9 @@ class AttributionSettings:
     beta: float | None = number(None, above=0)  # soft-argmax; None: set so that it agrees with the model's own decoding
     joints: str | list[str] = "visible"  # 'visible', or names of joints to compute where they are visible
     signed: bool = False  # also keep the signed maps (signed/*.safetensors), of the samples whose maps are kept
-    # weight of LI and RI: 'exact' Gaussian in the input frame, or 'published' (the training target, resized)
-    locality: str = one_of("exact", "published")
+    # weight of LI and RI: 'exact' Gaussian of sigma 8 input px, 'person' (sigma 1/25.6 of the longer side of the
+    # person's box), or 'published' (the training target, resized)
+    locality: str = one_of("exact", "published", "person")
     # what indices are read off: 'input', or 'instance' (box and margin); None: 'instance' where the input is a whole
     # image, 'input' where it is a person's crop
     frame: str | None = one_of(None, "input", "instance")
@@ -169,7 +170,7 @@ class Settings:
     """
 
     attribution: AttributionSettings = field(default_factory=AttributionSettings)
-    indices: tuple[str, ...] | None = None  # None: all that are registered
+    indices: tuple[str, ...] | None = None  # None: all but those that must be asked for by name
     studies: tuple[tuple[str, dict[str, Any]], ...] = ()  # name and settings; given as a name or dict(type=name, ...)
     plugins: tuple[str, ...] = ()
     samples: SampleSettings = field(default_factory=SampleSettings)

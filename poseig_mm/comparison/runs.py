@@ -13,6 +13,7 @@ import polars as pl
 from ..errors import ConfigError, DataError
 from ..store import Store
 from ..summary.measures import Measure, measures, run_value, unit_of
+from .comparable import Incomparable, incomparable_indices
 
 KEYS = ["sample_id", "joint_name", "_nth"]  # runs may number joints differently; the n-th one of a name is the same
 WITHOUT_MAP = ("not_visible", "not_asked", "no_match", "zero_map", "nonfinite_gradient", "no_map")  # reason codes
@@ -40,6 +41,7 @@ class Runs:
     lost: Mapping[str, Lost]
     rescaled: tuple[str, ...]  # runs whose errors were brought to the first run's input pixels
     to_truth: tuple[str, ...]  # runs whose EPE was measured again, to the truth as in the others
+    incomparable: tuple[Incomparable, ...]  # indices that are left out, for some persons or all
     padded: int  # persons whose indices are not compared: of one run over the image, of another over a padded input
 
     @property
@@ -138,8 +140,16 @@ def match(stores: Mapping[str, Store]) -> Runs:
         for name in stores
     }
     common = _shared_measures(stores, joints)
+    persons = frozenset(same["sample_id"])
+    incomparable = incomparable_indices(stores, common, persons)
+    nowhere = {each.measure.name for each in incomparable if each.persons == persons}
+    common = tuple(measure for measure in common if measure.name not in nowhere)
     padded = _padded(stores) if len({indices_over(store) for store in stores.values()}) > 1 else frozenset()
-    joints = {name: _without_indices(table, common, padded) for name, table in joints.items()}
+    left_out = {m.name: padded for m in common if m.name != "epe"}
+    for each in incomparable:
+        if each.measure.name in left_out:
+            left_out[each.measure.name] |= each.persons
+    joints = {name: _without_indices(table, left_out) for name, table in joints.items()}
     return Runs(
         dict(stores),
         _finite_in_all(joints, common),
@@ -147,7 +157,8 @@ def match(stores: Mapping[str, Store]) -> Runs:
         lost,
         tuple(r for r in rescaled if r != first),
         to_truth,
-        len(padded & set(same["sample_id"])),
+        incomparable,
+        len(padded & persons),
     )
 
 
@@ -225,11 +236,12 @@ def _padded(stores: Mapping[str, Store]) -> frozenset[str]:
     return frozenset(rows.with_columns(known).filter(pl.col("padding") > 0)["sample_id"])
 
 
-def _without_indices(joints: pl.DataFrame, common: Iterable[Measure], persons: frozenset[str]) -> pl.DataFrame:
-    """The joints; NaN in the indices of some persons."""
-    indices = [measure.name for measure in common if measure.name != "epe"]
-    kept = ~pl.col("sample_id").is_in(list(persons))
-    return joints.with_columns(pl.when(kept).then(pl.col(indices)).otherwise(float("nan")).name.keep())
+def _without_indices(joints: pl.DataFrame, left_out: Mapping[str, frozenset[str]]) -> pl.DataFrame:
+    """The joints; NaN in the indices of some persons each."""
+    return joints.with_columns(
+        pl.when(pl.col("sample_id").is_in(list(persons))).then(float("nan")).otherwise(pl.col(name)).alias(name)
+        for name, persons in left_out.items()
+    )
 
 
 def _finite_in_all(joints: Mapping[str, pl.DataFrame], common: Iterable[Measure]) -> dict[str, pl.DataFrame]:

@@ -18,13 +18,14 @@ from ..summary.environments import different_plugins
 from ..summary.measures import estimate, finite, image_count, measures, run_value
 from ..summary.sentences import model_facts, plural, scale_in_words
 from ..types import Picture, Table
+from .comparable import incomparable_texts
 from .runs import Runs, indices_over
 from .side_by_side import different_images
 
 HEADING = Heading("comparison", "Comparison", 50)
 
 # Of `diagnosis.attribution`: what changes no number, or stands in other settings
-_SAME_NUMBERS = ("preset", "chunk", "residual_threshold", "signed", "indices_over")
+_SAME_NUMBERS = ("preset", "chunk", "residual_threshold", "signed", "indices_over", "locality")
 
 
 def overview_section(runs: Runs) -> GuardedSection:
@@ -77,15 +78,12 @@ def warnings(runs: Runs) -> list[str]:
     if len(numbers) > 1:
         said = ", ".join(f"{b} ({name})" for name, b in zip(runs.names, betas, strict=True))
         texts.append(f"The soft-argmax beta differs: {said}. The maps explain decodings of different sharpness.")
-    for label, what in (
-        ("Masks", "FI is relative to different masks."),
-        ("Input", "DI and LI count input pixels, so they are not comparable."),
-        ("Data", "Only joints of one name, annotated at one place of the image, are compared."),
-    ):
+    for label, what in (("Data", "Only joints of one name, annotated at one place of the image, are compared."),):
         values = {name: _FACTS[label](store) for name, store in runs.stores.items()}
         if len(set(values.values())) > 1:
             said = ", ".join(f"{value or NOTHING} ({name})" for name, value in values.items())
-            texts.append(f"{label} differ{'' if label == 'Masks' else 's'}: {said}. {what}")
+            texts.append(f"{label} differs: {said}. {what}")
+    texts += incomparable_texts(runs.incomparable, runs.persons)
     for name, ids in different_images(runs).items():
         texts.append(
             f"Images differ: {plural(len(ids), 'person')} of {name} (such as {ids[0]}) are seen in another image than "
@@ -127,11 +125,12 @@ def _notes(runs: Runs) -> list[str]:
     hashes = {str(store.run.get("weights_hash")) for store in runs.stores.values()}
     if len(hashes) == 1 and "None" not in hashes:
         texts.append("All runs have the same weights (equal hashes).")
+    known_names = {m.name for m in runs.measures} | {each.measure.name for each in runs.incomparable}
     missing = {
         m.label
         for name, store in runs.stores.items()
         for m in measures(store, store.joints())
-        if m.name not in {known.name for known in runs.measures}
+        if m.name not in known_names
     }
     if missing:
         texts.append(f"Not in all runs, so left out: {', '.join(sorted(missing))}.")

@@ -13,10 +13,12 @@ if find_spec("torch") is not None:
         diffusion_index,
         endpoint_error,
         foreground_index,
+        foreground_log_odds,
         gini,
         locality_index,
         mass_outside,
         relation_index,
+        scaled_diffusion_index,
     )
     from .kde import kde_heatmap
     from .path_attribution import path_attribution
@@ -31,6 +33,7 @@ __all__ = [
     "diffusion_index",
     "endpoint_error",
     "foreground_index",
+    "foreground_log_odds",
     "gaussian_heatmaps",
     "gini",
     "kde_heatmap",
@@ -40,5 +43,6 @@ __all__ = [
     "published_heatmaps",
     "quantised_heatmaps",
     "relation_index",
+    "scaled_diffusion_index",
     "soft_argmax",
 ]

@@ -9,13 +9,14 @@ from torch import Tensor
 from ..errors import ShapeError
 
 
-def gaussian_heatmaps(keypoints: Tensor, size: tuple[int, int], sigma: float = 8.0) -> Tensor:
+def gaussian_heatmaps(keypoints: Tensor, size: tuple[int, int], sigma: float | Tensor = 8.0) -> Tensor:
     """A Gaussian of peak 1 around each keypoint, evaluated exactly at every pixel.
 
     Args:
         keypoints: (B, K, 2) as (x, y); a NaN keypoint gives a NaN heatmap.
         size: (H, W) of the frame the keypoints are in.
-        sigma: standard deviation in pixels of that frame; 8 input px are 2 heatmap px at stride 4 (method section 5).
+        sigma: standard deviation in pixels of that frame, or (B,) one an image, NaN where there is none; 8 input px are
+            2 heatmap px at stride 4 (method section 5).
 
     Returns:
         (B, K, H, W) in [0, 1].
@@ -30,6 +31,8 @@ def gaussian_heatmaps(keypoints: Tensor, size: tuple[int, int], sigma: float = 8
     if keypoints.ndim != 3 or keypoints.shape[-1] != 2:
         raise ShapeError(f"keypoints have shape {tuple(keypoints.shape)}; expected (B, K, 2) as (x, y)")
     height, width = size
+    if isinstance(sigma, Tensor):
+        sigma = sigma.to(keypoints)[:, None, None]
     x = torch.arange(width, dtype=keypoints.dtype, device=keypoints.device) - keypoints[..., :1]  # (B, K, W)
     y = torch.arange(height, dtype=keypoints.dtype, device=keypoints.device) - keypoints[..., 1:]  # (B, K, H)
     return torch.exp(-0.5 * (y / sigma).square())[..., None] * torch.exp(-0.5 * (x / sigma).square())[..., None, :]

@@ -147,6 +147,36 @@ def dilate_mask(mask: Tensor) -> Tensor:
     return F.max_pool2d(mask.float(), DILATION, stride=1, padding=DILATION // 2)
 
 
+def scaled_diffusion_index(maps: Tensor, in_image: Tensor | None = None, cells: int = 64) -> Tensor:
+    """DI of the maps averaged over cells of a stated share of the frame, for inputs of any size.
+
+    Args:
+        maps: (B, K, H, W) >= 0.
+        in_image: as `gini`; a cell counts where at least half of it does, and averages over what counts.
+        cells: along the longer side, at most its pixels.
+
+    Returns:
+        (B, K) in (0, 100]; NaN as `diffusion_index`.
+
+    Raises:
+        ShapeError: as `gini`.
+
+    >>> speckle = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).repeat(64, 64)[None, None]  # even at 2 px, the scale of 128 px
+    >>> round(diffusion_index(speckle).item(), 2), round(scaled_diffusion_index(speckle).item(), 2)
+    (50.0, 100.0)
+    """
+    _check_maps(maps, in_image)
+    height, width = maps.shape[2:]
+    per_cell = max(1.0, max(height, width) / cells)
+    size = (max(1, round(height / per_cell)), max(1, round(width / per_cell)))
+    if in_image is None:
+        return diffusion_index(F.adaptive_avg_pool2d(_single(maps), size)).to(maps)
+    counted = in_image.to(maps.device, torch.promote_types(maps.dtype, torch.float32))
+    share = F.adaptive_avg_pool2d(counted, size)
+    inside = F.adaptive_avg_pool2d(_single(maps) * counted, size)
+    return diffusion_index(inside / share.clamp_min(torch.finfo(share.dtype).tiny), share >= 0.5).to(maps)
+
+
 def foreground_index(maps: Tensor, mask: Tensor, in_image: Tensor | None = None) -> Tensor:
     """FI: share of the attribution on the dilated mask over the mask's share of the area; 1 is no preference.
 
@@ -169,6 +199,35 @@ def foreground_index(maps: Tensor, mask: Tensor, in_image: Tensor | None = None)
     _check_maps(maps, in_image)
     _check_region("mask", mask, maps)
     return _concentration(maps, dilate_mask(mask).to(maps), in_image)
+
+
+def foreground_log_odds(maps: Tensor, mask: Tensor, in_image: Tensor | None = None) -> Tensor:
+    """Log of the odds that the attribution is on the dilated mask, over the odds that a pixel is; 0: no preference.
+
+    FI is at most 1 over the mask's share of the area, so that a person who fills the input can have no large one; odds
+    have no such ceiling.
+
+    Args:
+        maps, mask, in_image: as `foreground_index`.
+
+    Returns:
+        (B, K); NaN where FI is, where the mask is everywhere, and where all of the map is on it, or nothing.
+
+    Raises:
+        ShapeError: as `foreground_index`.
+
+    >>> mask = torch.zeros(1, 1, 10, 10); mask[..., :3] = 1  # dilated: half of the area
+    >>> maps = torch.ones(1, 1, 10, 10); maps[..., :5] = 3  # and 3 / 4 of the map
+    >>> round(foreground_log_odds(maps, mask).exp().item(), 5)
+    3.0
+    """
+    _check_maps(maps, in_image)
+    _check_region("mask", mask, maps)
+    on = dilate_mask(mask).to(maps)
+    maps, on, beside = _counted(in_image, maps, on, 1 - on)
+    mass_on, mass_beside = ((_single(maps) * _single(w)).sum((2, 3), dtype=torch.float64) for w in (on, beside))
+    odds = mass_on / mass_beside * (beside.sum((2, 3), dtype=torch.float64) / on.sum((2, 3), dtype=torch.float64))
+    return torch.where((odds > 0) & odds.isfinite(), odds, torch.nan).log().to(maps)
 
 
 def locality_index(maps: Tensor, heatmaps: Tensor, in_image: Tensor | None = None) -> Tensor:

@@ -30,18 +30,19 @@ class IndexInputs:
     in_image: Tensor | None = (
         None  # (B, 1, H, W) bool: pixels that count, those of the image without padding; None: all
     )
+    has_box: Tensor | None = None  # (B,) bool: the person's size, which `heatmaps` need, is known; None: not needed
 
 
 class Index(Protocol):
     """A number read off each joint's map: a few attributes and a call.
 
     A plugin's index may derive from this class, which gives all attributes but `name` and `title`, or just look like
-    it; `meaning`, `neutral`, `has_error` and `dimensions` may then be left out.
+    it; `meaning`, `neutral`, `has_error`, `dimensions`, `comparable_by` and `by_default` may then be left out.
 
     `requires` names what the index cannot do without; where that is missing its value is NaN with a reason: 'mask' (no
     mask, or none of its pixels inside the input), 'heatmaps' (the joint's own is NaN or zero: its reference lies
-    outside, or in no place that is known), 'visible' (the joint is not annotated, even if it has a map; for a relation,
-    the other joint).
+    outside, or in no place that is known, or the person has no size that is known), 'visible' (the joint is not
+    annotated, even if it has a map; for a relation, the other joint).
     """
 
     name: str  # column of the table `joints` or `relations`
@@ -54,6 +55,10 @@ class Index(Protocol):
     kind: str = "joint"  # or 'relation'
     has_error: bool = False  # a column `<name>_error`: of its values on the two half-rules' maps (kind 'joint' only)
     error_factors: tuple[float, ...] = INDEX  # true error over half their difference, at its `GRADIENTS`
+    by_default: bool = True  # False: only in runs that ask for it by name (diagnosis.indices)
+    # what its value depends on besides the model: columns of the table `samples`, or keys of run.json joined by dots;
+    # runs are compared where these are equal
+    comparable_by: tuple[str, ...] = ()
     dimensions: int | None = None  # of the coordinates it is about; of others it is left out, unless asked for by name
 
     def __call__(self, inputs: IndexInputs) -> Tensor:
@@ -67,7 +72,7 @@ def describe_index(index: Index) -> dict[str, Any]:
     >>> from poseig_mm.indices.builtin import ForegroundIndex
     >>> describe_index(ForegroundIndex())  # doctest: +NORMALIZE_WHITESPACE
     {'name': 'fi', 'title': 'FI', 'unit': '', 'meaning': 'foreground: 1 no preference for the person, more is more',
-     'neutral': 1.0, 'kind': 'joint', 'error': 'fi_error'}
+     'neutral': 1.0, 'kind': 'joint', 'error': 'fi_error', 'comparable_by': ['mask_source', 'frame']}
     """
     return {
         "name": index.name,
@@ -77,6 +82,7 @@ def describe_index(index: Index) -> dict[str, Any]:
         "neutral": getattr(index, "neutral", None),
         "kind": index.kind,
         "error": error_column(index),
+        "comparable_by": list(getattr(index, "comparable_by", ())),
     }
 
 
@@ -144,8 +150,8 @@ def compute_indices(
 
     Returns:
         name -> (B, K) or (B, K, K) without gradient, and (B)(K) reason codes joined by ';': those given, and for joints
-        with a map 'no_mask', 'empty_mask', 'no_heatmaps', 'no_place', 'outside', 'not_visible' where an index asked for
-        them, '<name>_failed' where it raised, '<name>_undefined' where it gave NaN by itself.
+        with a map 'no_mask', 'empty_mask', 'no_heatmaps', 'no_place', 'no_box', 'outside', 'not_visible' where
+        an index asked for them, '<name>_failed' where it raised, '<name>_undefined' where it gave NaN by itself.
 
     Raises:
         ShapeError: `reasons` has not one entry for each image and joint.
@@ -231,7 +237,9 @@ def _lacking(index: Index, inputs: IndexInputs) -> dict[str, Tensor]:
         total = inputs.heatmaps.sum((2, 3))
         placeless = inputs.pixels.isnan().any(-1)
         lacking["no_place"] = placeless
-        lacking["outside"] = ~((total > 0) & total.isfinite()) & ~placeless
+        sizeless = nowhere if inputs.has_box is None else ~inputs.has_box.to(nowhere)[:, None] & ~placeless
+        lacking["no_box"] = sizeless
+        lacking["outside"] = ~((total > 0) & total.isfinite()) & ~placeless & ~sizeless
     if "visible" in index.requires and index.kind == "joint":
         lacking["not_visible"] = ~inputs.visible
     return lacking

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 @hookimpl
 def poseig_indices() -> Sequence[Index]:
-    """DI, FI, LI and PA-EPE (a number a joint) and RI (a number a pair of joints)."""
+    """DI, FI, LI and PA-EPE (a number a joint), RI (a number a pair of joints), and what is there when asked for."""
     from .aligned import AlignedError
     from .builtin import BUILTIN_INDICES
+    from .optional import ForegroundLogOdds, ScaledDiffusionIndex
 
-    return [*(index() for index in BUILTIN_INDICES), AlignedError()]
+    return [*(index() for index in BUILTIN_INDICES), AlignedError(), ScaledDiffusionIndex(), ForegroundLogOdds()]

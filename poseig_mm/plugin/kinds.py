@@ -93,6 +93,9 @@ def _index_fault(entry: Any) -> str:
         return f"index {entry.name!r} requires {entry.requires!r}; expected a set of {sorted(INDEX_REQUIRES)}"
     if not isinstance(neutral := getattr(entry, "neutral", None), (int, float, type(None))):
         return f"index {entry.name!r} has the neutral value {neutral!r}; expected a number, or None where there is none"
+    keys = getattr(entry, "comparable_by", ())
+    if not isinstance(keys, (tuple, list)) or not all(isinstance(key, str) for key in keys):
+        return f"index {entry.name!r} has comparable_by {keys!r}; expected a tuple of names, e.g. ('height', 'width')"
     return ""
 
 

@@ -112,6 +112,7 @@ def describe_run(
         **({"likelihood_scale": scale} if scale else {}),
         "acceleration": acceleration,
         "frame": frame,
+        "locality": _locality(settings.attribution.locality, adapter),
         "preflight": [asdict(check) for check in preflight],
         "notes": [note for note in source.notes if not isinstance(note, Note)],
         "indices": [{**describe_index(index), "plugin": owners[index.name]} for index in indices],
@@ -130,6 +131,16 @@ def _model(adapter: CoordinateAdapter, checkpoint: str | None) -> dict[str, Any]
         "beta": adapter.beta,
         "parameters": sum(p.numel() for p in adapter.model.parameters()),
         "random_weights": checkpoint is None and getattr(adapter.model, "random_weights", True),
+    }
+
+
+def _locality(weight: str, adapter: CoordinateAdapter) -> dict[str, Any]:
+    """What the size of LI's Gaussian is relative to: runs in which it is equal compare."""
+    size = {"input_size": list(adapter.input_size)}
+    return {
+        "weight": weight,
+        **({} if weight == "person" else size),
+        **({"stride": adapter.stride or 4.0} if weight == "published" else {}),
     }
 
 

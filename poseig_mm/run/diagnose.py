@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +22,8 @@ from .journal import Journal
 
 # Reason codes by the source of the mask: FI is there, but on a mask that nobody annotated.
 MADE_UP_MASKS = {"predicted": "predicted_mask", "joints": "joints_mask"}
+
+SIDE_PER_SIGMA = 256 / 1.25 / 8  # px of a person's box a px of LI's Gaussian by the person's size
 
 
 class BatchDiagnosis:
@@ -149,10 +152,14 @@ def index_inputs(
     adapter, settings = explainer.adapter, explainer.settings
     size = (int(attribution.maps.shape[-2]), int(attribution.maps.shape[-1]))
     regions = adapter.joint_regions(size)
+    by_size = settings.locality == "person" and regions is None
+    sigmas = torch.tensor([person_sigma(s.extra.get("input_bbox")) for s in samples], dtype=torch.float64)
     if regions is not None:
         heatmaps = regions.to(places).expand(len(samples), -1, -1, -1)
     elif settings.locality == "exact":
         heatmaps = gaussian_heatmaps(places, size)
+    elif settings.locality == "person":
+        heatmaps = gaussian_heatmaps(places, size, sigmas)
     else:
         heatmaps = published_heatmaps(places, size, adapter.stride or 4, adapter.target_sigma)
     device = attribution.maps.device
@@ -173,7 +180,20 @@ def index_inputs(
         prediction=prediction - shift,
         pixels=places - corner[..., :2],
         in_image=None if in_image is None else in_image[..., rows, columns].to(device),
+        has_box=sigmas.isfinite().to(device) if by_size else None,
     )
+
+
+def person_sigma(box: Sequence[float] | None) -> float:
+    """Standard deviation of LI's Gaussian by the person's size, input px; NaN where there is no box.
+
+    1/25.6 of the box's longer side: 8 px for a person whose box, 1.25 times as large, fills an input of 256 px.
+
+    >>> person_sigma([10.0, 0.0, 90.0, 204.8]), person_sigma(None)
+    (8.0, nan)
+    """
+    side = math.nan if box is None else max(box[2] - box[0], box[3] - box[1])
+    return side / SIDE_PER_SIGMA if side > 0 else math.nan
 
 
 def _in_image(samples: Sequence[Sample]) -> Tensor | None:

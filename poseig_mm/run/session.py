@@ -101,7 +101,8 @@ class Session:
         self.on_progress = on_progress or (lambda progress: None)
         catalog = self.host.catalog
         catalog.get("attribution_methods", self.settings.attribution.method)
-        names = self.settings.indices if self.settings.indices is not None else tuple(catalog.indices)
+        by_default = (name for name, index in catalog.indices.items() if getattr(index, "by_default", True))
+        names = by_default if self.settings.indices is None else self.settings.indices
         self.indices: list[Index] = [catalog.get("indices", n) for n in dict.fromkeys(names)]
         check_columns(self.indices, catalog)
         check_quadrature(self.settings.attribution)

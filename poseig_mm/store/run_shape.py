@@ -32,7 +32,7 @@ _SHAPES: dict[str, tuple[_Check, str]] = {
     **dict.fromkeys(("loading_notes", "notes"), (_list_of(_text), "a list of texts")),
     "status": (_text, "a text"),
     "resumes": (lambda value: type(value) is int, "a whole number"),
-    "indices": (_list_of(lambda one: _is_object(one) and _text(one.get("name"))), "a list of objects with a 'name'"),
+    "indices": (_list_of(lambda one: _is_index(one)), "a list of objects with a 'name' (and texts in 'comparable_by')"),
     "keypoints": (lambda value: _are_keypoints(value), "names, groups, parents and skeleton that fit together"),
 }
 _NAMES = ("indices", "relations", "errors", "extra_indices", "extra_relations")  # of `store`, columns of tables
@@ -67,6 +67,10 @@ def _faults(run: Mapping[str, Any]) -> Iterator[str]:
     for key in _NAMES:
         if key in store and not _list_of(_text)(store[key]):
             yield f"'store.{key}' is {str(store[key])[:60]}; expected a list of texts"
+
+
+def _is_index(value: Any) -> bool:
+    return _is_object(value) and _text(value.get("name")) and _list_of(_text)(value.get("comparable_by", []))
 
 
 def _are_keypoints(value: Any) -> bool:

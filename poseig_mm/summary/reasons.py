@@ -18,6 +18,7 @@ _REASONS = {
     "not_asked": "joint left out by the settings",
     "no_match": "the model gives out nobody who is this person, so there is no map",
     "no_place": f"no place in the input (it is no image, or the place is not known), so {_OF_PLACE} are undefined",
+    "no_box": "no box around the person that says how large it is, so LI by the person's size is undefined",
     "outside": "joint outside the input",
     "one_rule": "the map was made without two half-rules, so its indices have no error to state",
     "random_unchanged": "no permuted map moved this joint: no ratio of its own, but R_E counts its changes",

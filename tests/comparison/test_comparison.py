@@ -131,8 +131,8 @@ def test_other_settings_are_a_warning(tmp_path: Path) -> None:
     said = " ".join(warnings(runs))
     assert "attribution settings differ (path," in said
     assert "beta differs" in said
-    assert "Masks differ" in said
-    assert "Input differs" not in said
+    assert "FI is left out: the value depends on mask_source, which differs: instance (a), none (b)." in said
+    assert said.count("left out") == 1
     tables = [b for b in overview_section(runs).blocks if isinstance(b, Table) and "differ" in b.caption]
     assert ("attribution.path", "blur", "linear") in tables[0].rows
 
@@ -331,3 +331,82 @@ def test_errors_to_the_reference_are_measured_again_to_the_truth(tmp_path: Path)
     assert any("epe_to" in text for text in warnings(runs))
     both = {"b": stores["b"], "c": store(tmp_path / "c", range(3), far, **published)}
     assert set(match(both).joints["b"]["epe"]) == {50.0}
+
+
+def test_di_and_li_of_different_input_sizes_are_left_out(tmp_path: Path) -> None:
+    """DI counts pixels and LI's Gaussian has a size in them; FI is a ratio of shares, and stays."""
+    fine = {"input_size": [192, 256], "beta": 20.0}
+    stores = {
+        "a": make_store(tmp_path / "a", [record(i) for i in range(3)], maps="none"),
+        "b": make_store(tmp_path / "b", [record(i, scale=2) for i in range(3)], maps="none", model=fine),
+    }
+    runs = match(stores)
+    assert [m.name for m in runs.measures] == ["epe", "fi"]
+    said = [text for text in warnings(runs) if "left out" in text]
+    assert said[0].startswith(
+        "DI is left out: the value depends on height and width, which differ: 128 and 96 (a), 256"
+    )
+    assert "locality.input_size, which differs: 96 x 128 (a), 192 x 256 (b)" in said[1]
+    assert all("Diagnose again with the same" in text for text in said)
+    sections = comparison_sections(stores, tmp_path / "pictures")
+    for table in (block for section in sections for block in section.blocks if isinstance(block, Table)):
+        assert not {"DI", "LI"} & {str(cell) for row in (table.columns, *table.rows) for cell in row}, table.caption
+    assert not any("Not in all runs" in str(row) for s in sections for b in s.blocks for row in getattr(b, "rows", ()))
+
+
+def test_fi_is_compared_where_the_masks_have_one_source(tmp_path: Path) -> None:
+    """Of the other persons it is left out, and counted; DI and LI have no mask."""
+    records = [record(i) for i in range(4)]
+    drawn = [replace(r, sample={**r.sample, "mask_source": "joints"}) if i == 1 else r for i, r in enumerate(records)]
+    runs = match({"a": make_store(tmp_path / "a", records), "b": make_store(tmp_path / "b", drawn)})
+    finite = runs.first.group_by("sample_id", maintain_order=True).agg(pl.col("di", "fi", "li").is_finite().any())
+    assert finite["fi"].to_list() == [True, False, True, True]
+    assert finite["di"].all()
+    assert finite["li"].all()
+    (said,) = [text for text in warnings(runs) if "left out" in text]
+    assert said.startswith(
+        "FI of 1 of 4 persons is left out: the value depends on mask_source, which differs: instance (a), joints (b)."
+    )
+
+
+def test_li_of_different_gaussians_is_left_out(tmp_path: Path) -> None:
+    """By the setting of an older run too; a stride that only one run knows is no difference, another one is."""
+
+    def run(name: str, locality: dict[str, Any] | None, weight: str) -> Store:
+        given = {} if locality is None else {"locality": locality}
+        settings = {"attribution": {"locality": weight}}
+        return make_store(tmp_path / name, [record(i) for i in range(2)], maps="none", settings=settings, **given)
+
+    published = {"weight": "published", "input_size": [96, 128], "stride": 4.0}
+    old, exact = run("old", None, "published"), run("exact", None, "exact")
+    four, eight = (run(str(stride), {**published, "stride": stride}, "published") for stride in (4.0, 8.0))
+    for pair, kept in (((exact, old), False), ((old, four), True), ((four, eight), False), ((exact, exact), True)):
+        names = [m.name for m in match(dict(zip("ab", pair, strict=True))).measures]
+        assert ("li" in names) is kept
+        assert "di" in names
+
+
+def test_li_by_the_persons_size_is_compared_of_inputs_of_any_size(tmp_path: Path) -> None:
+    """Its Gaussian is in proportion to the person, not to the input; DI is left out all the same."""
+    stores = {
+        name: make_store(
+            tmp_path / name, [record(i, scale=scale) for i in range(2)], maps="none", locality={"weight": "person"}
+        )
+        for name, scale in (("a", 1), ("b", 2))
+    }
+    assert [m.name for m in match(stores).measures] == ["epe", "fi", "li"]
+
+
+def test_an_index_that_says_nothing_is_compared_as_it_is(tmp_path: Path) -> None:
+    """A plugin's, of inputs of two sizes."""
+    plain = {"name": "di", "title": "Mine", "unit": "", "kind": "joint", "meaning": "", "neutral": None}
+    stores = {
+        name: make_store(
+            tmp_path / name, [record(i, scale=scale) for i in range(2)], maps="none",
+            indices=[{**plain, "comparable_by": []}],
+        )
+        for name, scale in (("a", 1), ("b", 2))
+    }  # fmt: skip
+    runs = match(stores)
+    assert [m.name for m in runs.measures] == ["epe", "di"]
+    assert runs.first["di"].is_finite().all()

@@ -112,6 +112,10 @@ class _NeutralText(FakeIndex):
     neutral = "1"
 
 
+class _ComparableText(FakeIndex):
+    comparable_by = "height"
+
+
 class _NoTitle:
     name, unit, range, requires, kind = "x", "", (0, 1), frozenset[str](), "joint"
 
@@ -154,6 +158,11 @@ WRONG: dict[str, tuple[str, Any, str]] = {
     "index requires": ("poseig_indices", [_NeedsMore("x")], r"requires .*'masks'.*; expected a set of \['heatmaps'"),
     "requires text": ("poseig_indices", [_RequiresText("x")], "requires 'mask'; expected a set of"),
     "index neutral": ("poseig_indices", [_NeutralText("x")], "index 'x' has the neutral value '1'; expected a number"),
+    "index comparable": (
+        "poseig_indices",
+        [_ComparableText("x")],
+        "has comparable_by 'height'; expected a tuple of names",
+    ),
     "index title": ("poseig_indices", [_NoTitle()], "lacks title"),
     "index call": ("poseig_indices", [_NotCallable()], "lacks __call__"),
     "column name": ("poseig_indices", [FakeIndex("my index")], "'my index' becomes a column or a folder"),

@@ -282,7 +282,7 @@ def test_predictions_whatever_the_batch(ask: Callable[..., Any], chunk: int) -> 
         assert coords < 0.02  # px; the rounding of a batch, through a soft-argmax of beta 160
 
 
-@pytest.mark.parametrize("locality", ["exact", "published"])
+@pytest.mark.parametrize("locality", ["exact", "published", "person"])
 def test_the_indices_of_the_context_are_the_runs(ask: Callable[..., Any], locality: str) -> None:
     """Of the finding's own maps: every index by name, NaN where the run's is."""
 
