@@ -71,7 +71,7 @@ def warnings(runs: Runs) -> list[str]:
     if different := different_settings(runs):
         texts.append(
             f"The attribution settings differ ({', '.join(different)}; see below): the maps were made in different "
-            "ways, so that DI, FI and LI do not compare the models."
+            "ways, so that indices do not compare the models."
         )
     betas = [run_value(store, "model", "beta") for store in runs.stores.values()]
     numbers = {round(float(b), 6) for b in betas if isinstance(b, (int, float))}
