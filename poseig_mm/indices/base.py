@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ShapeError, refuse_changes
-from ..functional.error_calibration import INDEX, expected_index_error
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +53,8 @@ class Index(Protocol):
     requires: frozenset[str] = frozenset()
     kind: str = "joint"  # or 'relation'
     has_error: bool = False  # a column `<name>_error`: of its values on the two half-rules' maps (kind 'joint' only)
-    error_factors: tuple[float, ...] = INDEX  # true error over half their difference, at its `GRADIENTS`
+    # true error over half their difference at `error_calibration.GRADIENTS`; None: the largest measured of any index
+    error_factors: tuple[float, ...] | None = None
     by_default: bool = True  # False: only in runs that ask for it by name (diagnosis.indices)
     # what its value depends on besides the model: columns of the table `samples`, or keys of run.json joined by dots;
     # runs are compared where these are equal
@@ -118,13 +118,15 @@ def compute_index_errors(
     """
     import torch
 
+    from ..functional.error_calibration import INDEX, expected_index_error
+
     measured = [index for index in indices if error_column(index)]
     on_even, on_odd = (compute_indices(measured, half, reasons)[0] for half in (even, odd))
     spent = evaluations.cpu().numpy()
     errors = {}
     for index in measured:
         one, other = (values[index.name].double().cpu().numpy() for values in (on_even, on_odd))
-        error = expected_index_error(one, other, spent, getattr(index, "error_factors", INDEX))
+        error = expected_index_error(one, other, spent, getattr(index, "error_factors", None) or INDEX)
         errors[error_column(index)] = torch.from_numpy(error).to(even.maps)
     return errors
 

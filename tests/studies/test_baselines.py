@@ -198,7 +198,11 @@ def test_an_older_run_has_no_errors_of_empty_inputs(store: Store) -> None:
     """Without the columns there is no table of them, and the rest is as it was."""
     rows = store.study("baselines").drop("epe", "epe_baseline", "unit")
     older = SimpleNamespace(
-        study=lambda name: rows, studies=("baselines",), pictures=lambda name: [], sample_ids=store.sample_ids
+        study=lambda name: rows,
+        samples=store.samples,
+        studies=("baselines",),
+        pictures=lambda name: [],
+        sample_ids=store.sample_ids,
     )
     section = Baselines().section(older)  # type: ignore[arg-type]
     assert section is not None

@@ -235,7 +235,7 @@ def test_the_refined_model_is_diagnosed_like_any_other(
 
     cfg, _, work_dir = copy.deepcopy(trained)
     cfg.diagnosis.update(
-        studies=[{"type": "randomization", "nodes": 1, "step": 4}],
+        studies=[{"type": "randomization", "nodes": 2, "step": 4}],
         samples={"limit": 1},
         attribution={**tiny.FAST, "joints": ["nose"]},
     )

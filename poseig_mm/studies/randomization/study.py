@@ -49,6 +49,16 @@ class Randomization(Study):
     every: int = whole(1, least=1)  # one in so many persons takes part: a stage costs about half a diagnosis
     strips: int = whole(1, least=0)  # of those, one in so many leaves a strip of maps; 0: none
 
+    def __post_init__(self) -> None:
+        """Check what two fields make together.
+
+        Raises:
+            ConfigError: a rule of pairs of cells with one node.
+        """
+        super().__post_init__()
+        if self.nodes == 1 and self.quadrature in ("adaptive", "trapezoid"):
+            raise ConfigError(f"study 'randomization': nodes is 1; expected at least 2 for {self.quadrature!r}")
+
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """One row a stage and joint that takes part."""
         sample_id, asked = finding.sample.sample_id, chosen_joints(finding, self.joints)
