@@ -93,6 +93,11 @@ def joint_groups(metainfo: Mapping[str, Any]) -> JointGroups:
             f"the metainfo of {metainfo.get('dataset_name')!r} cannot be used: {error}; expected joints numbered from "
             "0, with bones (skeleton_info) and partners (swap) by their names"
         ) from error
+    if any(not 0 <= joint < len(names) for bone in (*skeleton, *pairs) for joint in bone):
+        raise DataError(
+            f"the metainfo of {metainfo.get('dataset_name')!r} has a bone or a pair of a joint that is not one of its "
+            f"{len(names)}; expected numbers from 0 to {len(names) - 1}"
+        )
     known = _by_name(names, pairs) or _by_kind(names, skeleton, pairs, str(metainfo.get("dataset_name", "")))
     groups, parents = known or five_chains(len(names), skeleton) or groups_by_distance(len(names), skeleton)
     return JointGroups(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import Note
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from .annotations import Content, persons_of
 
 
@@ -21,6 +21,9 @@ def complete_written(wanted: Any, cls: Any, content: Content, notes: list[str]) 
         cls: its class, whose METAINFO holds where the config has none.
         content: of its annotation file, whose category names the joints where there is no metainfo at all.
         notes: gets a sentence where something is filled in.
+
+    Raises:
+        ConfigError: a file of metainfo that is not there; DataError: metainfo of another shape.
     """
     written = _read(wanted.get("metainfo") or getattr(cls, "METAINFO", None))
     if not written and (names := _names(content)):
@@ -28,10 +31,16 @@ def complete_written(wanted: Any, cls: Any, content: Content, notes: list[str]) 
         written = {"keypoint_info": info}
     if not isinstance(written, Mapping) or "keypoint_info" not in written or "keypoint_id2name" in written:
         return
-    for change in (_with_numbers, lambda info: _without_unknown(info, notes)):
-        if (changed := change(written)) is not None:
-            wanted["metainfo"] = written = changed
-    joints = len(written["keypoint_info"])
+    try:
+        for change in (_with_numbers, lambda info: _without_unknown(info, notes)):
+            if (changed := change(written)) is not None:
+                wanted["metainfo"] = written = changed
+        joints = len(written["keypoint_info"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"the data set's metainfo cannot be used ({type(error).__name__}: {error}); expected keypoint_info = "
+            "{0: dict(name=..., swap=...), ...} and skeleton_info = {0: dict(link=(name, name)), ...}"
+        ) from error
     optional = {"dataset_name": "", "skeleton_info": {}, "joint_weights": [1.0] * joints, "sigmas": []}
     if lacking := [key for key in optional if written.get(key) is None]:
         wanted["metainfo"] = {**written, **{key: optional[key] for key in lacking}}

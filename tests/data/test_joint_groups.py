@@ -210,3 +210,20 @@ def test_a_metainfo_of_another_shape_is_an_error(wrong: dict[str, Any]) -> None:
     """Of the data, named."""
     with pytest.raises(DataError, match="the metainfo of 'mine' cannot be used"):
         joint_groups({**plain(["a", "b"], [(0, 1)]), "dataset_name": "mine", **wrong})
+
+
+@pytest.mark.parametrize("info", [3, {0: None}, {0: {}}, {0: {"name": ["a"]}}])
+def test_metainfo_of_another_shape_is_said(info: Any) -> None:
+    """By its reader, before anything is made of it."""
+    from poseig_mm.data.joint_names import complete_written
+
+    wanted = {"metainfo": {"keypoint_info": info, "skeleton_info": {0: {"link": None}}}}
+    with pytest.raises(DataError, match="metainfo cannot be used"):
+        complete_written(wanted, None, {}, [])
+
+
+def test_a_bone_beyond_the_joints_is_said() -> None:
+    """In metainfo that is parsed already."""
+    names = {0: "a", 1: "b"}
+    with pytest.raises(DataError, match="not one of its 2"):
+        joint_groups({"keypoint_id2name": names, "skeleton_links": [(0, 7)], "flip_pairs": []})
