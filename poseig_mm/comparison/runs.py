@@ -109,6 +109,9 @@ def match(stores: Mapping[str, Store]) -> Runs:
     _check_units(tables)
     _check_names(stores, tables)
     usable = {name: table.filter(_has_map()) for name, table in tables.items()}
+    for name, table in usable.items():
+        if table.select(KEYS).is_duplicated().any():
+            raise DataError(f"run {name!r} has a joint of a person twice in its tables; restore its work dir")
     first = next(iter(tables))
     shared = reduce(lambda a, b: a.join(b, on=KEYS, how="semi"), usable.values())
     same = shared
