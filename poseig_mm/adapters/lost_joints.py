@@ -28,13 +28,13 @@ def mark_lost_joints(adapter: CoordinateAdapter) -> CoordinateAdapter:
     Returns:
         `adapter` itself where no joint is lost.
     """
-    broken = [name for name, _ in _not_finite(adapter.model)]
+    broken = [name for name, _ in not_finite(adapter.model)]
     if not broken:
         return adapter
     try:
         repaired = adapter.around(copy.deepcopy(adapter.model))
         with torch.no_grad():
-            for _, tensor in _not_finite(repaired.model):
+            for _, tensor in not_finite(repaired.model):
                 tensor.nan_to_num_(0.0, 0.0, 0.0)
         before, after = _coordinates(adapter, repaired)
     except Exception as error:  # of any layer of any model
@@ -66,7 +66,8 @@ def lost_in_words(adapter: CoordinateAdapter) -> str:
     )
 
 
-def _not_finite(model: Any) -> Iterator[tuple[str, Tensor]]:
+def not_finite(model: Any) -> Iterator[tuple[str, Tensor]]:
+    """A model's parameters and buffers that hold NaN or an infinity, by name."""
     tensors = (*model.named_parameters(), *model.named_buffers())
     return ((name, t.detach()) for name, t in tensors if t.is_floating_point() and not bool(t.isfinite().all()))
 

@@ -12,7 +12,7 @@ from ..checks import Check, Level, Note, noted
 from .agreement import WANTED_SHARE
 from .base import CoordinateAdapter, input_size_of
 from .head_outputs import SETTING, describe_outputs, part_at, tensors_of
-from .lost_joints import lost_in_words
+from .lost_joints import lost_in_words, not_finite
 
 NO_AGREEMENT = 0.05  # share of joints; fewer is no disagreement of decodings, but another quantity
 CERTAIN = 8  # joints: were a third of all to agree, none of eight would once in 25 times
@@ -43,9 +43,7 @@ def weights_check(adapter: CoordinateAdapter, checkpoint: str | None, weights_ha
     if lost is not None:
         level: Level = "stop" if bool(lost.all()) else "warning"
         return Check("weights", level, f"{check.found}; {lost_in_words(adapter)}", advice)
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    broken = [name for name, t in tensors.items() if t.is_floating_point() and not bool(t.isfinite().all())]
-    if broken and check.level == "ok":
+    if check.level == "ok" and (broken := [name for name, _ in not_finite(model)]):
         return Check(
             "weights", "warning", f"{check.found}; values are NaN or infinite in {', '.join(broken[:3])}", advice
         )

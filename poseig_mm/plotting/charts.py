@@ -91,6 +91,27 @@ def _group_legend(figure: Figure, styles: Mapping[str, tuple[str, str]]) -> None
         figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), fontsize=9)
 
 
+def joint_by_joint(axis: Any, names: Sequence[str], row: str, column: str) -> None:
+    """Axes of a matrix of joints by joints: named, and hatched where no image is drawn over them.
+
+    Args:
+        axis: an empty one.
+        names: (K,) of the joints.
+        row, column: what a row and a column stand for.
+    """
+    from matplotlib.patches import Rectangle
+
+    count = len(names)
+    axis.add_patch(Rectangle((-0.5, -0.5), count, count, fc="#f2f3f5", ec="#c9cdd4", lw=0, hatch="////", zorder=0))
+    size = 9 if count <= 40 else 6
+    axis.set_xticks(range(count), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=size)
+    axis.set_yticks(range(count), names, fontsize=size)
+    axis.set_xlabel(column)
+    axis.set_ylabel(row)
+    axis.grid(False)
+    axis.tick_params(length=0)
+
+
 def relation_matrix(matrix: Array, names: Sequence[str], measure: Measure) -> Figure:
     """Mean index(row's map -> column's joint), (K, K); NaN cells are hatched.
 
@@ -98,7 +119,6 @@ def relation_matrix(matrix: Array, names: Sequence[str], measure: Measure) -> Fi
     """
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm, Normalize
-    from matplotlib.patches import Rectangle
 
     count, known = len(names), matrix[np.isfinite(matrix)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
@@ -107,16 +127,9 @@ def relation_matrix(matrix: Array, names: Sequence[str], measure: Measure) -> Fi
     side = min(2.6 + 0.3 * count, 13.0)
     with figure_style():
         figure, (axis,) = new_figure(side + 0.6, side)
-        axis.add_patch(Rectangle((-0.5, -0.5), count, count, fc="#f2f3f5", ec="#c9cdd4", lw=0, hatch="////", zorder=0))
+        joint_by_joint(axis, names, "map of this joint …", "… looks at the surroundings of this joint")
         shown = np.ma.masked_invalid(np.maximum(matrix, 0.1) if ratio else matrix)  # NaN stays NaN
         image = axis.imshow(shown, norm=norm, cmap=SEQUENTIAL, zorder=1)
-        size = 9 if count <= 40 else 6
-        axis.set_xticks(range(count), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=size)
-        axis.set_yticks(range(count), names, fontsize=size)
-        axis.set_xlabel("… looks at the surroundings of this joint")
-        axis.set_ylabel("map of this joint …")
-        axis.grid(False)
-        axis.tick_params(length=0)
         for spine in axis.spines.values():
             spine.set_visible(False)
         if count <= 24:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...plotting.charts import joint_by_joint
 from ...plotting.figures import MUTED, PALETTE, figure_style, new_figure
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ Pair = tuple[int, int]  # joint A, whose evidence is erased; joint B
 
 def effect_matrix(effects: Mapping[Pair, Estimate], names: Sequence[str], unit: str) -> Figure:
     """Mean effect of A (row) on B (column); a dot where the interval leaves out 0, hatched where nothing is known."""
-    from matplotlib.patches import Rectangle
-
     count = len(names)
     matrix = np.full((count, count), np.nan)
     for pair, effect in effects.items():
@@ -33,15 +32,8 @@ def effect_matrix(effects: Mapping[Pair, Estimate], names: Sequence[str], unit: 
     side = min(2.6 + 0.3 * count, 13.0)
     with figure_style():
         figure, (axis,) = new_figure(side + 0.8, side)
-        axis.add_patch(Rectangle((-0.5, -0.5), count, count, fc="#f2f3f5", ec="#c9cdd4", lw=0, hatch="////", zorder=0))
+        joint_by_joint(axis, names, "erasing the evidence of this joint (A) …", "… changes the error of this joint (B)")
         image = axis.imshow(np.ma.masked_invalid(matrix), cmap="RdBu_r", vmin=-reach, vmax=reach, zorder=1)
-        size = 9 if count <= 40 else 6
-        axis.set_xticks(range(count), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=size)
-        axis.set_yticks(range(count), names, fontsize=size)
-        axis.set_xlabel("… changes the error of this joint (B)")
-        axis.set_ylabel("erasing the evidence of this joint (A) …")
-        axis.grid(False)
-        axis.tick_params(length=0)
         sure = np.array([pair for pair, effect in effects.items() if excludes_zero(effect)]).reshape(-1, 2)
         axis.scatter(sure[:, 1], sure[:, 0], s=9, color="k", zorder=2)
         bar = figure.colorbar(image, ax=axis, shrink=0.6, aspect=30, pad=0.02, extend="both")
