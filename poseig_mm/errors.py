@@ -42,6 +42,10 @@ class PluginError(PoseIGError, RuntimeError):
     """A plugin is broken, unknown, or clashes with another one."""
 
 
+class TrainingError(PoseIGError, RuntimeError):
+    """A training that a treatment asked for cannot be done, or cannot go on."""
+
+
 class PreflightError(PoseIGError, ValueError):
     """A check before the run says that its numbers would mean nothing, and nobody has overruled it."""
 

@@ -172,6 +172,7 @@ class Settings:
     attribution: AttributionSettings = field(default_factory=AttributionSettings)
     indices: tuple[str, ...] | None = None  # None: all but those that must be asked for by name
     studies: tuple[tuple[str, dict[str, Any]], ...] = ()  # name and settings; given as a name or dict(type=name, ...)
+    treatments: tuple[tuple[str, dict[str, Any]], ...] = ()  # what is done after the diagnosis; given like studies
     plugins: tuple[str, ...] = ()
     samples: SampleSettings = field(default_factory=SampleSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
@@ -201,7 +202,8 @@ class Settings:
         for name in ("indices", "plugins"):
             if given.get(name) is not None:
                 parsed[name] = _names(given[name], f"diagnosis.{name}")
-        parsed["studies"] = _studies(given.get("studies") or ())
+        for name in ("studies", "treatments"):
+            parsed[name] = _configured(given.get(name) or (), f"diagnosis.{name}")
         if preset == "published" and all(name != "published_procedure" for name, _ in parsed["studies"]):
             parsed["studies"] += (("published_procedure", {}),)
         settings = cls(**parsed)
@@ -253,10 +255,13 @@ class Settings:
         >>> Settings.parse(given.as_config()) == given
         True
         """
-        studies = [{"type": name, **settings} for name, settings in self.studies]
+        named = {
+            key: [{"type": name, **settings} for name, settings in getattr(self, key)]
+            for key in ("studies", "treatments")
+        }
         indices = {} if self.indices is None else {"indices": list(self.indices)}
-        rest = {k: v for k, v in asdict(self).items() if k not in ("studies", "indices", "plugins")}
-        return {**rest, **indices, "studies": studies, "plugins": list(self.plugins)}
+        rest = {k: v for k, v in asdict(self).items() if k not in (*named, "indices", "plugins")}
+        return {**rest, **indices, **named, "plugins": list(self.plugins)}
 
     def identity(self) -> dict[str, Any]:
         """The settings that change a stored number: two runs may only be joined when these are equal."""
@@ -329,19 +334,19 @@ def _names(value: Any, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _studies(given: Any) -> tuple[tuple[str, dict[str, Any]], ...]:
-    """Names and settings of studies, each name once."""
+def _configured(given: Any, where: str) -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Names and settings of studies or treatments, each name once."""
     if not isinstance(given, (list, tuple)):
-        raise ConfigError(f"diagnosis.studies is {given!r}; expected a list of names or dict(type=name, ...)")
-    studies: dict[str, dict[str, Any]] = {}
+        raise ConfigError(f"{where} is {given!r}; expected a list of names or dict(type=name, ...)")
+    named: dict[str, dict[str, Any]] = {}
     for entry in given:
         settings = {"type": entry} if isinstance(entry, str) else entry
         if not isinstance(settings, Mapping) or not isinstance(settings.get("type"), str):
-            raise ConfigError(f"diagnosis.studies holds {entry!r}; expected a name or dict(type=name, ...)")
-        if settings["type"] in studies:
-            raise ConfigError(f"diagnosis.studies names {settings['type']!r} twice; give it once, with its settings")
-        studies[settings["type"]] = {k: v for k, v in settings.items() if k != "type"}
-    return tuple(studies.items())
+            raise ConfigError(f"{where} holds {entry!r}; expected a name or dict(type=name, ...)")
+        if settings["type"] in named:
+            raise ConfigError(f"{where} names {settings['type']!r} twice; give it once, with its settings")
+        named[settings["type"]] = {k: v for k, v in settings.items() if k != "type"}
+    return tuple(named.items())
 
 
 _SCALARS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}

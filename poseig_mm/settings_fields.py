@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import field, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from .errors import ConfigError
+from .errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
 _RULE = "poseig_mm"  # in a field's metadata: (what is expected, in words; whether a value is that)
@@ -89,3 +89,41 @@ def check_fields(settings: Any, where: str = "") -> None:
             kept = False
         if not kept:
             raise ConfigError(f"{where}{f.name} is {value!r}; expected {expected}")
+
+
+def configured(entry: T, settings: Mapping[str, Any], label: str) -> T:
+    """A catalog's entry (a study, a treatment) with some of its fields changed.
+
+    Args:
+        entry: with a `name`; its fields are those of a dataclass.
+        settings: by field.
+        label: what messages call it, e.g. 'study'.
+
+    Raises:
+        ConfigError: it has no such field, or refuses the value.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Counting:
+    ...     name = 'counting'
+    ...     times: int = 5
+    >>> configured(Counting(), {'times': 2}, 'study').times
+    2
+    >>> configured(Counting(), {'time': 2}, 'study')
+    Traceback (most recent call last):
+        ...
+    poseig_mm.errors.ConfigError: study 'counting' has no setting 'time'; did you mean 'times'?
+    """
+    if not settings:
+        return entry
+    called = f"{label} {getattr(entry, 'name', type(entry).__name__)!r}"
+    known: list[str] = [f.name for f in fields(entry)] if is_dataclass(entry) else []
+    for name in settings:
+        if name not in known:
+            hint = did_you_mean(name, known) if known else "it has none"
+            raise ConfigError(f"{called} has no setting {name!r}; {hint}")
+    try:
+        changed: T = replace(entry, **settings)  # type: ignore[type-var]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{called}: {error}") from error
+    return changed

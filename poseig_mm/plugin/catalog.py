@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..adapters.base import CoordinateAdapter
     from ..indices.base import Index
     from ..studies.base import Study
+    from ..treatments.base import Treatment
     from ..types import JointGroups
 
 
@@ -41,6 +42,7 @@ class Catalog:
     paths: Mapping[str, Any]
     indices: Mapping[str, Index]  # the name is the column
     studies: Mapping[str, Study]  # the name is the folder below `studies/`
+    treatments: Mapping[str, Treatment]  # the name is the folder below `treatments/`
     datasets: Mapping[str, JointGroups]  # by MMPose's `dataset_name`
 
     def __init__(self, entries: Iterable[tuple[str, str, Any, str]], owners: Mapping[str, str] | None = None) -> None:

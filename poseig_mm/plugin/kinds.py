@@ -120,6 +120,7 @@ KINDS: dict[str, Kind] = {
         Kind("paths", "path", "poseig_paths", _function_fault, by_name=True),
         Kind("indices", "index", "poseig_indices", _index_fault, identifiers=True),
         Kind("studies", "study", "poseig_studies", _class_fault, identifiers=True),
+        Kind("treatments", "treatment", "poseig_treatments", _class_fault, identifiers=True),
         Kind("datasets", "data set", "poseig_datasets", _groups_fault, by_name=True),
     )
 }

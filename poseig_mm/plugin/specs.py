@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from poseig_mm.plugin.catalog import Catalog
     from poseig_mm.store.reader import Store
     from poseig_mm.studies.base import Study
+    from poseig_mm.treatments.base import Treatment
     from poseig_mm.types import Attribution, JointGroups, Sample, Section
 
 
@@ -75,6 +76,11 @@ def poseig_indices() -> Sequence[Index]:  # type: ignore[empty-body]
 @hookspec
 def poseig_studies() -> Sequence[Study]:  # type: ignore[empty-body]
     """Studies, switched on by name in `diagnosis.studies`.  Collected, once."""
+
+
+@hookspec
+def poseig_treatments() -> Sequence[Treatment]:  # type: ignore[empty-body]
+    """Treatments, asked for by name in `diagnosis.treatments` or by `--treat`.  Collected, once."""
 
 
 @hookspec

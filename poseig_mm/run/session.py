@@ -23,11 +23,11 @@ from ..errors import ConfigError, DataError
 from ..indices.base import Index
 from ..report.build import build_report
 from ..settings import Settings
+from ..settings_fields import configured
 from ..store import Store, StoreWriter
 from ..store.atomic import publish
 from ..store.opening import idle_ranks
 from ..store.run_file import earlier_run
-from ..studies.base import configured
 from ..types import Sample, Section
 from .about import describe_run
 from .calibration import CALIBRATION_SAMPLES, accelerate_on, calibrate_on, scale_on
@@ -106,7 +106,7 @@ class Session:
         self.indices: list[Index] = [catalog.get("indices", n) for n in dict.fromkeys(names)]
         check_columns(self.indices, catalog)
         check_quadrature(self.settings.attribution)
-        self.studies = [configured(catalog.get("studies", name), settings) for name, settings in self.settings.studies]
+        self.studies = [configured(catalog.get("studies", n), given, "study") for n, given in self.settings.studies]
 
     def run(self) -> Store:
         """Diagnose every sample that is not done yet, then build the report.

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from ..errors import ConfigError, did_you_mean
 from ..settings_fields import check_fields
 
 if TYPE_CHECKING:
@@ -119,38 +117,3 @@ class Study(ABC):
     def section(self, store: Store) -> Section | None:
         """The study's part of the report, from the store alone (`store.study(self.name)`); no model is at hand."""
         return None
-
-
-S = TypeVar("S", bound=Study)
-
-
-def configured(study: S, settings: Mapping[str, Any]) -> S:
-    """The study with some of its fields changed.
-
-    Raises:
-        ConfigError: it has no such field, or refuses the value.
-
-    >>> from dataclasses import dataclass
-    >>> @dataclass(frozen=True)
-    ... class Counting(Study):
-    ...     name = 'counting'
-    ...     times: int = 5
-    >>> configured(Counting(), {'times': 2}).times
-    2
-    >>> configured(Counting(), {'time': 2})
-    Traceback (most recent call last):
-        ...
-    poseig_mm.errors.ConfigError: study 'counting' has no setting 'time'; did you mean 'times'?
-    """
-    if not settings:
-        return study
-    known: list[str] = [f.name for f in fields(study)] if is_dataclass(study) else []
-    for name in settings:
-        if name not in known:
-            hint = did_you_mean(name, known) if known else "it has none"
-            raise ConfigError(f"study {study.name!r} has no setting {name!r}; {hint}")
-    try:
-        changed: S = replace(study, **settings)  # type: ignore[type-var]
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"study {study.name!r}: {error}") from error
-    return changed

@@ -8,7 +8,7 @@ import pytest
 from tiny import run, session, write_run
 
 from poseig_mm.report.plugin import poseig_report_sections
-from poseig_mm.studies.base import configured
+from poseig_mm.settings_fields import configured
 from poseig_mm.studies.plugin import poseig_studies
 
 CHEAP: dict[str, dict[str, Any]] = {
@@ -50,7 +50,7 @@ def test_each_section_has_a_place_and_a_name_of_its_own(made: Any) -> None:
     """The sections of the studies and the report's own: no two share an order, so that none is decided by chance."""
     store, *_ = made
     settings = dict(store.run["settings"]["studies"])
-    sections = [configured(s, settings[s.name]).section(store) for s in poseig_studies()]
+    sections = [configured(s, settings[s.name], "study").section(store) for s in poseig_studies()]
     sections += poseig_report_sections(store, {})
     assert None not in sections
     for key in ("order", "name", "title"):

@@ -15,8 +15,8 @@ from toy_context import ToyContext, toy_finding
 
 from poseig_mm.errors import ConfigError
 from poseig_mm.functional.perturbation import shifted_masks, strongest_pixels
+from poseig_mm.settings_fields import configured
 from poseig_mm.store import Store
-from poseig_mm.studies.base import configured
 from poseig_mm.studies.dependency.study import Dependency
 from poseig_mm.types import JointGroups, Picture, Section, Table
 
@@ -216,4 +216,4 @@ def test_without_maps_the_section_says_so(tmp_path: Path) -> None:
 def test_settings_are_checked(settings: dict[str, Any]) -> None:
     """What cannot be meant is a ConfigError."""
     with pytest.raises(ConfigError, match="dependency"):
-        configured(Dependency(), settings)
+        configured(Dependency(), settings, "study")

@@ -13,8 +13,8 @@ from planted import COCO, PLACES, PatchesContext, patches_finding, record, store
 from synthetic_store import COLUMNS
 
 from poseig_mm.errors import ConfigError
+from poseig_mm.settings_fields import configured
 from poseig_mm.store import Store, StoreWriter
-from poseig_mm.studies.base import configured
 from poseig_mm.studies.error_kinds.classify import KINDS
 from poseig_mm.studies.error_kinds.rows import COCO_SIGMAS, sigmas_of
 from poseig_mm.studies.error_kinds.study import ErrorKinds
@@ -312,4 +312,4 @@ def test_settings_are_checked() -> None:
     """What cannot be meant is a ConfigError."""
     for changes in ({"sigma": 0.0}, {"confusable": "all"}):
         with pytest.raises(ConfigError, match="error_kinds"):
-            configured(ErrorKinds(), changes)
+            configured(ErrorKinds(), changes, "study")

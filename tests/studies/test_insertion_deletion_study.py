@@ -13,7 +13,7 @@ from tiny import session
 from toy_context import ToyContext, toy_finding, toy_groups, toy_store
 
 from poseig_mm.errors import ConfigError
-from poseig_mm.studies.base import configured
+from poseig_mm.settings_fields import configured
 from poseig_mm.studies.insertion_deletion.study import InsertionDeletion
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def test_a_joint_without_a_map_has_a_reason_and_costs_nothing(context: ToyContex
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
     """With what was got and expected."""
     with pytest.raises(ConfigError, match=message):
-        configured(InsertionDeletion(), settings)
+        configured(InsertionDeletion(), settings, "study")
 
 
 def section_of(context: ToyContext, persons: int, map: torch.Tensor) -> Any:

@@ -14,7 +14,7 @@ from PIL import Image
 from planted import COCO, PLACES, PatchesContext, patches_finding, record, store_of
 
 from poseig_mm.errors import ConfigError
-from poseig_mm.studies.base import configured
+from poseig_mm.settings_fields import configured
 from poseig_mm.studies.inversion.rows import row_without_numbers
 from poseig_mm.studies.inversion.study import Inversion
 from poseig_mm.types import Gallery, Picture, Section, Table
@@ -281,7 +281,7 @@ def test_joints_of_unknown_names_are_said(tmp_path: Path) -> None:
 def test_settings_are_checked(changes: dict[str, Any], message: str) -> None:
     """What cannot be meant is a ConfigError."""
     with pytest.raises(ConfigError, match=message):
-        configured(Inversion(), changes)
+        configured(Inversion(), changes, "study")
 
 
 def test_a_whole_run_has_a_row_for_each_inversion_of_its_tables(tiny_files: tiny, tmp_path: Path) -> None:

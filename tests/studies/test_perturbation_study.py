@@ -16,7 +16,7 @@ from toy_context import ToyContext, toy_finding, toy_groups, toy_store
 
 from poseig_mm.errors import ConfigError
 from poseig_mm.functional.statistics import Estimate
-from poseig_mm.studies.base import configured
+from poseig_mm.settings_fields import configured
 from poseig_mm.studies.perturbation import rows as perturbation
 from poseig_mm.studies.perturbation.section import error_ratio
 from poseig_mm.studies.perturbation.study import Perturbation
@@ -140,7 +140,7 @@ def test_a_joint_that_nothing_moves_has_no_ratio(context: ToyContext) -> None:
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
     """With what was got and expected."""
     with pytest.raises(ConfigError, match=message):
-        configured(Perturbation(), settings)
+        configured(Perturbation(), settings, "study")
 
 
 # ---- the section -----------------------------------------------------------------------------------------------------
