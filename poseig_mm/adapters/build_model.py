@@ -26,7 +26,7 @@ from .operators import complete_operators
 from .sequence_input import is_lifter, pose_features, sequence_shape
 from .weights import load_weights, model_hash
 
-__all__ = ["build_model", "model_hash"]
+__all__ = ["build_model", "load_estimator_weights", "model_hash"]
 
 logger = logging.getLogger(__name__)
 
@@ -90,13 +90,7 @@ def build_model(
         own_meta = meta.get("dataset_meta")
         model.dataset_meta = own_meta if isinstance(own_meta, Mapping) else _dataset_meta(cfg)
     if state is not None:
-        model.weights_notes = load_weights(
-            model,
-            state,
-            f"checkpoint {checkpoint}",
-            count_joints(coordinate_head(model)),
-            lambda: _outputs_on_noise(model),
-        )
+        model.weights_notes = load_estimator_weights(model, state, f"checkpoint {checkpoint}")
         model.random_weights = False
     elif getattr(model, "random_weights", True):
         model.random_weights = True
@@ -116,6 +110,23 @@ def build_model(
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
         raise ConfigError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}; use 'cpu'") from error
     return model.eval()
+
+
+def load_estimator_weights(model: Any, state: Mapping[str, Tensor], source: str) -> list[str]:
+    """Load a checkpoint's weights into a pose estimator: `load_weights`, with the head's keypoints and output as probe.
+
+    Args:
+        model: a pose estimator of MMPose; receives the weights.
+        state: weights by name (`checkpoints.read_checkpoint`).
+        source: where they come from, for messages.
+
+    Returns:
+        What a reader of the numbers should know.
+
+    Raises:
+        CheckpointError: they belong to another model.
+    """
+    return load_weights(model, state, source, count_joints(coordinate_head(model)), lambda: _outputs_on_noise(model))
 
 
 def _own_weights(state: dict[str, Tensor], parts: Mapping[str, Any], distiller: bool, source: str) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 # What a refined config takes over by `{{_base_.gcn_...}}`.  The other base, the frozen model's own config, has the
-# usual names already, and two bases must not share any.
-custom_imports = dict(imports=["poseig_gcn_refinement.estimator"], allow_failed_imports=False)
+# usual names already, and two bases must not share any: `custom_imports` among them.
 gcn_refiner = dict(type="GCNRefiner", order=3, hidden=256, depth=3)
+gcn_train_dataloader = dict(batch_size=64)  # a GPU
 gcn_train_cfg = dict(max_epochs=140, val_interval=10)  # Simple Baseline's schedule
 gcn_optim_wrapper = dict(_delete_=True, type="OptimWrapper", optimizer=dict(type="Adam", lr=1e-3))
 gcn_param_scheduler = [

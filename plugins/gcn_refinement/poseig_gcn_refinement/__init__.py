@@ -1,7 +1,6 @@
-"""Graph refinement of a frozen heatmap model, as MMPose models, and the study of what it changes.
+"""Graph refinement of a frozen heatmap model: MMPose models, and the treatment that trains them.
 
-Importing this package, or its `plugin` module, loads neither torch nor mmpose.  Import
-`poseig_gcn_refinement.estimator` (a config does it by `custom_imports`) to fill MMPose's registries.
+Importing this package, or its `plugin` module, loads neither torch nor mmpose.
 """
 
 __all__ = ["__version__"]

@@ -32,32 +32,56 @@ from mmpose.registry import MODELS  # noqa: E402  (needs a prepared environment)
 
 __all__ = ["GRAPHS", "ChebConv", "GCNRefiner", "graph_of"]
 
-GRAPHS = ("skeleton", "identity", "random")
+GRAPHS = ("skeleton", "partners", "identity", "random")
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": lambda: nn.LeakyReLU(0.1),
 }  # SAR's slope
 
 
-def graph_of(kind: str, num_joints: int, edges: Sequence[tuple[int, int]], seed: int = 0) -> Tensor:
-    """The adjacency (K, K) of a kind of graph: the bones, no edge at all, or as many random ones as there are bones.
+def graph_of(
+    kind: str,
+    num_joints: int,
+    edges: Sequence[tuple[int, int]],
+    partners: Sequence[tuple[int, int]] = (),
+    *,
+    seed: int = 0,
+    as_many_as: str = "skeleton",
+) -> Tensor:
+    """The adjacency (K, K) of a kind of graph.
+
+    Args:
+        kind: 'skeleton', the bones; 'partners', bones and left-right partners, as Pose2Mesh has them; 'identity', no
+            edge at all; 'random', drawn edges.
+        num_joints: K.
+        edges: the bones, pairs of joints.
+        partners: pairs of left-right partners.
+        seed: of the random edges.
+        as_many_as: the kind of graph whose number of edges a random one has.
 
     Raises:
-        ConfigError: another kind; an edge to a joint that there is not.
+        ConfigError: another kind; an edge to a joint that there is not; partners are asked for and there are none.
 
-    >>> [int(graph_of(kind, 4, [(0, 1), (1, 2)]).triu(1).sum()) for kind in GRAPHS]
-    [2, 0, 2]
+    >>> [int(graph_of(kind, 4, [(0, 1), (1, 2)], [(0, 2)]).triu(1).sum()) for kind in GRAPHS]
+    [2, 3, 0, 2]
     """
-    if kind not in GRAPHS:
-        raise ConfigError(f"GCNRefiner: graph is {kind!r}, which is unknown; {did_you_mean(kind, GRAPHS)}")
+    for name, value in (("graph", kind), ("as_many_as", as_many_as)):
+        if value not in GRAPHS:
+            raise ConfigError(f"GCNRefiner: {name} is {value!r}, which is unknown; {did_you_mean(value, GRAPHS)}")
+    if "partners" in (kind, as_many_as) and not partners:
+        raise ConfigError(
+            "GCNRefiner: graph is 'partners', but the skeleton says of no joint which one is its left-right partner; "
+            "give model.skeleton a data set's name or metainfo with `swap`, or take graph='skeleton'"
+        )
     bones = adjacency(num_joints, edges)  # of all kinds: a wrong edge is never overlooked
     if kind == "skeleton":
         return bones
-    return (
-        adjacency(num_joints, [])
-        if kind == "identity"
-        else random_adjacency(num_joints, int(bones.triu(1).sum()), seed)
-    )
+    if kind == "partners":
+        return adjacency(num_joints, [*edges, *partners])
+    if kind == "identity":
+        return adjacency(num_joints, [])
+    count = graph_of("skeleton" if as_many_as == "random" else as_many_as, num_joints, edges, partners).triu(1).sum()
+    return random_adjacency(num_joints, int(count), seed)
 
 
 class ChebConv(nn.Module):
@@ -128,8 +152,8 @@ class GCNRefiner(nn.Module):
         num_joints: K.
         heatmap_size: (w, h), heatmap px.
         edges: the bones, pairs of joints.
-        graph: 'skeleton'; or what it is to be compared with: 'identity' (no exchange between joints) or 'random' (as
-            many edges).
+        graph: 'skeleton', or 'partners' (edges between left-right partners too); or what these are to be compared with:
+            'identity' (no exchange between joints) or 'random' (as many edges).
         order: Chebyshev terms a layer: joints up to order - 1 bones away reach a joint in one layer.
         hidden: features of a node between layers.
         depth: layers.
@@ -139,6 +163,8 @@ class GCNRefiner(nn.Module):
         dropout: probability, before each layer but the first.
         peak: height of the targets' peaks.
         seed: of the random graph.
+        partners: pairs of left-right partners.
+        as_many_as: the graph whose number of edges a random one has.
 
     Raises:
         ConfigError: a number out of range, an unknown choice, an edge to a joint that there is not.
@@ -159,6 +185,8 @@ class GCNRefiner(nn.Module):
         dropout: float = 0.0,
         peak: float = 1.0,
         seed: int = 0,
+        partners: Sequence[tuple[int, int]] = (),
+        as_many_as: str = "skeleton",
     ) -> None:
         super().__init__()
         for name, value, least in (("hidden", hidden, 1), ("depth", depth, 1), ("order", order, 1), ("seed", seed, 0)):
@@ -173,7 +201,8 @@ class GCNRefiner(nn.Module):
         self.num_joints, self.residual, self.peak = num_joints, residual, peak
         width, height = (int(n) for n in heatmap_size)
         self.heatmap_size = (width, height)
-        matrix = graph_of(graph, num_joints, [(int(a), int(b)) for a, b in edges], seed)
+        bones, pairs = ([(int(a), int(b)) for a, b in found] for found in (edges, partners))
+        matrix = graph_of(graph, num_joints, bones, pairs, seed=seed, as_many_as=as_many_as)
         widths = [width * height, *[hidden] * (depth - 1), width * height]
         layers = [ChebConv(matrix, a, b, order, learnable=learnable_adjacency) for a, b in pairwise(widths)]
         self.convolutions = nn.ModuleList(layers)

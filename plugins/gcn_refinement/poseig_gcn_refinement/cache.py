@@ -34,7 +34,7 @@ from mmengine.structures import InstanceData, PixelData  # noqa: E402  (needs a 
 from mmpose.registry import DATASETS, KEYPOINT_CODECS  # noqa: E402
 from mmpose.structures import PoseDataSample  # noqa: E402
 
-__all__ = ["CachedHeatmaps", "cache_heatmaps", "cache_key", "cached_loader"]
+__all__ = ["CachedHeatmaps", "cache_heatmaps", "cache_key", "cached_loader", "training_source"]
 
 logger = logging.getLogger(__name__)
 VERSION = 1  # of the files' form
@@ -43,7 +43,7 @@ ABOUT = "cache.json"
 
 def cache_key(cfg: Any, model: Any, passes: int, seed: int, persons: int | None = None) -> str:
     """SHA-256 (hex) over the frozen weights, the training data's config and annotation files, and the arguments."""
-    return _key(cfg, model, _source(cfg, model, seed, persons), passes, seed)
+    return _key(cfg, model, training_source(cfg, model, seed, persons), passes, seed)
 
 
 def _key(cfg: Any, model: Any, source: SampleSource, passes: int, seed: int) -> str:
@@ -88,7 +88,7 @@ def cache_heatmaps(
     """
     if passes < 1 or batch_size < 1:
         raise ConfigError(f"passes is {passes}, batch_size {batch_size}; expected at least 1")
-    source = _source(cfg, model, seed, persons)
+    source = training_source(cfg, model, seed, persons)
     key = _key(cfg, model, source, passes, seed)
     place = Path(folder) / key[:16]
     if is_whole(place, key):
@@ -97,7 +97,7 @@ def cache_heatmaps(
     place.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
-        sources = chain([source], (_source(cfg, model, seed + turn, persons) for turn in range(1, passes)))
+        sources = chain([source], (training_source(cfg, model, seed + turn, persons) for turn in range(1, passes)))
         found = _compute(model, sources, passes * len(source), aside, batch_size, on_progress)
         seconds = round(time.perf_counter() - started, 1)
         about = {"version": VERSION, "key": key, "passes": passes, "seed": seed, "seconds": seconds, **found}
@@ -126,7 +126,7 @@ def cached_loader(place: str | Path, codec: Any, batch_size: int = 64) -> dict[s
         "num_workers": 0,  # reading is faster than handing over
         "sampler": {"type": "DefaultSampler", "shuffle": True},
         "drop_last": True,  # a batch norm over few nodes is noise
-        "dataset": {"type": "CachedHeatmaps", "folder": str(place), "codec": codec},
+        "dataset": {"type": f"{__name__}.CachedHeatmaps", "folder": str(place), "codec": codec},
     }
 
 
@@ -169,7 +169,8 @@ class CachedHeatmaps(torch.utils.data.Dataset):  # type: ignore[type-arg]
         return {"inputs": self._no_image, "data_samples": sample}
 
 
-def _source(cfg: Any, model: Any, seed: int, persons: int | None) -> SampleSource:
+def training_source(cfg: Any, model: Any, seed: int, persons: int | None) -> SampleSource:
+    """The persons of a config's training data, in the seeded order: the first N, or all of them (None)."""
     preprocess = model.data_preprocessor
     return SampleSource(cfg, preprocess=preprocess, split="train", mask="none", limit=persons, seed=seed)
 
@@ -215,6 +216,7 @@ def _compute(
                     flush()
                     on_progress(done, total)
         flush()
+        on_progress(done, total)
     if file is None:
         raise DataError(f"none of the {total} training samples could be loaded; see the log")
     np.save(place / "keypoints.npy", np.stack(keypoints).astype(np.float32))

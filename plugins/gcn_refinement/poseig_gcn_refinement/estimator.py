@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from poseig_mm.adapters.build_model import load_estimator_weights
 from poseig_mm.adapters.checkpoints import read_checkpoint
-from poseig_mm.adapters.weights import load_weights
+from poseig_mm.adapters.distillation import refuse_distiller
 from poseig_mm.compat import prepare_environment
 from poseig_mm.errors import ConfigError
 
 from . import block  # noqa: F401  (registers GCNRefiner for the same configs)
-from .skeleton import edges_of
+from .skeleton import edges_of, partners_of
 
 prepare_environment()
 
@@ -26,11 +27,32 @@ from mmpose.models.pose_estimators import TopdownPoseEstimator  # noqa: E402
 from mmpose.models.utils import check_and_update_config  # noqa: E402
 from mmpose.registry import MODELS  # noqa: E402
 
-__all__ = ["RefinedHeatmapHead", "RefinedPoseEstimator"]
+__all__ = ["RefinedHeatmapHead", "RefinedPoseEstimator", "refuse_other_heads"]
 
 logger = logging.getLogger(__name__)
 PEAKS = {"MegviiHeatmap": 255.0}  # of the codecs' targets; the others' is 1
 FITTING = ("HeatmapHead", "CPMHead")
+
+
+def refuse_other_heads(head: Any) -> None:
+    """Check that a head's output is one heatmap a joint, in a form that the block refines.
+
+    Raises:
+        ConfigError: it is not; which head it is, and which ones fit.
+    """
+    codec: Any = getattr(head, "decoder", None)
+    if not any(c.__name__ in FITTING for c in type(head).__mro__) or not hasattr(codec, "heatmap_size"):
+        got = "no head" if head is None else f"a {type(head).__name__}"
+        raise ConfigError(
+            f"RefinedPoseEstimator refines heatmaps; the model has {got} with "
+            f"{'no codec' if codec is None else type(codec).__name__}; expected a {' or '.join(FITTING)} (or a "
+            "subclass) with a heatmap codec as its decoder, as the models of MMPose's configs/*/topdown_heatmap have"
+        )
+    if getattr(codec, "heatmap_type", "gaussian") != "gaussian":
+        raise ConfigError(
+            f"RefinedPoseEstimator: the codec's heatmap_type is {codec.heatmap_type!r}, with offset maps beside "
+            "the heatmaps; expected 'gaussian'"
+        )
 
 
 class FrozenHeatmaps(NamedTuple):
@@ -62,19 +84,8 @@ class RefinedHeatmapHead(HeatmapHead):  # type: ignore[misc]  # mmpose is untype
         init_cfg: Any = None,
     ) -> None:
         head = MODELS.build(frozen)
-        kind = type(head).__name__
-        codec: Any = getattr(head, "decoder", None)
-        if not any(c.__name__ in FITTING for c in type(head).__mro__) or not hasattr(codec, "heatmap_size"):
-            raise ConfigError(
-                f"RefinedPoseEstimator refines heatmaps; the model's head is a {kind} with "
-                f"{'no codec' if codec is None else type(codec).__name__}; expected a {' or '.join(FITTING)} with a "
-                "heatmap codec as its decoder"
-            )
-        if getattr(codec, "heatmap_type", "gaussian") != "gaussian":
-            raise ConfigError(
-                f"RefinedPoseEstimator: the codec's heatmap_type is {codec.heatmap_type!r}, with offset maps beside "
-                "the heatmaps; expected 'gaussian'"
-            )
+        refuse_other_heads(head)
+        codec: Any = head.decoder
         joints = int(head.out_channels)
         super().__init__(
             in_channels=head.in_channels,
@@ -90,6 +101,7 @@ class RefinedHeatmapHead(HeatmapHead):  # type: ignore[misc]  # mmpose is untype
             "num_joints": joints,
             "heatmap_size": tuple(codec.heatmap_size),
             "edges": edges_of(skeleton, joints),
+            "partners": partners_of(skeleton, joints),
             "peak": PEAKS.get(type(codec).__name__, 1.0),
         }
         self.refiner = MODELS.build({**about, **refiner})
@@ -126,9 +138,10 @@ class RefinedHeatmapHead(HeatmapHead):  # type: ignore[misc]  # mmpose is untype
 class RefinedPoseEstimator(TopdownPoseEstimator):  # type: ignore[misc]  # mmpose is untyped
     """Any top-down heatmap estimator, frozen, with a block that refines its heatmaps; the block's output is the output.
 
-    Take the estimator's config, change `type`, add `refiner`, `skeleton` and `frozen_checkpoint`.  Only the block is
-    trained: everything else has no parameter gradients and stays in evaluation mode, so that its batch norms'
-    statistics stay as they are.  It is frozen, not detached: gradients reach the image through it.
+    Take the estimator's config, change `type` to 'poseig_gcn_refinement.estimator.RefinedPoseEstimator', add
+    `refiner`, `skeleton` and `frozen_checkpoint`.  Only the block is trained: everything else has no gradients
+    and stays in evaluation mode, so that its batch norms' statistics stay as they are.  It is frozen, not detached:
+    gradients reach the image through it.
 
     Args:
         backbone, neck, head, ...: the frozen model's.
@@ -205,14 +218,23 @@ class RefinedPoseEstimator(TopdownPoseEstimator):  # type: ignore[misc]  # mmpos
             self.load_frozen(self.frozen_checkpoint)
 
     def load_frozen(self, checkpoint: str | Path) -> None:
-        """Load the frozen model's own checkpoint, strictly; the block stays as it is."""
+        """Load the frozen model's own checkpoint, as its diagnosis does; the block stays as it is.
+
+        Args:
+            checkpoint: file or http(s) address, of whatever `build_model` takes: old names, prefixes of wrappers,
+                without weights that reach no heatmap.
+
+        Raises:
+            CheckpointError: the file is not there, or belongs to another model.
+        """
+        source = f"frozen_checkpoint {checkpoint}"
         state, _ = read_checkpoint(checkpoint)
-        names = {
-            k if not k.startswith("keypoint_head.") else "head." + k.partition(".")[2]: v for k, v in state.items()
-        }
-        inner = {
-            "head.frozen." + name.removeprefix("head.") if name.startswith("head.") else name: value
-            for name, value in names.items()
-        }
-        own = {f"head.refiner.{name}": value for name, value in self.head.refiner.state_dict().items()}
-        load_weights(self, {**inner, **copy.deepcopy(own)}, f"frozen_checkpoint {checkpoint}", self.head.out_channels)
+        refuse_distiller(state, source)
+        load_estimator_weights(self._frozen_estimator(), state, source)
+
+    def _frozen_estimator(self) -> Any:
+        """The frozen model as it was before it was refined, of the same modules: its head is where its names say."""
+        found = copy.copy(self)
+        found._modules = dict(self._modules)
+        found.head = self.head.frozen
+        return found

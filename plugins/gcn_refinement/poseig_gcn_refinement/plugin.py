@@ -1,6 +1,7 @@
-"""What this distribution gives to poseig_mm: in the report of a refined model, what was refined and how.
+"""What this distribution gives to poseig_mm: a treatment, and a section in the reports of refined models.
 
-The model itself reaches MMPose by the config's `custom_imports`, and the built-in adapter of heatmap heads fits it.
+The model itself reaches MMPose by the full name of its class in the config, and the built-in adapter of heatmap heads
+fits it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,21 @@ from typing import TYPE_CHECKING, Any
 from poseig_mm.markers import hookimpl
 from poseig_mm.types import Section, Table
 
+from .treatment import GCNRefinement
+
 if TYPE_CHECKING:
     from mmengine.config import Config
 
     from poseig_mm.store.reader import Store
+    from poseig_mm.treatments.base import Treatment
 
-__all__ = ["poseig_report_sections"]
+__all__ = ["poseig_report_sections", "poseig_treatments"]
+
+
+@hookimpl
+def poseig_treatments() -> Sequence[Treatment]:
+    """The block, trained behind the model that was diagnosed."""
+    return (GCNRefinement(),)
 
 
 @hookimpl

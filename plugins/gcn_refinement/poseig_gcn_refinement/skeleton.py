@@ -1,4 +1,4 @@
-"""Which joints are joined by bones: from a data set's metainfo."""
+"""Which joints are joined by bones, and which are left-right partners: from a data set's metainfo."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from poseig_mm.compat import prepare_environment
 from poseig_mm.errors import ConfigError, did_you_mean
 from poseig_mm.mmpose_config import dataset_config
 
-__all__ = ["edges_of", "skeleton_of_config"]
+__all__ = ["edges_of", "partners_of", "skeleton_of_config"]
 
 Edges = list[tuple[int, int]]
 
@@ -28,6 +28,33 @@ def edges_of(skeleton: Any, num_joints: int) -> Edges:
     >>> edges_of([(0, 1), [1, 2]], 3)
     [(0, 1), (1, 2)]
     """
+    if isinstance(skeleton, Sequence) and not isinstance(skeleton, str):
+        return _checked([(int(a), int(b)) for a, b in skeleton], num_joints, "the list of pairs")
+    parsed, source = _metainfo(skeleton, num_joints)
+    return _checked([(int(a), int(b)) for a, b in parsed["skeleton_links"]], num_joints, source)
+
+
+def partners_of(skeleton: Any, num_joints: int) -> Edges:
+    """Pairs of left-right partners, from the metainfo's flip indices; none of a skeleton that is given as pairs.
+
+    Args:
+        skeleton, num_joints: as of `edges_of`.
+
+    Raises:
+        ConfigError: as of `edges_of`.
+
+    >>> partners_of({"skeleton_links": [(0, 1), (0, 2)], "flip_indices": [0, 2, 1]}, 3)
+    [(1, 2)]
+    """
+    if isinstance(skeleton, Sequence) and not isinstance(skeleton, str):
+        return []
+    parsed, source = _metainfo(skeleton, num_joints)
+    pairs = [(joint, int(other)) for joint, other in enumerate(parsed.get("flip_indices") or ()) if joint < other]
+    return _checked(pairs, num_joints, source)
+
+
+def _metainfo(skeleton: Any, num_joints: int) -> tuple[Mapping[str, Any], str]:
+    """Parsed metainfo of as many joints, and what messages call it."""
     if skeleton is None:
         raise ConfigError(
             "the refined model has no skeleton; give model.skeleton the name of a data set, e.g. 'CocoDataset', "
@@ -37,8 +64,6 @@ def edges_of(skeleton: Any, num_joints: int) -> Edges:
         metainfo, source = _registered(skeleton), skeleton
     elif isinstance(skeleton, Mapping):
         metainfo, source = dict(skeleton), str(skeleton.get("dataset_name") or "the metainfo")
-    elif isinstance(skeleton, Sequence):
-        return _checked([(int(a), int(b)) for a, b in skeleton], num_joints, "the list of pairs")
     else:
         raise ConfigError(
             f"model.skeleton is a {type(skeleton).__name__}; expected a name, metainfo, or pairs of joints"
@@ -50,7 +75,7 @@ def edges_of(skeleton: Any, num_joints: int) -> Edges:
             f"the skeleton of {source} has {count} joints, the model predicts {num_joints}; give model.skeleton the "
             "data set that the model was trained for"
         )
-    return _checked([(int(a), int(b)) for a, b in parsed["skeleton_links"]], num_joints, source)
+    return parsed, source
 
 
 def skeleton_of_config(cfg: Any) -> Any:

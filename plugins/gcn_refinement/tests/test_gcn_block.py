@@ -89,10 +89,19 @@ def test_the_identity_control_exchanges_nothing() -> None:
 
 def test_the_random_control_has_as_many_edges() -> None:
     """The same for the same seed; another for another."""
-    graphs = [graph_of("random", 17, CHAIN * 2, seed) for seed in (0, 0, 1)]
+    graphs = [graph_of("random", 17, CHAIN * 2, seed=seed) for seed in (0, 0, 1)]
     assert [int(g.triu(1).sum()) for g in graphs] == [2, 2, 2]  # repeated bones count once
     assert graphs[0].equal(graphs[1])
     assert not graphs[0].equal(graphs[2])
+
+
+def test_partners_are_joined_beside_the_bones() -> None:
+    """A partner that is a neighbour already counts once; the random graph beside it has as many edges."""
+    matrix = graph_of("partners", 4, CHAIN, [(0, 2), (1, 2)])
+    assert matrix.triu(1).nonzero().tolist() == [[0, 1], [0, 2], [1, 2]]
+    assert graph_of("random", 17, CHAIN, [(5, 6)], as_many_as="partners").triu(1).sum() == 3
+    with pytest.raises(ConfigError, match="left-right partner"):
+        refiner(graph="partners")
 
 
 def test_a_learnable_adjacency_starts_row_normalised_and_learns() -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import run_training
 from poseig_gcn_refinement import cache
 from poseig_gcn_refinement.cache import CachedHeatmaps, cache_heatmaps, cache_key, cached_loader, is_whole
-from poseig_gcn_refinement.training import put, refined_config, schedule, train
+from poseig_gcn_refinement.refined_config import refined_config
 
 from poseig_mm.adapters.build_model import build_model
 from poseig_mm.errors import DataError
+from poseig_mm.treatments.training import put, schedule
 
 
 @pytest.fixture
@@ -144,10 +146,9 @@ def test_the_block_is_trained_from_the_cache(cfg: Any, model: Any, tmp_path: Pat
     """By MMEngine's runner: the block changes, and the error on the cached targets falls."""
     place = cache_heatmaps(cfg, model, tmp_path, passes=2)
     cfg.train_dataloader = cached_loader(place, cfg.model.head.decoder, batch_size=2)
-    cfg.custom_imports = {"imports": [*cfg.custom_imports["imports"], "poseig_gcn_refinement.cache"]}
-    put(cfg, schedule(8, 3))
+    put(cfg, schedule(lr=1e-3, epochs=8, steps=3))
     cfg.randomness = {"seed": 0}
-    trained = train(cfg, tmp_path / "run")
+    trained = run_training(cfg, tmp_path / "run")
     items = [CachedHeatmaps(place, cfg.model.head.decoder)[i] for i in range(6)]
     samples = [item["data_samples"] for item in items]
     with torch.no_grad():

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from poseig_gcn_refinement.skeleton import edges_of, skeleton_of_config
-from poseig_gcn_refinement.training import put, refined_config, save_weights, schedule, train
+from conftest import ROOT, run_training
+from poseig_gcn_refinement.refined_config import refined_config
+from poseig_gcn_refinement.skeleton import edges_of, partners_of, skeleton_of_config
 
 from poseig_mm import load_adapter
 from poseig_mm.adapters.build_model import build_model
 from poseig_mm.errors import CheckpointError, ConfigError
+from poseig_mm.treatments.training import put, schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HIDDEN = {"hidden": 8, "depth": 2}
 
@@ -30,10 +36,8 @@ def hashes(model: torch.nn.Module, part: str) -> dict[str, str]:
 
 def training_config(cfg: Any, made: Any, epochs: int = 2, **refiner: Any) -> Any:
     found = refined_config(cfg, made.weights, {**HIDDEN, **refiner})
-    put(found, schedule(epochs, 1))
-    found.default_hooks.checkpoint.max_keep_ckpts = -1
+    put(found, schedule(lr=1e-3, epochs=epochs, steps=1))
     found.randomness = {"seed": 0}
-
     return found
 
 
@@ -44,7 +48,7 @@ def trained(made: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, A
 
     cfg = training_config(Config.fromfile(str(made.config)), made)
     work_dir = tmp_path_factory.mktemp("trained")
-    model = train(cfg, work_dir)
+    model = run_training(cfg, work_dir)
     return cfg, model, work_dir
 
 
@@ -132,7 +136,7 @@ def test_the_checkpoint_alone_is_enough_for_inference(
     cfg, model, _ = copy.deepcopy(trained)
     model.eval()
     cfg.model.frozen_checkpoint = str(tmp_path / "gone.pth")
-    save_weights(model, tmp_path / "refined.pth")
+    torch.save({"state_dict": model.state_dict(), "meta": {}}, tmp_path / "refined.pth")
     loaded = init_model(cfg, str(tmp_path / "refined.pth"), device="cpu")
     with torch.no_grad():
         assert torch.equal(loaded(images, None), model(images, None))
@@ -152,10 +156,10 @@ def test_the_checkpoint_alone_is_enough_for_inference(
 def test_training_goes_on_where_it_stopped(frozen_cfg: Any, made: Any, trained: Any, tmp_path: Path) -> None:
     """One epoch, then a second one: the weights are those of two epochs at once."""
     _, model, _ = trained
-    train(training_config(frozen_cfg, made, 2), tmp_path)  # what the fixture did, for its checkpoints
+    run_training(training_config(frozen_cfg, made, 2), tmp_path)  # what the fixture did, for its checkpoints
     (tmp_path / "epoch_2.pth").unlink()
     (tmp_path / "last_checkpoint").write_text(str(tmp_path / "epoch_1.pth"))
-    resumed = train(training_config(frozen_cfg, made, 2), tmp_path)
+    resumed = run_training(training_config(frozen_cfg, made, 2), tmp_path)
     assert hashes(resumed, "refiner") == hashes(model, "refiner")
 
 
@@ -181,6 +185,47 @@ def test_a_checkpoint_of_another_model_is_refused(frozen_cfg: Any, made: Any, tm
     model = build_model(refined_config(frozen_cfg, tmp_path / "other.pth", HIDDEN))
     with pytest.raises(CheckpointError, match=r"backbone\.conv1\.weight"):
         model.init_weights()
+
+
+SHARED = ROOT.parent / "shared" / "weights"  # what the sample model's config calls ../shared/weights
+
+
+def test_the_sample_models_checkpoint_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of another project, without MobileNet's last layer, which reaches no heatmap: the heatmaps are the same."""
+    config, weights = SHARED / "simplepose_coco_256x192.py", SHARED / "simplepose_mobilenetv2_coco_256x192.pth"
+    if not weights.is_file():
+        pytest.skip(f"no {weights}")
+    from mmengine.config import Config
+
+    monkeypatch.syspath_prepend(str(SHARED))
+    cfg = Config.fromfile(str(config))
+    refined = build_model(refined_config(cfg, weights, HIDDEN), weights_follow=True)
+    refined.init_weights()
+    image = torch.randn(1, 3, 256, 192, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, got = (m.head.forward(m.extract_feat(image)) for m in (build_model(cfg, weights), refined.eval()))
+    assert expected.std() > 1e-3
+    assert torch.allclose(got, expected, rtol=0, atol=1e-6)
+
+
+def old_names(name: str) -> str:
+    return name.replace("head.", "keypoint_head.", 1) if name.startswith("head.") else name
+
+
+@pytest.mark.parametrize("rename", [old_names, "module.{}".format, "model.module.{}".format, "_orig_mod.{}".format])
+def test_frozen_checkpoints_come_as_a_diagnosis_takes_them(
+    rename: Callable[[str], str], frozen_cfg: Any, made: Any, tmp_path: Path
+) -> None:
+    """MMPose 0.x's names, wrappers' prefixes: the same frozen weights, and the block as it was."""
+    state = torch.load(made.weights)["state_dict"]
+    torch.save({rename(name): value for name, value in state.items()}, tmp_path / "frozen.pth")
+    expected = hashes(build_model(frozen_cfg, made.weights), "frozen")
+    model = build_model(refined_config(frozen_cfg, tmp_path / "frozen.pth", HIDDEN), weights_follow=True)
+    block = hashes(model, "refiner")
+    assert hashes(model, "frozen") != expected
+    model.init_weights()
+    assert hashes(model, "frozen") == expected
+    assert hashes(model, "refiner") == block
 
 
 def test_the_skeleton_must_be_of_the_models_joints(frozen_cfg: Any, made: Any) -> None:
@@ -210,6 +255,30 @@ def test_skeletons_are_read_from_every_form_of_metainfo(frozen_cfg: Any) -> None
     assert skeleton_of_config(frozen_cfg) == "CocoDataset"
     wrapped = {"train_dataloader": {"dataset": {"type": "CombinedDataset", "datasets": [{"type": "MpiiDataset"}]}}}
     assert skeleton_of_config(wrapped) == "MpiiDataset"
+
+
+def test_partners_are_those_of_the_flip() -> None:
+    """COCO's eight pairs, from every form of metainfo; none of bare pairs of joints."""
+    pairs = [(1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)]
+    assert partners_of("CocoDataset", 17) == pairs
+    assert partners_of({"from_file": "configs/_base_/datasets/coco.py"}, 17) == pairs
+    assert partners_of([(0, 1)], 17) == []
+
+
+def test_the_partners_are_joined_in_the_model(frozen_cfg: Any, made: Any) -> None:
+    """19 bones, three of which (eyes, shoulders, hips) join partners already, and the other five pairs."""
+    model = build_model(refined_config(frozen_cfg, made.weights, {**HIDDEN, "graph": "partners"}), weights_follow=True)
+    (terms, plain) = (
+        m.head.refiner.convolutions[0].polynomials[1].abs() > 1e-6
+        for m in (model, build_model(refined_config(frozen_cfg, None, HIDDEN), weights_follow=True))
+    )
+    assert [int(found.triu(1).sum()) for found in (plain, terms)] == [19, 24]
+    assert terms[15, 16]
+    assert not plain[15, 16]
+    cfg = refined_config(frozen_cfg, None, {**HIDDEN, "graph": "partners"})
+    cfg.model.skeleton = [(0, 1)]
+    with pytest.raises(ConfigError, match="left-right partner"):
+        build_model(cfg, weights_follow=True)
 
 
 def test_other_heads_are_refused(frozen_cfg: Any, made: Any) -> None:
@@ -248,28 +317,84 @@ def test_the_refined_model_is_diagnosed_like_any_other(
     assert store.study("randomization")["stage"].max() >= 2
 
 
-def test_a_config_of_mmpose_becomes_a_refined_one_in_ten_lines(request: pytest.FixtureRequest) -> None:
-    """The repository's example, over a config of MMPose: its own optimizer and schedule are replaced."""
-    from conftest import ROOT
-    from mmengine.config import Config
+REFINED = """
+_base_ = ["mmpose::body_2d_keypoint/topdown_heatmap/{base}.py", "{refined}"]
 
-    path = ROOT / "configs" / "gcn_refinement" / "td-hm_res50_gcn_coco-256x192.py"
+model = dict(
+    type="poseig_gcn_refinement.estimator.RefinedPoseEstimator",
+    refiner={{{{_base_.gcn_refiner}}}},
+    skeleton={{{{_base_.dataset_type}}}},
+    frozen_checkpoint="weights.pth",
+)
+train_dataloader = {{{{_base_.gcn_train_dataloader}}}}
+train_cfg = {{{{_base_.gcn_train_cfg}}}}
+optim_wrapper = {{{{_base_.gcn_optim_wrapper}}}}
+param_scheduler = {{{{_base_.gcn_param_scheduler}}}}
+"""
+
+
+@pytest.fixture
+def refined_base() -> Path:
+    path = ROOT / "configs" / "gcn_refinement" / "_base_" / "refined.py"
     if not path.is_file():
         pytest.skip(f"no {path}")
-    cfg = Config.fromfile(str(path))
-    assert cfg.model.type == "RefinedPoseEstimator"
-    assert cfg.model.skeleton == "CocoDataset"
-    assert cfg.model.head.out_channels == 17
+    return path
+
+
+def assert_refined(cfg: Any) -> None:
+    """Simple Baseline's training, and nothing left of the base's own."""
+    from mmpose.registry import MODELS
+
+    assert MODELS.get(cfg.model.type).__name__ == "RefinedPoseEstimator"
+    assert len(edges_of(cfg.model.skeleton, cfg.model.head.out_channels)) == 19
     assert cfg.optim_wrapper == {"type": "OptimWrapper", "optimizer": {"type": "Adam", "lr": 1e-3}}
     assert cfg.param_scheduler[1].milestones == [90, 120]
     assert cfg.train_cfg.max_epochs == 140
+    assert cfg.train_dataloader.batch_size == 64
+    assert cfg.train_dataloader.dataset.type == cfg.dataset_type
+
+
+def test_the_example_is_a_refined_config(refined_base: Path) -> None:
+    """The repository's, and README's text."""
+    from mmengine.config import Config
+
+    path = refined_base.parents[1] / "td-hm_res50_gcn_coco-256x192.py"
+    assert_refined(Config.fromfile(str(path)))
+    shown = re.search(r"```python\n(_base_.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.DOTALL)[1]
+    assert re.sub(r"\s", "", shown) == re.sub(r"\s", "", path.read_text())
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192",
+        "coco/td-hm_ViTPose-small_8xb64-210e_coco-256x192",
+        "coco/td-hm_ViTPose-huge-simple_8xb64-210e_coco-256x192",
+        "humanart/td-hm_ViTPose-base_8xb64-210e_humanart-256x192",
+    ],
+)
+def test_it_sits_beside_any_base(base: str, refined_base: Path, tmp_path: Path) -> None:
+    """Those of ViTPose have `custom_imports` of their own, which stay."""
+    from mmengine.config import Config
+
+    (tmp_path / "refined.py").write_text(REFINED.format(base=base, refined=refined_base))
+    cfg = Config.fromfile(str(tmp_path / "refined.py"))
+    assert_refined(cfg)
+    assert ("custom_imports" in cfg) == ("ViTPose" in base)
+
+
+def test_a_refined_vitpose_is_built(refined_base: Path, tmp_path: Path) -> None:
+    """From nothing but its config."""
+    pytest.importorskip("mmpretrain")
+    base = "coco/td-hm_ViTPose-small_8xb64-210e_coco-256x192"
+    (tmp_path / "refined.py").write_text(REFINED.format(base=base, refined=refined_base))
+    model = build_model(tmp_path / "refined.py", weights_follow=True)
+    assert {n.split(".")[1] for n, p in model.named_parameters() if p.requires_grad} == {"refiner"}
 
 
 def test_the_training_tool_trains_and_resumes(frozen_cfg: Any, made: Any, tmp_path: Path) -> None:
     """tools/train.py: options override the config, a checkpoint an epoch, --resume goes on, errors are one line."""
     import importlib.util
-
-    from conftest import ROOT
 
     path = ROOT / "tools" / "train.py"
     if not path.is_file():

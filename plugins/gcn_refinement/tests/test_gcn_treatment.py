@@ -1,0 +1,198 @@
+"""The treatment: what it plans, what it makes, what it refuses."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from dataclasses import fields, replace
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from conftest import Context
+from poseig_gcn_refinement import plugin
+from poseig_gcn_refinement.treatment import GCNRefinement
+
+from poseig_mm.adapters.build_model import build_model
+from poseig_mm.errors import ConfigError, TrainingError
+from poseig_mm.treatments.base import TREATED
+
+SMALL = GCNRefinement(epochs=2, batch_size=2, passes=2, hidden=4, depth=2)
+ARMS = (TREATED, "identity", "random")
+
+
+@pytest.fixture(scope="module")
+def treated(made: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Context, dict[str, Any]]:
+    """(the context, what was made of each arm)."""
+    context = Context(made, tmp_path_factory.mktemp("treated"))
+    return context, {arm: SMALL.make(context, arm) for arm in ARMS}
+
+
+def test_the_plan_says_what_and_against_what(made: Any, tmp_path: Path) -> None:
+    """The block, its graph, the persons and steps; both controls; how many persons go through the model."""
+    plan = SMALL.plan(Context(made, tmp_path))
+    assert plan.controls == {"identity": "no edges", "random": "random edges"}
+    assert plan.passes == 6  # three persons twice
+    assert "6 steps of 2 on the frozen heatmaps of 3 persons" in plan.what
+    assert "HeatmapHead" in plan.what
+    assert "graph of bones" in plan.what
+    assert not any(tmp_path.iterdir())
+    other = replace(SMALL, graph="partners", controls=["skeleton"], train_persons=2).plan(Context(made, tmp_path))
+    assert other.controls == {"skeleton": "the bones alone"}
+    assert other.passes == 4
+    assert "left-right partners" in other.what
+
+
+def test_what_is_made_loads_like_any_model(treated: Any, made: Any) -> None:
+    """Each arm by its config and checkpoint alone: other heatmaps than the frozen model's, from its frozen weights."""
+    context, results = treated
+    frozen = build_model(str(made.config), made.weights)
+    image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    outputs = []
+    for arm in ARMS:
+        config = results[arm].config
+        config.model.frozen_checkpoint = "gone.pth"
+        model = build_model(config, results[arm].checkpoint)
+        assert config.train_cfg == context.config().train_cfg  # the user's, not the short schedule's
+        assert torch.equal(model.backbone.conv1.weight, frozen.backbone.conv1.weight)
+        with torch.no_grad():
+            outputs += [m.head.forward(m.extract_feat(image)) for m in (model, frozen)]
+    assert not any(torch.allclose(a, outputs[1], atol=1e-4) for a in outputs[::2])
+    assert not torch.allclose(outputs[0], outputs[2], atol=1e-5)
+    assert not torch.allclose(outputs[0], outputs[4], atol=1e-5)
+
+
+def test_controls_differ_in_the_graph_alone(treated: Any) -> None:
+    """Size, persons, steps and start; one cache serves all."""
+    context, results = treated
+    kept = [{k: v for k, v in results[arm].about.items() if k != "edges"} for arm in ARMS]
+    assert kept[0] == kept[1] == kept[2]
+    assert [results[arm].about["edges"] for arm in ARMS] == ["skeleton", "no edges", "random edges"]
+    block = results[TREATED].about["weights of the block"]
+    assert block == 4 * (3 * 256) + 4 + 2 * 4 + 256 * (3 * 4) + 256
+    refiners = [dict(results[arm].config.model.refiner) for arm in ARMS]
+    assert [r.pop("graph") for r in refiners] == ["skeleton", "identity", "random"]
+    assert refiners[2].pop("as_many_as") == "skeleton"
+    assert refiners[0] == refiners[1] == refiners[2]
+    assert len(list((context.folder / "cache").iterdir())) == 1
+    assert {stage for stage, _, _ in context.told} == {"frozen heatmaps"}
+
+
+def test_a_trial_caches_a_batch(made: Any, tmp_path: Path) -> None:
+    """As few persons as make one, and as many passes where there are fewer persons."""
+    for treatment, persons in ((replace(SMALL, passes=4), 2), (replace(SMALL, passes=4, batch_size=5), 6)):
+        context = Context(made, tmp_path / str(persons), trial=True)
+        treatment.make(context, TREATED)
+        assert context.told[-1][2] == persons
+
+
+def test_a_frozen_part_that_changed_is_an_error(made: Any, tmp_path: Path) -> None:
+    """Byte by byte."""
+    with pytest.raises(TrainingError, match="'treated' changed the frozen model"):
+        SMALL.make(Context(made, tmp_path, spoil=True), TREATED)
+
+
+def regression(cfg: Any) -> None:
+    cfg.model.neck = {"type": "GlobalAveragePooling"}
+    cfg.model.head = {
+        "type": "RegressionHead",
+        "in_channels": 8,
+        "num_joints": 17,
+        "decoder": {"type": "RegressionLabel", "input_size": (64, 64)},
+    }
+
+
+def refined(cfg: Any) -> None:
+    cfg.model.update(
+        type="poseig_gcn_refinement.estimator.RefinedPoseEstimator",
+        refiner={"type": "GCNRefiner", "hidden": 4},
+        skeleton="CocoDataset",
+    )
+
+
+def other_skeleton(cfg: Any) -> None:
+    cfg.train_dataloader.dataset.metainfo = {"from_file": "configs/_base_/datasets/mpii.py"}
+
+
+@pytest.mark.parametrize(
+    ("edit", "treatment", "message"),
+    [
+        (regression, SMALL, "has a RegressionHead with RegressionLabel; expected a HeatmapHead or CPMHead"),
+        (refined, SMALL, "RefinedPoseEstimator already"),
+        (other_skeleton, SMALL, "16 joints, the model predicts 17"),
+        (lambda cfg: None, replace(SMALL, batch_size=7), "3 training persons, taken 2 times, make no batch of 7"),
+    ],
+)
+def test_what_cannot_be_treated_is_refused_by_the_plan(
+    edit: Any, treatment: GCNRefinement, message: str, made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is computed."""
+    context = Context(made, tmp_path, edit=edit)
+    monkeypatch.setattr(Context, "adapter", SimpleNamespace(model=build_model(context.config(), weights_follow=True)))
+    with pytest.raises(ConfigError, match=message):
+        treatment.plan(context)
+    assert not any(tmp_path.iterdir())
+
+
+WRONG = {
+    "epochs": 0, "batch_size": 2.5, "lr": 0.0, "passes": -1, "train_persons": 0, "order": 0, "hidden": True,
+    "depth": None, "dropout": 1.0, "graph": "identity", "controls": "random", "seed": -1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(GCNRefinement)])
+def test_every_setting_has_bounds(name: str) -> None:
+    """The setting, its value and what it may be; None where that means all."""
+    with pytest.raises(ConfigError, match=rf"treatment 'gcn_refinement': {name} is {WRONG[name]!r}; expected"):
+        replace(SMALL, **{name: WRONG[name]})
+    assert replace(SMALL, train_persons=None).train_persons is None
+
+
+def test_a_graph_is_not_its_own_control() -> None:
+    """Nor is an unknown one a control."""
+    with pytest.raises(ConfigError, match="'skeleton' is the graph and among its controls"):
+        GCNRefinement(controls=("skeleton", "random"))
+    with pytest.raises(ConfigError, match=r"controls is .*bones.*expected some of identity, random, skeleton"):
+        GCNRefinement(controls=("bones",))
+    assert math.isclose(GCNRefinement().lr, 1e-3)
+
+
+def test_the_reports_of_refined_models_show_the_block(treated: Any, frozen_cfg: Any) -> None:
+    """Other models' reports have no such section."""
+    (section,) = plugin.poseig_report_sections(SimpleNamespace(), treated[1][TREATED].config)
+    rows = dict(section.blocks[0].rows)
+    assert rows["hidden"] == "4"
+    assert rows["skeleton"] == "CocoDataset"
+    assert rows["graph"] == "skeleton"
+    assert plugin.poseig_report_sections(SimpleNamespace(), frozen_cfg) == ()
+
+
+def test_the_entry_point_is_light() -> None:
+    """Discovery imports the plugin module at every start of the command line: no torch, no mmpose."""
+    code = (
+        "import sys, poseig_gcn_refinement.plugin;"
+        "print([m for m in ('torch', 'mmpose', 'numpy', 'polars') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_the_entry_point_names_the_plugin() -> None:
+    """Installed, the distribution is found in poseig_mm's group."""
+    entries = {e.name: e.value for e in metadata.entry_points(group="poseig_mm")}
+    if "gcn_refinement" not in entries:
+        pytest.skip("this distribution is not installed: it is tested from its folder")
+    assert entries["gcn_refinement"] == "poseig_gcn_refinement.plugin"
+
+
+def test_the_host_accepts_the_plugin(tiny: ModuleType) -> None:
+    """poseig_mm's host loads it, with its hooks."""
+    from poseig_mm.plugin.manager import PluginHost
+
+    host = PluginHost(plugins=("poseig_gcn_refinement.plugin",), builtins=(), entry_points=False)
+    (record,) = [r for r in host.records if "gcn" in r.target]
+    assert set(record.hooks) == {"poseig_report_sections", "poseig_treatments"}
