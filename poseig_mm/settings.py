@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -297,6 +297,15 @@ class Settings:
         before = earlier.get("settings", {}).get("attribution", {}).get("indices_over", "image")
         over = self.attribution.indices_over or before
         return replace(self, attribution=replace(self.attribution, indices_over=over))
+
+    def with_studies(self, names: Sequence[str]) -> Settings:
+        """The same with further studies, where they are not there.
+
+        >>> Settings.parse({'studies': ['groups']}).with_studies(['shortcuts', 'groups']).studies
+        (('groups', {}), ('shortcuts', {}))
+        """
+        there = dict(self.studies)
+        return replace(self, studies=(*self.studies, *((n, {}) for n in dict.fromkeys(names) if n not in there)))
 
     def with_plugins(self, plugins: tuple[str, ...]) -> Settings:
         """The same with further plugins (from the command line)."""

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from ..settings import Settings
 from .open import Plugins
 from .session import Session
+from .treat import TreatmentRun
 
 TRIED = 3  # persons
 PER_PERSON = ("load", "prediction", "attribution", "indices", "store")  # timings that grow with the persons
@@ -26,15 +27,17 @@ class DryRun:
     tried: int
     seconds: float  # of all persons, without set-up and report
     data_bytes: int  # tables, maps and pictures of all persons
+    treatments: tuple[str, ...] = ()  # what each is going to do, and what it will take
 
     def __str__(self) -> str:
         hours, rest = divmod(round(self.seconds), 3600)
         each = max(1, self.persons)
-        return (
+        diagnosis = (
             f"{self.persons} persons, {self.joints} annotated joints; from {self.tried} of them: about "
             f"{hours} h {rest // 60:02d} min {rest % 60:02d} s ({self.seconds / each:.1f} s a person) and "
             f"{self.data_bytes / 1e6:.1f} MB ({self.data_bytes / each / 1e6:.2f} MB a person)"
         )
+        return "\n".join((diagnosis, *self.treatments))
 
 
 def dry_run(
@@ -61,4 +64,5 @@ def dry_run(
         spent = sum(v for k, v in store.run["timings"].items() if k in PER_PERSON or k.startswith("study "))
         size = sum(f.stat().st_size for f in Path(folder).rglob("*") if f.is_file() and f.parent != Path(folder))
         persons, joints = session.count(limit)
-    return DryRun(persons, joints, tried, spent / tried * persons, round(size / tried * persons))
+        treatments = tuple(TreatmentRun(session, t, trial=True).estimate() for t in session.treatments)
+    return DryRun(persons, joints, tried, spent / tried * persons, round(size / tried * persons), treatments)

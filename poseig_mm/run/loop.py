@@ -29,12 +29,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: `done` of `total` persons, `seconds` since the first one, `stage` in words."""
+    """How far a run is: `done` of `total`, `seconds` since the first one, `stage` in words."""
 
     stage: str
     done: int
     total: int
     seconds: float
+    unit: str = "persons"  # of what is counted
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from ..store import Store, StoreWriter
 from ..store.atomic import publish
 from ..store.opening import idle_ranks
 from ..store.run_file import earlier_run
+from ..treatments.base import Treatment
 from ..types import Sample, Section
 from .about import describe_run
 from .calibration import CALIBRATION_SAMPLES, accelerate_on, calibrate_on, scale_on
@@ -106,6 +107,10 @@ class Session:
         self.indices: list[Index] = [catalog.get("indices", n) for n in dict.fromkeys(names)]
         check_columns(self.indices, catalog)
         check_quadrature(self.settings.attribution)
+        self.treatments: list[Treatment] = [
+            configured(catalog.get("treatments", name), given, "treatment") for name, given in self.settings.treatments
+        ]
+        self.settings = self.settings.with_studies([n for t in self.treatments for n in t.needs_studies])
         self.studies = [configured(catalog.get("studies", n), given, "study") for n, given in self.settings.studies]
 
     def run(self) -> Store:
@@ -244,6 +249,11 @@ class Session:
                 if (section := study.section(store)) is not None:
                     sections.append(section)
         return build_report(store, sections, failures=self.host.failures[before:])
+
+    def built_model(self) -> torch.nn.Module:
+        """The model that is diagnosed, as MMPose's."""
+        model: torch.nn.Module = self._adapter().model
+        return model
 
     def count(self, limit: int | None) -> tuple[int, int]:
         """How many persons, and annotated joints of theirs, a run with this limit would take; no model is built."""
