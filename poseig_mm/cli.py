@@ -259,8 +259,8 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError(f"--cfg-options {options.cfg_options}: {error}; expected KEY=VALUE pairs") from error
     except RecursionError as error:  # MMEngine's reader has no dictionaries
         raise ConfigError(
-            f"--cfg-options {options.cfg_options}: MMEngine cannot read this; expected KEY=VALUE pairs whose values are "
-            "numbers, words, and lists of them. What holds a dict(...) stands in the config"
+            f"--cfg-options {options.cfg_options}: MMEngine cannot read this; expected KEY=VALUE pairs, the values "
+            "being numbers, words, and lists of them. What holds a dict(...) stands in the config"
         ) from error
     if options.limit is not None:
         overrides["diagnosis.samples.limit"] = options.limit

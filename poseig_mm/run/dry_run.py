@@ -14,7 +14,7 @@ from .open import Plugins
 from .session import Session
 from .treat import TreatmentRun
 
-TRIED = 3  # persons
+TRIED, TRIED_WITHOUT_MAPS = 3, 32  # persons; without maps in one batch
 PER_PERSON = ("load", "prediction", "attribution", "indices", "store")  # timings that grow with the persons
 
 
@@ -43,7 +43,7 @@ class DryRun:
 def dry_run(
     config: Config, checkpoint: str | None, *, device: str, plugins: Plugins, allow: Sequence[str] = ()
 ) -> DryRun:
-    """Diagnose the first `TRIED` persons in a temporary folder, studies included, and count the others.
+    """Diagnose the first few persons in a temporary folder, studies included, and count the others.
 
     Args:
         config, checkpoint, device, plugins, allow: as of `Session`.
@@ -53,7 +53,10 @@ def dry_run(
     """
     settings = Settings.parse(config.get("diagnosis"))
     limit = settings.samples.limit
-    samples = replace(settings.samples, limit=min(TRIED, limit or TRIED), batch_size=1)
+    most, batch_size = (
+        (TRIED, 1) if settings.attribution.has_maps else (TRIED_WITHOUT_MAPS, settings.samples.batch_size)
+    )
+    samples = replace(settings.samples, limit=min(most, limit or most), batch_size=batch_size)
     trial = replace(settings, samples=samples, report=replace(settings.report, enabled=False))
     with tempfile.TemporaryDirectory(prefix="poseig-dry-run-") as folder:
         session = Session(

@@ -108,10 +108,10 @@ class Loop:
             for sample in batch:
                 self._run_batch([sample])
             return
-        records, epe_to = [], self.context.explainer.settings.epe_to
+        records, settings = [], self.context.explainer.settings
         for finding in findings:
             self._show(finding)
-            records.append(sample_record(finding, self.source.groups, self.context.unit, self.writer.errors, epe_to))
+            records.append(sample_record(finding, self.source.groups, self.context.unit, self.writer.errors, settings))
         self.journal.note(self.writer)
         with self.journal.timed("store"):
             self.writer.write(records)

@@ -244,15 +244,11 @@ class TreatmentRun:
     def _without_maps(
         self, place: str, config: Config, checkpoint: str, *, limit: int | None = None, told: str = ""
     ) -> None:
-        given = self._settings
-        settings = Settings.parse(
-            {
-                "attribution": {"method": "none", "output": given.attribution.output},
-                "studies": list(STUDIES),
-                "samples": {"split": given.samples.split, "mask": "none", "limit": limit},
-                "report": {"enabled": False},
-                "plugins": list(given.plugins),
-            }
+        settings = self._settings.without_maps(STUDIES)
+        settings = replace(
+            settings,
+            samples=replace(settings.samples, limit=limit, seed=None, ids=None),
+            report=replace(settings.report, enabled=False),
         )
         self._session_of(config, checkpoint, settings, place, told).run()
 

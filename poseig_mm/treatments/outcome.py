@@ -15,8 +15,8 @@ from ..functional.statistics import Estimate, bootstrap_mean
 from ..store import Store
 from ..studies.error_kinds.precision import person_ap
 from ..studies.error_kinds.study import ErrorKinds
-from ..summary.pck import with_pck
 from ..summary.measures import images_of
+from ..summary.pck import with_pck
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
