@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import run_training
+from gcn_helpers import run_training
 from poseig_gcn_refinement import cache
 from poseig_gcn_refinement.cache import CachedHeatmaps, cache_heatmaps, cache_key, cached_loader, is_whole
 from poseig_gcn_refinement.refined_config import refined_config

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from conftest import ROOT, run_training
+from gcn_helpers import ROOT, run_training
 from poseig_gcn_refinement.refined_config import refined_config
 from poseig_gcn_refinement.skeleton import edges_of, partners_of, skeleton_of_config
 

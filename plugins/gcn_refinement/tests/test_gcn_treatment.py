@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Context
+from gcn_helpers import Context
 from poseig_gcn_refinement import plugin
 from poseig_gcn_refinement.treatment import GCNRefinement
 
@@ -196,3 +196,36 @@ def test_the_host_accepts_the_plugin(tiny: ModuleType) -> None:
     host = PluginHost(plugins=("poseig_gcn_refinement.plugin",), builtins=(), entry_points=False)
     (record,) = [r for r in host.records if "gcn" in r.target]
     assert set(record.hooks) == {"poseig_report_sections", "poseig_treatments"}
+
+
+def test_the_command_diagnoses_treats_and_diagnoses_again(
+    made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That of docs/paper.md: both diagnoses, every arm's predictions for all held-out persons, one page."""
+    from poseig_mm.cli import main
+    from poseig_mm.store import Store
+
+    monkeypatch.setattr("poseig_mm.plugin.registry.entry_points", lambda group: ())
+    config = tmp_path / "config.py"
+    settings = {"type": "gcn_refinement", "epochs": 2, "batch_size": 2, "hidden": 4, "depth": 2}
+    config.write_text(
+        f"{made.config.read_text()}\n"
+        f"diagnosis.update(plugins=['poseig_gcn_refinement.plugin'], treatments=[{settings}], samples=dict(limit=2))\n"
+    )
+    work = tmp_path / "work"
+    arguments = [str(config), str(made.weights), "--work-dir", str(work), "--device", "cpu"]
+    assert main([*arguments, "--treat", "gcn_refinement"]) == 0
+    place = work / "treatments" / "gcn_refinement"
+    printed = capsys.readouterr().out
+    assert str(place / "report" / "index.html") in printed
+    page = (place / "report" / "index.html").read_text()
+    for words in ("no edges", "random edges", "graph of bones", "HeatmapHead"):
+        assert words in page
+    before, after = Store(work), Store(place / "after")
+    assert set(before.sample_ids) == set(after.sample_ids)
+    assert after.run["weights_hash"] != before.run["weights_hash"]
+    held_out = {path.name: Store(path) for path in (place / "held_out" / "held-out_persons").iterdir()}
+    assert set(held_out) == {"before", *ARMS}
+    assert all(len(store.sample_ids) == 3 for store in held_out.values())  # all, not the two that were diagnosed
+    errors = {arm: store.joints().filter(visible=True)["epe"].sum() for arm, store in held_out.items()}
+    assert len(set(errors.values())) == 4
