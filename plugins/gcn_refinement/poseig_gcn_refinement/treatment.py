@@ -91,13 +91,17 @@ class GCNRefinement(Treatment):
         Raises:
             TrainingError: the training changed the frozen part.
         """
+        import torch
+
         from poseig_mm.adapters.build_model import build_model
         from poseig_mm.adapters.checkpoints import read_checkpoint
+        from poseig_mm.seeding import random_states_kept
 
         from .cache import cache_heatmaps, cached_loader
 
         config = self._config(context.training_config(), context, arm)
-        model = build_model(config, device=context.device, weights_follow=True)
+        with random_states_kept(self.seed):
+            model = build_model(config, device=context.device, weights_follow=True)
         model.init_weights()
         persons, passes = self.train_persons, self.passes
         if context.trial:  # as few as make a batch
@@ -117,7 +121,11 @@ class GCNRefinement(Treatment):
         put(config, schedule(lr=self.lr, epochs=self.epochs, steps=cached // self.batch_size))
         config.randomness, config.custom_hooks = {"seed": self.seed}, []
         config.model.train_cfg = {**(config.model.get("train_cfg") or {}), "compute_acc": False}
-        trained = context.train(config, arm)
+        start = context.folder / "starts" / f"{arm}.pth"
+        start.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"state_dict": model.state_dict()}, start)
+        trained = context.train(config, arm, start)
+        start.unlink()
         if _frozen_bytes(read_checkpoint(trained.checkpoint)[0]) != _frozen_bytes(model.state_dict()):
             raise TrainingError(f"the training of {arm!r} changed the frozen model; please report this")
         about = {

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poseig_mm.treatments.base import Trained
+    from poseig_mm.run.treatment_context import RunTreatmentContext
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,51 +30,36 @@ def run_training(cfg: Any, folder: Path) -> Any:
         return Runner.from_cfg(own).train()
 
 
-@dataclass
-class Context:
-    """A `TreatmentContext` without a first diagnosis: MMEngine's Runner, and nothing else."""
+def context_of(
+    made: Any, folder: Path, *, edit: Callable[[Any], None] = lambda cfg: None, trial: bool = False
+) -> tuple[RunTreatmentContext, list[tuple[str, int, int]]]:
+    """A treatment's context over the tiny run, without a first diagnosis, and what it is told.
 
-    made: Any
-    folder: Path
-    trial: bool = False
-    store: Any = None
-    device: str = "cpu"
-    split: str = "test"
-    edit: Callable[[Any], None] = lambda cfg: None  # of the user's config
-    told: list[tuple[str, int, int]] = field(default_factory=list)
-    spoil: bool = False  # change a frozen weight while training
+    Args:
+        made: the run.
+        folder: of the treatment.
+        edit: of the user's config.
+        trial: as for --dry-run.
+    """
+    from mmengine.config import Config
 
-    @property
-    def checkpoint(self) -> str:
-        return str(self.made.weights)
+    from poseig_mm.plugin.manager import PluginHost
+    from poseig_mm.run.treatment_context import RunTreatmentContext
+    from poseig_mm.settings import Settings
 
-    @cached_property
-    def adapter(self) -> Any:
-        from poseig_mm import load_adapter
-
-        return load_adapter(self.config(), self.checkpoint, "cpu")
-
-    def config(self) -> Any:
-        from mmengine.config import Config
-
-        found = Config.fromfile(str(self.made.config))
-        self.edit(found)
-        return found
-
-    def training_config(self) -> Any:
-        return self.config()
-
-    def train(self, config: Any, arm: str, checkpoint: str | Path | None = None) -> Trained:
-        import torch
-
-        from poseig_mm.treatments.base import Trained
-
-        model = run_training(config, self.folder / "training" / arm)
-        if self.spoil:
-            model.backbone.bn1.running_mean += 1
-        torch.save({"state_dict": model.state_dict()}, self.folder / f"{arm}.pth")
-        steps = config.train_cfg.max_epochs
-        return Trained(self.folder / f"{arm}.pth", {"training persons": 3, "steps": steps})
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        self.told.append((stage, done, total))
+    config = Config.fromfile(str(made.config))
+    edit(config)
+    told: list[tuple[str, int, int]] = []
+    context = RunTreatmentContext(
+        store=None,
+        first_config=config,
+        settings=Settings.parse(config.diagnosis),
+        checkpoint=str(made.weights),
+        device="cpu",
+        folder=folder,
+        host=PluginHost(entry_points=False),
+        identity="",
+        on_progress=lambda p: told.append((p.stage, p.done, p.total)),
+        trial=trial,
+    )
+    return context, told

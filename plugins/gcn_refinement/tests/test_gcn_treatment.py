@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 import torch
-from gcn_helpers import Context
+from gcn_helpers import context_of
 from poseig_gcn_refinement import plugin
 from poseig_gcn_refinement.treatment import GCNRefinement
 
 from poseig_mm.adapters.build_model import build_model
 from poseig_mm.errors import ConfigError, TrainingError
+from poseig_mm.run.treatment_context import RunTreatmentContext
 from poseig_mm.treatments.base import TREATED
 
 SMALL = GCNRefinement(epochs=2, batch_size=2, passes=2, hidden=4, depth=2)
@@ -26,22 +27,23 @@ ARMS = (TREATED, "identity", "random")
 
 
 @pytest.fixture(scope="module")
-def treated(made: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Context, dict[str, Any]]:
-    """(the context, what was made of each arm)."""
-    context = Context(made, tmp_path_factory.mktemp("treated"))
-    return context, {arm: SMALL.make(context, arm) for arm in ARMS}
+def treated(made: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Any], list[Any]]:
+    """(the context, what was made of each arm, what was told)."""
+    context, told = context_of(made, tmp_path_factory.mktemp("treated"))
+    return context, {arm: SMALL.make(context, arm) for arm in ARMS}, told
 
 
 def test_the_plan_says_what_and_against_what(made: Any, tmp_path: Path) -> None:
     """The block, its graph, the persons and steps; both controls; how many persons go through the model."""
-    plan = SMALL.plan(Context(made, tmp_path))
+    context, _ = context_of(made, tmp_path)
+    plan = SMALL.plan(context)
     assert plan.controls == {"identity": "no edges", "random": "random edges"}
     assert plan.passes == 6  # three persons twice
     assert "6 steps of 2 on the frozen heatmaps of 3 persons" in plan.what
     assert "HeatmapHead" in plan.what
     assert "graph of bones" in plan.what
     assert not any(tmp_path.iterdir())
-    other = replace(SMALL, graph="partners", controls=["skeleton"], train_persons=2).plan(Context(made, tmp_path))
+    other = replace(SMALL, graph="partners", controls=["skeleton"], train_persons=2).plan(context)
     assert other.controls == {"skeleton": "the bones alone"}
     assert other.passes == 4
     assert "left-right partners" in other.what
@@ -49,7 +51,7 @@ def test_the_plan_says_what_and_against_what(made: Any, tmp_path: Path) -> None:
 
 def test_what_is_made_loads_like_any_model(treated: Any, made: Any) -> None:
     """Each arm by its config and checkpoint alone: other heatmaps than the frozen model's, from its frozen weights."""
-    context, results = treated
+    context, results, _ = treated
     frozen = build_model(str(made.config), made.weights)
     image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     outputs = []
@@ -68,8 +70,9 @@ def test_what_is_made_loads_like_any_model(treated: Any, made: Any) -> None:
 
 def test_controls_differ_in_the_graph_alone(treated: Any) -> None:
     """Size, persons, steps and start; one cache serves all."""
-    context, results = treated
-    kept = [{k: v for k, v in results[arm].about.items() if k != "edges"} for arm in ARMS]
+    context, results, told = treated
+    alike = ("frozen", "weights of the block", "training persons", "steps", "batch", "times each person is taken")
+    kept = [{k: results[arm].about[k] for k in alike} for arm in ARMS]
     assert kept[0] == kept[1] == kept[2]
     assert [results[arm].about["edges"] for arm in ARMS] == ["skeleton", "no edges", "random edges"]
     block = results[TREATED].about["weights of the block"]
@@ -79,21 +82,56 @@ def test_controls_differ_in_the_graph_alone(treated: Any) -> None:
     assert refiners[2].pop("as_many_as") == "skeleton"
     assert refiners[0] == refiners[1] == refiners[2]
     assert len(list((context.folder / "cache").iterdir())) == 1
-    assert {stage for stage, _, _ in context.told} == {"frozen heatmaps"}
+    assert ("frozen heatmaps", 6, 6) in told
+    assert [done for stage, done, _ in told if stage.startswith("training identity")] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_trial_caches_a_batch(made: Any, tmp_path: Path) -> None:
     """As few persons as make one, and as many passes where there are fewer persons."""
     for treatment, persons in ((replace(SMALL, passes=4), 2), (replace(SMALL, passes=4, batch_size=5), 6)):
-        context = Context(made, tmp_path / str(persons), trial=True)
+        context, told = context_of(made, tmp_path / str(persons), trial=True)
         treatment.make(context, TREATED)
-        assert context.told[-1][2] == persons
+        assert ("frozen heatmaps", persons, persons) in told
 
 
-def test_a_frozen_part_that_changed_is_an_error(made: Any, tmp_path: Path) -> None:
+def test_a_frozen_part_that_changed_is_an_error(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Byte by byte."""
+    train = RunTreatmentContext.train
+
+    def spoil(*arguments: Any) -> Any:
+        trained = train(*arguments)
+        state = torch.load(trained.checkpoint)
+        state["state_dict"]["backbone.bn1.running_mean"][0] += 1e-6
+        torch.save(state, trained.checkpoint)
+        return trained
+
+    monkeypatch.setattr(RunTreatmentContext, "train", spoil)
     with pytest.raises(TrainingError, match="'treated' changed the frozen model"):
-        SMALL.make(Context(made, tmp_path, spoil=True), TREATED)
+        SMALL.make(context_of(made, tmp_path)[0], TREATED)
+
+
+def test_all_arms_start_alike(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was drawn before: the same block for the same seed; a frozen layer that no checkpoint has, too."""
+
+    def unreached(cfg: Any) -> None:  # a second stage, whose features nobody takes
+        cfg.model.backbone.update(num_stages=2, strides=(1, 2), dilations=(1, 1))
+
+    starts = []
+
+    def keep(self: Any, config: Any, arm: str, checkpoint: Path) -> Any:
+        starts.append({k: v for k, v in torch.load(checkpoint)["state_dict"].items() if "polynomials" not in k})
+        return train(self, config, arm, checkpoint)
+
+    train = RunTreatmentContext.train
+    monkeypatch.setattr(RunTreatmentContext, "train", keep)
+    for number, (arm, seed) in enumerate(((TREATED, 0), ("random", 0), (TREATED, 1))):
+        torch.rand(number)
+        context, _ = context_of(made, tmp_path / str(number), edit=unreached)
+        replace(SMALL, seed=seed).make(context, arm)
+    assert any(name.startswith("backbone.layer2") for name in starts[0])
+    assert all(torch.equal(value, starts[1][name]) for name, value in starts[0].items())
+    block = "head.refiner.convolutions.0.linear.weight"
+    assert not torch.equal(starts[0][block], starts[2][block])
 
 
 def regression(cfg: Any) -> None:
@@ -114,6 +152,10 @@ def refined(cfg: Any) -> None:
     )
 
 
+def no_training_data(cfg: Any) -> None:
+    cfg.pop("train_dataloader")
+
+
 def other_skeleton(cfg: Any) -> None:
     cfg.train_dataloader.dataset.metainfo = {"from_file": "configs/_base_/datasets/mpii.py"}
 
@@ -123,6 +165,7 @@ def other_skeleton(cfg: Any) -> None:
     [
         (regression, SMALL, "has a RegressionHead with RegressionLabel; expected a HeatmapHead or CPMHead"),
         (refined, SMALL, "RefinedPoseEstimator already"),
+        (no_training_data, SMALL, "no train_dataloader.*give it one"),
         (other_skeleton, SMALL, "16 joints, the model predicts 17"),
         (lambda cfg: None, replace(SMALL, batch_size=7), "3 training persons, taken 2 times, make no batch of 7"),
     ],
@@ -131,8 +174,9 @@ def test_what_cannot_be_treated_is_refused_by_the_plan(
     edit: Any, treatment: GCNRefinement, message: str, made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything is computed."""
-    context = Context(made, tmp_path, edit=edit)
-    monkeypatch.setattr(Context, "adapter", SimpleNamespace(model=build_model(context.config(), weights_follow=True)))
+    context, _ = context_of(made, tmp_path, edit=edit)
+    adapter = SimpleNamespace(model=build_model(context.config(), weights_follow=True))
+    monkeypatch.setattr(RunTreatmentContext, "adapter", adapter)
     with pytest.raises(ConfigError, match=message):
         treatment.plan(context)
     assert not any(tmp_path.iterdir())
