@@ -131,7 +131,13 @@ def annotated_joints(entry: Mapping[str, Any]) -> NDArray[np.bool_]:
 
 
 def placeless_joints(entry: Mapping[str, Any]) -> int:
-    """How many joints are marked as annotated at (0, 0)."""
+    """How many joints are marked as annotated at (0, 0); 0 of an entry that gets its joints when it is loaded.
+
+    >>> placeless_joints({"keypoints": [[[0, 0], [3, 0]]], "keypoints_visible": [[1, 1]]}), placeless_joints({"id": 3})
+    (1, 0)
+    """
+    if entry.get("keypoints") is None:
+        return 0
     return int((_visibility(entry) > 0).sum() - annotated_joints(entry).sum())
 
 
