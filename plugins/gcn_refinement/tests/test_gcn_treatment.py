@@ -251,7 +251,7 @@ def test_the_command_diagnoses_treats_and_diagnoses_again(
 
     monkeypatch.setattr("poseig_mm.plugin.registry.entry_points", lambda group: ())
     config = tmp_path / "config.py"
-    settings = {"type": "gcn_refinement", "epochs": 2, "batch_size": 2, "hidden": 4, "depth": 2}
+    settings = {"type": "gcn_refinement", "epochs": 8, "lr": 0.1, "batch_size": 2, "hidden": 4, "depth": 2}
     config.write_text(
         f"{made.config.read_text()}\n"
         f"diagnosis.update(plugins=['poseig_gcn_refinement.plugin'], treatments=[{settings}], samples=dict(limit=2))\n"

@@ -53,7 +53,7 @@ def test_a_model_fits_its_config_exactly(name: str) -> None:
 
 
 def test_the_training_figures_are_persons_too() -> None:
-    """Whose joints are known only when they are drawn: a treatment reads them as a diagnosis reads the held-out ones."""
+    """Whose joints are known only when they are drawn: a treatment reads them as a diagnosis reads its own."""
     config = load_config(CONFIGS / "honest_heatmap.py")
     preprocess = poseig_mm.load_adapter(config).model.data_preprocessor
     sample = SampleSource(config, preprocess=preprocess, split="train", mask="none", limit=2).load(1)
