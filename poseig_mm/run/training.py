@@ -246,7 +246,9 @@ def _told(folder: Path) -> Iterator[None]:
 def save_weights(model: torch.nn.Module, path: Path) -> None:
     """All weights and nothing else, on the CPU: a checkpoint that every torch reads, without running its pickle."""
     buffer = io.BytesIO()
-    state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    state = model.state_dict()  # with the modules' versions, by which their hooks tell old names
+    for name, value in state.items():
+        state[name] = value.detach().cpu()
     torch.save({"state_dict": state, "meta": {}}, buffer)
     make_dir(path.parent)
     publish(path, buffer.getvalue())

@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from poseig_mm.adapters.freezing import frozen
 from poseig_mm.compat import prepare_environment
 from poseig_mm.data.samples import SampleSource
 from poseig_mm.errors import ConfigError, DataError
+from poseig_mm.store.atomic import store_error
 
 prepare_environment()
 
@@ -34,7 +35,7 @@ from mmengine.structures import InstanceData, PixelData  # noqa: E402  (needs a 
 from mmpose.registry import DATASETS, KEYPOINT_CODECS  # noqa: E402
 from mmpose.structures import PoseDataSample  # noqa: E402
 
-__all__ = ["CachedHeatmaps", "cache_heatmaps", "cache_key", "cached_loader", "training_source"]
+__all__ = ["CachedHeatmaps", "cache_heatmaps", "cache_key", "cached_loader", "frozen_digest", "training_source"]
 
 logger = logging.getLogger(__name__)
 VERSION = 1  # of the files' form
@@ -49,7 +50,14 @@ def cache_key(cfg: Any, model: Any, passes: int, seed: int, persons: int | None 
 def _key(cfg: Any, model: Any, source: SampleSource, passes: int, seed: int) -> str:
     digest = hashlib.sha256(f"{VERSION}|{passes}|{seed}|{len(source)}|{source.fingerprint()}".encode())
     digest.update(json.dumps(_plain(cfg.train_dataloader["dataset"]), sort_keys=True, default=str).encode())
-    for name, value in sorted(model.state_dict().items()):
+    digest.update(frozen_digest(model.state_dict()).encode())
+    return digest.hexdigest()
+
+
+def frozen_digest(state: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 (hex) of all of a refined model's weights but the block's: names, types, shapes, bytes."""
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
         if "refiner." not in name:
             digest.update(f"{name}|{value.dtype}|{tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
@@ -85,6 +93,7 @@ def cache_heatmaps(
 
     Raises:
         DataError: no person could be loaded.
+        StoreError: the disk is full.
     """
     if passes < 1 or batch_size < 1:
         raise ConfigError(f"passes is {passes}, batch_size {batch_size}; expected at least 1")
@@ -169,6 +178,21 @@ class CachedHeatmaps(torch.utils.data.Dataset):  # type: ignore[type-arg]
         return {"inputs": self._no_image, "data_samples": sample}
 
 
+def _claim_room(path: Path) -> None:
+    """Take a mapped file's room on the disk: writing to one that finds none later ends the process, without a word.
+
+    Raises:
+        StoreError: there is not enough.
+    """
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        raise store_error("write heatmaps to", path, error) from error
+
+
 def training_source(cfg: Any, model: Any, seed: int, persons: int | None) -> SampleSource:
     """The persons of a config's training data, in the seeded order: the first N, or all of them (None)."""
     preprocess = model.data_preprocessor
@@ -195,8 +219,9 @@ def _compute(
             return
         maps = model.head.frozen_heatmaps(model.extract_feat(torch.stack(images).to(device))).cpu().numpy()
         if file is None:  # as long as if nothing failed; cut below
-            shape = (total, *maps.shape[1:])
-            file = np.lib.format.open_memmap(place / "heatmaps.part.npy", mode="w+", dtype=np.float16, shape=shape)
+            shape, path = (total, *maps.shape[1:]), place / "heatmaps.part.npy"
+            file = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+            _claim_room(path)
         file[len(keypoints) - len(images) : len(keypoints)] = maps
         images.clear()
 

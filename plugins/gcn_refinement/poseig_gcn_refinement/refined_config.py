@@ -27,11 +27,16 @@ def refined_config(cfg: Any, checkpoint: str | Path | None, refiner: Mapping[str
         refiner: settings of the block; None: its defaults.
 
     Raises:
-        ConfigError: the model is refined already.
+        ConfigError: the model is refined already, or has no head.
     """
     found = copy.deepcopy(cfg)
     if str(found.model.get("type", "")).rpartition(".")[2] == "RefinedPoseEstimator":
         raise ConfigError("the config's model is a RefinedPoseEstimator already; give the frozen model's config")
+    if "head" not in found.model:
+        raise ConfigError(
+            f"the config's model, a {found.model.get('type')}, has no head; give the config of a top-down heatmap "
+            "model (of a distiller: its student's)"
+        )
     found.model.update(
         type=REFINED_TYPE,
         refiner={"type": "GCNRefiner", **(refiner or {})},

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +16,6 @@ from poseig_mm.treatments.training import put, schedule
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-    from torch import Tensor
 
 __all__ = ["GCNRefinement"]
 
@@ -91,13 +88,12 @@ class GCNRefinement(Treatment):
         Raises:
             TrainingError: the training changed the frozen part.
         """
-        import torch
-
         from poseig_mm.adapters.build_model import build_model
         from poseig_mm.adapters.checkpoints import read_checkpoint
+        from poseig_mm.run.training import save_weights
         from poseig_mm.seeding import random_states_kept
 
-        from .cache import cache_heatmaps, cached_loader
+        from .cache import cache_heatmaps, cached_loader, frozen_digest
 
         config = self._config(context.training_config(), context, arm)
         with random_states_kept(self.seed):
@@ -122,11 +118,10 @@ class GCNRefinement(Treatment):
         config.randomness, config.custom_hooks = {"seed": self.seed}, []
         config.model.train_cfg = {**(config.model.get("train_cfg") or {}), "compute_acc": False}
         start = context.folder / "starts" / f"{arm}.pth"
-        start.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"state_dict": model.state_dict()}, start)
+        save_weights(model, start)
         trained = context.train(config, arm, start)
         start.unlink()
-        if _frozen_bytes(read_checkpoint(trained.checkpoint)[0]) != _frozen_bytes(model.state_dict()):
+        if frozen_digest(read_checkpoint(trained.checkpoint)[0]) != frozen_digest(model.state_dict()):
             raise TrainingError(f"the training of {arm!r} changed the frozen model; please report this")
         about = {
             "frozen": Path(context.checkpoint).name,
@@ -158,12 +153,3 @@ class GCNRefinement(Treatment):
 def _weights(block: Any) -> int:
     """How many parameters a block has."""
     return sum(parameter.numel() for parameter in block.parameters())
-
-
-def _frozen_bytes(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 (hex) of all weights that are not the block's."""
-    digest = hashlib.sha256()
-    for name, value in sorted(state.items()):
-        if "refiner." not in name:
-            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from poseig_gcn_refinement.cache import CachedHeatmaps, cache_heatmaps, cache_ke
 from poseig_gcn_refinement.refined_config import refined_config
 
 from poseig_mm.adapters.build_model import build_model
-from poseig_mm.errors import DataError
+from poseig_mm.errors import DataError, StoreError
 from poseig_mm.treatments.training import put, schedule
 
 
@@ -110,6 +111,20 @@ def test_an_interrupted_computation_leaves_nothing(
 
     with pytest.raises(KeyboardInterrupt):
         cache_heatmaps(cfg, model, tmp_path, batch_size=1, on_progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_before_the_first_heatmap(
+    cfg: Any, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mapped file without room would end the process; nothing is left behind."""
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(StoreError, match=r"cannot write heatmaps to .*No space left"):
+        cache_heatmaps(cfg, model, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

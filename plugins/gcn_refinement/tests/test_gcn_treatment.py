@@ -18,6 +18,7 @@ from poseig_gcn_refinement import plugin
 from poseig_gcn_refinement.treatment import GCNRefinement
 
 from poseig_mm.adapters.build_model import build_model
+from poseig_mm.adapters.checkpoints import read_checkpoint
 from poseig_mm.errors import ConfigError, TrainingError
 from poseig_mm.run.treatment_context import RunTreatmentContext
 from poseig_mm.treatments.base import TREATED
@@ -61,6 +62,8 @@ def test_what_is_made_loads_like_any_model(treated: Any, made: Any) -> None:
         model = build_model(config, results[arm].checkpoint)
         assert config.train_cfg == context.config().train_cfg  # the user's, not the short schedule's
         assert torch.equal(model.backbone.conv1.weight, frozen.backbone.conv1.weight)
+        state, _ = read_checkpoint(results[arm].checkpoint)
+        assert state._metadata["head.frozen"] == {"version": 2}  # without it MMPose takes the names for old ones
         with torch.no_grad():
             outputs += [m.head.forward(m.extract_feat(image)) for m in (model, frozen)]
     assert not any(torch.allclose(a, outputs[1], atol=1e-4) for a in outputs[::2])
@@ -82,6 +85,7 @@ def test_controls_differ_in_the_graph_alone(treated: Any) -> None:
     assert refiners[2].pop("as_many_as") == "skeleton"
     assert refiners[0] == refiners[1] == refiners[2]
     assert len(list((context.folder / "cache").iterdir())) == 1
+    assert not list((context.folder / "starts").iterdir())
     assert ("frozen heatmaps", 6, 6) in told
     assert [done for stage, done, _ in told if stage.startswith("training identity")] == [1, 2, 3, 4, 5, 6]
 
@@ -152,6 +156,10 @@ def refined(cfg: Any) -> None:
     )
 
 
+def distiller(cfg: Any) -> None:
+    cfg.model = {"type": "DWPoseDistiller", "student_cfg": "student.py"}
+
+
 def no_training_data(cfg: Any) -> None:
     cfg.pop("train_dataloader")
 
@@ -165,6 +173,7 @@ def other_skeleton(cfg: Any) -> None:
     [
         (regression, SMALL, "has a RegressionHead with RegressionLabel; expected a HeatmapHead or CPMHead"),
         (refined, SMALL, "RefinedPoseEstimator already"),
+        (distiller, SMALL, "a DWPoseDistiller, has no head; .*its student's"),
         (no_training_data, SMALL, "no train_dataloader.*give it one"),
         (other_skeleton, SMALL, "16 joints, the model predicts 17"),
         (lambda cfg: None, replace(SMALL, batch_size=7), "3 training persons, taken 2 times, make no batch of 7"),
@@ -175,7 +184,8 @@ def test_what_cannot_be_treated_is_refused_by_the_plan(
 ) -> None:
     """Before anything is computed."""
     context, _ = context_of(made, tmp_path, edit=edit)
-    adapter = SimpleNamespace(model=build_model(context.config(), weights_follow=True))
+    given = made.config if edit is distiller else context.config()
+    adapter = SimpleNamespace(model=build_model(given, weights_follow=True))
     monkeypatch.setattr(RunTreatmentContext, "adapter", adapter)
     with pytest.raises(ConfigError, match=message):
         treatment.plan(context)
