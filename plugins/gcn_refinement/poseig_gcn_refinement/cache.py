@@ -3,7 +3,7 @@
 The frozen model never changes while the block is trained, so its heatmaps of the same images need not be computed again
 in each epoch.  A cache lies in a folder named by its key, the hash of the frozen weights and of the data: other weights
 or data have another folder, so that a stale cache is never read.  It appears whole or not at all (written aside, then
-renamed).
+renamed), and a computation that was cut off goes on.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from poseig_mm.adapters.freezing import frozen
 from poseig_mm.compat import prepare_environment
 from poseig_mm.data.samples import SampleSource
 from poseig_mm.errors import ConfigError, DataError
-from poseig_mm.store.atomic import store_error
+from poseig_mm.store.atomic import make_dir, publish, store_error
 
 prepare_environment()
 
@@ -39,7 +38,9 @@ __all__ = ["CachedHeatmaps", "cache_heatmaps", "cache_key", "cached_loader", "fr
 
 logger = logging.getLogger(__name__)
 VERSION = 1  # of the files' form
-ABOUT = "cache.json"
+ABOUT, PROGRESS = "cache.json", "progress.json"
+HEATMAPS, KEYPOINTS = "heatmaps.npy", "keypoints.npy"
+SAVED_EVERY = 256  # persons; a computation that is cut off loses that many at most
 
 
 def cache_key(cfg: Any, model: Any, passes: int, seed: int, persons: int | None = None) -> str:
@@ -102,19 +103,10 @@ def cache_heatmaps(
     place = Path(folder) / key[:16]
     if is_whole(place, key):
         return place
-    started = time.perf_counter()
-    place.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
-    try:
-        sources = chain([source], (training_source(cfg, model, seed + turn, persons) for turn in range(1, passes)))
-        found = _compute(model, sources, passes * len(source), aside, batch_size, on_progress)
-        seconds = round(time.perf_counter() - started, 1)
-        about = {"version": VERSION, "key": key, "passes": passes, "seed": seed, "seconds": seconds, **found}
-        (aside / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        shutil.rmtree(place, ignore_errors=True)  # what an earlier version left
-        os.replace(aside, place)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    part = _Part(Path(folder) / f".{place.name}", key, passes * len(source))
+    sources = chain([source], (training_source(cfg, model, seed + turn, persons) for turn in range(1, passes)))
+    _compute(model, sources, part, batch_size, on_progress)
+    part.finish(place, {"version": VERSION, "key": key, "passes": passes, "seed": seed})
     return place
 
 
@@ -155,8 +147,8 @@ class CachedHeatmaps(torch.utils.data.Dataset):  # type: ignore[type-arg]
         place = Path(folder)
         if not is_whole(place):
             raise DataError(f"{place} holds no whole cache of heatmaps (or one of another version); compute it again")
-        self._heatmaps = np.load(place / "heatmaps.npy", mmap_mode="r")
-        self._keypoints = np.load(place / "keypoints.npy", mmap_mode="r")
+        self._heatmaps = np.load(place / HEATMAPS, mmap_mode="r")
+        self._keypoints = np.load(place / KEYPOINTS, mmap_mode="r")
         self._codec = KEYPOINT_CODECS.build(codec)
         self.metainfo = dict(metainfo or {})
         # PoseDataPreprocessor wants an image; one grey pixel costs nothing.
@@ -199,61 +191,114 @@ def training_source(cfg: Any, model: Any, seed: int, persons: int | None) -> Sam
     return SampleSource(cfg, preprocess=preprocess, split="train", mask="none", limit=persons, seed=seed)
 
 
+class _Part:
+    """A cache in the making, in a folder beside its place; what is computed is kept when that is interrupted.
+
+    Args:
+        folder: what another cache left there is removed.
+        key: of the cache.
+        total: persons, each pass counted.
+    """
+
+    def __init__(self, folder: Path, key: str, total: int) -> None:
+        self.folder, self.total, self._key = folder, total, key
+        try:
+            there = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            there = {}
+        if there.get("key") != key:
+            shutil.rmtree(folder, ignore_errors=True)
+            there = {}
+        self.done, self.persons, self.failed = (int(there.get(name, 0)) for name in ("done", "persons", "failed"))
+        self._seconds, self._began, self._saved = float(there.get("seconds", 0)), time.perf_counter(), self.done
+        self._arrays: list[Any] = []
+
+    def add(self, heatmaps: Any, keypoints: Any) -> None:
+        """Heatmaps (n, K, h, w) and keypoints (n, K, 2) of the next persons."""
+        if not self._arrays:
+            make_dir(self.folder)
+            shapes = ((HEATMAPS, heatmaps.shape[1:], np.float16), (KEYPOINTS, keypoints.shape[1:], np.float32))
+            # as long as if nothing failed; cut in the end
+            self._arrays = [_mapped(self.folder / name, (self.total, *shape), dtype) for name, shape, dtype in shapes]
+        rows = slice(self.persons, self.persons + len(heatmaps))
+        for array, values in zip(self._arrays, (heatmaps, keypoints), strict=True):
+            array[rows] = values
+        self.persons = rows.stop
+
+    def save(self, done: int, failed: int) -> None:
+        """Note how far it is, now and then."""
+        self.done, self.failed = done, failed
+        if self._arrays and (done - self._saved >= SAVED_EVERY or done == self.total):
+            for array in self._arrays:
+                array.flush()
+            names = {"key": self._key, "done": done, "persons": self.persons, "failed": failed}
+            publish(self.folder / PROGRESS, json.dumps({**names, "seconds": self._spent()}).encode())
+            self._saved = done
+
+    def finish(self, place: Path, about: Mapping[str, Any]) -> None:
+        """Cut the files, describe them, and put them in their place."""
+        if not self.persons:
+            raise DataError(f"none of the {self.total} training samples could be loaded; see the log")
+        self._arrays.clear()
+        for name in (HEATMAPS, KEYPOINTS) if self.failed else ():
+            np.save(self.folder / "cut.npy", np.load(self.folder / name, mmap_mode="r")[: self.persons])
+            os.replace(self.folder / "cut.npy", self.folder / name)
+        sizes = {name: (self.folder / name).stat().st_size for name in (HEATMAPS, KEYPOINTS)}
+        counts = {"seconds": self._spent(), "persons": self.persons, "failed": self.failed, "bytes": sizes}
+        publish(self.folder / ABOUT, (json.dumps({**about, **counts}, indent=1) + "\n").encode())
+        (self.folder / PROGRESS).unlink(missing_ok=True)
+        shutil.rmtree(place, ignore_errors=True)  # what an earlier version left
+        os.replace(self.folder, place)
+
+    def _spent(self) -> float:
+        return round(self._seconds + time.perf_counter() - self._began, 1)
+
+
+def _mapped(path: Path, shape: tuple[int, ...], dtype: type) -> Any:
+    """A mapped file; one that is there goes on."""
+    if path.is_file():
+        return np.load(path, mmap_mode="r+")
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    _claim_room(path)
+    return array
+
+
 def _compute(
     model: Any,
     sources: Iterable[SampleSource],
-    total: int,
-    place: Path,
+    part: _Part,
     batch_size: int,
     on_progress: Callable[[int, int], None],
-) -> dict[str, Any]:
-    """Write the arrays of all persons of all sources; what is worth knowing about them."""
+) -> None:
+    """Heatmaps and keypoints of all persons of all sources, but for those that are there."""
     device = next(model.parameters()).device
-    keypoints: list[Any] = []
-    failed, done, file = 0, 0, None
     images: list[torch.Tensor] = []
+    keypoints: list[torch.Tensor] = []
+    failed = part.failed
 
-    def flush() -> None:
-        nonlocal file
-        if not images:
-            return
-        maps = model.head.frozen_heatmaps(model.extract_feat(torch.stack(images).to(device))).cpu().numpy()
-        if file is None:  # as long as if nothing failed; cut below
-            shape, path = (total, *maps.shape[1:]), place / "heatmaps.part.npy"
-            file = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-            _claim_room(path)
-        file[len(keypoints) - len(images) : len(keypoints)] = maps
-        images.clear()
+    def flush(done: int) -> None:
+        if images:
+            heatmaps = model.head.frozen_heatmaps(model.extract_feat(torch.stack(images).to(device)))
+            part.add(heatmaps.cpu().numpy(), torch.stack(keypoints).numpy())
+            images.clear()
+            keypoints.clear()
+        part.save(done, failed)
+        on_progress(done, part.total)
 
     with frozen(model), torch.no_grad():
-        for source in sources:
-            for position in range(len(source)):
-                try:
-                    sample = source.load(position)
-                except DataError as error:
-                    failed += 1
-                    logger.warning("left out of the cache: %s", error)
-                else:
-                    images.append(sample.image)
-                    keypoints.append(sample.keypoints.numpy())
-                done += 1
-                if len(images) == batch_size:
-                    flush()
-                    on_progress(done, total)
-        flush()
-        on_progress(done, total)
-    if file is None:
-        raise DataError(f"none of the {total} training samples could be loaded; see the log")
-    np.save(place / "keypoints.npy", np.stack(keypoints).astype(np.float32))
-    part = place / "heatmaps.part.npy"
-    if failed:
-        np.save(place / "heatmaps.npy", file[: len(keypoints)])
-        part.unlink()
-    else:
-        file.flush()
-        part.rename(place / "heatmaps.npy")
-    sizes = {name: (place / name).stat().st_size for name in ("heatmaps.npy", "keypoints.npy")}
-    return {"persons": len(keypoints), "failed": failed, "bytes": sizes}
+        persons = ((source, position) for source in sources for position in range(len(source)))
+        for done, (source, position) in enumerate(islice(persons, part.done, None), part.done + 1):
+            try:
+                sample = source.load(position)
+            except DataError as error:
+                failed += 1
+                logger.warning("left out of the cache: %s", error)
+            else:
+                images.append(sample.image)
+                keypoints.append(sample.keypoints)
+            if len(images) == batch_size:
+                flush(done)
+        flush(part.total)
 
 
 def _plain(value: Any) -> Any:

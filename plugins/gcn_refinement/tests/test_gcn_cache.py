@@ -101,23 +101,53 @@ def test_a_cut_or_changed_cache_is_computed_again(cfg: Any, model: Any, tmp_path
     assert is_whole(cache_heatmaps(cfg, model, tmp_path), about["key"])
 
 
-def test_an_interrupted_computation_leaves_nothing(
-    cfg: Any, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_interrupted_computation_goes_on(
+    whole: bool, cfg: Any, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a cache nor files of one."""
+    """From the last persons that were noted, whichever pass that is in; what comes out is equal to the byte."""
+    from poseig_mm.data.samples import SampleSource
 
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
+    cfg.train_dataloader.dataset.pipeline.insert(2, {"type": "RandomBBoxTransform"})
+    expected = cache_heatmaps(cfg, model, tmp_path / "whole", passes=2, batch_size=1)
+    monkeypatch.setattr(cache, "SAVED_EVERY", 1 if whole else 3)
 
+    def interrupt(done: int, total: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "cut"
     with pytest.raises(KeyboardInterrupt):
-        cache_heatmaps(cfg, model, tmp_path, batch_size=1, on_progress=interrupt)
-    assert list(tmp_path.iterdir()) == []
+        cache_heatmaps(cfg, model, folder, passes=2, batch_size=1, on_progress=interrupt)
+    assert not is_whole(folder / expected.name)
+    loaded = []
+    load = SampleSource.load
+    monkeypatch.setattr(SampleSource, "load", lambda self, i: (loaded.append(i), load(self, i))[1])
+    place = cache_heatmaps(cfg, model, folder, passes=2, batch_size=1)
+    assert len(loaded) == (1 if whole else 3)
+    for name in ("heatmaps.npy", "keypoints.npy"):
+        assert (place / name).read_bytes() == (expected / name).read_bytes()
+    assert sorted(p.name for p in place.iterdir()) == ["cache.json", "heatmaps.npy", "keypoints.npy"]
+    assert list(folder.iterdir()) == [place]
+
+
+def test_what_another_cache_left_is_not_gone_on_with(cfg: Any, model: Any, tmp_path: Path) -> None:
+    """Nor what has no record."""
+    expected = cache_heatmaps(cfg, model, tmp_path / "whole")
+    for record in ('{"key": "0", "done": 2, "persons": 2, "failed": 0}', "{"):
+        part = tmp_path / "cut" / f".{expected.name}"
+        part.mkdir(parents=True)
+        (part / "progress.json").write_text(record)
+        (part / "heatmaps.npy").write_bytes(b"half")
+        place = cache_heatmaps(cfg, model, tmp_path / "cut")
+        assert (place / "heatmaps.npy").read_bytes() == (expected / "heatmaps.npy").read_bytes()
+        (place / "cache.json").unlink()
 
 
 def test_a_full_disk_is_told_before_the_first_heatmap(
     cfg: Any, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mapped file without room would end the process; nothing is left behind."""
+    """A mapped file without room would end the process."""
 
     def full(*_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -125,7 +155,8 @@ def test_a_full_disk_is_told_before_the_first_heatmap(
     monkeypatch.setattr("os.posix_fallocate", full)
     with pytest.raises(StoreError, match=r"cannot write heatmaps to .*No space left"):
         cache_heatmaps(cfg, model, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    assert is_whole(cache_heatmaps(cfg, model, tmp_path))
 
 
 def test_broken_samples_are_left_out(cfg: Any, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
