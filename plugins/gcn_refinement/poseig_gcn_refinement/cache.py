@@ -120,14 +120,14 @@ def is_whole(place: Path, key: str | None = None) -> bool:
     return about["version"] == VERSION and key in (None, about["key"]) and sizes == about["bytes"]
 
 
-def cached_loader(place: str | Path, codec: Any, batch_size: int = 64) -> dict[str, Any]:
-    """A `train_dataloader` for MMEngine's runner over a cache."""
+def cached_loader(place: str | Path, codec: Any, batch_size: int = 64, items: int | None = None) -> dict[str, Any]:
+    """A `train_dataloader` for MMEngine's runner over a cache; the others are `CachedHeatmaps`'."""
     return {
         "batch_size": batch_size,
         "num_workers": 0,  # reading is faster than handing over
         "sampler": {"type": "DefaultSampler", "shuffle": True},
         "drop_last": True,  # a batch norm over few nodes is noise
-        "dataset": {"type": f"{__name__}.CachedHeatmaps", "folder": str(place), "codec": codec},
+        "dataset": {"type": f"{__name__}.CachedHeatmaps", "folder": str(place), "codec": codec, "items": items},
     }
 
 
@@ -138,26 +138,31 @@ class CachedHeatmaps(torch.utils.data.Dataset):  # type: ignore[type-arg]
     Args:
         folder: of one cache.
         codec: config of the codec that makes the targets.
+        items: how many; where the cache has fewer, they are taken again.  None: those it has.
 
     Raises:
         DataError: the folder holds no whole cache.
     """
 
-    def __init__(self, folder: str | Path, codec: Any, metainfo: Any = None) -> None:
+    def __init__(self, folder: str | Path, codec: Any, metainfo: Any = None, items: int | None = None) -> None:
         place = Path(folder)
         if not is_whole(place):
             raise DataError(f"{place} holds no whole cache of heatmaps (or one of another version); compute it again")
         self._heatmaps = np.load(place / HEATMAPS, mmap_mode="r")
         self._keypoints = np.load(place / KEYPOINTS, mmap_mode="r")
+        self._items = len(self._heatmaps) if items is None else items
         self._codec = KEYPOINT_CODECS.build(codec)
         self.metainfo = dict(metainfo or {})
         # PoseDataPreprocessor wants an image; one grey pixel costs nothing.
         self._no_image = torch.zeros(3, 1, 1, dtype=torch.uint8)
 
     def __len__(self) -> int:
-        return len(self._heatmaps)
+        return self._items
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        if not 0 <= index < self._items:
+            raise IndexError(f"item {index} of {self._items}")
+        index %= len(self._heatmaps)
         points = np.array(self._keypoints[index])[None]  # (1, K, 2)
         visible = np.isfinite(points).all(-1).astype(np.float32)
         encoded = self._codec.encode(np.nan_to_num(points), visible)

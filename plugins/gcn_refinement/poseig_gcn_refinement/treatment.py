@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["GCNRefinement"]
 
 CONTROLS = {"identity": "no edges", "random": "random edges", "skeleton": "the bones alone"}
+TRIED_PERSONS = 8  # of a trial
 MOST_SEED = 2**32 - 1  # that NumPy's generators of MMEngine take
 
 
@@ -99,10 +99,7 @@ class GCNRefinement(Treatment):
         with random_states_kept(self.seed):
             model = build_model(config, device=context.device, weights_follow=True)
         model.init_weights()
-        persons, passes = self.train_persons, self.passes
-        if context.trial:  # as few as make a batch
-            persons = min(self._count(context, config), self.batch_size)
-            passes = math.ceil(self.batch_size / persons)
+        persons, passes = (TRIED_PERSONS, 1) if context.trial else (self.train_persons, self.passes)
         cache = cache_heatmaps(
             config,
             model,
@@ -112,9 +109,11 @@ class GCNRefinement(Treatment):
             persons=persons,
             on_progress=partial(context.progress, "frozen heatmaps"),
         )
-        cached = json.loads((cache / "cache.json").read_text(encoding="utf-8"))["persons"]
-        config.train_dataloader = cached_loader(cache, config.model.head.decoder, self.batch_size)
-        put(config, schedule(lr=self.lr, epochs=self.epochs, steps=cached // self.batch_size))
+        items = json.loads((cache / "cache.json").read_text(encoding="utf-8"))["persons"]
+        if context.trial:  # the few are taken again and again, in as many steps as all would be
+            items = self._count(context, config) * self.passes
+        config.train_dataloader = cached_loader(cache, config.model.head.decoder, self.batch_size, items)
+        put(config, schedule(lr=self.lr, epochs=self.epochs, steps=items // self.batch_size))
         config.randomness, config.custom_hooks = {"seed": self.seed}, []
         config.model.train_cfg = {**(config.model.get("train_cfg") or {}), "compute_acc": False}
         start = context.folder / "starts" / f"{arm}.pth"
@@ -128,7 +127,7 @@ class GCNRefinement(Treatment):
             "edges": CONTROLS.get(arm, self.graph),
             "weights of the block": _weights(model.head.refiner),
             **trained.about,
-            "times each person is taken": passes,
+            "times each person is taken": self.passes,
         }
         return Treated(self._config(context.config(), context, arm), trained.checkpoint, about)
 

@@ -90,12 +90,15 @@ def test_controls_differ_in_the_graph_alone(treated: Any) -> None:
     assert [done for stage, done, _ in told if stage.startswith("training identity")] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_trial_caches_a_batch(made: Any, tmp_path: Path) -> None:
-    """As few persons as make one, and as many passes where there are fewer persons."""
-    for treatment, persons in ((replace(SMALL, passes=4), 2), (replace(SMALL, passes=4, batch_size=5), 6)):
-        context, told = context_of(made, tmp_path / str(persons), trial=True)
-        treatment.make(context, TREATED)
-        assert ("frozen heatmaps", persons, persons) in told
+def test_a_trial_caches_a_few_and_counts_all_steps(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of three persons, in as many steps as the plan says."""
+    monkeypatch.setattr("poseig_gcn_refinement.treatment.TRIED_PERSONS", 2)
+    treatment = replace(SMALL, passes=4, batch_size=5)
+    context, told = context_of(made, tmp_path, trial=True)
+    treatment.make(context, TREATED)
+    assert ("frozen heatmaps", 2, 2) in told
+    assert context.trainings[TREATED].steps == 4  # twice twelve in batches of five
+    assert "4 steps of 5 on the frozen heatmaps of 3 persons" in treatment.plan(context).what
 
 
 def test_a_frozen_part_that_changed_is_an_error(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
