@@ -90,7 +90,7 @@ class GCNRefinement(Treatment):
         """
         from poseig_mm.adapters.build_model import build_model
         from poseig_mm.adapters.checkpoints import read_checkpoint
-        from poseig_mm.run.training import save_weights
+        from poseig_mm.run.training_run import save_weights
         from poseig_mm.seeding import random_states_kept
 
         from .cache import cache_heatmaps, cached_loader, frozen_digest
