@@ -166,7 +166,7 @@ def test_planted_evidence_is_never_covered() -> None:
             assert scene.evidence.sum() > 10, variant
 
 
-@pytest.mark.parametrize(("variant", "removed", "word"), [("marked", False, "marker"), ("swap", True, "swap")])
+@pytest.mark.parametrize(("variant", "removed", "word"), [("marke", False, "marker"), ("swap", True, "swap")])
 def test_what_does_not_exist_is_an_error_with_a_hint(variant: str, removed: bool, word: str) -> None:
     """An unknown variant names the nearest; 'swap' has nothing to remove."""
     with pytest.raises(ConfigError, match=word):
