@@ -37,8 +37,8 @@ class DestroyEvidence(BaseTransform):  # type: ignore[misc]  # mmcv is untyped
     Where it stands in a pipeline: behind `TopdownAffine`, before the targets.  What is destroyed is the union of a disc
     at an offset from the joint, discs around other joints, bones (half as wide), and the background.  Discs around the
     other annotated joints, and around the joint itself, are left alone, but for pixels that lie nearer to the middle of
-    an evidence's disc.  A flipped or rotated picture is followed.  Random numbers are NumPy's, as in MMPose's transforms,
-    which a worker seeds.
+    an evidence's disc.  A flipped or rotated picture is followed.  Random numbers are drawn by NumPy's generator, as in
+    MMPose's transforms, which a worker seeds.
 
     Args:
         joint: index of the joint.
