@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import logging
 import os
 import signal
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .checks import Check
     from .plugin.manager import PluginHost
     from .run.loop import Progress
+    from .run.session import Session
 
 
 PATIENCE = 7 * 24 * 3600  # seconds that a finished process waits for the others of a launcher
@@ -118,6 +120,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CHECK",
         help="go on where this check says stop (agreement, ...)",
     )
+    parser.add_argument(
+        "--treat",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar=("NAME", "KEY=VALUE"),
+        help="treat the model after the diagnosis and diagnose it again, e.g. --treat gcn_refinement epochs=24",
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
     parser.add_argument(
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="override config keys, a.b.c=value"
@@ -150,6 +160,8 @@ def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
 
     config = load_config(options.config)
     config.merge_from_dict(_overrides(options))
+    if options.treat:
+        config.diagnosis = {**(config.get("diagnosis") or {}), "treatments": _treatments(config, options.treat)}
     if added := _plugins_options(options):
         config.cli_options = added
     plugins = Plugins(load=tuple(options.plugin), host=host)
@@ -173,10 +185,37 @@ def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
         )
         if options.check:
             return FAILED if any(check.level == "stop" for check in session.check()) else DONE
+        if session.treatments and shard.world_size > 1:
+            raise ConfigError(
+                "a treatment trains in one process: diagnose with --launcher and without treatments, then go on in the "
+                "same --work-dir with --resume --treat NAME and no launcher"
+            )
         store = session.run()
     if shard.first:
         _print_summary(store, Path(session.work_dir), session.settings.report.enabled)
-    return DONE
+    return _treat(session)
+
+
+def _treat(session: Session) -> int:
+    """The treatments of a diagnosed model, one after another; one that cannot be done leaves the others alone."""
+    from .run.treat import TreatmentRun
+
+    code = DONE
+    for treatment in session.treatments:
+        try:
+            with _progress_bar(visible=True) as bar:
+                session.on_progress = bar.show
+                result = TreatmentRun(session, treatment).run()
+        except PoseIGError as error:
+            if os.environ.get("POSEIG_DEBUG"):
+                raise
+            print(f"error: treatment {treatment.name!r}: {error}", file=sys.stderr)
+            code = FAILED
+            continue
+        print(f"{treatment.name}: {result.words}")
+        if result.page is not None:
+            print(f"treatment: {result.page}")
+    return code
 
 
 @contextmanager
@@ -218,9 +257,36 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
         )
     except ValueError as error:
         raise ConfigError(f"--cfg-options {options.cfg_options}: {error}; expected KEY=VALUE pairs") from error
+    except RecursionError as error:  # MMEngine's reader has no dictionaries
+        raise ConfigError(
+            f"--cfg-options {options.cfg_options}: MMEngine cannot read this; expected KEY=VALUE pairs, the values "
+            "being numbers, words, and lists of them. What holds a dict(...) stands in the config"
+        ) from error
     if options.limit is not None:
         overrides["diagnosis.samples.limit"] = options.limit
     return dict(overrides)
+
+
+def _treatments(config: Any, given: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """Those of the config, and those of the command line, each a name and settings: KEY=VALUE, as in Python."""
+    from .settings import Settings
+
+    asked: dict[str, dict[str, Any]] = {}
+    for name, *settings in given:
+        if wrong := [text for text in settings if "=" not in text]:
+            raise ConfigError(f"--treat {name} {wrong[0]}: expected a name, then settings as KEY=VALUE")
+        asked[name] = {key: _value(text) for key, _, text in (setting.partition("=") for setting in settings)}
+    there = Settings.parse(config.get("diagnosis")).as_config()["treatments"]
+    kept = [{**entry, **asked.pop(entry["type"], {})} for entry in there]
+    return [*kept, *({"type": name, **settings} for name, settings in asked.items())]
+
+
+def _value(text: str) -> Any:
+    """What is no Python literal is a word."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 @contextmanager
@@ -264,14 +330,15 @@ class _progress_bar:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("persons"),
+            TextColumn("{task.fields[unit]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=self.console,
             disable=not visible,
         )
-        self._task = self._progress.add_task("preparing", total=None)
+        self._task = self._progress.add_task("preparing", total=None, unit="persons")
+        self._last = (0, 0)  # done, of how many
 
     def __enter__(self) -> _progress_bar:
         self._progress.start()
@@ -281,9 +348,18 @@ class _progress_bar:
         self._progress.stop()
 
     def show(self, progress: Progress) -> None:
-        """How far the run is."""
+        """How far the run is; where something else is counted, speed and time left are its own."""
+        done, total = self._last
+        if progress.total != total or progress.done < done:
+            self._progress.reset(self._task)
+        self._last = (progress.done, progress.total)
         self._progress.update(
-            self._task, description=progress.stage, completed=progress.done, total=progress.total, refresh=True
+            self._task,
+            description=progress.stage,
+            completed=progress.done,
+            total=progress.total,
+            unit=progress.unit,
+            refresh=True,
         )
 
 

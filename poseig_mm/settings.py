@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -33,6 +33,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 # what they set in `diagnosis.samples`
 _PRESET_SAMPLES: dict[str, dict[str, Any]] = {"published": {"mask": "union"}}
 
+NO_MAPS = "none"  # the attribution method that makes none: errors alone, at the speed of inference
+
 _OF_THE_RUN = frozenset(
     {
         *("preset", "output", "beta", "dtype", "backward_dtype", "locality", "indices_over", "frame", "epe_to"),
@@ -46,7 +48,8 @@ class AttributionSettings:
     """`diagnosis.attribution`: how a map is made."""
 
     preset: str | None = None  # 'published', 'quick' (at most 16 gradients), or None; keys given beside it win
-    method: str = "path_ig"  # 'path_ig' | 'gradient' | 'random' | a plugin's
+    # 'path_ig' | 'gradient' | 'random' | 'none' (no maps: errors alone, at the speed of inference) | a plugin's
+    method: str = "path_ig"
     method_settings: dict[str, Any] = field(default_factory=dict)  # of the method's own, e.g. dict(stack=4) of path_ig
     path: str | None = None  # 'blur' | 'linear' | a plugin's; None: the adapter's ('blur', of sequences 'linear')
     path_settings: dict[str, Any] = field(default_factory=dict)  # e.g. dict(baseline='white'), dict(baseline='x.png')
@@ -94,6 +97,15 @@ class AttributionSettings:
     # 'auto': bfloat16 where the hardware has it and a check on real samples allows it
     backward_dtype: str = one_of("auto", "float32", "bfloat16")
 
+    @property
+    def has_maps(self) -> bool:
+        """Whether maps are made at all.
+
+        >>> AttributionSettings().has_maps, AttributionSettings(method="none").has_maps
+        (True, False)
+        """
+        return self.method != NO_MAPS
+
     def changed(self, **changes: Any) -> AttributionSettings:
         """The same with some settings changed for one map, checked as the config's are.
 
@@ -136,7 +148,8 @@ class SampleSettings:
     # the person's own, or of all persons in the image ('union', as published: preset='published' sets it); where the
     # data have none, 'predicted' (by the model) or 'joints' (drawn from them)
     mask: str = one_of("instance", "union", "none", "predicted", "joints")
-    batch_size: int | None = whole(None, least=1)  # persons computed and written at once; None: 1 on a CPU, 8 on a GPU
+    # persons computed and written at once; None: 1 on a CPU, 8 on a GPU; without maps 32 and 128
+    batch_size: int | None = whole(None, least=1)
 
 
 @dataclass(frozen=True)
@@ -193,12 +206,17 @@ class Settings:
             raise ConfigError(
                 f"diagnosis.attribution.preset {preset!r} is unknown; {did_you_mean(str(preset), PRESETS)}"
             )
+        without_maps = attribution.get("method") == NO_MAPS
+        if without_maps:  # a preset says how maps are made
+            preset = attribution["preset"] = None
         attribution = {**_preset(preset, attribution), **attribution}
         parsed: dict[str, Any] = {"attribution": _section(AttributionSettings, attribution, "diagnosis.attribution")}
-        of_preset = {"samples": _PRESET_SAMPLES.get(str(preset), {})}
+        of_preset = {"samples": {"mask": "none"} if without_maps else _PRESET_SAMPLES.get(str(preset), {})}
         for name, section in (("samples", SampleSettings), ("store", StoreSettings), ("report", ReportSettings)):
             own = {**of_preset.get(name, {}), **_mapping(given.get(name, {}), f"diagnosis.{name}")}
             parsed[name] = _section(section, own, f"diagnosis.{name}")
+        if without_maps and parsed["store"].maps == StoreSettings.maps:
+            parsed["store"] = replace(parsed["store"], maps="none")
         for name in ("indices", "plugins"):
             if given.get(name) is not None:
                 parsed[name] = _names(given[name], f"diagnosis.{name}")
@@ -211,6 +229,8 @@ class Settings:
         return settings
 
     def _check(self) -> None:
+        if not self.attribution.has_maps:
+            self._check_without_maps()
         if self.attribution.method == "path_ig":
             self._check_nodes(self.attribution)
         if self.attribution.signed and self.store.maps == "none":
@@ -229,6 +249,22 @@ class Settings:
                     f"diagnosis.attribution.alpha_per_heatmap_px is for likelihood 'exp_l2', got "
                     f"{self.attribution.likelihood!r}; give its own settings in likelihood_settings"
                 )
+
+    def _check_without_maps(self) -> None:
+        """Nothing is asked for that is read off a map."""
+        asked = {
+            f"diagnosis.indices names {', '.join(self.indices or ())}": bool(self.indices),
+            f"diagnosis.store.maps is {self.store.maps!r}": self.store.maps != "none",
+            "diagnosis.attribution.signed is True": self.attribution.signed,
+            "diagnosis.attribution.epe_to is 'reference', which is measured from what a map explains": (
+                self.attribution.epe_to != "truth"
+            ),
+        }
+        if first := next((what for what, is_asked in asked.items() if is_asked), None):
+            raise ConfigError(
+                f"{first}, but diagnosis.attribution.method is {NO_MAPS!r}: there are no maps. Leave it out, or give a "
+                "method that makes maps, e.g. 'path_ig'"
+            )
 
     @staticmethod
     def _check_nodes(given: AttributionSettings) -> None:
@@ -297,6 +333,37 @@ class Settings:
         before = earlier.get("settings", {}).get("attribution", {}).get("indices_over", "image")
         over = self.attribution.indices_over or before
         return replace(self, attribution=replace(self.attribution, indices_over=over))
+
+    def with_studies(self, names: Sequence[str]) -> Settings:
+        """The same with further studies, where they are not there.
+
+        >>> Settings.parse({'studies': ['groups']}).with_studies(['shortcuts', 'groups']).studies
+        (('groups', {}), ('shortcuts', {}))
+        """
+        there = dict(self.studies)
+        return replace(self, studies=(*self.studies, *((n, {}) for n in dict.fromkeys(names) if n not in there)))
+
+    def without_maps(self, studies: Sequence[str] = ()) -> Settings:
+        """An evaluation of the same persons, by the same model in the same precision, at the speed of inference.
+
+        Args:
+            studies: those to have, which must do without maps, with the settings that they have here.
+
+        >>> evaluation = Settings().without_maps(["error_kinds"])
+        >>> evaluation.attribution.method, evaluation.studies, evaluation.store.maps
+        ('none', (('error_kinds', {}),), 'none')
+        """
+        own, given = dict(self.studies), asdict(self)
+        kept = {name: given["attribution"][name] for name in ("output", "beta", "dtype", "tf32", "chunk", "seed")}
+        return Settings.parse(
+            {
+                "attribution": {"method": NO_MAPS, **kept},
+                "studies": [{"type": name, **own.get(name, {})} for name in studies],
+                "plugins": list(self.plugins),
+                "samples": {**given["samples"], "mask": "none", "batch_size": None},
+                "report": given["report"],
+            }
+        )
 
     def with_plugins(self, plugins: tuple[str, ...]) -> Settings:
         """The same with further plugins (from the command line)."""

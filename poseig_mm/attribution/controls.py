@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..functional.linearise import in_place_is_said
-from ..functional.maps import attribution_from_sums
+from ..functional.maps import REASONS, attribution_from_sums
 from ..functional.targets import CoordsFn, check_inputs, joint_slots, make_target
 from ..types import Attribution
 
@@ -71,6 +71,31 @@ def nobody_attribution(
     )
     reasons = tuple(tuple("no_match" if r == "nonfinite_gradient" else r for r in row) for row in attribution.reasons)
     return replace(attribution, reasons=reasons, evaluations=torch.zeros_like(attribution.evaluations))
+
+
+def no_attribution(images: Tensor, keypoints: Tensor, *, joints: Tensor | None = None) -> Attribution:
+    """No maps, where none are wanted: all NaN, 'no_map' where a joint was asked for; no evaluations.
+
+    Arguments as in `path_attribution`.  The maps are one NaN seen as (B, K, H, W), which takes no memory and no time.
+
+    >>> none = no_attribution(torch.zeros(1, 3, 4, 4), torch.zeros(1, 2, 2), joints=torch.tensor([[True, False]]))
+    >>> none.reasons, none.maps.shape, none.maps.stride()
+    ((('no_map', 'not_asked'),), torch.Size([1, 2, 4, 4]), (0, 0, 0, 0))
+    """
+    finite = check_inputs(images, keypoints, None, joints)[2]
+    asked = finite if joints is None else joints  # whatever the reference is
+    unknown = torch.full_like(keypoints[..., 0], torch.nan)
+    left_out = torch.where(finite, REASONS.index("not_asked"), REASONS.index("not_visible"))
+    code = torch.where(asked, REASONS.index("no_map"), left_out)
+    return Attribution(
+        maps=images.new_full((), torch.nan).expand(*asked.shape, *images.shape[2:]),
+        **dict.fromkeys(
+            ("residual", "residual_rel", "target_start", "target_end", "map_error", "map_error_2px"), unknown
+        ),
+        converged=torch.zeros_like(asked),
+        evaluations=torch.zeros_like(asked, dtype=torch.long),
+        reasons=tuple(tuple(REASONS[c] for c in row) for row in code.tolist()),
+    )
 
 
 def random_attribution(

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ..functional.path_attribution import path_attribution
+from ..settings import NO_MAPS
 from ..types import Attribution
-from .controls import gradient_attribution, nobody_attribution, random_attribution
+from .controls import gradient_attribution, no_attribution, nobody_attribution, random_attribution
 
 if TYPE_CHECKING:
     from ..adapters.base import CoordinateAdapter
@@ -80,9 +81,17 @@ def _on_coordinates(function: Callable[..., Attribution]) -> Callable[..., Attri
     return method
 
 
+def without_maps(
+    adapter: CoordinateAdapter, images: Tensor, keypoints: Tensor, *, joints: Tensor | None = None
+) -> Attribution:
+    """No map of any joint, and no pass of the model; see `controls.no_attribution`."""
+    return no_attribution(images, keypoints, joints=joints)
+
+
 path_ig = _on_coordinates(path_attribution)
 METHODS = {
     "path_ig": path_ig,
     "gradient": _on_coordinates(gradient_attribution),
     "random": _on_coordinates(random_attribution),
+    NO_MAPS: without_maps,
 }

@@ -10,7 +10,7 @@ from ..markers import hookimpl
 
 @hookimpl
 def poseig_attribution_methods() -> Mapping[str, Any]:
-    """`path_ig` (integrated gradients along any path) and two controls, `gradient` and `random`."""
+    """`path_ig` (integrated gradients along any path), two controls, `gradient` and `random`, and `none`: no maps."""
     from .methods import METHODS
 
     return METHODS

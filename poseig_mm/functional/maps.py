@@ -11,7 +11,7 @@ from torch import Tensor
 from ..types import Attribution
 
 # why a joint has no map
-REASONS = ("", "not_visible", "not_asked", "zero_map", "nonfinite_gradient", "no_match", "nonfinite_weights")
+REASONS = ("", "not_visible", "not_asked", "zero_map", "nonfinite_gradient", "no_match", "nonfinite_weights", "no_map")
 
 
 def normalise_maps(signed: Tensor) -> Tensor:

@@ -56,12 +56,12 @@ def scale_on(samples: Sequence[Sample], explainer: Explainer, earlier: Mapping[s
         earlier: what this gave in the run that is resumed: it holds for all rows.
 
     Returns:
-        As `likelihood_scale`; empty for px, whose likelihoods have a default, and without samples.
+        As `likelihood_scale`; empty for px, whose likelihoods have a default, without samples and without maps.
 
     Raises:
         ConfigError: as `likelihood_scale`.
     """
-    if explainer.adapter.unit == "px" or not samples:
+    if explainer.adapter.unit == "px" or not samples or not explainer.settings.has_maps:
         return {}
     if earlier:
         return dict(earlier)
@@ -108,11 +108,13 @@ def likelihood_scale(
 
 
 def accelerate_on(samples: Sequence[Sample], explainer: Explainer) -> Acceleration:
-    """The fast way to the same maps, checked on the first two of `samples`.
+    """The fast way to the same maps, checked on the first two of `samples`; the model as it is where there are none.
 
     Where images hold several persons: on the first sample, whoever is the surest person in it.
     """
     adapter, settings = explainer.adapter, explainer.settings
+    if not settings.has_maps:
+        return Acceleration(adapter)
     checked = [s.image for s in samples[: 1 if adapter.one_image else 2]]
     images = torch.stack(checked).to(explainer.device, explainer.dtype) if checked else torch.empty(0)
     with adapter.frozen():

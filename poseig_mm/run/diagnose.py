@@ -57,29 +57,15 @@ class BatchDiagnosis:
         reference = explainer.reference(truth, prediction)
         with self._journal.timed("attribution"):
             attribution = explainer.attribute(images, truth, visible=visible, prediction=prediction, halves=True)
-        with self._journal.timed("indices"):
-            places = explainer.places(pixels, prediction)
-            inputs = index_inputs(samples, attribution, reference, prediction, places=places, explainer=explainer)
-            values, reasons = compute_indices(
-                self._indices, inputs, attribution.reasons, on_error=self._journal.index_failed
-            )
-            errors: dict[str, Tensor] = {}
-            halves = attribution.halves
-            if halves is not None:
-                attribution = replace(attribution, halves=None)  # nobody else needs them
-                even, odd = (
-                    index_inputs(
-                        samples,
-                        replace(attribution, maps=halves[:, half]),
-                        reference,
-                        prediction,
-                        places=places,
-                        explainer=explainer,
-                    )
-                    for half in (0, 1)
+        values: dict[str, Tensor] = {}
+        errors: dict[str, Tensor] = {}
+        reasons = [list(row) for row in attribution.reasons]
+        if explainer.settings.has_maps:
+            with self._journal.timed("indices"):
+                values, errors, reasons = self._read_off(
+                    samples, attribution, reference, prediction, explainer.places(pixels, prediction), explainer
                 )
-                errors = compute_index_errors(self._indices, even, odd, attribution.reasons, attribution.evaluations)
-            reasons = self._flag_one_rule(reasons, attribution, halves)
+            attribution = replace(attribution, halves=None)  # nobody else needs them
         seconds = (time.perf_counter() - started) / len(samples)
         return [
             Finding(
@@ -94,6 +80,37 @@ class BatchDiagnosis:
             )
             for b, sample in enumerate(samples)
         ]
+
+    def _read_off(
+        self,
+        samples: Sequence[Sample],
+        attribution: Attribution,
+        reference: Tensor,
+        prediction: Tensor,
+        places: Tensor,
+        explainer: Explainer,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], list[list[str]]]:
+        """The indices of a batch's maps, the errors to expect of them, and (B)(K) why a number is missing."""
+        inputs = index_inputs(samples, attribution, reference, prediction, places=places, explainer=explainer)
+        values, reasons = compute_indices(
+            self._indices, inputs, attribution.reasons, on_error=self._journal.index_failed
+        )
+        errors: dict[str, Tensor] = {}
+        halves = attribution.halves
+        if halves is not None:
+            even, odd = (
+                index_inputs(
+                    samples,
+                    replace(attribution, maps=halves[:, half]),
+                    reference,
+                    prediction,
+                    places=places,
+                    explainer=explainer,
+                )
+                for half in (0, 1)
+            )
+            errors = compute_index_errors(self._indices, even, odd, attribution.reasons, attribution.evaluations)
+        return values, errors, self._flag_one_rule(reasons, attribution, halves)
 
     def _flag_one_rule(
         self, reasons: Sequence[Sequence[str]], attribution: Attribution, halves: Tensor | None

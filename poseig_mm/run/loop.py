@@ -29,12 +29,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: `done` of `total` persons, `seconds` since the first one, `stage` in words."""
+    """How far a run is: `done` of `total`, `seconds` since the first one, `stage` in words."""
 
     stage: str
     done: int
     total: int
     seconds: float
+    unit: str = "persons"  # of what is counted
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,10 @@ class Loop:
             for sample in batch:
                 self._run_batch([sample])
             return
-        records, epe_to = [], self.context.explainer.settings.epe_to
+        records, settings = [], self.context.explainer.settings
         for finding in findings:
             self._show(finding)
-            records.append(sample_record(finding, self.source.groups, self.context.unit, self.writer.errors, epe_to))
+            records.append(sample_record(finding, self.source.groups, self.context.unit, self.writer.errors, settings))
         self.journal.note(self.writer)
         with self.journal.timed("store"):
             self.writer.write(records)

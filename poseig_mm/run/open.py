@@ -26,6 +26,8 @@ from ..mmpose_config import refuse_old_config
 from ..plugin.manager import PluginHost
 from ..settings import SampleSettings
 
+_AT_ONCE, _AT_ONCE_WITHOUT_MAPS = (1, 8), (32, 128)  # persons on a CPU and on a GPU
+
 
 @dataclass(frozen=True)
 class Plugins:
@@ -191,14 +193,15 @@ def other_names(predicted: Sequence[str], annotated: Sequence[str]) -> str:
     )
 
 
-def batch_size(asked: int | None, adapter: CoordinateAdapter, device: str) -> int:
-    """Persons computed and written at once: `diagnosis.samples.batch_size`, else 1 on a CPU and 8 on a GPU.
+def batch_size(asked: int | None, adapter: CoordinateAdapter, device: str, *, maps: bool = True) -> int:
+    """Persons computed and written at once: `diagnosis.samples.batch_size`, else 1 on a CPU and 8 on a GPU; without
+    maps 32 and 128.
 
     Raises:
         ConfigError: more than one, where an image holds several persons.
     """
     if not adapter.one_image:
-        return asked or (1 if device == "cpu" else 8)
+        return asked or (_AT_ONCE if maps else _AT_ONCE_WITHOUT_MAPS)[device != "cpu"]
     if asked not in (None, 1):
         raise ConfigError(
             f"diagnosis.samples.batch_size is {asked}, but adapter {adapter.name!r} finds several persons in an image "

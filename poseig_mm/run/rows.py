@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import PluginError
 from ..indices.base import error_column
 from ..indices.builtin import BUILTIN_INDICES
+from ..settings import AttributionSettings
 from ..store.schema import SampleRecord, joints_schema, relations_schema
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _AXES = ("x", "y", "z")
+_OVER_INPUT = ("mass_in_padding", "fi_input")
 _ALWAYS = {kind: tuple(i.name for i in BUILTIN_INDICES if i.kind == kind) for kind in ("joint", "relation")}
 
 
@@ -58,16 +60,20 @@ def error_columns(indices: Sequence[Index]) -> list[str]:
 
 
 def sample_record(
-    finding: Finding, groups: JointGroups, unit: str, errors: Sequence[str] = (), epe_to: str = "truth"
+    finding: Finding,
+    groups: JointGroups,
+    unit: str,
+    errors: Sequence[str] = (),
+    settings: AttributionSettings = AttributionSettings(),  # noqa: B008 - it is frozen
 ) -> SampleRecord:
-    """Rows of the tables `joints`, `samples` and `relations`, and the maps.
+    """Rows of the tables `joints`, `samples` and `relations`, and the maps, where there are any.
 
     Args:
         finding: all about one person.
         groups: the joints' names and groups.
         unit: of coordinates and errors, 'px' or 'mm'.
         errors: of `error_columns`, those that the store has.
-        epe_to: `diagnosis.attribution.epe_to`.
+        settings: `diagnosis.attribution`.
     """
     sample, attribution, reasons = finding.sample, finding.attribution, finding.reasons
     visible = sample.visible.cpu()
@@ -75,7 +81,7 @@ def sample_record(
     soft = attribution.soft_coords.double().cpu() if attribution.soft_coords is not None else prediction * math.nan
     truth = truth.where(visible[:, None], truth.new_tensor(math.nan))
     epe, epe_soft = ((c - truth).norm(dim=-1).tolist() for c in (prediction, soft))
-    if epe_to == "reference":
+    if settings.epe_to == "reference":
         epe = (soft - finding.reference.double().cpu().where(visible[:, None], math.nan)).norm(dim=-1).tolist()
     per_joint = {name: value.double().cpu().tolist() for name, value in finding.indices.items() if value.ndim == 1}
     numbers = {
@@ -91,7 +97,7 @@ def sample_record(
         name: known[name].double().cpu().tolist() if name in known else [math.nan] * len(reasons) for name in errors
     }
     identity = {"sample_id": sample.sample_id, "image_id": sample.image_id, "instance_id": sample.instance_id}
-    over_input = _over_input(sample, attribution.maps)
+    over_input = _over_input(sample, attribution.maps) if settings.has_maps else {}
     axes = _AXES[: prediction.shape[1]]
     places = None if unit == "px" else _places(sample).tolist()
     joints = [
@@ -111,6 +117,7 @@ def sample_record(
             **{name: values[k] for name, values in per_joint.items()},
             "reason": reasons[k],
             **{name: values[k] for name, values in numbers.items()},
+            **dict.fromkeys(_OVER_INPUT, math.nan),
             **{name: values[k] for name, values in over_input.items()},
             **{name: values[k] for name, values in trust.items()},
         }
@@ -150,9 +157,9 @@ def sample_record(
         sample=row,
         joints=joints,
         relations=relations,
-        maps=attribution.maps.float().cpu().numpy(),
+        maps=attribution.maps.float().cpu().numpy() if settings.has_maps else None,
         signed=None if attribution.signed is None else attribution.signed.float().cpu().numpy(),
-        display=sample.display,
+        display=sample.display if settings.has_maps else None,
     )
 
 
@@ -167,11 +174,10 @@ def _over_input(sample: Sample, maps: Tensor) -> dict[str, list[float]]:
         pixels = torch.full(size, otherwise) if given is None else given.bool()
         return pixels[None, None].to(maps.device)
 
-    found = {
-        "mass_in_padding": mass_outside(maps[None], region(sample.in_image, True)),
-        "fi_input": foreground_index(maps[None], region(sample.mask, False)),
-    }
-    return {name: value[0].double().cpu().tolist() for name, value in found.items()}
+    in_padding = mass_outside(maps[None], region(sample.in_image, True))
+    on_mask = foreground_index(maps[None], region(sample.mask, False))
+    values = (value[0].double().cpu().tolist() for value in (in_padding, on_mask))
+    return dict(zip(_OVER_INPUT, values, strict=True))
 
 
 def _places(sample: Sample) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from ..store import Store, StoreWriter
 from ..store.atomic import publish
 from ..store.opening import idle_ranks
 from ..store.run_file import earlier_run
+from ..studies.base import check_needs_no_maps
+from ..treatments.base import Treatment
 from ..types import Sample, Section
 from .about import describe_run
 from .calibration import CALIBRATION_SAMPLES, accelerate_on, calibrate_on, scale_on
@@ -101,12 +103,19 @@ class Session:
         self.on_progress = on_progress or (lambda progress: None)
         catalog = self.host.catalog
         catalog.get("attribution_methods", self.settings.attribution.method)
-        by_default = (name for name, index in catalog.indices.items() if getattr(index, "by_default", True))
-        names = by_default if self.settings.indices is None else self.settings.indices
+        names: Iterable[str] = self.settings.indices or ()
+        if self.settings.indices is None and self.settings.attribution.has_maps:
+            names = (name for name, index in catalog.indices.items() if getattr(index, "by_default", True))
         self.indices: list[Index] = [catalog.get("indices", n) for n in dict.fromkeys(names)]
         check_columns(self.indices, catalog)
         check_quadrature(self.settings.attribution)
+        self.treatments: list[Treatment] = [
+            configured(catalog.get("treatments", name), given, "treatment") for name, given in self.settings.treatments
+        ]
+        self.settings = self.settings.with_studies([n for t in self.treatments for n in t.needs_studies])
         self.studies = [configured(catalog.get("studies", n), given, "study") for n, given in self.settings.studies]
+        if not self.settings.attribution.has_maps:
+            check_needs_no_maps(self.studies)
 
     def run(self) -> Store:
         """Diagnose every sample that is not done yet, then build the report.
@@ -141,7 +150,9 @@ class Session:
                 studies=self.studies,
                 dataset_name=source.dataset_name,
             )
-            at_once = batch_size(self.settings.samples.batch_size, adapter, self.device)
+            at_once = batch_size(
+                self.settings.samples.batch_size, adapter, self.device, maps=self.settings.attribution.has_maps
+            )
         writer = StoreWriter(
             self.work_dir,
             rank=self.shard.rank,
@@ -244,6 +255,11 @@ class Session:
                 if (section := study.section(store)) is not None:
                     sections.append(section)
         return build_report(store, sections, failures=self.host.failures[before:])
+
+    def built_model(self) -> torch.nn.Module:
+        """The model that is diagnosed, as MMPose's."""
+        model: torch.nn.Module = self._adapter().model
+        return model
 
     def count(self, limit: int | None) -> tuple[int, int]:
         """How many persons, and annotated joints of theirs, a run with this limit would take; no model is built."""

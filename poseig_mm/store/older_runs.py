@@ -64,11 +64,15 @@ def filled_in(run: dict[str, Any]) -> dict[str, Any]:
       'comparable_by': [], 'name': 'ci'}]
     >>> [index['title'] for index in filled_in({})['indices']]
     ['DI', 'FI', 'LI', 'RI']
+    >>> filled_in({'indices': [], 'store': {'indices': ['di']}})['indices']
+    []
     >>> filled_in({'settings': {'attribution': {}}})['settings']
     {'attribution': {'tol_scale': 0.0, 'indices_over': 'input'}}
     """
-    indices = run.get("indices") or [{"name": name} for name in _JOINT | _RELATION]
     store = dict(run.get("store", {}))
+    indices = run.get("indices")
+    if indices is None or (not indices and "indices" not in store):
+        indices = [{"name": name} for name in _JOINT | _RELATION]
     if "indices" not in store:
         store["indices"] = [*_JOINT, *store.pop("extra_indices", ())]
         store["relations"] = [*_RELATION, *store.pop("extra_relations", ())]

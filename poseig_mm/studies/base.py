@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from ..errors import ConfigError
+from ..settings import NO_MAPS
 from ..settings_fields import check_fields
 
 if TYPE_CHECKING:
@@ -94,6 +96,8 @@ class Study(ABC):
     images_only: ClassVar[bool] = False
     # it measures by the joints' sigmas, which a data set may not have
     needs_sigmas: ClassVar[bool] = False
+    # it says nothing in a run without maps (method 'none'), where maps are NaN, indices empty and masks not made
+    needs_maps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check the fields of a study that is a dataclass.
@@ -117,3 +121,17 @@ class Study(ABC):
     def section(self, store: Store) -> Section | None:
         """The study's part of the report, from the store alone (`store.study(self.name)`); no model is at hand."""
         return None
+
+
+def check_needs_no_maps(studies: Iterable[Study]) -> None:
+    """Nothing where all studies can be had without maps.
+
+    Raises:
+        ConfigError: some cannot; it names them.
+    """
+    if unfit := [study.name for study in studies if getattr(study, "needs_maps", True)]:
+        raise ConfigError(
+            f"diagnosis.studies names {', '.join(unfit)}, which {'needs' if len(unfit) == 1 else 'need'} maps, but "
+            f"diagnosis.attribution.method is {NO_MAPS!r}. Leave {'it' if len(unfit) == 1 else 'them'} out, or give a "
+            "method that makes maps, e.g. 'path_ig'"
+        )

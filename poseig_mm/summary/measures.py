@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ..settings import NO_MAPS
+
 if TYPE_CHECKING:
     from ..functional.statistics import Estimate
     from ..store import Store
@@ -111,6 +113,11 @@ def joint_order(joints: pl.DataFrame, groups: Sequence[str]) -> list[tuple[int, 
     rank = {g: i for i, g in enumerate(groups)}
     known = joints.select("joint", "joint_name", "group").unique().sort("joint").rows()
     return sorted(known, key=lambda row: (rank.get(row[2], len(rank)), row[0]))
+
+
+def has_maps(store: Store) -> bool:
+    """Whether the run was asked for maps (`diagnosis.attribution.method`), as all of before there was a choice."""
+    return bool(run_value(store, "settings", "attribution", "method") != NO_MAPS)
 
 
 def run_value(store: Store, *keys: str, default: Any = None) -> Any:

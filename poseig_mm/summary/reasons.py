@@ -24,7 +24,7 @@ _REASONS = {
     "random_unchanged": "no permuted map moved this joint: no ratio of its own, but R_E counts its changes",
     "predicted_mask": f"{_OF_MASK} are there, but use one that the model itself predicted",
     "joints_mask": f"{_OF_MASK} are there, but use one drawn from the annotated joints",
-    "no_map": "the attribution gave no map",
+    "no_map": "the attribution gave no map, or none was asked for",
     "no_heatmaps": f"no reference point, so {_OF_PLACE} are undefined",
     "zero_map": "the gradient is zero everywhere, so there is no map",
     "nonfinite_gradient": "the gradient is NaN or infinite, so there is no map",

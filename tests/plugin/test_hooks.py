@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ RESULTS: dict[str, Any] = {
     "poseig_paths": {"path": len},
     "poseig_indices": [FakeIndex("index")],
     "poseig_studies": [FakeStudy()],
+    "poseig_treatments": [SimpleNamespace(name="treatment")],
     "poseig_datasets": {"data": GROUPS},
     "poseig_report_sections": [SECTION],
 }

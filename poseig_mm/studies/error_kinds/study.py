@@ -24,6 +24,7 @@ class ErrorKinds(ErrorKindsSettings, Study):
 
     name: ClassVar[str] = "error_kinds"
     needs_sigmas: ClassVar[bool] = True
+    needs_maps: ClassVar[bool] = False
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """The person's area and box."""

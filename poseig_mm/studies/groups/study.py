@@ -18,6 +18,7 @@ class Groups(Study):
     """Every measure of a run by joint group; the groups are the data set's."""
 
     name: ClassVar[str] = "groups"
+    needs_maps: ClassVar[bool] = False
 
     def store_rows(self, store: Store) -> Sequence[dict[str, Any]]:
         """`group_table` of the whole run."""

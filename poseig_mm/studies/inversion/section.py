@@ -17,6 +17,7 @@ from ...functional.shares import share
 from ...functional.statistics import FEWEST_GROUPS, Estimate
 from ...plotting.counts import count_matrix
 from ...store.reader import Store
+from ...summary.measures import has_maps
 from ...summary.persons import in_pixels, persons_of
 from ...summary.sentences import format_estimate, plural
 from ...types import Gallery, JointGroups, Picture, Section, Table
@@ -56,10 +57,11 @@ def inversion_section(store: Store, name: str, settings: InversionSettings) -> S
     if len(counts.rows):
         caption = "This joint (row) was predicted at that joint (column). White: none; joints without any: left out."
         blocks += [_pairs_table(counts), Picture("inversion-counts", caption, _matrix(counts))]
-        blocks += [relation_table(store, counts.rows, settings.not_inverted, settings.seed)]
-        if len(rows):
+        if with_maps := has_maps(store):
+            blocks += [relation_table(store, counts.rows, settings.not_inverted, settings.seed)]
+        if with_maps and len(rows):
             blocks += [contrast_table(rows, settings.limb_radius), *_gallery(store.pictures(name), rows)]
-    lead = _lead(counts, settings, store.groups, len(rows) > 0)
+    lead = _lead(counts, settings, store.groups, len(rows) > 0 or not has_maps(store))
     return Section(name, TITLE, lead, tuple(blocks), ORDER)
 
 
@@ -144,7 +146,7 @@ def _end_of(rate: Estimate) -> str:
     return f"the 95 % interval of the rate ends at {rate.high:.2f} %"
 
 
-def _lead(counts: _Counts, settings: InversionSettings, groups: JointGroups | None, have_contrasts: bool) -> str:
+def _lead(counts: _Counts, settings: InversionSettings, groups: JointGroups | None, as_asked: bool) -> str:
     hits, totals = counts.by_kind["all"]
     rate, rows, persons = percent(share(hits, totals, counts.images)), counts.rows, len(hits)
     if not rate.n:
@@ -166,7 +168,7 @@ def _lead(counts: _Counts, settings: InversionSettings, groups: JointGroups | No
         text += f" {plural(several, 'prediction')} within reach of more than one joint count more than once."
     if len(rows) < FEWEST:
         text += f" Fewer than {FEWEST}: too few to test anything; look at the pictures."
-    if not have_contrasts:
+    if not as_asked:
         text += " No contrastive map was made (see Failures)."
     if groups is None or not by_name(groups):
         text += " The joints' names are not known here; pairs follow left-right partners and the chain of joints."

@@ -19,12 +19,13 @@ class Inversion(InversionSettings, Study):
     """Rows: one an inversion, with its contrastive map T_{a|b} - T_{a|a}: why at b and not at a.
 
     The map is made as the run's maps are, of joint a alone.  Its shares are of the absolute signed map; `positive` is
-    what pulls to b.  Counts are not taken from these rows but from the table of joints, so that none is lost where a
-    map failed.
+    what pulls to b.  A run without maps has none: the reason is 'no_map'.  Counts are not taken from these rows but
+    from the table of joints, so that none is lost where a map failed.
     """
 
     name: ClassVar[str] = "inversion"
     images_only: ClassVar[bool] = True
+    needs_maps: ClassVar[bool] = False
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """One row for each ordered pair (a, b) of this person that is inverted."""
@@ -34,6 +35,9 @@ class Inversion(InversionSettings, Study):
         rows = []
         for row in inversion_rows(finding, context, self):
             a, b = row["joint"], row["other"]
+            if finding.attribution.reasons[a] == "no_map":
+                rows.append({**row, "reason": "no_map"})
+                continue
             contrast = context.attribute(sample, reference=names[b], contrast="truth", joints=[names[a]], signed=True)
             row |= contrast_numbers(contrast, a, b, finding, context.groups.parent_of, self.limb_radius)
             rows.append({**row, "picture": self._picture(finding, contrast, a, b, context)})

@@ -1,0 +1,221 @@
+"""A run without maps (attribution method 'none'): the errors of any other run, at the price of one forward pass."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import IDS, run, session, tiny, visible, write_run
+
+from poseig_mm import attribute, load_adapter
+from poseig_mm.errors import ConfigError
+from poseig_mm.run.dry_run import dry_run
+from poseig_mm.run.open import Plugins, batch_size, load_config
+from poseig_mm.settings import Settings
+from poseig_mm.store import Store
+
+NONE: dict[str, Any] = {"attribution": {"method": "none"}, "indices": []}
+
+
+@pytest.fixture(scope="module")
+def store(tiny_files: tiny, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A run without maps over the tiny files."""
+    return run(tiny_files, tmp_path_factory.mktemp("none"), NONE)
+
+
+def test_errors_and_predictions_are_those_of_a_run_with_maps(store: Store, tiny_store: Store) -> None:
+    """To the bit, or as near as convolutions of another batch size are; whatever is no map's is the same."""
+    assert store.sample_ids == tiny_store.sample_ids == IDS
+    columns = ("gt_x", "gt_y", "pred_x", "pred_y", "epe")
+    here, there = (s.joints().select(columns).to_numpy() for s in (store, tiny_store))
+    np.testing.assert_allclose(here, there, rtol=1e-5, atol=1e-5)
+    assert np.isfinite(here[store.joints()["visible"].to_numpy()]).all()
+    same = ("sample_id", "image_id", "joint", "joint_name", "group", "visible", "unit")
+    assert store.joints().select(same).equals(tiny_store.joints().select(same))
+    assert store.samples()["mepe"].to_list() == pytest.approx(tiny_store.samples()["mepe"].to_list(), rel=1e-5)
+
+
+def test_nothing_is_there_of_maps(store: Store) -> None:
+    """No gradient, no number of a map, no map, no picture, no relation; each joint says why."""
+    joints = store.joints()
+    numbers = ("di", "fi", "li", "target_start", "target_end", "residual", "map_error", "mass_in_padding", "fi_input")
+    assert all(joints[name].is_nan().all() for name in (*numbers, "epe_soft", "map_error_2px", "di_error"))
+    assert set(joints["evaluations"]) == {0}
+    assert set(store.samples()["evaluations"]) == {0}
+    assert not joints["converged"].any()
+    assert dict(joints.select("visible", "reason").unique().iter_rows()) == {True: "no_map", False: "not_visible"}
+    assert len(store.relations()) == 0
+    assert all(store.map(i) is None and store.display(i) is None for i in IDS)
+    assert not [f for name in ("maps", "signed", "displays", "relations") for f in (store.path / name).glob("*")]
+    assert set(store.samples()["mask_source"]) == {"none"}
+    assert store.run["indices"] == []
+    assert store.run["acceleration"]["backward"] == "autograd"
+
+
+def test_a_person_costs_one_forward_pass(tiny_files: tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All three at once, and no gradient is taken of anything after the preflight."""
+    own = session(tiny_files, tmp_path, NONE)
+    passed: list[int] = []
+    loop = own._loop
+
+    def counted(*args: Any) -> Any:
+        made = loop(*args)
+        model = made.context.adapter.model
+        model.backbone.register_forward_hook(lambda module, given, result: passed.append(len(given[0])))
+
+        def refused(*args: Any, **kwargs: Any) -> Any:
+            raise AssertionError("a gradient was taken")
+
+        monkeypatch.setattr(torch.autograd, "grad", refused)
+        monkeypatch.setattr(torch.Tensor, "backward", refused)
+        return made
+
+    monkeypatch.setattr(own, "_loop", counted)
+    assert len(own.run()) == 3
+    assert passed == [3]
+
+
+def test_the_maps_of_the_function_take_no_memory(tiny_files: tiny) -> None:
+    """NaN of the shape of maps, in the memory of one number."""
+    adapter = load_adapter(str(tiny_files.config), tiny_files.weights)
+    truth = torch.full((2, 17, 2), 20.0)
+    truth[1, 3] = math.nan
+    found = attribute(adapter, torch.zeros(2, 3, 64, 64), truth, method="none")
+    assert found.maps.shape == (2, 17, 64, 64)
+    assert found.maps.untyped_storage().nbytes() == 4
+    assert found.maps[0, 0, 0, 0].isnan()
+    assert [found.reasons[1][k] for k in (2, 3)] == ["no_map", "not_visible"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"indices": ["di"]}, "diagnosis.indices names di, but diagnosis.attribution.method is 'none'"),
+        ({"attribution": {"signed": True}}, "signed is True, but .* 'none'"),
+        ({"attribution": {"epe_to": "reference"}}, "epe_to is 'reference', .* 'none'"),
+        ({"store": {"maps": "worst"}}, "store.maps is 'worst', but .* 'none'"),
+        ({"store": {"maps": "pooled"}}, "store.maps is 'pooled', but .* 'none'"),
+    ],
+)
+def test_what_contradicts_it_is_an_error(given: dict[str, Any], message: str) -> None:
+    """Whatever is read off a map; how a map would be made has no effect."""
+    attribution = {"method": "none", **given.get("attribution", {})}
+    with pytest.raises(ConfigError, match=message):
+        Settings.parse({**given, "attribution": attribution})
+    Settings.parse({"attribution": {"method": "none", "quadrature": "midpoint", "nodes": 1}})
+
+
+def test_what_it_means_for_other_settings() -> None:
+    """No maps are stored, no masks are made unless asked for, and a preset has no effect; the config is the same."""
+    settings = Settings.parse({"attribution": {"method": "none", "preset": "published"}})
+    assert (settings.store.maps, settings.samples.mask, settings.studies) == ("none", "none", ())
+    assert (settings.attribution.preset, settings.attribution.epe_to, settings.attribution.beta) == (
+        None,
+        "truth",
+        None,
+    )
+    assert Settings.parse(settings.as_config()) == settings
+    asked = Settings.parse({"attribution": {"method": "none"}, "samples": {"mask": "joints"}, "store": {"maps": "all"}})
+    assert (asked.samples.mask, asked.store.maps) == ("joints", "none")
+    assert Settings.parse({}).store.maps == "all"
+
+
+def test_settings_without_maps_keep_the_persons_and_the_decoding() -> None:
+    """From any settings: what says which persons, and how a prediction is made, stays."""
+    given = Settings.parse(
+        {
+            "attribution": {"preset": "published", "dtype": "float64", "output": "heatmaps", "signed": True},
+            "indices": ["di"],
+            "samples": {"limit": 5, "seed": 2, "split": "val", "batch_size": 3},
+            "studies": ["sanity", {"type": "error_kinds", "sigma": 0.1}],
+            "store": {"maps": "worst"},
+            "plugins": ["a.py"],
+        }
+    )
+    found = given.without_maps(["error_kinds", "groups"])
+    assert not found.attribution.has_maps
+    assert (found.attribution.dtype, found.attribution.output) == ("float64", "heatmaps")
+    assert found.studies == (("error_kinds", {"sigma": 0.1}), ("groups", {}))
+    assert (found.samples.limit, found.samples.seed, found.samples.split) == (5, 2, "val")
+    assert (found.samples.batch_size, found.samples.mask, found.plugins) == (None, "none", ("a.py",))
+
+
+def test_studies_that_need_maps_are_refused(tiny_files: tiny, tmp_path: Path) -> None:
+    """Before a model is built; the others run."""
+    studies = ["sanity", "error_kinds", "easy_hard", "groups", "inversion"]
+    with pytest.raises(ConfigError, match=r"names sanity, easy_hard, which need maps, but .* 'none'"):
+        session(tiny_files, tmp_path, {**NONE, "studies": studies})
+    store = run(tiny_files, tmp_path, {**NONE, "studies": ["error_kinds", "groups", "inversion"]})
+    assert not store.failures
+    assert set(store.studies) >= {"error_kinds", "groups"}
+
+
+def test_inversions_are_the_same_without_their_maps(tiny_files: tiny, tmp_path: Path) -> None:
+    """Every pair is found; a contrastive map is not made, and the reason says so."""
+    studies = {"studies": [{"type": "inversion", "epsilon": 25.0}]}
+    with_maps = run(tiny_files, tmp_path / "maps", studies).study("inversion")
+    without = run(tiny_files, tmp_path / "none", {**NONE, **studies})
+    assert not without.failures
+    rows, same = without.study("inversion"), ["sample_id", "joint", "other", "kind", "swap"]
+    assert len(rows) > 0
+    assert rows.select(same).rows() == with_maps.select(same).rows()
+    assert set(rows["reason"]) == {"no_map"}
+    assert rows["mass_wrong"].is_nan().all()
+    assert not without.pictures("inversion")
+
+
+def test_an_interrupted_run_goes_on(tiny_files: tiny, tmp_path: Path, store: Store) -> None:
+    """With the same settings; a run of maps does not go on without them."""
+    work_dir, one = tmp_path / "w", {**NONE, "samples": {"batch_size": 1}}
+
+    def stop(progress: Any) -> None:
+        if progress.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny_files, work_dir, one, on_progress=stop)
+    assert 0 < len(Store(work_dir)) < 3
+    with pytest.raises(Exception, match="attribution"):
+        run(tiny_files, work_dir, resume=True)
+    done = run(tiny_files, work_dir, one, resume=True)
+    assert done.sample_ids == IDS
+    assert done.joints()["epe"].to_list() == pytest.approx(store.joints()["epe"].to_list(), rel=1e-5, nan_ok=True)
+
+
+def test_a_dry_run_tries_one_batch(tmp_path: Path, mmpose_ready: None) -> None:
+    """As the run itself computes them: all at once; no map counts."""
+    made = write_run(tmp_path / "files", {"attribution": {"method": "none"}, "indices": []})
+    found = dry_run(load_config(made.config), str(made.weights), device="cpu", plugins=Plugins(entry_points=False))
+    assert (found.persons, found.tried) == (3, 3)
+    assert found.data_bytes < 3 * 40_000
+    assert found.seconds > 0
+
+
+def test_the_check_looks_and_writes_nothing(tiny_files: tiny, tmp_path: Path) -> None:
+    """`--check`: no line stops such a run for a decoding that no map explains."""
+    checks = {check.name: check for check in session(tiny_files, tmp_path / "w", NONE).check()}
+    assert checks["agreement"].level in ("ok", "warning")
+    assert checks["masks"].level == "ok"
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "maps", "expected"),
+    [(None, "cpu", False, 32), (None, "cuda", False, 128), (4, "cuda", False, 4), (None, "cpu", True, 1)],
+)
+def test_batches_are_larger(tiny_files: tiny, asked: int | None, device: str, maps: bool, expected: int) -> None:
+    """Unless a size is given."""
+    adapter = load_adapter(str(tiny_files.config), tiny_files.weights)
+    assert batch_size(asked, adapter, device, maps=maps) == expected
+    adapter.one_image = True
+    assert batch_size(None, adapter, device, maps=maps) == 1
+
+
+def test_float64_is_measured_too(tiny_files: tiny, tmp_path: Path, store: Store) -> None:
+    """The errors of the model in double precision."""
+    double = run(tiny_files, tmp_path, {"attribution": {"method": "none", "dtype": "float64"}, "indices": []})
+    assert visible(double)["epe"].to_list() == pytest.approx(visible(store)["epe"].to_list(), abs=1e-2)
