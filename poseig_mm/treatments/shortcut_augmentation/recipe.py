@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...report.blocks import Heading, Listing
@@ -20,8 +21,9 @@ def recipe_section(before: Store, after: Store) -> Section:
     """The config that the treated model was trained with, over the user's own."""
     from mmengine.config import Config
 
-    config = Config.fromfile(after.path / "config.py", import_custom_modules=False)
-    text = recipe(config, str(before.run.get("config") or ""), str(before.run.get("checkpoint") or ""))
+    theirs, treated = (Config.fromfile(s.path / "config.py", import_custom_modules=False) for s in (before, after))
+    base, checkpoint = (_absolute(before.run.get(name)) for name in ("config", "checkpoint"))
+    text = recipe(treated, theirs, base, checkpoint)
     caption = "Save it beside the model's config, and train with MMPose's own tools/train.py."
     lead = (
         "The training of the treated model as a config over the model's own. The transforms DestroyEvidence alone do "
@@ -30,11 +32,25 @@ def recipe_section(before: Store, after: Store) -> Section:
     return HEADING.section(lead, [Listing(caption, ("text",), ((text,),))])
 
 
-def recipe(config: Config, base: str, checkpoint: str) -> str:
-    """Text of a config that inherits from `base` and trains as `config` does, from `checkpoint` on."""
+def recipe(treated: Config, theirs: Config, base: str, checkpoint: str) -> str:
+    """Text of a config that trains as `treated` does, from `checkpoint` on.
+
+    Args:
+        treated: what a model was trained with.
+        theirs: the config that it was made from.
+        base: the file of that; '': none, and all that is needed has to be in the text.
+        checkpoint: weights; '': none.
+    """
     from mmengine.config import Config
 
-    parts: dict[str, Any] = {name: config[name] for name in PARTS if config.get(name) is not None}
-    parts = {name: {"_delete_": True, **part} if isinstance(part, dict) else part for name, part in parts.items()}
-    text = Config({**parts, "load_from": checkpoint or None}).pretty_text
-    return f"_base_ = [{base!r}]\n{text}" if base else text
+    parts: dict[str, Any] = {name: treated[name] for name in PARTS if treated.get(name) is not None}
+    text: str = Config({**parts, "load_from": checkpoint or None}).pretty_text
+    if not base:
+        return text
+    # MMEngine merges a dict with the base's of the same name, but for this; and keeps the mark where there is none
+    whole = [f"{n}['_delete_'] = True\n" for n, part in parts.items() if isinstance(part, dict) and theirs.get(n)]
+    return f"_base_ = [{base!r}]\n{text}{''.join(whole)}"
+
+
+def _absolute(path: Any) -> str:
+    return str(Path(path).resolve()) if path else ""

@@ -144,11 +144,10 @@ def _about_masks(config: Config, shortcuts: Sequence[Shortcut]) -> dict[str, str
     """How many training persons have a mask, where the background is destroyed; {} elsewhere."""
     if all(s.code != "context" for s in shortcuts):
         return {}
-    from mmpose.registry import DATASETS
-
+    from ...data.building import build_dataset
     from ...data.person_masks import segmentation_of
 
-    dataset = DATASETS.build(config.train_dataloader.dataset)
+    dataset = build_dataset(config, "train", [])
     tried = range(0, len(dataset), max(1, len(dataset) // TRIED))
     masked = [bool(segmentation_of(dataset.get_data_info(i))) for i in tried]
     return {
