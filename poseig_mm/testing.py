@@ -190,7 +190,7 @@ def _record(person: int, columns: Mapping[str, Sequence[float]]) -> Any:
     sample = {
         **who,
         **{"image_path": "", "n_visible": len(names), "mepe": 2.0 + person, "mask_source": "none", "seconds": 0.0},
-        **{"evaluations": len(names), "height": 4, "width": 3, "padding": 0.0},
+        **{"evaluations": len(names), "height": 4, "width": 3, "padding": 0.0, "box_side": math.nan},
         **{f"warp_{i}{j}": float(i == j) for i in range(2) for j in range(3)},
     }
     return SampleRecord(who["sample_id"], sample, joints, maps=np.ones((len(names), 4, 3), np.float32))

@@ -12,7 +12,7 @@ import polars as pl
 
 from ..errors import ConfigError, DataError
 from ..store import Store
-from ..summary.measures import Measure, measures, run_value, unit_of
+from ..summary.measures import Measure, has_maps, measures, run_value, unit_of
 from .comparable import Incomparable, incomparable_indices
 
 KEYS = ["sample_id", "joint_name", "_nth"]  # runs may number joints differently; the n-th one of a name is the same
@@ -99,7 +99,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def match(stores: Mapping[str, Store]) -> Runs:
-    """The runs on what they share.
+    """The runs on what they share; where one made no maps, on all visible joints and without indices.
 
     Raises:
         DataError: errors of different units, no joint name in common, or no joint of a sample.
@@ -108,7 +108,8 @@ def match(stores: Mapping[str, Store]) -> Runs:
     tables, to_truth = _errors_of_one_kind(stores, tables)
     _check_units(tables)
     _check_names(stores, tables)
-    usable = {name: table.filter(_has_map()) for name, table in tables.items()}
+    with_maps = all(has_maps(store) for store in stores.values())
+    usable = {name: table.filter(_has_map() if with_maps else pl.col("visible")) for name, table in tables.items()}
     for name, table in usable.items():
         if table.select(KEYS).is_duplicated().any():
             raise DataError(f"run {name!r} has a joint of a person twice in its tables; restore its work dir")

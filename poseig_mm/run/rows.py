@@ -136,6 +136,7 @@ def sample_record(
         "width": int(sample.image.shape[-1]),
         **{f"warp_{i}{j}": float(sample.inverse_warp[i, j]) for i in range(2) for j in range(3)},
         "padding": 0.0 if sample.in_image is None else 1 - float(sample.in_image.double().mean()),
+        "box_side": box_side(sample),
     }
     matrices = {name: value.double().cpu().tolist() for name, value in finding.indices.items() if value.ndim == 2}
     relations = [
@@ -161,6 +162,19 @@ def sample_record(
         signed=None if attribution.signed is None else attribution.signed.float().cpu().numpy(),
         display=sample.display if settings.has_maps else None,
     )
+
+
+def box_side(sample: Sample) -> float:
+    """Longer side of a person's annotated box in the input, px; NaN where there is none, or it has no area.
+
+    Sides are measured along the box, however the crop is turned.
+    """
+    box = sample.extra.get("bbox")
+    if box is None or not (box[2] > box[0] and box[3] > box[1]):
+        return math.nan
+    (a, b), (c, d) = sample.inverse_warp[:, :2].tolist()  # its inverse takes a side (width, 0) to width * (d, -c) / det
+    width, height = float(box[2] - box[0]) * math.hypot(d, c), float(box[3] - box[1]) * math.hypot(b, a)
+    return max(width, height) / float(abs(a * d - b * c))
 
 
 def _over_input(sample: Sample, maps: Tensor) -> dict[str, list[float]]:

@@ -68,7 +68,7 @@ class Training:
             TrainingError: the loss is no number; no batch can be made; whatever else the model or its data raise.
             StoreError: the disk is full.
         """
-        began = time.perf_counter()
+        began, found = time.perf_counter(), newest_checkpoint(self._folder)
         # what COCO's reader prints on the way would stand between the lines of a progress bar
         with (
             random_states_kept(),
@@ -76,7 +76,7 @@ class Training:
             training_checkpoints_readable(),
             redirect_stdout(io.StringIO()),
         ):
-            runner = self._runner()
+            runner = self._runner(found)
             steps = _Steps(on_step, TRIED_STEPS if trial else None)
             runner.register_hook(steps.hook(), priority="VERY_LOW")
             try:
@@ -101,10 +101,10 @@ class Training:
         save_weights(self._model, weights)
         return Trained(weights, about)
 
-    def _runner(self) -> Any:
+    def _runner(self, found: Path | None) -> Any:
         from mmengine.runner import Runner
 
-        config, found = self._config, newest_checkpoint(self._folder)
+        config = self._config
         setattr(self._model, "is_init", True)  # noqa: B010 - a property of MMEngine's; its weights are there: the Runner would draw or download others
         return Runner(
             model=self._model,

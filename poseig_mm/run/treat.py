@@ -19,6 +19,7 @@ from ..settings import Settings
 from ..store import Store
 from ..store.atomic import make_dir, publish
 from ..store.parts import check_inside
+from ..studies.error_kinds.study import ErrorKinds
 from ..treatments.base import BEFORE, TREATED, Plan, Treated, Treatment
 from ..treatments.page import AFTER, build_treatment_page
 from .identity import digest
@@ -29,7 +30,7 @@ from .treatment_context import RunTreatmentContext, plain
 
 ABOUT = "treatment.json"
 OWN = "held-out persons"  # the config's, all of them
-STUDIES = ("error_kinds",)  # of a run without maps
+STUDIES = (ErrorKinds.name,)  # of a run without maps
 TRIED_PERSONS = 16  # whose predictions are timed before
 
 

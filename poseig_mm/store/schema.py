@@ -44,6 +44,7 @@ SAMPLES_SCHEMA: Schema = {
     **{f"warp_{row}{column}": pl.Float64() for row in range(2) for column in range(3)},  # input px -> original px
     "maps_file": pl.String(),  # null where no map was stored
     "padding": pl.Float64(),  # share of the input that shows no image
+    "box_side": pl.Float64(),  # longer side of the person's annotated box, input px; NaN where there is none
 }
 
 _RELATIONS: Schema = {
@@ -55,7 +56,8 @@ _RELATIONS: Schema = {
 }
 
 NULLABLE = frozenset({"maps_file"})
-LATER = frozenset({"padding", "mass_in_padding", "fi_input"})  # parts of earlier versions lack them: unknown there, NaN
+# parts of earlier versions lack them: unknown there, NaN
+LATER = frozenset({"padding", "mass_in_padding", "fi_input", "box_side"})
 
 
 def joints_schema(

@@ -13,6 +13,7 @@ from ..comparison.runs import match
 from ..functional.inference import Comparison, corrected_p, paired_difference
 from ..functional.statistics import Estimate, bootstrap_mean
 from ..store import Store
+from ..studies.error_kinds.classify import KINDS
 from ..studies.error_kinds.precision import person_ap
 from ..studies.error_kinds.study import ErrorKinds
 from ..summary.measures import images_of
@@ -32,6 +33,7 @@ class OutcomeMeasure:
     of_person: bool = False
 
 
+INVERSION = KINDS[2]
 PCK = OutcomeMeasure("pck", "PCK (%)", +1)
 INVERSIONS = OutcomeMeasure("inversions", "inversions (%)", -1)
 AP = OutcomeMeasure("ap", "AP (%)", +1, of_person=True)
@@ -127,7 +129,7 @@ def outcome_of(stores: Mapping[str, Store], data: str, meant_for: Sequence[str] 
         rows = with_pck(runs.joints[arm], store.samples()).with_columns(100 * pl.col("pck"))
         if kinds:
             kind = store.study(ErrorKinds.name).filter(pl.col("joint").is_not_null())
-            known = kind.select("sample_id", "joint", (pl.col("kind_partner") == "inversion").alias("inversions"))
+            known = kind.select("sample_id", "joint", (pl.col("kind_partner") == INVERSION).alias("inversions"))
             rows = rows.join(known, on=["sample_id", "joint"], how="left", maintain_order="left")
             rows = rows.with_columns((100.0 * pl.col("inversions")).fill_null(math.nan))
             persons[arm] = person_ap(store).with_columns(100 * pl.col("ap")).sort("sample_id")

@@ -68,7 +68,7 @@ def record(
             )
     sample = identity | {
         "image_path": "", "n_visible": int(shown.sum()), "mepe": 1.0, "mask_source": "none", "seconds": 1.0,
-        "evaluations": 16, "height": 256, "width": 192, "padding": 0.0,
+        "evaluations": 16, "height": 256, "width": 192, "padding": 0.0, "box_side": math.nan,
         **{f"warp_{r}{c}": float(warp[r][c]) for r in range(2) for c in range(3)},
     }  # fmt: skip
     return SampleRecord(name, sample, joints, relations)

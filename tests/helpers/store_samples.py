@@ -52,6 +52,7 @@ def make_record(
         "height": size[0],
         "width": size[1],
         "padding": 0.25,
+        "box_side": 80.0,
         **{f"warp_{r}{c}": float(r + c) for r in range(2) for c in range(3)},
     }
     relations = [

@@ -129,7 +129,7 @@ def record(i: int, *, mask: bool = True, scale: int = 1, name: str | None = None
         "image_path": str(PHOTO), "n_visible": int(inside.sum()),
         "mepe": float(np.mean(errors)) if errors else math.nan,
         "mask_source": "instance" if mask else "none", "seconds": 1.5, "evaluations": 400,
-        "height": height, "width": width, "padding": 0.0,
+        "height": height, "width": width, "padding": 0.0, "box_side": math.nan,
     }  # fmt: skip
     sample |= {f"warp_{a}{b}": float(warp[a, b]) for a in range(2) for b in range(3)}
     return SampleRecord(sample_id, sample, joints, relations, maps, np.asarray(display))

@@ -29,6 +29,7 @@ __all__ = [
     "session",
     "tables",
     "tiny",
+    "trainable",
     "visible",
     "visible_rows",
     "write_plugin",
@@ -87,6 +88,15 @@ test_dataloader = val_dataloader = dict(
     batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type='CocoDataset', data_root={root!r}, data_mode='topdown', ann_file='persons.json',
                  data_prefix=dict(img=''), test_mode=True, pipeline=pipeline))
+"""
+
+
+TRAINING = """
+train_dataloader = dict(
+    batch_size=3, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(test_dataloader['dataset'], test_mode=False,
+                 pipeline=[*pipeline[:-1], dict(type='GenerateTarget', encoder=codec), pipeline[-1]]))
+model['head']['loss'] = dict(type='KeypointMSELoss', use_target_weight=True)
 """
 
 
@@ -152,6 +162,13 @@ def write_run(folder: Path, diagnosis: dict[str, Any] | None = None, **options: 
     given.setdefault("report", {"enabled": False})
     given.setdefault("indices", ["di", "fi", "li", "ri"])  # whatever else is installed here
     return tiny(folder, given, **options).train()
+
+
+def trainable(made: tiny) -> tiny:
+    """The same with training data: the same three persons."""
+    with made.config.open("a") as file:
+        file.write(TRAINING)
+    return made
 
 
 def session(made: tiny, work_dir: Path, settings: dict[str, Any] | None = None, **options: Any) -> Session:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from poseig_mm.errors import StoreError  # noqa: E402
 from poseig_mm.indices import Index  # noqa: E402
-from poseig_mm.run.rows import error_columns, index_columns, sample_record  # noqa: E402
+from poseig_mm.run.rows import box_side, error_columns, index_columns, sample_record  # noqa: E402
 from poseig_mm.store.schema import SAMPLES_SCHEMA, SampleRecord, joints_schema, relations_schema  # noqa: E402
 from poseig_mm.testing import GROUPS  # noqa: E402
 from poseig_mm.types import Attribution, Finding, Sample  # noqa: E402
@@ -27,6 +28,24 @@ COLUMNS = (
 TRUTH = [[1.0, 2.0], [3.0, 4.0], [math.nan, math.nan]]
 
 
+def person(**given: Any) -> Sample:
+    """Three joints, the last one not annotated, in an input of 5 x 4 px."""
+    known: dict[str, Any] = {
+        "sample_id": "7-8",
+        "image_id": "7",
+        "instance_id": "8",
+        "image_path": "a.png",
+        "image": torch.zeros(3, 4, 5),
+        "display": np.zeros((4, 5, 3), np.uint8),
+        "keypoints": torch.tensor(TRUTH),
+        "visible": torch.tensor([True, True, False]),
+        "mask": None,
+        "mask_source": "none",
+        "inverse_warp": np.array([[2.0, 0, 10], [0, 3, 20]]),
+    }
+    return Sample(**{**known, **given})
+
+
 def record(
     dimensions: int = 2,
     errors: Sequence[str] = (),
@@ -35,19 +54,7 @@ def record(
 ) -> SampleRecord:
     """Three joints, the last one not annotated; each prediction is 3 and 4 px off."""
     pad = torch.zeros(3, dimensions - 2)
-    sample = Sample(
-        sample_id="7-8",
-        image_id="7",
-        instance_id="8",
-        image_path="a.png",
-        image=torch.zeros(3, 4, 5),
-        display=np.zeros((4, 5, 3), np.uint8),
-        keypoints=torch.cat([torch.tensor(TRUTH), pad], 1),
-        visible=torch.tensor([True, True, False]),
-        mask=None,
-        mask_source="none",
-        inverse_warp=np.array([[2.0, 0, 10], [0, 3, 20]]),
-    )
+    sample = replace(person(), keypoints=torch.cat([torch.tensor(TRUTH), pad], 1))
     number = torch.arange(3.0)
     attribution = Attribution(
         maps=torch.ones(3, 4, 5),
@@ -144,3 +151,16 @@ def test_an_index_cannot_be_called_as_an_error_of_another() -> None:
     assert "mine_error" not in error_columns([Mine()])
     with pytest.raises(StoreError, match="index 'di_error' has the name of another column"):
         joints_schema(2, ["di", "di_error"], errors=["di_error"])
+
+
+def test_the_boxs_longer_side_in_the_input() -> None:
+    """60 x 80 px of an image that is halved and turned: 40 px, however it is turned; NaN without a box."""
+    for angle in (0.0, 0.3, math.pi / 2):
+        turn = 2 * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        given = person(inverse_warp=np.column_stack([turn, [7.0, 9.0]]), extra={"bbox": [10.0, 20.0, 70.0, 100.0]})
+        assert box_side(given) == pytest.approx(40)
+    stretched = np.array([[2.0, 0, 10], [0, 4, 20]])
+    assert box_side(person(inverse_warp=stretched, extra={"bbox": [0.0, 0.0, 60.0, 80.0]})) == pytest.approx(30)
+    assert math.isnan(box_side(person()))
+    assert math.isnan(box_side(person(extra={"bbox": [10.0, 20.0, 10.0, 20.0]})))
+    assert math.isnan(record().sample["box_side"])

@@ -17,6 +17,7 @@ from poseig_mm.run.dry_run import dry_run
 from poseig_mm.run.open import Plugins, batch_size, load_config
 from poseig_mm.settings import Settings
 from poseig_mm.store import Store
+from poseig_mm.summary.pck import with_pck
 
 NONE: dict[str, Any] = {"attribution": {"method": "none"}, "indices": []}
 
@@ -54,6 +55,14 @@ def test_nothing_is_there_of_maps(store: Store) -> None:
     assert set(store.samples()["mask_source"]) == {"none"}
     assert store.run["indices"] == []
     assert store.run["acceleration"]["backward"] == "autograd"
+
+
+def test_a_box_fills_its_input_but_for_the_margin(store: Store) -> None:
+    """The longer side times 1.25, MMPose's margin, is 64 px wide in the input: PCK's limit is 0.05 of 51.2 px."""
+    assert store.samples()["box_side"].to_list() == pytest.approx([64 / 1.25] * 3, rel=1e-4)
+    found = with_pck(store.joints(), store.samples(), 0.5).filter("visible")
+    assert found["pck"].to_list() == [float(epe < 25.6) for epe in found["epe"]]
+    assert set(found["pck"]) == {0.0, 1.0}
 
 
 def test_a_person_costs_one_forward_pass(tiny_files: tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,11 @@ import pytest
 from planted import COCO, PLACES, PatchesContext, patches_finding, record, store_of
 from synthetic_store import COLUMNS
 
-from poseig_mm.errors import ConfigError
+from poseig_mm.errors import ConfigError, StoreError
 from poseig_mm.settings_fields import configured
 from poseig_mm.store import Store, StoreWriter
 from poseig_mm.studies.error_kinds.classify import KINDS
+from poseig_mm.studies.error_kinds.precision import person_ap
 from poseig_mm.studies.error_kinds.rows import COCO_SIGMAS, sigmas_of
 from poseig_mm.studies.error_kinds.study import ErrorKinds
 from poseig_mm.types import Picture, Section, Table
@@ -177,6 +178,38 @@ def test_gain_in_ap_by_hand(tmp_path: Path) -> None:
     assert found["miss corrected"][0].mean == pytest.approx((0.75 + 1) / 2)
     assert [e.mean for e in found["miss corrected"][3:]] == pytest.approx([0.4, 0.45])
     assert "AP 0.550; correcting miss alone would gain most, 0.250" in section.lead
+
+
+def test_a_persons_part_of_ap(tmp_path: Path) -> None:
+    """Of 17 joints all right but k far off, OKS is 1 - k / 17; AP the share of COCO's thresholds up to it; their mean
+    is the section's, to the bit.
+    """
+    far = {n: {f"joint_{k}": (900.0, 900.0) for k in range(n)} for n in (0, 2, 8, 17)}
+    people = [record(f"p{n}", PLACES, moved(**steps), image=f"i{n}") for n, steps in far.items()]
+    people.append(record("unknown", PLACES, PLACES))
+    areas = [area_row(f"p{n}") for n in far] + [area_row("unknown", math.nan)]
+    store = store_of(tmp_path, people, "error_kinds", areas)
+    found = person_ap(store)
+    assert found.columns == ["sample_id", "image_id", "oks", "ap"]
+    assert found["sample_id"].to_list() == [f"p{n}" for n in far]
+    assert found["image_id"].to_list() == [f"i{n}" for n in far]
+    assert found["oks"].to_list() == pytest.approx([1 - n / 17 for n in far], abs=1e-9)
+    assert found["ap"].to_list() == [1.0, 0.8, 0.1, 0.0]  # 0.882: 0.5, 0.55 ... 0.85; 0.529: 0.5
+    oks, ap = rows(ErrorKinds().section(store), "OKS, and AP")["as predicted"][:2]
+    assert (oks.mean, ap.mean) == (found["oks"].mean(), found["ap"].mean())
+
+
+def test_a_persons_part_of_ap_is_by_the_runs_own_settings(tmp_path: Path) -> None:
+    """A sigma that the study was given holds, where the data set has none; without the study there is nothing."""
+    groups = replace(COCO, keypoint_names=tuple(f"point{i}" for i in range(17)))
+    shown = [k < 2 for k in range(17)]
+    people = [record("a", PLACES, moved(joint_0=(12, 0)), visible=shown, groups=groups)]
+    settings = {"studies": [["error_kinds", {"sigma": 0.1}]]}
+    store = store_of(tmp_path, people, "error_kinds", [area_row("a")], groups=groups, settings=settings)
+    similar = math.exp(-(12**2) / (2 * AREA * 0.2**2))
+    assert person_ap(store)["oks"].to_list() == pytest.approx([(similar + 1) / 2])
+    with pytest.raises(StoreError, match=r"no study 'other'; diagnose with diagnosis.studies=\['other'\]"):
+        person_ap(store, "other")
 
 
 def test_shares_and_indices_by_hand(tmp_path: Path) -> None:

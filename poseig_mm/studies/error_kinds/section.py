@@ -12,12 +12,13 @@ from ...functional.shares import share
 from ...functional.statistics import Estimate, bootstrap_mean
 from ...plotting.counts import stacked_shares
 from ...store.reader import Store
-from ...summary.measures import Measure, estimate, group_order, images_of, joint_order, measures
+from ...summary.measures import Measure, estimate, group_order, has_maps, images_of, joint_order, measures
 from ...summary.persons import in_pixels, persons_of
 from ...summary.sentences import plural
 from ...types import Picture, Section, Table
 from ..section_parts import parts_of, percent, study_rows
 from .classify import AS_CODED, KINDS, average_precision, corrected, object_similarity
+from .precision import similarities
 from .rows import ErrorKindsSettings, chance_of, joint_kinds, person_rows, sigmas_of
 
 ORDER = 350
@@ -52,7 +53,7 @@ def error_kinds_section(store: Store, name: str, settings: ErrorKindsSettings) -
         _kinds_table(known, settings, chance),
         Picture("error-kinds", "Kinds of errors of each joint; n visible joints.", figure),
         _groups_table(known),
-        _indices_table(store, known),
+        *((_indices_table(store, known),) if has_maps(store) else ()),
         gains,
     )
     lead = _lead(settings, table, person_rows(rows), gains) + _whose_sigmas(store, table, settings.sigma)
@@ -112,22 +113,13 @@ def _indices_table(store: Store, known: pl.DataFrame) -> Table:
 
 def _gains(known: pl.DataFrame) -> Table:
     """AP as it is, and what it would gain were the joints of one kind corrected."""
-    ids = known["sample_id"].unique(maintain_order=True).to_list()
-    place = {name: i for i, name in enumerate(ids)}
-    person = np.array([place[name] for name in known["sample_id"]])
-    joint = known["joint"].to_numpy()
-    ks, largest = np.full((2, len(ids), int(joint.max()) + 1), np.nan)
-    ks[person, joint], largest[person, joint] = known["ks"].to_numpy(), known["largest"].to_numpy()
-    kinds = np.full(ks.shape, -1)
-    kinds[person, joint] = [KINDS.index(kind) for kind in known["kind"]]
-    oks, ap = object_similarity(ks), average_precision(object_similarity(ks))
-    images = images_of(known.unique("sample_id", maintain_order=True))
-    mean = partial(bootstrap_mean, groups=images)
+    found = similarities(known)
+    ks, oks, ap = found.ks, found.oks, found.ap
+    mean = partial(bootstrap_mean, groups=images_of(found.persons))
     rows: list[tuple[Any, ...]] = [("as predicted", mean(oks), mean(ap), None, None, None)]
     for kind in (*KINDS[1:], "all"):
         which = KINDS[1:] if kind == "all" else (kind,)
-        better = corrected(ks, kinds, largest, which)
-        errors = np.isin(kinds, [KINDS.index(k) for k in which])
+        better, errors = corrected(ks, found.kinds, found.largest, which), found.are(which)
         ways = (better, np.where(errors, better**AS_CODED, ks), np.where(errors, 1.0, ks))
         aps = [average_precision(object_similarity(way)) for way in ways]
         numbers = (object_similarity(better), aps[0], *(each - ap for each in aps))
