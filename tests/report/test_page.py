@@ -314,7 +314,7 @@ def test_a_listing_is_shown_as_it_is_and_escaped(tmp_path: Path) -> None:
     text = "a = dict(\n    b='<b>&amp;</b>')\n"
     section = Section("recipe", "Recipe", "", (Listing("Copy it.", ("text",), ((text,),)),))
     out = tmp_path / "report"
-    build_report(make_store(tmp_path / "run"), [section], out)
+    build_report(make_store(tmp_path / "run", [record(0)]), [section], out)
     page = (out / "index.html").read_text()
     assert "<code>a = dict(\n    b=&#39;&lt;b&gt;&amp;amp;&lt;/b&gt;&#39;)\n</code></pre>" in page
     assert Page(out / "index.html").unbalanced == []
