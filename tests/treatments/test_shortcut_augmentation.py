@@ -103,7 +103,7 @@ def test_each_cause_has_its_own_evidence(variant: str, evidence: dict[str, Any],
     assert list(plan.controls) == [CONTROL]
     (shortcut,) = treatable_shortcuts(Store(tmp_path))
     assert shortcut.words in plan.what
-    assert "50 %" in plan.what
+    assert "75 %" in plan.what
     (always,) = erasing(plan.held_out[WITHOUT]["dataset"]["pipeline"])
     assert always == {
         "type": "DestroyEvidence", "joint": 9, "radius": pytest.approx(0.1), **evidence, "prob": 1.0,
@@ -123,7 +123,7 @@ def test_what_an_arm_is_trained_with(tmp_path: Path) -> None:
     """From the first weights, briefly, with the user's kind of optimizer wrapper; the control elsewhere."""
     given = context(store(tmp_path, "mark"))
     treatment = configured(
-        ShortcutAugmentation(), {"iterations": 28, "lr": 1e-3, "batch_size": 4, "prob": 0.75}, "treatment"
+        ShortcutAugmentation(), {"iterations": 28, "lr": 1e-3, "batch_size": 4, "prob": 0.25}, "treatment"
     )
     treated, control = (treatment.make(given, arm) for arm in (TREATED, CONTROL))
     assert [(arm, checkpoint) for _, arm, checkpoint in given.trained] == [
@@ -142,7 +142,7 @@ def test_what_an_arm_is_trained_with(tmp_path: Path) -> None:
             "theirs", "poseig_mm.treatments.shortcut_augmentation.erasing"
         ]  # fmt: skip
         (transform,) = erasing(config.train_dataloader.dataset.dataset.pipeline)
-        assert (transform["elsewhere"], transform["prob"], transform["decoys"]) == (elsewhere, 0.75, 2)
+        assert (transform["elsewhere"], transform["prob"], transform["decoys"]) == (elsewhere, 0.25, 2)
         assert config.test_dataloader == given.config().test_dataloader
     assert given.config().to_dict() == config_of().to_dict()  # the user's own is left as it is
 

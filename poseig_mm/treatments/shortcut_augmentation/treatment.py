@@ -44,7 +44,7 @@ class ShortcutAugmentation(Treatment):
     iterations: int = whole(300, least=1)
     lr: float = number(5e-4, above=0)
     batch_size: int | None = whole(None, least=1)  # None: the config's own
-    prob: float = number(0.5, above=0, most=1)  # share of the training pictures
+    prob: float = number(0.75, above=0, most=1)  # share of the training pictures
     decoys: int = whole(2, least=0)  # further erasures a picture, see `DestroyEvidence`
 
     def plan(self, context: TreatmentContext) -> Plan:
