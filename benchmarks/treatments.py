@@ -154,8 +154,8 @@ def section(results: Mapping[str, Mapping[str, Any]], about: str) -> list[str]:
         "## Does the treatment cure it?", "",
         "`--treat shortcut_augmentation`: the evidence that the first diagnosis names is destroyed in training "
         "pictures, beside a control with as much destroyed at random places. Then the planted evidence is taken away "
-        "in truth: the same held-out figures are drawn without it (not erased). Left wrist, input px of 96 x 128, figures "
-        "resampled [95 % interval].", "",
+        "in truth: the same held-out figures are drawn without it (not erased). Left wrist, input px of 96 x 128, "
+        "figures resampled [95 % interval].", "",
         "`both` are figures with two signs of the wrist: forearm and hand are drawn, and the mark of `marker` stands "
         "beside them; the model is `marker`'s, which has learnt to read the mark. In the other four nothing but the "
         "planted evidence tells where the wrist is, so that a model without it can only guess. *Best guess*: for "
