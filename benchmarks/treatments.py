@@ -171,7 +171,7 @@ def section(results: Mapping[str, Mapping[str, Any]], about: str) -> list[str]:
     lines += ["", "What the diagnoses said of the left wrist:", ""]
     for figures, result in results.items():
         lines += [f"- {figures}, {when}: `{code}`, {why}" for when, (code, why) in result["causes"].items()]
-    return [*lines, "", *NOTES]
+    return [*lines, *NOTES]
 
 
 def _row(figures: str, result: Mapping[str, Any]) -> list[str]:
