@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...errors import ConfigError
 from ...settings_fields import number, whole
+from ...studies.shortcuts.study import Shortcuts
 from ...types import Section
 from ..base import TREATED, Plan, Treated, Treatment, TreatmentContext
 from ..training import put, schedule, with_import
@@ -40,7 +41,7 @@ class ShortcutAugmentation(Treatment):
     """
 
     name: ClassVar[str] = "shortcut_augmentation"
-    needs_studies: ClassVar[tuple[str, ...]] = ("shortcuts",)
+    needs_studies: ClassVar[tuple[str, ...]] = (Shortcuts.name,)
     iterations: int = whole(300, least=1)
     lr: float = number(5e-4, above=0)
     batch_size: int | None = whole(None, least=1)  # None: the config's own
