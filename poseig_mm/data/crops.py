@@ -190,9 +190,8 @@ def pixels_in_image(crop: Crop, size: Sequence[int], padded: Sequence[int]) -> t
         (H, W) bool: a pixel's centre, mapped back, lies within the area of the image, whose pixels reach half a pixel
         beyond their centres; its edges are part of it.
     """
-    y, x = np.mgrid[: size[0], : size[1]]
-    inverse = invert(crop.warp)
-    u, v = (a * x + b * y + c for a, b, c in inverse)
+    y, x = np.ogrid[: size[0], : size[1]]  # without rotation, columns alone decide on u, and rows on v
+    u, v = ((a * x if a else 0) + (b * y if b else 0) + c for a, b, c in invert(crop.warp))
     height, width = crop.original_size
     beyond = 0.5 + _EDGE
     inside = (u >= -beyond) & (u <= width - 1 + beyond) & (v >= -beyond) & (v <= height - 1 + beyond)

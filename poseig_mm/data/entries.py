@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,9 +67,13 @@ class Entries:
 
     def joints(self, index: int) -> int | None:
         """How many an entry should have, by its own data set's metainfo; None where that says nothing."""
-        metainfo = getattr(self._parts[self._index[index][0]].dataset, "metainfo", None) or {}
-        count = metainfo.get("num_keypoints")
-        return None if count is None else int(count)
+        return self._joint_counts[self.part(index)]
+
+    @cached_property
+    def _joint_counts(self) -> list[int | None]:
+        """Of each part: a data set copies its metainfo whenever it is asked for it."""
+        counts = [(getattr(p.dataset, "metainfo", None) or {}).get("num_keypoints") for p in self._parts]
+        return [None if count is None else int(count) for count in counts]
 
     def stored(self, index: int) -> dict[str, Any]:
         """An entry as the data set holds it; no image is read and no metainfo added."""

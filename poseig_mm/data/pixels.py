@@ -31,17 +31,21 @@ def display(pixels: torch.Tensor, size: Sequence[int], order: str = "") -> NDArr
     >>> display(torch.tensor([[[0]], [[128]], [[255]]], dtype=torch.uint8), (1, 1)).tolist()
     [[[255, 128, 0]]]
     """
-    picture = pixels.float().nan_to_num()
-    low, high = (float(v) for v in picture.aminmax()) if picture.numel() else (0.0, 0.0)
-    if low < 0:  # normalised already
-        picture = (picture - low) * (255 / (high - low))
-    elif pixels.dtype.is_floating_point or high > _DEEP:
-        picture = picture * _to_255(picture)
+    picture = pixels if pixels.dtype == torch.uint8 else _in_255(pixels)
     colour = picture[:3] if order == "RGB" else picture[:3].flip(0)
     picture = colour if len(picture) in (3, 4) else picture[:1].expand(3, -1, -1)
     shown = np.zeros((*size, 3), dtype=np.uint8)
     shown[: pixels.shape[-2], : pixels.shape[-1]] = picture.permute(1, 2, 0).clamp(0, 255).to(torch.uint8).numpy()
     return shown
+
+
+def _in_255(pixels: torch.Tensor) -> torch.Tensor:
+    """Pixels of another type than bytes, brought to 0 to 255."""
+    picture = pixels.float().nan_to_num()
+    low, high = (float(v) for v in picture.aminmax()) if picture.numel() else (0.0, 0.0)
+    if low < 0:  # normalised already
+        return (picture - low) * (255 / (high - low))
+    return picture * _to_255(picture) if pixels.dtype.is_floating_point or high > _DEEP else picture
 
 
 def range_note(pixels: torch.Tensor, preprocess: Any) -> str:

@@ -132,10 +132,27 @@ def rows_to_frame(table: str, rows: Sequence[Row], schema: Schema) -> pl.DataFra
                 hint = did_you_mean(name, schema)
                 raise StoreError(f"table `{table}`: unknown column {name!r}; {hint} (indices: `indices`)")
     columns = {
-        name: pl.Series(name, [_plain(table, name, row.get(name), kind) for row in rows], dtype=kind)
+        name: pl.Series(name, _column(table, name, [row.get(name) for row in rows], kind), dtype=kind)
         for name, kind in schema.items()
     }
     return pl.DataFrame(columns)
+
+
+def _column(table: str, name: str, values: list[Any], kind: pl.DataType) -> list[Any]:
+    """The values as `_plain` gives them, checked together where they are all of the Python type that is stored."""
+    types, whole = set(map(type, values)), kind.is_integer()
+    plain = (
+        (types == {float} and kind == pl.Float64())
+        or (types == {bool} and kind == pl.Boolean())
+        or (types == {str} and kind == pl.String() and _encodable("".join(values)))
+        or (types == {int} and whole and all(_fits(value, kind) for value in (min(values), max(values))))
+    )
+    return values if plain else [_plain(table, name, value, kind) for value in values]
+
+
+def _fits(value: int, kind: pl.DataType) -> bool:
+    bits = 31 if kind == pl.Int32() else 63
+    return bool(-(2**bits) <= value < 2**bits)
 
 
 def _plain(table: str, name: str, value: Any, kind: pl.DataType) -> Any:
@@ -147,10 +164,8 @@ def _plain(table: str, name: str, value: Any, kind: pl.DataType) -> Any:
         return bool(value)
     if kind == pl.Float64() and isinstance(value, (int, float, np.integer, np.floating)) and not is_flag:
         return float(value)
-    if kind.is_integer() and isinstance(value, (int, np.integer)) and not is_flag:
-        bits = 31 if kind == pl.Int32() else 63
-        if -(2**bits) <= value < 2**bits:
-            return int(value)
+    if kind.is_integer() and isinstance(value, (int, np.integer)) and not is_flag and _fits(int(value), kind):
+        return int(value)
     if kind == pl.String() and isinstance(value, str) and _encodable(value):
         return str(value)
     raise StoreError(

@@ -10,7 +10,7 @@ from typing import Any
 from ..comparison import comparison_sections
 from ..functional.inference import Comparison
 from ..plotting.intervals import Panel, interval_panels
-from ..report.blocks import GuardedSection, Heading, attempt
+from ..report.blocks import Cards, GuardedSection, Heading, attempt
 from ..report.build import build_report
 from ..report.staging import staging_folder
 from ..store import Store
@@ -54,7 +54,7 @@ def build_treatment_page(
     ]
     said = " ".join(verdict(outcome, outcome.changes()) for outcome in outcomes)
     sections = [
-        Heading("treatment", f"What {name} did", 5).section(f"{said} {plan.what}".strip()),
+        Heading("treatment", f"What {name} did", 5).section(f"{said} {plan.what}".strip(), (_cards(outcomes),)),
         *(
             attempt(heading, lambda outcome=outcome, heading=heading: outcome_section(outcome, heading))  # type: ignore[misc]
             for heading, outcome in (
@@ -69,6 +69,19 @@ def build_treatment_page(
     config = Path(str(before.run.get("config") or "model")).stem
     about = [f"checkpoint {Path(str(before.run.get('checkpoint') or '')).name}"]
     return build_report(before, sections, out, title=f"{name} of {config}", about=about), said
+
+
+def _cards(outcomes: Sequence[Outcome]) -> Cards:
+    """The error of every arm, on every set of data."""
+    rows = []
+    for outcome in outcomes:
+        epe = outcome.measures[0]
+        for arm in outcome.arms:
+            value = outcome.mean(arm, epe, outcome.meant_for)
+            of = f", {', '.join(outcome.meant_for)}" if outcome.meant_for else ""
+            interval = f" [{value.low:.2f}, {value.high:.2f}]" if math.isfinite(value.low) else ""
+            rows.append((arm, f"{value.mean:.2f} {outcome.unit}", f"EPE{of}{interval}; {outcome.data}"))
+    return Cards("Mean error of every arm.", ("arm", "EPE", ""), tuple(rows))
 
 
 def outcome_section(outcome: Outcome, heading: Heading) -> GuardedSection:

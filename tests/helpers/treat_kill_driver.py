@@ -1,15 +1,14 @@
-"""Treats the tiny model again and again, each time killed (SIGKILL) at another stage, and then goes on with --resume.
+"""Treats the tiny model, killed (SIGKILL) at one stage after another, each time going on with --resume.
 
 A process of its own: it forks a child a run, which is fast, and safe only while the parent has used nothing.
-Usage: treat_kill_driver.py CONFIG WEIGHTS PLUGIN DIRECTORY; prints one JSON object, stage -> exit codes, verdict, what
-was done again.
+Usage: treat_kill_driver.py CONFIG WEIGHTS PLUGIN DIRECTORY; prints one JSON object: the verdicts of a run that is not
+killed and of this one, and of each process the stage it died at, its exit code, and the stages it has begun.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -19,17 +18,17 @@ from poseig_mm import cli
 from poseig_mm.run import session, training, treat
 
 STAGES = ("first diagnosis", "training treated", "weights treated", "training plain", "predictions", "again", "page")
-begun: list[str] = []
 
 
-def note(event: str, stage: str | None) -> None:
+def note(event: str, stage: str | None, log: Path) -> None:
     """What is done, and the end of the process where it is the stage to die at."""
-    begun.append(event)
+    with log.open("a") as file:
+        file.write(f"{event}\n")
     if event == stage:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def watch(stage: str | None) -> None:
+def watch(stage: str | None, log: Path) -> None:
     """Have every stage noted."""
     run, done, save, page = session.Session.run, training._Steps.done, training.save_weights, treat.build_treatment_page
 
@@ -39,11 +38,9 @@ def watch(stage: str | None) -> None:
         loop = session.Loop.run
 
         def watched_loop(self: Any, positions: Any, *args: Any, **kwargs: Any) -> Any:
-            if positions:
-                note(inner, None)
             found = loop(self, positions[:1] if inner == stage else positions, *args, **kwargs)
             if positions:
-                note(inner, stage)
+                note(inner, stage, log)
             return found
 
         session.Loop.run = watched_loop
@@ -55,52 +52,50 @@ def watch(stage: str | None) -> None:
     def watched_done(self: Any, runner: Any, outputs: Any) -> None:
         done(self, runner, outputs)
         if runner.iter + 1 == 4:
-            note(f"training {Path(runner.work_dir).name}", stage)
+            note(f"training {Path(runner.work_dir).name}", stage, log)
 
     def watched_save(model: Any, path: Path) -> None:
-        note(f"weights {path.stem}", stage)
+        note(f"weights {path.stem}", stage, log)
         save(model, path)
 
     def watched_page(*args: Any, **kwargs: Any) -> Any:
         found = page(*args, **kwargs)
-        note("page", stage)
+        note("page", stage, log)
         return found
 
     session.Session.run, training._Steps.done = watched_run, watched_done
     training.save_weights, treat.build_treatment_page = watched_save, watched_page
 
 
-def forked(arguments: list[str], stage: str | None, log: Path) -> int:
-    """The command line in a child; its exit code, -9 where it was killed."""
-    if pid := os.fork():
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    try:
-        watch(stage)
-        os.dup2(os.open(log.with_suffix(".out"), os.O_CREAT | os.O_WRONLY), 1)
-        code = cli.main(arguments)
-        log.write_text(json.dumps(begun))
-    except BaseException as error:
-        print(repr(error), file=sys.stderr)
-        code = 99
-    os._exit(code)
+def forked(arguments: list[str], stage: str | None, folder: Path) -> dict[str, object]:
+    """The command line in a child."""
+    log = folder / f"{stage}.log"
+    log.write_text("")
+    pid = os.fork()
+    if not pid:
+        try:
+            watch(stage, log)
+            os.dup2(os.open(folder / "out", os.O_CREAT | os.O_WRONLY), 1)
+            code = cli.main(arguments)
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+            code = 99
+        os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return {"died at": stage, "code": code, "begun": log.read_text().splitlines()}
 
 
-def main(config: str, weights: str, plugin: str, folder: str) -> None:
-    """All stages."""
-    found = {}
-    for stage in (None, *STAGES):
-        work_dir, log = Path(folder) / "w", Path(folder) / "begun.json"
-        shutil.rmtree(work_dir, ignore_errors=True)
-        arguments = [config, weights, "--work-dir", str(work_dir), "--device", "cpu", "-p", plugin]
+def main(config: str, weights: str, plugin: str, given: str) -> None:
+    """A run that is not killed, then one that is at every stage."""
+    folder, verdicts, processes = Path(given), [], []
+    for name, stages in (("whole", (None,)), ("killed", (*STAGES, None))):
+        arguments = [config, weights, "--work-dir", str(folder / name), "--device", "cpu", "-p", plugin]
         arguments += ["--treat", "colours", "iterations=6"]
-        codes = [forked(arguments, stage, log)]
-        if stage is not None:
-            codes.append(forked([*arguments, "--resume"], None, log))
-        record = json.loads((work_dir / "treatments" / "colours" / "treatment.json").read_text())
-        page = (work_dir / "treatments" / "colours" / "report" / "index.html").is_file()
-        events = json.loads(log.read_text())
-        found[str(stage)] = {"codes": codes, "verdict": record["verdict"], "page": page, "resumed": events}
-    print(json.dumps(found))
+        again = [*arguments, "--resume"]
+        processes = [forked(again if i else arguments, stage, folder) for i, stage in enumerate(stages)]
+        record = json.loads((folder / name / "treatments" / "colours" / "treatment.json").read_text())
+        verdicts.append(record["verdict"])
+    print(json.dumps({"verdicts": verdicts, "processes": processes}))
 
 
 if __name__ == "__main__":
