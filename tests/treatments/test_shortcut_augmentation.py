@@ -100,7 +100,7 @@ def test_each_cause_has_its_own_evidence(variant: str, evidence: dict[str, Any],
     plan = ShortcutAugmentation().plan(context(store(tmp_path, variant)))
     assert plan.joints == ("left_wrist",)
     assert not plan.needless
-    assert list(plan.controls) == [CONTROL]
+    assert (list(plan.controls), plan.judged_on) == ([CONTROL], WITHOUT)
     (shortcut,) = treatable_shortcuts(Store(tmp_path))
     assert shortcut.words in plan.what
     assert "75 %" in plan.what

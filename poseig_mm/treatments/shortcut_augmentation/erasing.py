@@ -94,7 +94,7 @@ class DestroyEvidence(BaseTransform):  # type: ignore[misc]  # mmcv is untyped
         person = _Person.of(results, self.use_udp)
         changed = picture
         if person is not None:
-            evidence, near = self.evidence(person), self.nearest_joint(person)
+            evidence, near = self.evidence(person), person.nearest_joint()
             for distance in self._places(evidence):
                 changed = self._destroyed(changed, _unspared(distance, near, self.radius * person.size), person.size)
         self._seen.append(picture)
@@ -118,15 +118,6 @@ class DestroyEvidence(BaseTransform):  # type: ignore[misc]  # mmcv is untyped
             far = _distance(middle, person.shape)
             distance = np.where(far <= radius, np.fmin(distance, far), distance)
         return distance
-
-    def nearest_joint(self, person: _Person) -> Floats:
-        """(H, W): distance from the nearest joint whose surroundings are left alone, the joint's own among them."""
-        destroyed = {person.index(k) for k in self.around}
-        points = [p for k, p in enumerate(person.points) if k not in destroyed and np.isfinite(p).all()]
-        nearest: Floats = np.minimum.reduce(
-            [np.full(person.shape, np.inf), *(_distance(p, person.shape) for p in points)]
-        )
-        return nearest
 
     def _places(self, evidence: Floats) -> list[Floats]:
         """The evidence, where chance has it, and decoys."""
@@ -179,6 +170,11 @@ class _Person:
     def index(self, joint: int) -> int:
         """Of the joint that carries its evidence: of a flipped picture the partner's."""
         return int(self.results["flip_indices"][joint]) if self.flipped else joint
+
+    def nearest_joint(self) -> Floats:
+        """(H, W): distance from the nearest annotated joint."""
+        far = np.full(self.shape, np.inf)
+        return np.fmin.reduce([far, *(_distance(point, self.shape) for point in self.points)])
 
     def turned(self, offset: Sequence[float]) -> Floats:
         """An offset of the upright image as this input shows it, of the same length."""

@@ -69,6 +69,7 @@ class ShortcutAugmentation(Treatment):
             controls={CONTROL: "as much destroyed at random places"},
             joints=tuple(s.joint for s in shortcuts),
             held_out={WITHOUT: _plain(_with_transforms(context.config()[split], always, split))},
+            judged_on=WITHOUT,
         )
 
     def make(self, context: TreatmentContext, arm: str) -> Treated:
