@@ -174,7 +174,8 @@ class _Person:
     def nearest_joint(self) -> Floats:
         """(H, W): distance from the nearest annotated joint."""
         far = np.full(self.shape, np.inf)
-        return np.fmin.reduce([far, *(_distance(point, self.shape) for point in self.points)])
+        nearest: Floats = np.fmin.reduce([far, *(_distance(point, self.shape) for point in self.points)])
+        return nearest
 
     def turned(self, offset: Sequence[float]) -> Floats:
         """An offset of the upright image as this input shows it, of the same length."""
