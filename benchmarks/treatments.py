@@ -88,6 +88,7 @@ def treat(figures: str, options: argparse.Namespace) -> dict[str, Any]:
         "errors": errors,
         "guess": best_guess(figures, options.figures).tolist(),
         "verdict": result.words,
+        "iterations": options.iterations,
         "seconds": time.perf_counter() - began,
     }
 
@@ -163,8 +164,8 @@ def section(results: Mapping[str, Mapping[str, Any]], about: str) -> list[str]:
         "true places of all joints that are still drawn.", "",
         about, "",
         "| figures | read from, before | after | with the evidence: before | treated | control | without it: before | "
-        "treated | control | treated less control | treated over control | best guess |",
-        "| --- | --- | --- | " + " | ".join(["---:"] * 9) + " |",
+        "treated | control | treated less control | treated over control | best guess | steps |",
+        "| --- | --- | --- | " + " | ".join(["---:"] * 10) + " |",
     ]  # fmt: skip
     for figures, result in results.items():
         lines.append("| " + " | ".join(_row(figures, result)) + " |")
@@ -185,7 +186,7 @@ def _row(figures: str, result: Mapping[str, Any]) -> list[str]:
         cells += [_text(bootstrap_mean(treated - control)), _text(bootstrap_ratio(treated, control))]
     else:
         cells += ["-", "-"]
-    return [*cells, _text(bootstrap_mean(result["guess"]))]
+    return [*cells, _text(bootstrap_mean(result["guess"])), str(result["iterations"])]
 
 
 def _text(value: Estimate) -> str:
@@ -237,8 +238,8 @@ def main() -> int:
 
         about = (
             f"Written by `python -m benchmarks.treatments` on {time.strftime('%Y-%m-%d')}, {platform.machine()} with "
-            f"{os.cpu_count()} cores, torch {torch.__version__}: {options.iterations} steps of {options.batch} figures "
-            f"an arm, {options.figures} held-out figures, {options.persons} of them in each diagnosis. One training an "
+            f"{os.cpu_count()} cores, torch {torch.__version__}: steps of {options.batch} figures, "
+            f"{options.figures} held-out figures, {options.persons} of them in each diagnosis. One training an "
             "arm: the intervals are of figures, not of trainings."
         )
         write(PAGE, section(there, about))

@@ -42,6 +42,7 @@ def test_the_section_stands_between_its_markers(tmp_path: Path) -> None:
             "random_places": {"with": [1.0] * 9, "without": [10.0] * 9},
         },
         "guess": [4.0] * 9,
+        "iterations": 7,
     }
     for _ in range(2):
         treatments.write(page, treatments.section({"both": result}, "Today."))
@@ -53,7 +54,7 @@ def test_the_section_stands_between_its_markers(tmp_path: Path) -> None:
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:3] == ["both", "`mark`", "`own`"]
     means = [float(cell.split()[0]) for cell in cells[3:]]
-    assert means == [1.0, 1.0, 1.0, 20.0, 5.0, 10.0, -5.0, 0.5, 4.0]
+    assert means == [1.0, 1.0, 1.0, 20.0, 5.0, 10.0, -5.0, 0.5, 4.0, 7.0]
     assert treatments.part_between_markers(page)[1:-1] == treatments.section({"both": result}, "Today.")
     assert treatments.part_between_markers(tmp_path / "none.md") == [treatments.BEGIN, treatments.END]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -204,7 +205,9 @@ def test_a_flipped_or_turned_picture_is_followed(
 ) -> None:
     """A white dot 12 px right and 8 px up of the left wrist is gone, wherever MMPose's own pipeline has put it."""
     from mmcv.transforms import Compose
-    from mmengine.registry import DefaultScope, init_default_scope
+    from mmengine.registry import init_default_scope
+
+    from poseig_mm.treatments.shortcut_augmentation.erasing import _Person
 
     init_default_scope("mmpose")
     picture = np.full((100, 120, 3), 50, np.uint8)
@@ -220,9 +223,11 @@ def test_a_flipped_or_turned_picture_is_followed(
     warp = {"type": "TopdownAffine", "input_size": (WIDTH, HEIGHT), "use_udp": use_udp}
     crop = Compose([*pipeline, warp])(info)
     assert (crop["img"] > 150).any()  # the dot is in the input
+    person = _Person.of(crop, use_udp)
+    assert person is not None
+    assert cv2.transform(crop["keypoints"], person.warp) == pytest.approx(crop["transformed_keypoints"], abs=1e-3)
     transform = destroy(offset=(12 / size, -8 / size), use_udp=use_udp, **ALWAYS)
     assert not (transform(crop)["img"] > 60).any()
-    assert DefaultScope.get_current_instance() is not None
 
 
 def test_a_disc_outside_the_picture_and_a_person_without_joints_change_nothing() -> None:
