@@ -25,7 +25,7 @@ from ..treatments.page import AFTER, build_treatment_page
 from .identity import digest
 from .open import Plugins
 from .session import Session
-from .training import save_weights
+from .training_run import save_weights
 from .treatment_context import RunTreatmentContext, plain
 
 ABOUT = "treatment.json"

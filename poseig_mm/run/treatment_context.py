@@ -22,7 +22,7 @@ from ..treatments.base import Trained
 from .identity import digest
 from .loop import Progress
 from .open import load_adapter
-from .training import Training
+from .training_run import Training
 
 
 @dataclass(frozen=True)

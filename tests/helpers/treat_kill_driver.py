@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from poseig_mm import cli
-from poseig_mm.run import session, training, treat
+from poseig_mm.run import session, training_run, treat
 
 STAGES = ("first diagnosis", "training treated", "weights treated", "training plain", "predictions", "again", "page")
 
@@ -30,7 +30,12 @@ def note(event: str, stage: str | None, log: Path) -> None:
 
 def watch(stage: str | None, log: Path) -> None:
     """Have every stage noted."""
-    run, done, save, page = session.Session.run, training._Steps.done, training.save_weights, treat.build_treatment_page
+    run, done, save, page = (
+        session.Session.run,
+        training_run._Steps.done,
+        training_run.save_weights,
+        treat.build_treatment_page,
+    )
 
     def watched_run(self: Any) -> Any:
         place = Path(self.work_dir)
@@ -63,8 +68,8 @@ def watch(stage: str | None, log: Path) -> None:
         note("page", stage, log)
         return found
 
-    session.Session.run, training._Steps.done = watched_run, watched_done
-    training.save_weights, treat.build_treatment_page = watched_save, watched_page
+    session.Session.run, training_run._Steps.done = watched_run, watched_done
+    training_run.save_weights, treat.build_treatment_page = watched_save, watched_page
 
 
 def forked(arguments: list[str], stage: str | None, folder: Path) -> dict[str, object]:

@@ -245,9 +245,9 @@ def test_ctrl_c_in_a_training_goes_on_later(
     main: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 130; --resume does the rest."""
-    from poseig_mm.run import training
+    from poseig_mm.run import training_run
 
-    done = training._Steps.done
+    done = training_run._Steps.done
 
     def interrupted(self: Any, runner: Any, outputs: Any) -> None:
         done(self, runner, outputs)
@@ -255,7 +255,7 @@ def test_ctrl_c_in_a_training_goes_on_later(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(training._Steps, "done", interrupted)
+        patched.setattr(training_run._Steps, "done", interrupted)
         assert main("--treat", "colours", "iterations=3") == 130
     assert main("--treat", "colours", "iterations=3", "--resume") == 0
     assert "treatment: " in capsys.readouterr().out

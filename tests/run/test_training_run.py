@@ -15,7 +15,7 @@ from tiny import tiny, trainable, write_run
 from poseig_mm.adapters.build_model import build_model
 from poseig_mm.errors import StoreError, TrainingError
 from poseig_mm.run.open import load_config
-from poseig_mm.run.training import Training, newest_checkpoint
+from poseig_mm.run.training_run import Training, newest_checkpoint
 from poseig_mm.treatments.training import put, schedule
 
 STEPS = 6
