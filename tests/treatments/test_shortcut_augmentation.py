@@ -18,6 +18,7 @@ from poseig_mm.report.blocks import Listing
 from poseig_mm.settings_fields import configured
 from poseig_mm.store import Store
 from poseig_mm.treatments.base import TREATED, Trained
+from poseig_mm.treatments.shortcut_augmentation.pipelines import with_transforms
 from poseig_mm.treatments.shortcut_augmentation.recipe import recipe, recipe_section
 from poseig_mm.treatments.shortcut_augmentation.shortcuts import treatable_shortcuts
 from poseig_mm.treatments.shortcut_augmentation.treatment import CONTROL, WITHOUT, ShortcutAugmentation
@@ -152,6 +153,15 @@ def test_the_batch_size_is_the_config_s_own_by_default(tmp_path: Path) -> None:
     """64 here."""
     made = ShortcutAugmentation().make(context(store(tmp_path, "mark")), TREATED)
     assert made.config.train_dataloader.batch_size == 64
+
+
+@pytest.mark.usefixtures("mmpose_ready")
+def test_a_loader_that_is_given_stays_as_it_is() -> None:
+    """A copy has the transforms, behind every crop of it."""
+    loader = config_of().train_dataloader
+    made = with_transforms(loader, [{"type": "DestroyEvidence"}], "train_dataloader")
+    assert erasing(made.dataset.dataset.pipeline) == [{"type": "DestroyEvidence", "use_udp": True}]
+    assert loader.to_dict() == config_of().train_dataloader.to_dict()
 
 
 @pytest.mark.usefixtures("mmpose_ready")
