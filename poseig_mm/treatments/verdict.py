@@ -45,7 +45,9 @@ def verdict(outcome: Outcome, changes: Sequence[Change], *, judged: bool = True)
         change = deciding[treated, control]
         if change.verdict >= 0:
             only = (
-                "" if change.verdict else ": what the treatment does, its control does as well, as far as can be told"
+                ""
+                if change.verdict or not judged
+                else ": what the treatment does, its control does as well, as far as can be told"
             )
             parts.append(f"Against the control '{control}': {_said(change)}, {WORDS[change.verdict]}{only}.")
     if meant:
