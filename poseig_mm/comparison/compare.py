@@ -17,6 +17,8 @@ from .runs import match, open_runs
 def comparison_sections(stores: Mapping[str, Store], folder: Path) -> list[GuardedSection]:
     """Sections of orders 50 to 58: in a run's own report, after the overview and before the indices.
 
+    Of runs without maps there is none on maps.
+
     Args:
         stores: name -> run; the others are compared with the first one.
         folder: where pictures are written.
@@ -28,13 +30,14 @@ def comparison_sections(stores: Mapping[str, Store], folder: Path) -> list[Guard
     sections = [attempt(runs_section.HEADING, lambda: runs_section.overview_section(runs))]
     if have_causes(runs):
         sections.append(attempt(causes_section.HEADING, lambda: causes_section.causes_section(runs)))
-    return [
-        *sections,
+    sections += [
         attempt(differences.HEADING, lambda: differences.differences_section(runs)),
         attempt(difference_tables.GROUPS, lambda: difference_tables.groups_runs_section(runs)),
         attempt(difference_tables.EASY_HARD, lambda: difference_tables.easy_hard_runs_section(runs)),
-        attempt(side_by_side.HEADING, lambda: side_by_side.maps_section(runs, folder)),
     ]
+    if runs.have_maps:
+        sections.append(attempt(side_by_side.HEADING, lambda: side_by_side.maps_section(runs, folder)))
+    return sections
 
 
 def compare(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from tiny import IDS, run, session, tiny, visible, write_run
@@ -228,3 +230,30 @@ def test_float64_is_measured_too(tiny_files: tiny, tmp_path: Path, store: Store)
     """The errors of the model in double precision."""
     double = run(tiny_files, tmp_path, {"attribution": {"method": "none", "dtype": "float64"}, "indices": []})
     assert visible(double)["epe"].to_list() == pytest.approx(visible(store)["epe"].to_list(), abs=1e-2)
+
+
+def test_the_report_has_errors_and_says_once_that_there_are_no_maps(tiny_files: tiny, tmp_path: Path) -> None:
+    """Tables of EPE by group and joint; no section, card, warning or empty table of what is read off maps."""
+    studies = ["error_kinds", "groups", {"type": "inversion", "epsilon": 25.0}]
+    store = run(tiny_files, tmp_path, {**NONE, "report": {"enabled": True}, "studies": studies})
+    assert not store.failures
+    page = (tmp_path / "report" / "index.html").read_text()
+    sections = ["overview", "errors", "groups", "inversion", "error_kinds", "failures", "provenance"]
+    assert re.findall(r'<section[^>]* id="([^"]+)"', page) == sections
+    text = re.sub(r"<[^>]+>|\s+", " ", page.partition('id="provenance"')[0])
+    assert text.count("No maps were asked for") == 1
+    for word in (
+        "No person has a mask",
+        "contrastive",
+        "RI ",
+        "map error",
+        "Indices of the joints",
+        "no_map",
+        "tolerance",
+    ):
+        assert word not in text, word
+    for caption in ("Per group: mean", "Per joint: mean", "Inversions by pair", "Kinds by group", "OKS, and AP"):
+        assert caption in text, caption
+    group = store.joints().filter(pl.col("visible") & (pl.col("group") == "leaf"))["epe"].mean()
+    assert f"{group:.2f}" in text
+    assert not list((tmp_path / "report" / "assets").glob("gallery/*"))
