@@ -268,6 +268,8 @@ def test_the_report_has_errors_and_says_once_that_there_are_no_maps(tiny_files: 
     text = re.sub(r"<[^>]+>|\s+", " ", page.partition('id="provenance"')[0])
     assert text.count("No maps were asked for") == 1
     for word in (
+        "How trustworthy",
+        "exp_l2",
         "No person has a mask",
         "contrastive",
         "RI ",
