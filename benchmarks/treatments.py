@@ -195,7 +195,19 @@ def _text(value: Estimate) -> str:
     return f"{value.mean:.2f} [{value.low:.2f}, {value.high:.2f}]"
 
 
-NOTES: tuple[str, ...] = ()
+NOTES = """
+- Wanted was: the error without the evidence at least halved beyond the control, and a second diagnosis that no longer
+  names the mark. On `both` the error falls to a third, near to the honest model's, the control's to 0.6 of what it was,
+  and the mark is no longer named. On `marker` neither can be. Without the mark the wrist may be anywhere within 26 px
+  of the elbow, so that the best guess is two thirds of that off, more than half of the error before; and whoever sees
+  the mark is right to read it, since nothing else tells the wrist in the pictures that still have it.
+- A treated model is a little worse than its control where the evidence is there: it trusts it less.
+- The control gets better without the evidence too: it is trained on figures that show the forearm (`both`), and some
+  of its erasures hit the evidence.
+- Tried besides (one training each, 256 figures): on `both`, the mark destroyed in 0.5 of the pictures, 100 steps: 2.4 px
+  with the mark, 7.0 without (control 2.2 and 11.0); in 0.9, 150 steps: 3.6 and 5.3. On `marker`, in 0.9, 150 steps: 2.2
+  and 20.2; there 24 figures leave the cause undecided (mark or parent).
+""".rstrip("\n").split("\n")
 
 
 def part_between_markers(page: Path) -> list[str]:
