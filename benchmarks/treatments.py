@@ -33,7 +33,7 @@ BEGIN, END = "<!-- benchmarks.treatments -->", "<!-- end of benchmarks.treatment
 VARIANTS = {"both": "marker", "marker": "marker", "context": "context", "mirror": "mirror", "chain": "chain"}
 """Figures -> whose model is treated on them."""
 ARMS = {"before": "before", "treated": "treated", "random_places": "control"}  # names of the framework's arms
-# to be quick; of `context` all joints, with whose maps the wrist's is compared to tell that it is read from the background
+# to be quick; of `context` all joints, since its rule compares the wrist's map with the other joints'
 DIAGNOSED = (JOINT_NAME, "right_wrist", "left_elbow", "right_elbow", "left_ankle", "right_ankle")
 GUESSED_FROM = 2000  # training figures
 NOT_DRAWN = {"marker": (), "context": (), "mirror": (10,), "chain": (7,)}  # joints that go with the evidence
