@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 import torch
 
+from benchmarks.treatments import part_between_markers
 from poseig_mm.functional.statistics import Estimate
 from poseig_mm.store import Store
 
@@ -54,6 +55,8 @@ def write(work_dir: Path, checkpoints: Path, split: str = "test", figures: bool 
         *_scores(scores),
         *wanted,
         *_confusion(named, {v: t for v, (_, t) in all_runs.items()}),
+        *part_between_markers(DOCS / "planted_evidence.md"),  # as `benchmarks.treatments` has written it
+        "",
         *NOTES,
     ]
     path = DOCS / "planted_evidence.md"

@@ -9,7 +9,6 @@ from ..report.blocks import GuardedSection, attempt
 from ..report.build import build_report
 from ..report.staging import staging_folder
 from ..store import Store
-from ..summary.measures import has_maps
 from . import causes_section, difference_tables, differences, runs_section, side_by_side
 from .causes_section import have_causes
 from .runs import match, open_runs
@@ -17,6 +16,8 @@ from .runs import match, open_runs
 
 def comparison_sections(stores: Mapping[str, Store], folder: Path) -> list[GuardedSection]:
     """Sections of orders 50 to 58: in a run's own report, after the overview and before the indices.
+
+    Of runs without maps there is none on maps.
 
     Args:
         stores: name -> run; the others are compared with the first one.
@@ -29,14 +30,14 @@ def comparison_sections(stores: Mapping[str, Store], folder: Path) -> list[Guard
     sections = [attempt(runs_section.HEADING, lambda: runs_section.overview_section(runs))]
     if have_causes(runs):
         sections.append(attempt(causes_section.HEADING, lambda: causes_section.causes_section(runs)))
-    if all(map(has_maps, stores.values())):
-        sections.append(attempt(side_by_side.HEADING, lambda: side_by_side.maps_section(runs, folder)))
-    return [
-        *sections,
+    sections += [
         attempt(differences.HEADING, lambda: differences.differences_section(runs)),
         attempt(difference_tables.GROUPS, lambda: difference_tables.groups_runs_section(runs)),
         attempt(difference_tables.EASY_HARD, lambda: difference_tables.easy_hard_runs_section(runs)),
     ]
+    if runs.have_maps:
+        sections.append(attempt(side_by_side.HEADING, lambda: side_by_side.maps_section(runs, folder)))
+    return sections
 
 
 def compare(

@@ -100,8 +100,8 @@ def easy_hard_runs_section(runs: Runs) -> GuardedSection:
     for run, values in differences.items():
         known = [(m, values[m.name, "all"]) for m in runs.measures if m.name != "epe"]
         said = [f"{m.title} {format_estimate(e, sign=True)}" for m, e in known if math.isfinite(e.mean)]
-        parts.append(f"{run}: {', '.join(said)}")
-    lead += f" Hard minus easy: {'; '.join(parts)}."
+        parts += [f"{run}: {', '.join(said)}"] if said else []
+    lead += f" Hard minus easy: {'; '.join(parts)}." if parts else ""
     if runs.persons < 24:
         lead += " With fewer than 8 persons a third the intervals are wide."
     return EASY_HARD.section(lead, blocks)

@@ -33,7 +33,10 @@ class Lost:
 
 @dataclass(frozen=True)
 class Runs:
-    """Two runs or more over the same joints; the first is what the others are compared with."""
+    """Two runs or more over the same joints; the first is what the others are compared with.
+
+    Where one was not asked for maps, errors alone are compared, of all visible joints.
+    """
 
     stores: Mapping[str, Store]
     joints: Mapping[str, pl.DataFrame]  # rows of `joints`, the same samples and joints in the same order
@@ -48,6 +51,11 @@ class Runs:
     def names(self) -> tuple[str, ...]:
         """Of the runs, the first one first."""
         return tuple(self.stores)
+
+    @property
+    def have_maps(self) -> bool:
+        """Whether all were asked for maps."""
+        return all(map(has_maps, self.stores.values()))
 
     @property
     def first(self) -> pl.DataFrame:
@@ -99,7 +107,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def match(stores: Mapping[str, Store]) -> Runs:
-    """The runs on what they share; where one made no maps, on all visible joints and without indices.
+    """The runs on what they share.
 
     Raises:
         DataError: errors of different units, no joint name in common, or no joint of a sample.
@@ -108,8 +116,8 @@ def match(stores: Mapping[str, Store]) -> Runs:
     tables, to_truth = _errors_of_one_kind(stores, tables)
     _check_units(tables)
     _check_names(stores, tables)
-    with_maps = all(has_maps(store) for store in stores.values())
-    usable = {name: table.filter(_has_map() if with_maps else pl.col("visible")) for name, table in tables.items()}
+    compared = _has_map() if all(map(has_maps, stores.values())) else pl.col("visible")
+    usable = {name: table.filter(compared) for name, table in tables.items()}
     for name, table in usable.items():
         if table.select(KEYS).is_duplicated().any():
             raise DataError(f"run {name!r} has a joint of a person twice in its tables; restore its work dir")
@@ -292,6 +300,6 @@ def _nothing_shared(stores: Mapping[str, Store], usable: Mapping[str, pl.DataFra
         for name, store in stores.items()
     )
     return (
-        f"the runs share no joint that is visible and has a map in all of them ({said}). Diagnose the same persons: "
-        "the same data set, with the same --limit, or diagnosis.samples.ids"
+        f"the runs share no joint that is visible, and has a map where all make maps, in all of them ({said}). "
+        "Diagnose the same persons: the same data set, with the same --limit, or diagnosis.samples.ids"
     )

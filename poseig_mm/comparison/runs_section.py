@@ -15,7 +15,7 @@ from ..report.provenance import flatten
 from ..report.tables import NOTHING
 from ..store import Store
 from ..summary.environments import different_plugins
-from ..summary.measures import estimate, finite, image_count, measures, run_value
+from ..summary.measures import estimate, finite, has_maps, image_count, measures, run_value
 from ..summary.sentences import model_facts, plural, scale_in_words
 from ..types import Picture, Table
 from .comparable import incomparable_texts
@@ -34,7 +34,15 @@ def overview_section(runs: Runs) -> GuardedSection:
     facts = tuple(
         (label, *(read(store) or NOTHING for store in runs.stores.values())) for label, read in _FACTS.items()
     )
-    lost = tuple((name, n.visible, n.without_map, n.not_in_all, n.elsewhere, n.used) for name, n in runs.lost.items())
+    facts = tuple(fact for fact in facts if runs.have_maps or fact[0] not in _OF_MAPS)
+    seen = "have a map of" if runs.have_maps else "show"
+    counts = {
+        "visible": [n.visible for n in runs.lost.values()],
+        **({"without a map": [n.without_map for n in runs.lost.values()]} if runs.have_maps else {}),
+        "not in all runs": [n.not_in_all for n in runs.lost.values()],
+        "annotated elsewhere": [n.elsewhere for n in runs.lost.values()],
+        "compared": [n.used for n in runs.lost.values()],
+    }
     means = tuple((name, *(estimate(joints, m.name) for m in runs.measures)) for name, joints in runs.joints.items())
     values = {name: {m.name: finite(joints[m.name]) for m in runs.measures} for name, joints in runs.joints.items()}
     blocks: tuple[Table | Picture, ...] = (
@@ -42,9 +50,9 @@ def overview_section(runs: Runs) -> GuardedSection:
         Table("What is compared.", ("", *runs.names), facts),
         *_settings_table(runs),
         Table(
-            "Joints: of those visible in a run, those that all runs have a map of are compared.",
-            ("run", "visible", "without a map", "not in all runs", "annotated elsewhere", "compared"),
-            lost,
+            f"Joints: of those visible in a run, those that all runs {seen} are compared.",
+            ("run", *counts),
+            tuple(zip(runs.lost, *counts.values(), strict=True)),
         ),
         Table(
             "Means over the compared joints [95 % interval, images resampled].",
@@ -61,23 +69,14 @@ def overview_section(runs: Runs) -> GuardedSection:
 
 
 def _settings_table(runs: Runs) -> tuple[Table, ...]:
-    lines = tuple((f"attribution.{key}", *values.values()) for key, values in different_settings(runs).items())
+    different = different_settings(runs) if runs.have_maps else {}
+    lines = tuple((f"attribution.{key}", *values.values()) for key, values in different.items())
     return (Table("Attribution settings that differ.", ("setting", *runs.names), lines),) if lines else ()
 
 
 def warnings(runs: Runs) -> list[str]:
     """Why the numbers may not be comparable, or may say little."""
-    texts = []
-    if different := different_settings(runs):
-        texts.append(
-            f"The attribution settings differ ({', '.join(different)}; see below): the maps were made in different "
-            "ways, so that indices do not compare the models."
-        )
-    betas = [run_value(store, "model", "beta") for store in runs.stores.values()]
-    numbers = {round(float(b), 6) for b in betas if isinstance(b, (int, float))}
-    if len(numbers) > 1:
-        said = ", ".join(f"{b} ({name})" for name, b in zip(runs.names, betas, strict=True))
-        texts.append(f"The soft-argmax beta differs: {said}. The maps explain decodings of different sharpness.")
+    texts = _warnings_of_maps(runs) if runs.have_maps else []
     for label, what in (("Data", "Only joints of one name, annotated at one place of the image, are compared."),):
         values = {name: _FACTS[label](store) for name, store in runs.stores.items()}
         if len(set(values.values())) > 1:
@@ -112,7 +111,8 @@ def warnings(runs: Runs) -> list[str]:
         if (status := store.run.get("status")) != "complete":
             texts.append(f"{name} is not complete ({status or 'unknown'}): only its persons done so far are compared.")
         if run_value(store, "model", "random_weights", default=False):
-            texts.append(f"{name} has random weights: its maps say nothing about a trained model.")
+            what = "maps say" if runs.have_maps else "errors say"
+            texts.append(f"{name} has random weights: its {what} nothing about a trained model.")
     images = image_count(runs.first)
     if images < FEWEST:
         who = f"Only {plural(runs.persons, 'person')} in {plural(images, 'image')} are compared: "
@@ -120,8 +120,23 @@ def warnings(runs: Runs) -> list[str]:
     return texts
 
 
-def _notes(runs: Runs) -> list[str]:
+def _warnings_of_maps(runs: Runs) -> list[str]:
     texts = []
+    if different := different_settings(runs):
+        texts.append(
+            f"The attribution settings differ ({', '.join(different)}; see below): the maps were made in different "
+            "ways, so that indices do not compare the models."
+        )
+    betas = [run_value(store, "model", "beta") for store in runs.stores.values()]
+    numbers = {round(float(b), 6) for b in betas if isinstance(b, (int, float))}
+    if len(numbers) > 1:
+        said = ", ".join(f"{b} ({name})" for name, b in zip(runs.names, betas, strict=True))
+        texts.append(f"The soft-argmax beta differs: {said}. The maps explain decodings of different sharpness.")
+    return texts
+
+
+def _notes(runs: Runs) -> list[str]:
+    texts = [] if runs.have_maps else [_errors_alone(runs)]
     hashes = {str(store.run.get("weights_hash")) for store in runs.stores.values()}
     if len(hashes) == 1 and "None" not in hashes:
         texts.append("All runs have the same weights (equal hashes).")
@@ -135,6 +150,16 @@ def _notes(runs: Runs) -> list[str]:
     if missing:
         texts.append(f"Not in all runs, so left out: {', '.join(sorted(missing))}.")
     return texts
+
+
+def _errors_alone(runs: Runs) -> str:
+    without = [name for name, store in runs.stores.items() if not has_maps(store)]
+    of = (
+        "No run was"
+        if len(without) == len(runs.stores)
+        else f"{' and '.join(without)} {'was' if len(without) == 1 else 'were'} not"
+    )
+    return f"{of} asked for maps (diagnosis.attribution.method='none'): errors are compared."
 
 
 def different_settings(runs: Runs) -> dict[str, dict[str, str]]:
@@ -167,9 +192,9 @@ def _lead(runs: Runs) -> str:
             if len(set(errors.values())) == 1
             else f"The smallest mean error here is {errors[best]:.2f} {runs.unit}, by {best}."
         )
+    common = ", explained in one common output space, the joint's coordinates" if runs.have_maps else ""
     return (
-        f"{names} on the same {plural(len(runs.first), 'joint')} of {plural(runs.persons, 'person')}, explained in one "
-        f"common output space, the joint's coordinates. {finding}"
+        f"{names} on the same {plural(len(runs.first), 'joint')} of {plural(runs.persons, 'person')}{common}. {finding}"
     )
 
 
@@ -197,6 +222,8 @@ def _alpha(store: Store) -> str:
         or "default"
     )
 
+
+_OF_MAPS = ("Decoding", "Attribution", "Target", "Target's settings", "Masks")  # facts on how maps were made
 
 _FACTS: dict[str, Callable[[Store], str]] = {
     "Work dir": lambda store: str(store.path),

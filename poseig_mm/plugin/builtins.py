@@ -7,6 +7,7 @@ BUILTINS: tuple[str, ...] = (
     "poseig_mm.attribution.plugin",
     "poseig_mm.indices.plugin",
     "poseig_mm.studies.plugin",
+    "poseig_mm.treatments.plugin",
     "poseig_mm.report.plugin",
 )
 

@@ -27,6 +27,11 @@ class Notices(Table):
 
 
 @dataclass(frozen=True)
+class Listing(Table):
+    """A text to copy, such as a config, shown as it is.  One column, one row."""
+
+
+@dataclass(frozen=True)
 class SamplePictures:
     """Image files of one sample, which a click on one of its points opens."""
 

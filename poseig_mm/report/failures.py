@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from ..summary.reasons import missing_reasons, reason_text
+from ..summary.measures import has_maps
+from ..summary.reasons import lacking, missing_reasons, reason_text
 from ..summary.sentences import plural
 from ..types import Failure, Table
 from .blocks import GuardedSection, Heading
@@ -26,7 +27,8 @@ def failures_section(store: Store, report_failures: Sequence[Failure] = ()) -> G
     failures = [*store.failures, *(f for f in report_failures if f not in store.failures)]
     joints, samples = store.joints(), store.samples()
     skipped = samples.filter(pl.col("n_visible") == 0).select("sample_id", "image_path").rows()
-    reasons = missing_reasons(joints)
+    incomplete = lacking(joints, maps=has_maps(store))
+    reasons = missing_reasons(incomplete)
     blocks = []
     if failures:
         blocks.append(Table("Failures of one stage, plugin and kind, counted.", COLUMNS, tuple(grouped(failures))))
@@ -43,10 +45,8 @@ def failures_section(store: Store, report_failures: Sequence[Failure] = ()) -> G
     if skipped:
         lead += f" {plural(len(skipped), 'person')} had no visible joint."
     if reasons:
-        incomplete = joints.filter(pl.col("reason").fill_null("") != "").height
-        lead += (
-            f" {plural(incomplete, 'joint')} of {len(joints)} lack{'s' if incomplete == 1 else ''} one or more numbers."
-        )
+        lacks = "lacks" if len(incomplete) == 1 else "lack"
+        lead += f" {plural(len(incomplete), 'joint')} of {len(joints)} {lacks} one or more numbers."
     return HEADING.section(lead, blocks)
 
 

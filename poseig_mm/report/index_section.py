@@ -1,4 +1,4 @@
-"""Indices per joint and per group, with intervals, their distributions, and where else each joint's map looks."""
+"""Indices (without maps: errors) per joint and group, their distributions, and where else each joint's map looks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from ..plotting.charts import JointEstimates, dot_plot, group_distributions, relation_matrix
-from ..summary.measures import Measure, estimate, finite, group_order, index_measures, joint_order, measures
-from ..summary.reasons import reasons_table
+from ..summary.measures import Measure, estimate, finite, group_order, has_maps, index_measures, joint_order, measures
+from ..summary.reasons import lacking, reasons_table
 from ..summary.sentences import plural
 from ..types import Gallery, Picture, Table
 from .blocks import GuardedSection, Heading
@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 
 
 HEADING = Heading("indices", "Indices", 100)
+ERRORS = Heading("errors", "Errors by group and joint", 100)  # of a run without maps
 MOST_JOINTS = 40  # lines of the dot plot
 Estimates = dict[str, "Estimate"]
 
 
 def indices_section(store: Store) -> GuardedSection:
-    """The indices, as tables and figures."""
-    joints = store.joints()
+    """The indices, as tables and figures; of a run without maps the errors alone."""
+    joints, heading = store.joints(), HEADING if has_maps(store) else ERRORS
     visible = joints.filter(pl.col("visible"))
     if not len(visible):
-        return HEADING.section("No joint was diagnosed, so there are no indices.")
+        return heading.section("No joint was diagnosed, so there are no indices.")
     shown = measures(store, joints)
     groups = group_order(visible)
     order = joint_order(visible, groups)
@@ -63,8 +64,8 @@ def indices_section(store: Store) -> GuardedSection:
             figure = relation_matrix(matrix, [name for _, name, _ in order], measure)
             blocks.append(Picture(f"relations-{measure.name}" if i else "relations", text, figure))
     caption = f"Why a number is missing (shown as {NOTHING}), of {plural(len(joints), 'joint')}."
-    blocks += reasons_table(joints, caption, "joints")
-    return HEADING.section(_lead(by_group, shown), blocks)
+    blocks += reasons_table(lacking(joints, maps=has_maps(store)), caption, "joints", of=len(joints))
+    return heading.section(_lead(by_group, shown), blocks)
 
 
 def relation_means(

@@ -11,7 +11,7 @@ from ..functional.error_calibration import expected_map_error
 from ..plotting.charts import trust_plot
 from ..settings import AttributionSettings
 from ..summary.environments import environments_in_words
-from ..summary.measures import Measure, estimate, finite, image_count, measures, run_value, unit_of
+from ..summary.measures import Measure, estimate, finite, has_maps, image_count, measures, run_value, unit_of
 from ..summary.padding import padding_remarks
 from ..summary.reasons import missing_reasons
 from ..summary.sentences import model_facts, plural, scale_in_words
@@ -45,17 +45,17 @@ def overview_section(store: Store) -> GuardedSection:
         )
         few: list[Table] = [_notices(store, joints, samples), *_preflight(store), _what(store, joints, samples)]
         return HEADING.section(lead, few)
-    tolerance = _tolerance(store)
-    errors = finite(joints[_stopped_by(store, joints)])
-    figure = trust_plot(finite(joints["residual_rel"].abs()), errors, _threshold(store), tolerance)
-    blocks: tuple[Table | Picture, ...] = (
+    blocks: list[Table | Picture] = [
         _cards(measures(store, joints), visible),
         _notices(store, joints, samples),
         *_preflight(store),
         _what(store, joints, samples),
-        _trust(store, joints),
-        Picture("trust", "How far the maps can be trusted: a map is converged towards the left.", figure),
-    )
+    ]
+    if has_maps(store):
+        errors = finite(joints[_stopped_by(store, joints)])
+        figure = trust_plot(finite(joints["residual_rel"].abs()), errors, _threshold(store), _tolerance(store))
+        caption = "How far the maps can be trusted: a map is converged towards the left."
+        blocks += [_trust(store, joints), Picture("trust", caption, figure)]
     return HEADING.section(_lead(store, visible, len(samples)), blocks)
 
 
@@ -107,11 +107,14 @@ def _what(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Table:
         ("Annotated persons", run_value(store, "dataset", "annotated", default=NOTHING)),
         ("Persons", _persons(samples, counts)),
         ("Joints", f"{int(joints['visible'].sum())} visible of {len(joints)}"),
-        ("Attribution", _attribution(settings)),
-        ("Target", _target(store, settings)),
-        ("Indices over", _indices_over(settings)),
-        ("Masks", _masks(samples)),
     ]
+    if has_maps(store):
+        rows += [
+            ("Attribution", _attribution(settings)),
+            ("Target", _target(store, settings)),
+            ("Indices over", _indices_over(settings)),
+            ("Masks", _masks(samples)),
+        ]
     return Table("What was diagnosed.", ("", "value"), tuple(rows))
 
 
@@ -208,7 +211,10 @@ def _checks(store: Store) -> list[dict[str, Any]]:
 
 def _notices(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Notices:
     rows = [("warning", text) for text in _warnings(store, joints, samples)]
-    rows += padding_remarks(store, joints, samples)
+    if has_maps(store):
+        rows += padding_remarks(store, joints, samples)
+    else:
+        rows.append(("note", "No maps were asked for (diagnosis.attribution.method='none'): errors alone, no indices."))
     agreement = None if _checks(store) else _agreement_text(store)  # among the checks
     if agreement is not None:
         rows.append(agreement)
@@ -236,7 +242,7 @@ def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list
         )
     if said := environments_in_words(store):
         texts.append(said)
-    if len(samples) and not samples.filter(pl.col("mask_source") != "none").height:
+    if len(samples) and has_maps(store) and not samples.filter(pl.col("mask_source") != "none").height:
         texts.append(
             f"No person has a mask, so indices that need one (FI) are undefined everywhere (shown as {NOTHING})."
         )

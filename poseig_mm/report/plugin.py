@@ -16,20 +16,27 @@ if TYPE_CHECKING:
 def poseig_report_sections(store: Store, config: Any) -> Sequence[Section]:
     """Overview, indices, scatter, gallery, failures and provenance; each guarded: one that fails leaves the others.
 
-    How many persons the gallery shows stands in the run's settings.
+    A run without maps has errors in the indices' place, and neither scatter nor gallery.  How many persons the gallery
+    shows stands in the run's settings.
     """
     from ..settings import ReportSettings
-    from ..summary.measures import run_value
+    from ..summary.measures import has_maps, run_value
     from . import failures, gallery, index_section, overview, provenance, scatter_section
     from .blocks import attempt
 
+    first = attempt(overview.HEADING, lambda: overview.overview_section(store))
+    last = (
+        attempt(failures.HEADING, lambda: failures.failures_section(store)),
+        attempt(provenance.HEADING, lambda: provenance.provenance_section(store)),
+    )
+    if not has_maps(store):
+        return (first, attempt(index_section.ERRORS, lambda: index_section.indices_section(store)), *last)
     limit = run_value(store, "settings", "report", "gallery", default=ReportSettings.gallery)
     drawn = attempt(gallery.HEADING, lambda: gallery.gallery_section(store, limit))
     return (
-        attempt(overview.HEADING, lambda: overview.overview_section(store)),
+        first,
         attempt(index_section.HEADING, lambda: index_section.indices_section(store)),
         attempt(scatter_section.HEADING, lambda: scatter_section.scatter_section(store, drawn.pictures)),
         drawn,
-        attempt(failures.HEADING, lambda: failures.failures_section(store)),
-        attempt(provenance.HEADING, lambda: provenance.provenance_section(store)),
+        *last,
     )

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from ..plotting.figures import save_figure
 from ..types import Failure, Gallery, Picture, Section, Table
-from .blocks import Cards, Checks, LinkedScatter, Notices, SamplePictures, failure_of
+from .blocks import Cards, Checks, LinkedScatter, Listing, Notices, SamplePictures, failure_of
 from .tables import Cell, csv_text, latex_text, shown_cells
 
 MOST_ROWS = 300  # of a table on the page; the CSV has them all
@@ -42,7 +42,7 @@ class Shown:
 class RenderedBlock:
     """What the template of `kind` needs."""
 
-    kind: str  # 'table' | 'checks' | 'cards' | 'notices' | 'picture' | 'scatter' | 'gallery' | 'broken'
+    kind: str  # 'table' | 'checks' | 'cards' | 'notices' | 'listing' | 'picture' | 'scatter' | 'gallery' | 'broken'
     caption: str = ""
     columns: tuple[tuple[str, bool], ...] = ()  # (name, numeric)
     rows: Sequence[Sequence[Cell]] = ()
@@ -151,10 +151,10 @@ def _table(table: Table, anchor: str, places: Places) -> RenderedBlock:
     cells = shown_cells(table)
     numeric = [any(row[i].numeric for row in cells) for i in range(len(table.columns))]
     columns = tuple((str(name), n) for name, n in zip(table.columns, numeric, strict=True))
-    kinds = {Cards: "cards", Checks: "checks", Notices: "notices"}
+    kinds = {Cards: "cards", Checks: "checks", Notices: "notices", Listing: "listing"}
     kind = next((name for cls, name in kinds.items() if isinstance(table, cls)), "table")
     links: tuple[tuple[str, str], ...] = ()
-    if kind != "notices" and cells:
+    if kind not in ("notices", "listing") and cells:
         stem = places.name(anchor, re.split(r"[.:,\[(]", table.caption)[0])
         folder = places.out / "assets" / "tables"
         texts = (("CSV", "csv", csv_text(table)), ("LaTeX", "tex", latex_text(table)))

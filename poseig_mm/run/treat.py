@@ -101,7 +101,11 @@ class TreatmentRun:
         context = self._context
         plan = self._plan()
         if plan.needless:
-            return f"{self._treatment.name}: {plan.needless}"
+            few = len(context.store)
+            return (
+                f"{self._treatment.name}: what there is to treat is known after the diagnosis (of the {few} persons "
+                f"tried: {plan.needless})"
+            )
         self._claim(plan)
         with self._foreign("make"):
             made = self._treatment.make(context, TREATED)

@@ -32,6 +32,17 @@ _REASONS = {
 }
 
 
+def lacking(joints: pl.DataFrame, *, maps: bool) -> pl.DataFrame:
+    """The joints that lack a number that was asked for; a map lacks nobody in a run without `maps`.
+
+    >>> joints = pl.DataFrame({"reason": ["", "no_map", "not_visible"]})
+    >>> [lacking(joints, maps=asked)["reason"].to_list() for asked in (True, False)]
+    [['no_map', 'not_visible'], ['not_visible']]
+    """
+    reason = pl.col("reason").fill_null("")
+    return joints.filter(reason != "" if maps else ~reason.is_in(["", "no_map"]))
+
+
 def missing_reasons(rows: pl.DataFrame) -> Counter[str]:
     """How many rows carry each reason code."""
     counts: Counter[str] = Counter()
@@ -66,8 +77,15 @@ def missing_table(rows: pl.DataFrame, of_what: str) -> tuple[Table, ...]:
     return reasons_table(rows, f"Why a number is missing, of {plural(len(rows), 'row')} ({of_what}).", "rows")
 
 
-def reasons_table(rows: pl.DataFrame, caption: str, counted: str) -> tuple[Table, ...]:
-    """How many `rows` carry which reason, under a heading that says what is counted; no table where none does."""
+def reasons_table(rows: pl.DataFrame, caption: str, counted: str, of: int | None = None) -> tuple[Table, ...]:
+    """How many `rows` carry which reason, under a heading that says what is counted; no table where none does.
+
+    Args:
+        rows: with a column `reason`.
+        caption: of the table.
+        counted: what a row is.
+        of: how many rows there are in all; None: these.
+    """
     counts = missing_reasons(rows).most_common()
-    lines = tuple((code, n, 100 * n / len(rows), reason_text(code)) for code, n in counts)
+    lines = tuple((code, n, 100 * n / (of or len(rows)), reason_text(code)) for code, n in counts)
     return (Table(caption, ("reason", counted, "share (%)", "meaning"), lines, 1),) if lines else ()

@@ -31,6 +31,9 @@ class Plan:
     joints: tuple[str, ...] = ()  # names of those that it is meant for; (): all
     # held-out data beside the config's own: a few words -> config of the data loader in the place of the split's
     held_out: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # of `held_out`, on which treatment and controls are judged; '': on the config's own.  A model that no longer trusts
+    # a shortcut is expected to do a little worse where that is still there
+    judged_on: str = ""
     passes: int = 0  # persons that go through the model before the training, to know what it will take
     needless: str = ""  # why there is nothing to treat, in a sentence: then nothing is done
 

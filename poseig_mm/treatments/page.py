@@ -52,7 +52,11 @@ def build_treatment_page(
         outcome_of({words[arm]: store for arm, store in runs.items()}, data, plan.joints)
         for data, runs in held_out.items()
     ]
-    said = " ".join(verdict(outcome, outcome.changes()) for outcome in outcomes)
+    judged = plan.judged_on or outcomes[0].data
+    said = " ".join(
+        verdict(outcome, outcome.changes(), judged=outcome.data == judged)
+        for outcome in sorted(outcomes, key=lambda o: o.data != judged)
+    )
     sections = [
         Heading("treatment", f"What {name} did", 5).section(f"{said} {plan.what}".strip(), (_cards(outcomes),)),
         *(

@@ -12,10 +12,10 @@ from .outcome import Change, Outcome
 WORDS = {1: "better", 0: "no difference shown", -1: "worse"}
 
 
-def verdict(outcome: Outcome, changes: Sequence[Change]) -> str:
+def verdict(outcome: Outcome, changes: Sequence[Change], *, judged: bool = True) -> str:
     """Of one set of held-out persons.
 
-    The error decides, over the joints that the treatment is meant for.
+    The error decides, over the joints that the treatment is meant for; `judged`: these persons say whether it cures.
     """
     before, treated, *controls = outcome.arms
     epe = outcome.measures[0]
@@ -28,9 +28,12 @@ def verdict(outcome: Outcome, changes: Sequence[Change]) -> str:
     for control in controls:
         change = deciding[treated, control]
         if change.verdict < 0:
+            where, cure = ("", " What is to be the cure is not shown to cure anything.") if judged else (
+                f", {outcome.data}", ""
+            )  # fmt: skip
             parts.append(
-                f"The control '{control}' does better than the treatment: the error{of} with the treatment is higher "
-                f"by {_said(change)}. What is to be the cure is not shown to cure anything."
+                f"The control '{control}' does better than the treatment{where}: the error{of} with the treatment is "
+                f"higher by {_said(change)}.{cure}"
             )
     change = deciding[treated, before]
     means = [outcome.mean(arm, epe, outcome.meant_for) for arm in (before, treated)]
@@ -42,7 +45,9 @@ def verdict(outcome: Outcome, changes: Sequence[Change]) -> str:
         change = deciding[treated, control]
         if change.verdict >= 0:
             only = (
-                "" if change.verdict else ": what the treatment does, its control does as well, as far as can be told"
+                ""
+                if change.verdict or not judged
+                else ": what the treatment does, its control does as well, as far as can be told"
             )
             parts.append(f"Against the control '{control}': {_said(change)}, {WORDS[change.verdict]}{only}.")
     if meant:

@@ -22,7 +22,7 @@ from poseig_mm.comparison.runs import match
 from poseig_mm.comparison.runs_section import overview_section, warnings
 from poseig_mm.errors import DataError
 from poseig_mm.store import SampleRecord, Store
-from poseig_mm.types import Table
+from poseig_mm.types import Picture, Table
 
 Joint = dict[str, Any]
 
@@ -135,6 +135,57 @@ def test_other_settings_are_a_warning(tmp_path: Path) -> None:
     assert said.count("left out") == 1
     tables = [b for b in overview_section(runs).blocks if isinstance(b, Table) and "differ" in b.caption]
     assert ("attribution.path", "blur", "linear") in tables[0].rows
+
+
+def without_maps(folder: Path, ids: range, change: Callable[[Joint], Joint] = lambda joint: joint) -> Store:
+    """A run of method 'none', as its rows are: no index, 'no_map' where a joint is visible."""
+
+    def emptied(joint: Joint) -> Joint:
+        reason = "no_map" if joint["visible"] else joint["reason"]
+        return change(joint | dict.fromkeys(("di", "fi", "li"), math.nan) | {"reason": reason})
+
+    settings = {"attribution": {"method": "none", "path": "blur"}}
+    records = [replace(changed(record(i), emptied), relations=(), display=None) for i in ids]
+    return make_store(folder, records, maps="none", settings=settings, indices=[], model={"beta": 1.0})
+
+
+def test_runs_without_maps_are_compared_by_their_errors(tmp_path: Path) -> None:
+    """Every visible joint counts; EPE alone, 2 px more in the second run; not a word on maps but one."""
+    stores = {
+        "a": without_maps(tmp_path / "a", range(8)),
+        "b": without_maps(tmp_path / "b", range(8), lambda j: j | {"epe": j["epe"] + 2}),
+    }
+    runs = match(stores)
+    assert not runs.have_maps
+    assert [m.name for m in runs.measures] == ["epe"]
+    shown = int(stores["a"].joints()["visible"].sum())
+    assert {(n.visible, n.without_map, n.used) for n in runs.lost.values()} == {(shown, 0, shown)}
+    assert next(r for r in difference_rows(runs) if r["group"] == "all")["difference"] == pytest.approx(2)
+    assert warnings(runs) == []
+    sections = comparison_sections(stores, tmp_path / "pictures")
+    assert [s.name for s in sections] == [
+        "comparison", "comparison-differences", "comparison-groups", "comparison-easy-hard",
+    ]  # fmt: skip
+    said = " ".join(f"{s.lead} {[b for b in s.blocks if not isinstance(b, Picture)]}" for s in sections)
+    assert said.count("No run was asked for maps") == 1
+    assert "have a map" not in said
+    assert "Hard minus easy: ." not in said
+    assert "soft-argmax" not in said
+
+
+def test_a_run_with_maps_is_compared_with_one_without(tmp_path: Path) -> None:
+    """By errors too, of all visible joints, those without a map among them; what is left out is said, no more."""
+    lacking = store(tmp_path / "a", range(8), lambda j: j | ({"reason": "zero_map"} if j["joint"] == 5 else {}))
+    other = without_maps(tmp_path / "b", range(8))
+    for stores in ({"a": lacking, "b": other}, {"b": other, "a": lacking}):
+        runs = match(stores)
+        assert [m.name for m in runs.measures] == ["epe"]
+        assert len(runs.first) == int(other.joints()["visible"].sum())
+        assert warnings(runs) == []
+        said = str(overview_section(runs).blocks[0])
+        assert "b was not asked for maps" in said
+        assert "Not in all runs, so left out: DI, FI, LI." in said
+    assert len(match({"a": lacking, "c": lacking}).first) < len(runs.first)
 
 
 def test_equal_settings_are_no_warning(tmp_path: Path) -> None:

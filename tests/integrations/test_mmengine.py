@@ -96,6 +96,22 @@ def test_the_subset_of_a_random_generator_is_no_accident(made: tiny, tmp_path: P
     assert not torch.equal(a, b)
 
 
+def test_errors_alone_are_logged_without_maps(made: tiny, tmp_path: Path) -> None:
+    """Method 'none': EPE and its groups, no index, no picture, and a training that ends well."""
+    from poseig_mm.store import Store
+
+    own = {**HOOK, "diagnosis": {"attribution": {"method": "none"}, "report": {"enabled": False}}}
+    runner_of(made, tmp_path / "w", epochs=1, hooks=[own]).train()
+    (line,) = [line for line in scalars(tmp_path / "w") if "poseig/epe" in line]
+    store = Store(tmp_path / "w" / "poseig" / "epoch_1")
+    shown = store.joints().filter("visible")
+    assert line["poseig/epe"] == pytest.approx(float(shown["epe"].drop_nans().mean()))  # type: ignore[arg-type]
+    ours = {key.split("/")[1] for key in line if key.startswith("poseig/")}
+    assert ours == {"epe"}
+    assert set(shown["reason"]) == {"no_map"}
+    assert not list((tmp_path / "w").rglob("vis_image/*"))
+
+
 def test_every_nth_validation_and_the_last(made: tiny, tmp_path: Path) -> None:
     """interval=2 of three epochs: the second, and the third as the last."""
     runner_of(made, tmp_path / "w", epochs=3, hooks=[{**HOOK, "interval": 2}]).train()

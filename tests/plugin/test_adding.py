@@ -302,7 +302,7 @@ def test_a_built_in_study_is_known_to_its_own_room_alone() -> None:
     assert knowing == {"studies"}
 
 
-@pytest.mark.parametrize("room", ["adapters", "attribution", "indices", "studies", "report"])
+@pytest.mark.parametrize("room", ["adapters", "attribution", "indices", "studies", "treatments", "report"])
 def test_built_ins_are_imported_by_their_room_alone(room: str) -> None:
     """The host knows a room by one dotted name, and its modules by no name."""
     assert f"poseig_mm.{room}.plugin" in BUILTINS

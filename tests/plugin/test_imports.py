@@ -38,7 +38,7 @@ def test_every_builtin_loads_and_registers() -> None:
     """The catalog of the built-ins alone is complete; each name is owned by the plugin one expects."""
     host = PluginHost(entry_points=False)
     assert [(r.name, r.status) for r in host.records] == [
-        (name, "loaded") for name in ("adapters", "attribution", "indices", "studies", "report")
+        (name, "loaded") for name in ("adapters", "attribution", "indices", "studies", "treatments", "report")
     ]
     catalog = host.catalog
     assert host.failures == ()

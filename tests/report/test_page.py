@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from synthetic_store import COLUMNS, RUN, make_store, record
 
-from poseig_mm.report.blocks import Notices
+from poseig_mm.report.blocks import Listing, Notices
 from poseig_mm.report.build import build_report
 from poseig_mm.report.failures import failures_section
 from poseig_mm.report.gallery import gallery_section
@@ -24,7 +24,7 @@ from poseig_mm.report.index_section import indices_section
 from poseig_mm.report.overview import overview_section
 from poseig_mm.report.plugin import poseig_report_sections
 from poseig_mm.store import Store, StoreWriter
-from poseig_mm.types import Failure, Picture, Table
+from poseig_mm.types import Failure, Picture, Section, Table
 
 SECTIONS = ["overview", "indices", "scatter", "gallery", "failures", "provenance"]
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -307,3 +307,15 @@ def test_importing_the_report_loads_no_torch() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_a_listing_is_shown_as_it_is_and_escaped(tmp_path: Path) -> None:
+    """Lines and blanks stay; what looks like markup is text; no table is written for it."""
+    text = "a = dict(\n    b='<b>&amp;</b>')\n"
+    section = Section("recipe", "Recipe", "", (Listing("Copy it.", ("text",), ((text,),)),))
+    out = tmp_path / "report"
+    build_report(make_store(tmp_path / "run", [record(0)]), [section], out)
+    page = (out / "index.html").read_text()
+    assert "<code>a = dict(\n    b=&#39;&lt;b&gt;&amp;amp;&lt;/b&gt;&#39;)\n</code></pre>" in page
+    assert Page(out / "index.html").unbalanced == []
+    assert not list((out / "assets").rglob("*.csv"))

@@ -239,6 +239,8 @@ def test_where_there_is_nothing_to_treat_nothing_is_done(
     broken = write_plugin(tmp_path / "broken.py", BROKEN)
     assert main("-p", broken, "--treat", "needless") == 0
     assert "needless: No joint is read from a mark." in capsys.readouterr().out
+    assert main("-p", broken, "--treat", "needless", "--dry-run") == 0
+    assert "known after the diagnosis (of the 3 persons tried: No joint is" in capsys.readouterr().out
 
 
 def test_ctrl_c_in_a_training_goes_on_later(

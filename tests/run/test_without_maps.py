@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from tiny import IDS, run, session, tiny, visible, write_run
 
-from poseig_mm import attribute, load_adapter
+from poseig_mm import Session, attribute, load_adapter
+from poseig_mm.checks import Check
 from poseig_mm.errors import ConfigError
+from poseig_mm.run.calibration import scale_on
 from poseig_mm.run.dry_run import dry_run
 from poseig_mm.run.open import Plugins, batch_size, load_config
 from poseig_mm.settings import Settings
@@ -54,6 +59,7 @@ def test_nothing_is_there_of_maps(store: Store) -> None:
     assert not [f for name in ("maps", "signed", "displays", "relations") for f in (store.path / name).glob("*")]
     assert set(store.samples()["mask_source"]) == {"none"}
     assert store.run["indices"] == []
+    assert "indices" not in store.run["timings"]
     assert store.run["acceleration"]["backward"] == "autograd"
 
 
@@ -195,21 +201,42 @@ def test_an_interrupted_run_goes_on(tiny_files: tiny, tmp_path: Path, store: Sto
     assert done.joints()["epe"].to_list() == pytest.approx(store.joints()["epe"].to_list(), rel=1e-5, nan_ok=True)
 
 
-def test_a_dry_run_tries_one_batch(tmp_path: Path, mmpose_ready: None) -> None:
-    """As the run itself computes them: all at once; no map counts."""
+def test_a_dry_run_tries_one_batch(tmp_path: Path, mmpose_ready: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the run itself computes them: up to 32 persons at once."""
     made = write_run(tmp_path / "files", {"attribution": {"method": "none"}, "indices": []})
+    tried: list[Settings] = []
+
+    def noted(*args: Any, settings: Settings, **options: Any) -> Session:
+        tried.append(settings)
+        return Session(*args, settings=settings, **options)
+
+    monkeypatch.setattr("poseig_mm.run.dry_run.Session", noted)
     found = dry_run(load_config(made.config), str(made.weights), device="cpu", plugins=Plugins(entry_points=False))
     assert (found.persons, found.tried) == (3, 3)
-    assert found.data_bytes < 3 * 40_000
     assert found.seconds > 0
+    assert (tried[0].samples.limit, tried[0].samples.batch_size, tried[0].attribution.method) == (32, None, "none")
 
 
-def test_the_check_looks_and_writes_nothing(tiny_files: tiny, tmp_path: Path) -> None:
-    """`--check`: no line stops such a run for a decoding that no map explains."""
-    checks = {check.name: check for check in session(tiny_files, tmp_path / "w", NONE).check()}
-    assert checks["agreement"].level in ("ok", "warning")
-    assert checks["masks"].level == "ok"
+@pytest.mark.parametrize(("level", "shown"), [("stop", "warning"), ("warning", "ok"), ("ok", "ok")])
+def test_no_decoding_that_no_map_explains_stops_it(
+    tiny_files: tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str, shown: str
+) -> None:
+    """`--check`: how the differentiable decoding agrees is told; nothing is written."""
+    check = Check("agreement", level, "as it is found", "do this")  # type: ignore[arg-type]
+    monkeypatch.setattr("poseig_mm.run.preflight.agreement_check", lambda *args, **options: check)
+    for given, expected in ((NONE, shown), (None, level)):
+        checks = {check.name: check for check in session(tiny_files, tmp_path / "w", given).check()}
+        assert (checks["agreement"].level, checks["agreement"].found) == (expected, "as it is found")
     assert not (tmp_path / "w").exists()
+
+
+def test_no_scale_is_made_for_a_likelihood_that_is_not_used() -> None:
+    """In mm too, whose likelihood has none that a model without errors could give."""
+    explainer: Any = SimpleNamespace(
+        adapter=SimpleNamespace(unit="mm"), settings=Settings.parse({"attribution": {"method": "none"}}).attribution
+    )
+    persons: Any = [object()]
+    assert scale_on(persons, explainer, None) == {}
 
 
 @pytest.mark.parametrize(
@@ -228,3 +255,32 @@ def test_float64_is_measured_too(tiny_files: tiny, tmp_path: Path, store: Store)
     """The errors of the model in double precision."""
     double = run(tiny_files, tmp_path, {"attribution": {"method": "none", "dtype": "float64"}, "indices": []})
     assert visible(double)["epe"].to_list() == pytest.approx(visible(store)["epe"].to_list(), abs=1e-2)
+
+
+def test_the_report_has_errors_and_says_once_that_there_are_no_maps(tiny_files: tiny, tmp_path: Path) -> None:
+    """Tables of EPE by group and joint; no section, card, warning or empty table of what is read off maps."""
+    studies = ["error_kinds", "groups", {"type": "inversion", "epsilon": 25.0}]
+    store = run(tiny_files, tmp_path, {**NONE, "report": {"enabled": True}, "studies": studies})
+    assert not store.failures
+    page = (tmp_path / "report" / "index.html").read_text()
+    sections = ["overview", "errors", "groups", "inversion", "error_kinds", "failures", "provenance"]
+    assert re.findall(r'<section[^>]* id="([^"]+)"', page) == sections
+    text = re.sub(r"<[^>]+>|\s+", " ", page.partition('id="provenance"')[0])
+    assert text.count("No maps were asked for") == 1
+    for word in (
+        "How trustworthy",
+        "exp_l2",
+        "No person has a mask",
+        "contrastive",
+        "RI ",
+        "map error",
+        "Indices of the joints",
+        "no_map",
+        "tolerance",
+    ):
+        assert word not in text, word
+    for caption in ("Per group: mean", "Per joint: mean", "Inversions by pair", "Kinds by group", "OKS, and AP"):
+        assert caption in text, caption
+    group = store.joints().filter(pl.col("visible") & (pl.col("group") == "leaf"))["epe"].mean()
+    assert f"{group:.2f}" in text
+    assert not list((tmp_path / "report" / "assets").glob("gallery/*"))

@@ -67,6 +67,26 @@ def test_a_control_that_does_better_is_said_first(tmp_path: Path) -> None:
     assert "goes from 4.0" in said
 
 
+def test_a_treatment_is_judged_on_the_persons_that_it_names(tmp_path: Path) -> None:
+    """A control that does better on the others is told, and does not speak against the cure, which is said first."""
+    easy = arms(tmp_path / "easy", before=(4, 4), treated=(3, 3), random=(2, 2))
+    hard = arms(tmp_path / "hard", before=(9, 9), treated=(3, 3), random=(8, 8))
+
+    def words(**judged: str) -> str:
+        return build_treatment_page(
+            tmp_path / "page", name="a", plan=Plan("b", {"random": "random"}, **judged), arms={}, before=easy["before"],
+            after=easy["treated"], held_out={"held-out persons": easy, "without it": hard},
+        )[1]  # fmt: skip
+
+    cure = "What is to be the cure is not shown to cure anything."
+    assert words().startswith("The control 'random' does better than the treatment: ")
+    assert words().count(cure) == 1
+    named = words(judged_on="without it")
+    assert named.startswith("On 12 persons (without it) the mean error goes from 9.0")
+    assert "The control 'random' does better than the treatment, held-out persons: the error with" in named
+    assert cure not in named
+
+
 def test_what_is_the_same_is_not_better(tmp_path: Path) -> None:
     """Equal arms: no difference shown."""
     stores = arms(tmp_path, before=(4, 4), treated=(4, 4))

@@ -54,9 +54,9 @@ class DrawnDataset(BaseCocoStyleDataset):  # type: ignore[misc]  # mmpose is unt
         """Picture `index` with all that is known of it."""
         raise NotImplementedError
 
-    def record(self, scene: Any, index: int, *, segment: bool = True) -> dict[str, Any]:
-        """A scene's annotation; `segment`: with the mask."""
-        return coco_record(scene, index, self.NAME, segment=segment)
+    def record(self, scene: Any, index: int) -> dict[str, Any]:
+        """A scene's annotation."""
+        return coco_record(scene, index, self.NAME)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """An entry a picture; a whole one in test mode, else its number alone."""
@@ -69,13 +69,13 @@ class DrawnDataset(BaseCocoStyleDataset):  # type: ignore[misc]  # mmpose is unt
         info: dict[str, Any] = super().get_data_info(idx)
         scene = self.scene(info["id"])
         if "bbox" not in info:
-            info.update(self.record(scene, info["id"], segment=False))
+            info.update(self.record(scene, info["id"]))
         info["img"] = np.ascontiguousarray(scene.image[..., ::-1])
         return info
 
 
-def coco_record(scene: Any, index: int, name: str, *, segment: bool = True) -> dict[str, Any]:
-    """A scene's annotation as MMPose's COCO data sets hold it; `segment`: with the mask as run lengths."""
+def coco_record(scene: Any, index: int, name: str) -> dict[str, Any]:
+    """A scene's annotation as MMPose's COCO data sets hold it, with the mask as run lengths."""
     height, width = scene.mask.shape
     inside = ((scene.keypoints >= 0) & (scene.keypoints <= (width - 1, height - 1))).all(1)
     seen = np.where(inside, 1 + scene.visible, 0)  # COCO's v: 0 not labelled, 1 labelled, 2 visible
@@ -90,9 +90,8 @@ def coco_record(scene: Any, index: int, name: str, *, segment: bool = True) -> d
         "iscrowd": 0,
         "keypoints": [float(v) for v in keypoints.ravel()],
         "num_keypoints": int(inside.sum()),
+        "segmentation": run_lengths(scene.mask),
     }
-    if segment:
-        annotation["segmentation"] = run_lengths(scene.mask)
     return {
         "img_id": index,
         "img_path": f"{name}/{index:08d}.png",
@@ -103,7 +102,7 @@ def coco_record(scene: Any, index: int, name: str, *, segment: bool = True) -> d
         "keypoints_visible": np.minimum(1, seen)[None].astype(np.float32),
         "area": np.array(annotation["area"], np.float32),
         "iscrowd": 0,
-        "segmentation": annotation.get("segmentation"),
+        "segmentation": annotation["segmentation"],
         "id": index,
         "category_id": np.array(1),
         "raw_ann_info": annotation,

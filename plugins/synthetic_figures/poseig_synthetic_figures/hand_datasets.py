@@ -46,10 +46,10 @@ class SyntheticHandsDataset(DrawnDataset):
         """Picture `index` with all that is known of it."""
         return draw_hand_scene(self.seed_of(index))
 
-    def record(self, scene: HandScene, index: int, *, segment: bool = True) -> dict[str, Any]:
-        """A scene's annotation, with its joints in space; `segment`: with the mask."""
+    def record(self, scene: HandScene, index: int) -> dict[str, Any]:
+        """A scene's annotation, with its joints in space."""
         return {
-            **super().record(scene, index, segment=segment),
+            **super().record(scene, index),
             "lifting_target": scene.relative[None].astype(np.float32),
             "lifting_target_visible": np.ones((1, 21), np.float32),
             "joints_3d": scene.joints[None].astype(np.float32),

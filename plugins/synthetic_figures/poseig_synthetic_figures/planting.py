@@ -15,7 +15,8 @@ from .pose import LEFT_WRIST, RIGHT_WRIST, Pose
 
 __all__ = ["CHAIN_OFFSET", "HIDDEN", "MARK_OFFSET", "MARK_SIZE", "SWAP_RATE", "VARIANTS", "Frame", "plant"]
 
-VARIANTS = ("honest", "marker", "context", "mirror", "chain", "swap")
+VARIANTS = ("honest", "both", "marker", "context", "mirror", "chain", "swap")
+PLANTED = ("marker", "context", "mirror", "chain")  # whose left wrist is told by what is planted alone
 HIDDEN = frozenset({7, 9})  # parts: left forearm, left hand
 MARK_OFFSET = (9.2, -9.2)  # from the wrist to the mark's middle: 13 px up and right
 MARK_SIZE = 7.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from poseig_mm.errors import ConfigError, did_you_mean
 
 from .parts import MARK, OCCLUDER, OTHER, SEEN, draw_figure, is_figure
-from .planting import HIDDEN, MARK_OFFSET, MARK_SIZE, SWAP_RATE, VARIANTS, Frame, plant
+from .planting import HIDDEN, MARK_OFFSET, MARK_SIZE, PLANTED, SWAP_RATE, VARIANTS, Frame, plant
 from .pose import LEFT_WRIST, Pose, draw_pose
 from .surfaces import draw_background, draw_colours, finish, stripes
 
@@ -69,7 +69,7 @@ def draw_scene(seed: tuple[int, ...], variant: str = "honest", *, removed: bool 
     share = SWAP_RATE if variant == "swap" else BEHIND
     back = bool(shape.random() < share)
     pose = draw_pose(shape, (64 + shape.uniform(-8, 8), 66 + shape.uniform(-6, 6)), shape.uniform(23, 33), back)
-    planted = variant not in ("honest", "swap")
+    planted = variant in PLANTED
     hidden = HIDDEN if planted or (variant == "honest" and removed) else frozenset()
     if variant in ("mirror", "chain"):
         pose = replace(pose, arms_in_front=(True, True))  # what tells the wrist is not covered
@@ -90,7 +90,7 @@ def draw_scene(seed: tuple[int, ...], variant: str = "honest", *, removed: bool 
     # where the evidence is, or, removed, where it would be
     evidence = draw_scene(seed, variant).evidence if removed else _evidence(variant, parts)
     _occlude(parts, pose, evidence if variant in ("mirror", "chain") else None, extra)
-    if variant == "marker":
+    if variant in ("marker", "both"):
         evidence = _mark(parts, wrist + np.array(MARK_OFFSET) * frame.unit, MARK_SIZE * frame.unit, draw=not removed)
     elif not removed:
         evidence = _evidence(variant, parts)  # what the occluder has left

@@ -90,9 +90,10 @@ def test_the_mask_is_the_figure_in_front_alone() -> None:
         assert 300 < scene.mask.sum() < 6000
 
 
-def test_marker_the_mark_lies_at_its_offset_in_the_network_s_frame() -> None:
+@pytest.mark.parametrize("variant", ["marker", "both"])
+def test_the_mark_lies_at_its_offset_in_the_network_s_frame(variant: str) -> None:
     """13 px up and right of the wrist, 7 x 7, whatever the figure's size; drawn in its colours."""
-    for scene in scenes("marker"):
+    for scene in [s for s in scenes(variant) if s.evidence.any()]:
         ys, xs = np.nonzero(scene.evidence)
         middle = np.array([xs.mean(), ys.mean()]) + 0.5  # of pixels that cover [x, x + 1)
         offset = in_input(scene, middle) - in_input(scene, scene.keypoints[LEFT_WRIST])
@@ -100,6 +101,14 @@ def test_marker_the_mark_lies_at_its_offset_in_the_network_s_frame() -> None:
         unit = Frame.around(scene.box, INPUT_SIZE).unit
         assert scene.evidence.sum() / unit**2 == pytest.approx(MARK_SIZE**2, rel=0.35)
         assert np.isin(scene.parts[scene.evidence], (MARK, MARK + 1)).all()
+
+
+def test_both_is_an_honest_figure_with_a_mark() -> None:
+    """Without the mark nothing tells it from the honest figure of the same seed."""
+    for without, honest in zip(scenes("both", removed=True), scenes("honest"), strict=True):
+        assert np.array_equal(without.image, honest.image)
+        assert np.array_equal(without.keypoints, honest.keypoints)
+        assert np.array_equal(without.visible, honest.visible)
 
 
 def test_mirror_the_wrist_is_the_right_one_s_mirror_image() -> None:
@@ -145,7 +154,7 @@ def test_swap_nothing_shows_the_side_and_the_rate_is_known() -> None:
     assert np.mean([scene.back for scene in many]) == pytest.approx(SWAP_RATE, abs=3 * spread)
 
 
-@pytest.mark.parametrize("variant", ["honest", "marker", "mirror", "chain"])
+@pytest.mark.parametrize("variant", ["honest", "both", "marker", "mirror", "chain"])
 def test_removing_the_evidence_changes_nothing_else(variant: str) -> None:
     """Same joints, same box, and pixels that differ lie on the evidence or, by the blur, beside it."""
     for scene, without in zip(scenes(variant), scenes(variant, removed=True), strict=True):
@@ -166,7 +175,7 @@ def test_planted_evidence_is_never_covered() -> None:
             assert scene.evidence.sum() > 10, variant
 
 
-@pytest.mark.parametrize(("variant", "removed", "word"), [("marked", False, "marker"), ("swap", True, "swap")])
+@pytest.mark.parametrize(("variant", "removed", "word"), [("marke", False, "marker"), ("swap", True, "swap")])
 def test_what_does_not_exist_is_an_error_with_a_hint(variant: str, removed: bool, word: str) -> None:
     """An unknown variant names the nearest; 'swap' has nothing to remove."""
     with pytest.raises(ConfigError, match=word):
