@@ -57,7 +57,7 @@ def build_treatment_page(
         for data, runs in sorted(held_out.items(), key=lambda entry: entry[0] != judged)
     }
     changes = {data: outcome.changes() for data, outcome in outcomes.items()}
-    said = " ".join(verdict(o, changes[data], judged=data == judged) for data, o in outcomes.items())
+    said = verdict([(outcome, changes[data]) for data, outcome in outcomes.items()], judged)
     first = Heading("treatment", f"What {name} did", 5)
     sections = [first.section(f"{plan.what} {said}".strip(), (_cards(list(outcomes.values())),))]
     for i, (data, outcome) in enumerate(outcomes.items()):

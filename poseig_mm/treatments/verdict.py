@@ -12,14 +12,19 @@ from .outcome import Change, Outcome
 WORDS = {1: "better", 0: "no difference shown", -1: "worse"}
 
 
-def verdict(outcome: Outcome, changes: Sequence[Change], *, judged: bool = True) -> str:
-    """Of one set of held-out persons; the error decides, over the joints that the treatment is meant for.
+def verdict(outcomes: Sequence[tuple[Outcome, Sequence[Change]]], judged: str = "") -> str:
+    """The error decides, over the joints that the treatment is meant for.
 
     Args:
-        outcome: all arms on these persons.
-        changes: its own.
-        judged: whether these persons say if it cures; else one sentence is enough.
+        outcomes: all arms on some held-out persons, and what changed between them; the same on others.
+        judged: the data that say whether it cures, which come first; '': the first.  Of others a sentence is enough.
     """
+    judged = judged or outcomes[0][0].data
+    first = sorted(outcomes, key=lambda entry: entry[0].data != judged)
+    return " ".join(_of_one(outcome, changes, outcome.data == judged) for outcome, changes in first)
+
+
+def _of_one(outcome: Outcome, changes: Sequence[Change], judged: bool) -> str:
     before, treated, *controls = outcome.arms
     epe, meant = outcome.measures[0], bool(outcome.meant_for)
     deciding = {(c.arm, c.than): c for c in changes if c.measure == epe and c.meant == meant}
