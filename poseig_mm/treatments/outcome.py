@@ -126,13 +126,13 @@ def outcome_of(stores: Mapping[str, Store], data: str, meant_for: Sequence[str] 
     kinds = all(ErrorKinds.name in store.studies for store in stores.values())
     joints, persons = {}, {}
     for arm, store in stores.items():
-        rows = with_pck(runs.joints[arm], store.samples()).with_columns(100 * pl.col("pck"))
+        rows = with_pck(runs.joints[arm], store.samples()).with_columns(pl.col("pck") * 100)
         if kinds:
             kind = store.study(ErrorKinds.name).filter(pl.col("joint").is_not_null())
             known = kind.select("sample_id", "joint", (pl.col("kind_partner") == INVERSION).alias("inversions"))
             rows = rows.join(known, on=["sample_id", "joint"], how="left", maintain_order="left")
-            rows = rows.with_columns((100.0 * pl.col("inversions")).fill_null(math.nan))
-            persons[arm] = person_ap(store).with_columns(100 * pl.col("ap")).sort("sample_id")
+            rows = rows.with_columns((pl.col("inversions") * 100.0).fill_null(math.nan))
+            persons[arm] = person_ap(store).with_columns(pl.col("ap") * 100).sort("sample_id")
         joints[arm] = rows
     measures = [OutcomeMeasure("epe", f"EPE ({runs.unit})", -1)]
     if any(rows["pck"].is_finite().any() for rows in joints.values()):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..comparison import comparison_sections
+from ..comparison.side_by_side import HEADING as MAPS
 from ..functional.inference import Comparison
 from ..plotting.intervals import Panel, interval_panels
 from ..report.blocks import Cards, GuardedSection, Heading, attempt
@@ -18,7 +21,7 @@ from ..summary.measures import group_order, joint_order
 from ..summary.sentences import format_estimate
 from ..types import Picture, Section, Table
 from .base import BEFORE, TREATED, Plan
-from .outcome import Outcome, outcome_of
+from .outcome import Change, Outcome, outcome_of
 from .verdict import WORDS, verdict
 
 AFTER = "after"
@@ -48,49 +51,40 @@ def build_treatment_page(
         extra: the treatment's own sections.
     """
     words = {BEFORE: BEFORE, TREATED: TREATED, **plan.controls}
-    outcomes = [
-        outcome_of({words[arm]: store for arm, store in runs.items()}, data, plan.joints)
-        for data, runs in held_out.items()
-    ]
-    judged = plan.judged_on or outcomes[0].data
-    said = " ".join(
-        verdict(outcome, outcome.changes(), judged=outcome.data == judged)
-        for outcome in sorted(outcomes, key=lambda o: o.data != judged)
-    )
-    sections = [
-        Heading("treatment", f"What {name} did", 5).section(f"{said} {plan.what}".strip(), (_cards(outcomes),)),
-        *(
-            attempt(heading, lambda outcome=outcome, heading=heading: outcome_section(outcome, heading))  # type: ignore[misc]
-            for heading, outcome in (
-                (Heading(f"treatment-{i}", f"Before, after, controls: {outcome.data}", 10 + i), outcome)
-                for i, outcome in enumerate(outcomes)
-            )
-        ),
-        training_section(arms, words),
-        *comparison_sections({BEFORE: before, AFTER: after}, staging_folder(out) / "assets" / "comparison"),
-        *extra,
-    ]
+    judged = plan.judged_on or next(iter(held_out))
+    outcomes = {
+        data: outcome_of({words[arm]: store for arm, store in runs.items()}, data, plan.joints)
+        for data, runs in sorted(held_out.items(), key=lambda entry: entry[0] != judged)
+    }
+    changes = {data: outcome.changes() for data, outcome in outcomes.items()}
+    said = verdict([(outcome, changes[data]) for data, outcome in outcomes.items()], judged)
+    first = Heading("treatment", f"What {name} did", 5)
+    sections = [first.section(f"{plan.what} {said}".strip(), (_cards(list(outcomes.values())),))]
+    for i, (data, outcome) in enumerate(outcomes.items()):
+        heading = Heading(f"treatment-{i}", f"Before, after, controls: {data}", 10 + i)
+        sections.append(attempt(heading, partial(outcome_section, outcome, changes[data], heading)))
+    compared = comparison_sections({BEFORE: before, AFTER: after}, staging_folder(out) / "assets" / "comparison")
+    sections += [replace(s, order=first.order + 1) if s.name == MAPS.name else s for s in compared]
     config = Path(str(before.run.get("config") or "model")).stem
     about = [f"checkpoint {Path(str(before.run.get('checkpoint') or '')).name}"]
-    return build_report(before, sections, out, title=f"{name} of {config}", about=about), said
+    title = f"{name} of {config}"
+    return build_report(before, [*sections, training_section(arms, words), *extra], out, title=title, about=about), said
 
 
 def _cards(outcomes: Sequence[Outcome]) -> Cards:
-    """The error of every arm, on every set of data."""
+    """The error before and treated, beside the controls', a card a set of data."""
     rows = []
     for outcome in outcomes:
-        epe = outcome.measures[0]
-        for arm in outcome.arms:
-            value = outcome.mean(arm, epe, outcome.meant_for)
-            of = f", {', '.join(outcome.meant_for)}" if outcome.meant_for else ""
-            interval = f" [{value.low:.2f}, {value.high:.2f}]" if math.isfinite(value.low) else ""
-            rows.append((arm, f"{value.mean:.2f} {outcome.unit}", f"EPE{of}{interval}; {outcome.data}"))
-    return Cards("Mean error of every arm.", ("arm", "EPE", ""), tuple(rows))
+        before, treated, *controls = outcome.arms
+        means = {arm: outcome.mean(arm, outcome.measures[0], outcome.meant_for).mean for arm in outcome.arms}
+        of = f"EPE, {', '.join(outcome.meant_for)}" if outcome.meant_for else "EPE"
+        note = "; ".join([of, *(f"{control}: {means[control]:.2f}" for control in controls)])
+        rows.append((outcome.data, f"{means[before]:.2f} \u2192 {means[treated]:.2f} {outcome.unit}", note))
+    return Cards("Mean error before and after the treatment, and of the controls.", ("", "", ""), tuple(rows))
 
 
-def outcome_section(outcome: Outcome, heading: Heading) -> GuardedSection:
+def outcome_section(outcome: Outcome, changes: Sequence[Change], heading: Heading) -> GuardedSection:
     """Means of all arms, differences with tests, and the error's change joint by joint."""
-    changes = outcome.changes()
     first, epe = outcome.joints[outcome.arms[0]], outcome.measures[0]
     meant = f", {', '.join(outcome.meant_for)}" if outcome.meant_for else ""
     asked = [(m, outcome.meant_for) for m in outcome.measures if meant and not m.of_person]
