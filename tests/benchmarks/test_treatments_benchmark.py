@@ -50,6 +50,7 @@ def test_the_section_stands_between_its_markers(tmp_path: Path) -> None:
     assert text.startswith("# Before\n")
     assert text.endswith("# After\n")
     assert (text.count(treatments.BEGIN), text.count("Today.")) == (1, 1)
+    assert "Not measured: `marker`, `context`, `mirror`, `chain`." in text
     (row,) = [line for line in text.splitlines() if line.startswith("| both |")]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:3] == ["both", "`mark`", "`own`"]
