@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..comparison import comparison_sections
+from ..comparison.causes_section import HEADING as CAUSES
 from ..comparison.side_by_side import HEADING as MAPS
 from ..functional.inference import Comparison
 from ..plotting.intervals import Panel, interval_panels
@@ -64,7 +65,8 @@ def build_treatment_page(
         heading = Heading(f"treatment-{i}", f"Before, after, controls: {data}", 10 + i)
         sections.append(attempt(heading, partial(outcome_section, outcome, changes[data], heading)))
     compared = comparison_sections({BEFORE: before, AFTER: after}, staging_folder(out) / "assets" / "comparison")
-    sections += [replace(s, order=first.order + 1) if s.name == MAPS.name else s for s in compared]
+    early = {CAUSES.name: first.order + 1, MAPS.name: first.order + 2}  # one wants to see them first
+    sections += [replace(section, order=early.get(section.name, section.order)) for section in compared]
     config = Path(str(before.run.get("config") or "model")).stem
     about = [f"checkpoint {Path(str(before.run.get('checkpoint') or '')).name}"]
     title = f"{name} of {config}"
