@@ -16,6 +16,7 @@ from poseig_gcn_refinement.skeleton import edges_of, partners_of, skeleton_of_co
 
 from poseig_mm import load_adapter
 from poseig_mm.adapters.build_model import build_model
+from poseig_mm.adapters.operators import complete_operators
 from poseig_mm.errors import CheckpointError, ConfigError
 from poseig_mm.treatments.training import put, schedule
 
@@ -343,6 +344,7 @@ def refined_base() -> Path:
 
 def assert_refined(cfg: Any) -> None:
     """Simple Baseline's training, and nothing left of the base's own."""
+    complete_operators()
     from mmpose.registry import MODELS
 
     assert MODELS.get(cfg.model.type).__name__ == "RefinedPoseEstimator"
