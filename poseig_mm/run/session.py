@@ -301,6 +301,12 @@ class Session:
         return open_samples(self.config, self.settings.samples, self.host, preprocess=preprocess, adapter=adapter)
 
     def _check_studies(self, adapter: CoordinateAdapter) -> None:
+        without = [] if not self.settings.samples.image_names else [s.name for s in self.studies if s.needs_annotations]
+        if without:
+            raise ConfigError(
+                f"study {without[0]!r} compares with annotations, and diagnosis.samples.images has none; take "
+                f"{', '.join(map(repr, without))} out of diagnosis.studies"
+            )
         unfit = [] if adapter.takes_images else [s.name for s in self.studies if s.images_only]
         if unfit:
             raise ConfigError(
