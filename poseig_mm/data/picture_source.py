@@ -176,11 +176,10 @@ class PictureSource(SampleSource):
         self._left_out[OUTSIDE] += 1
         return False
 
-    def _leave_out_unusable(self, contents: Mapping[str, Content]) -> None:
-        super()._leave_out_unusable(contents)
-        assert self.persons is not None  # just counted
-        left_out = Counter(self.persons.left_out) + self._left_out
-        self.persons = PersonCounts(self.persons.annotated + sum(self._left_out.values()), left_out, "boxes")
+    def _count_usable(self, contents: Mapping[str, Content]) -> PersonCounts:
+        counts = super()._count_usable(contents)
+        left_out = Counter(counts.left_out) + self._left_out
+        return PersonCounts(counts.annotated + sum(self._left_out.values()), left_out, "boxes")
 
     def _joints(
         self, crop: Crop, pixels: torch.Tensor, image: torch.Tensor

@@ -288,9 +288,14 @@ class SampleSource:
             DataError: nobody is left.
         """
         self.notes += [Note(text, "images") for content in contents.values() if (text := corner_note(content))]
-        self.persons = keep_usable(self._entries, contents)
+        self.persons = self._count_usable(contents)
         if not len(self._entries):
-            raise DataError(f"the data set {self.dataset_name} holds no person that can be diagnosed: {self.persons}")
+            where = f"the data set {self.dataset_name} holds" if self.annotations else "the pictures hold"
+            raise DataError(f"{where} no person that can be diagnosed: {self.persons}")
+
+    def _count_usable(self, contents: Mapping[str, Content]) -> PersonCounts:
+        """Take the others out of the entries, and count them."""
+        return keep_usable(self._entries, contents)
 
     def _refuse_depth(self) -> None:
         """Raise DataError where joints have a third coordinate: leaving it out would diagnose another task."""
