@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -72,6 +73,7 @@ class PictureSource(SampleSource):
         names = [image for image in images if isinstance(image, str)]
         shots = [image for image in images if isinstance(image, Shot)]
         self._shots = [*shots, *(find_shots(names, every, self._picture_notes) if names else ())]
+        self.frames = any(video_of(shot.path)[1] is not None for shot in self._shots)
         self._reader: VideoReader | None = None
         self._no_boxes = boxes is None and detector is None
         self._boxes: Boxes
@@ -151,7 +153,11 @@ class PictureSource(SampleSource):
             video, frame = video_of(shot.path)
             if frame is not None:
                 by_video.setdefault(video, []).append(i)
-        for places in by_video.values():
+        for video, places in by_video.items():
+            firsts = [shots[b] for a, b in pairwise(places) if shots[a].scene != shots[b].scene]
+            if firsts:
+                at = ", ".join(str(video_of(shot.path)[1]) for shot in firsts)
+                self._picture_notes.append(f"{video} is cut: another scene begins at frame {at}, with new persons")
             of_video = tracks([[box.corners for box in boxes[i]] for i in places], [shots[i].scene for i in places])
             for i, persons in zip(places, of_video, strict=True):
                 numbers[i] = persons

@@ -70,6 +70,7 @@ class SampleSource:
         persons: how many are annotated and used, and why the others are not; None where that is not looked at.
         unloadable: why samples that `first` came by could not be loaded.
         whole_image: inputs hold whole images, other persons and all, and differ in size.
+        frames: whether samples are frames of videos, so that some follow others in time.
         annotations: whether joints are annotated; else the model's own prediction stands in their place.
 
     Raises:
@@ -83,6 +84,7 @@ class SampleSource:
     """
 
     annotations: ClassVar[bool] = True
+    frames: bool = False
 
     def __init__(
         self,

@@ -100,6 +100,8 @@ class Study(ABC):
     needs_maps: ClassVar[bool] = True
     # it compares with annotations: of no use where nobody annotated (diagnosis.samples.images)
     needs_annotations: ClassVar[bool] = False
+    # it asks how things change over time: of use for frames of a video alone
+    needs_frames: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check the fields of a study that is a dataclass.
