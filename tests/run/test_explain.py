@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import polars as pl
 import pytest
-from tiny import FAST, tiny, write_run
+from tiny import FAST, ROOT, tiny, write_run
 
 import poseig_mm
 from poseig_mm import Explanation
@@ -121,18 +121,32 @@ def test_what_is_no_model(tiny_files: tiny) -> None:
         poseig_mm.explain(model, picture)
 
 
-def test_the_docstring_s_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mmpose_ready: None) -> None:
-    """It runs as it stands there, and gives the shapes that it says."""
+@pytest.fixture
+def photograph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mmpose_ready: None) -> None:
+    """A folder with the files that the documents name."""
     made = write_run(tmp_path)
     (tmp_path / "photograph.jpg").write_bytes((made.folder / "1.png").read_bytes())
     monkeypatch.chdir(tmp_path)
+
+
+def test_the_docstring_s_example(photograph: None) -> None:
+    """It runs as it stands there, and gives the shapes that it says."""
     document = poseig_mm.explain.__doc__
     assert document is not None
-    example = document.split("Example::")[1]
-    lines = [line.strip() for line in example.strip().splitlines()]
-    shapes = lines[1].partition("#")
+    call, shapes, save = (line.strip() for line in document.split("Example::")[1].strip().splitlines())
     space: dict[str, Any] = {"poseig_mm": poseig_mm}
-    exec(lines[0].replace("]])", ']], preset="quick")'), space)
-    assert eval(shapes[0], space) == eval(shapes[2])
-    exec(lines[2], space)
-    assert (tmp_path / "maps.png").is_file()
+    exec(call.replace("]])", ']], preset="quick")'), space)
+    given, _, wanted = shapes.partition("#")
+    assert eval(given, space) == eval(wanted)
+    exec(save, space)
+    assert Path("maps.png").is_file()
+
+
+def test_the_page_s_example(photograph: None) -> None:
+    """docs/pictures.md: the same."""
+    page = (ROOT / "docs" / "pictures.md").read_text()
+    (example,) = re.findall(r"^```py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    space: dict[str, Any] = {}
+    exec(example, space)
+    assert space["found"].keypoints.shape == (1, 17, 2)
+    assert Path("maps.png").is_file()

@@ -17,7 +17,7 @@ from ..section_parts import study_rows
 from .jitter_figures import jump_figure, over_time_figure
 from .rows import JitterSettings, jitter_table, joint_summary, jumps_of
 
-ORDER = 305
+ORDER = 290
 TITLE = "Jitter: which joints tremble or jump?"
 MOST_LINES, MOST_JOINTS = 30, 5  # jumps in the table, joints in the figure
 _FORMULA = "Jitter: |p(t) - (p(t - 1) + p(t + 1)) / 2|, px of the picture, of frames that were taken"
