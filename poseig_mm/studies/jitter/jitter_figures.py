@@ -35,6 +35,7 @@ def over_time_figure(table: pl.DataFrame, joints: Sequence[str], shown: Sequence
                 part = table.filter(pl.col("joint_name") == joint)
                 _lines(axis, part, measure.name, color, joint if measure is panels[0] else "")
             axis.set_ylabel(measure.label)
+            axis.set_xlim(int(table["frame"].min()) - 0.5, int(table["frame"].max()) + 0.5)  # type: ignore[arg-type]
             draw_reference(axis, measure.neutral, across=True)
         axes[0].set_ylim(bottom=0)
         axes[-1].set_xlabel("frame")

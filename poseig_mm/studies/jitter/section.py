@@ -42,10 +42,10 @@ def jitter_section(store: Store, name: str, settings: JitterSettings) -> Section
             "the video is cut or the person is lost."
         )
         blocks.append(Picture("jitter", caption, over_time_figure(table, worst, shown)))
-    if settings.pictures and (figure := jump_figure(store, table, jumps[: settings.pictures])) is not None:
+    if settings.pictures and (figure := jump_figure(store, table, _shown_jumps(jumps, settings.pictures))) is not None:
         caption = (
-            "Maps at the longest jumps: in the frame before, at the jump, and in the frame after. Cross: the "
-            "prediction; disc: the centre of mass of the map."
+            "Maps at the longest jumps, each frame's longest first: in the frame before, at the jump, and in the frame "
+            "after. Cross: the prediction; disc: the centre of mass of the map."
         )
         blocks.append(Picture("jumps", caption, figure))
     return Section(name, TITLE, _lead(table, summary, jumps, settings), tuple(blocks), ORDER)
@@ -111,8 +111,12 @@ def _lead(table: pl.DataFrame, summary: Rows, jumps: Rows, settings: JitterSetti
     longer = f"longer than its joint's median step by more than {settings.jump:g} of the person's size"
     if not jumps:
         return f"{text} No joint jumps: no step is {longer}."
-    first = ", ".join(f"{r['joint_name']} at frame {r['frame']} ({r['step']:.0f} px)" for r in jumps[:3])
-    text += f" {plural(len(jumps), 'jump')} (a step {longer}): {first}{', ...' if len(jumps) > 3 else ''}."
+    by_frame: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for row in jumps:
+        by_frame.setdefault((row["video"], row["frame"]), []).append(row)
+    first = "; ".join(map(_jumps_at, list(by_frame.values())[:3]))
+    more = f"; and at {plural(len(by_frame) - 3, 'other frame')}" if len(by_frame) > 3 else ""
+    text += f" {plural(len(jumps), 'jump')} (a step {longer}): {first}{more}."
     row = jumps[0]
     if not math.isfinite(row["moved"]):
         return text
@@ -120,3 +124,21 @@ def _lead(table: pl.DataFrame, summary: Rows, jumps: Rows, settings: JitterSetti
         f"{text} At the first of these the evidence moved {row['moved']:.0f} px, and the share of it near the joint "
         f"went from {100 * row['near_before']:.0f} % to {100 * row['near']:.0f} %."
     )
+
+
+def _jumps_at(jumps: Rows) -> str:
+    """Those of one frame, the longest first, in words."""
+    most = jumps[0]
+    others = f" and {plural(len(jumps) - 1, 'other joint')}" if len(jumps) > 1 else ""
+    return f"{most['joint_name']} at frame {most['frame']} ({most['step']:.0f} px){others}"
+
+
+def _shown_jumps(jumps: Rows, most: int) -> Rows:
+    """The longest of each frame, then the second longest of each, and so on."""
+    seen: dict[tuple[str, int], int] = {}
+    ranked = []
+    for row in jumps:
+        key = (row["video"], row["frame"])
+        seen[key] = seen.get(key, 0) + 1
+        ranked.append((seen[key], row))
+    return [row for _, row in sorted(ranked, key=lambda pair: pair[0])][:most]
