@@ -179,7 +179,7 @@ def explain(
     )
     samples = [source.load(i) for i in range(len(source))]
     host, names = _host(), source.groups.keypoint_names
-    where = str(next(adapter.model.parameters()).device)
+    where = str(next(adapter.model.parameters(), torch.empty(0)).device)
     explainer = Explainer(adapter, host.catalog, parsed.attribution, names, where)
     if not isinstance(model, CoordinateAdapter):
         calibrate_on(samples, explainer, None)

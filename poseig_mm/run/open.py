@@ -189,14 +189,14 @@ def open_samples(
 
 def own_prediction(adapter: CoordinateAdapter, image: torch.Tensor) -> torch.Tensor:
     """The model's own decoding (K, D) of one input (C, H, W); of several persons in it, that of the surest."""
-    weights = next(adapter.model.parameters())
+    weights = next(adapter.model.parameters(), image)
     images = image[None].to(weights.device, weights.dtype)
     return adapter.bind(images).predict(images)[0].float().cpu()
 
 
 def _detector(files: Sequence[str], adapter: CoordinateAdapter | None) -> Detector:
     config, checkpoint = files
-    device = "cpu" if adapter is None else str(next(adapter.model.parameters()).device)
+    device = "cpu" if adapter is None else str(next(adapter.model.parameters(), torch.empty(0)).device)
     return mmdet_detector(config, checkpoint, device)
 
 
