@@ -21,7 +21,7 @@ from .types import Attribution, Coordinates, Failure, JointGroups, Sample, Secti
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from .api import attribute, load_adapter
+    from .api import Explanation, attribute, explain, load_adapter
     from .markers import hookimpl
     from .run.open import Plugins
     from .run.session import Session
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Attribution",
     "Coordinates",
+    "Explanation",
     "Failure",
     "JointGroups",
     "Plugins",
@@ -41,16 +42,19 @@ __all__ = [
     "Shard",
     "Store",
     "attribute",
+    "explain",
     "hookimpl",
     "load_adapter",
 ]
 
 _LAZY = {
+    "Explanation": ".api",
     "Plugins": ".run.open",
     "Session": ".run.session",
     "Shard": ".run.shard",
     "Store": ".store",
     "attribute": ".api",
+    "explain": ".api",
     "hookimpl": ".markers",
     "load_adapter": ".api",
 }

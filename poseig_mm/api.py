@@ -1,4 +1,4 @@
-"""What one calls from Python without a session: a model as coordinates, the maps of a few images."""
+"""What one calls from Python without a session: a model as coordinates, maps of a few images, a picture explained."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from .errors import ConfigError
 from .plugin.catalog import Catalog
 from .plugin.manager import PluginHost
 from .run.calibration import likelihood_scale
+from .run.explain import Explanation, explain
 from .run.explainer import Explainer
 from .run.open import load_adapter, load_config, with_output
 from .settings import Settings
 from .types import Attribution
 
-__all__ = ["attribute", "load_adapter", "load_config"]
+__all__ = ["Explanation", "attribute", "explain", "load_adapter", "load_config"]
 
 
 def attribute(

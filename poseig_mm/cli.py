@@ -104,6 +104,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("config", nargs="?", help="any MMPose config; a `diagnosis` variable in it is optional")
     parser.add_argument("checkpoint", nargs="?", help="the model's weights")
+    parser.add_argument(
+        "--images",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="explain these pictures, folders, globs or videos, which nobody annotated, in the data set's place",
+    )
+    parser.add_argument("--boxes", metavar="FILE", help="of --images: persons' boxes, a COCO results file")
+    parser.add_argument("--every", type=int, metavar="N", help="of videos: one frame in N")
+    parser.add_argument(
+        "--detector",
+        nargs=2,
+        metavar=("CONFIG", "CHECKPOINT"),
+        help="of --images: find the persons by this mmdet model; without boxes each whole picture is a person's",
+    )
     parser.add_argument("--work-dir", help="where results go (default: work_dirs/<config name>)")
     parser.add_argument("--limit", type=int, help="diagnose the first N persons only")
     parser.add_argument("--resume", action="store_true", help="go on with the run in the work dir")
@@ -246,7 +261,7 @@ def _plain(value: Any) -> Any:
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
-    """--cfg-options as mmengine reads them, and --limit."""
+    """--cfg-options as mmengine reads them, and the options that are settings of samples."""
     from mmengine.config import DictAction
 
     parser = argparse.ArgumentParser()
@@ -262,8 +277,9 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
             f"--cfg-options {options.cfg_options}: MMEngine cannot read this; expected KEY=VALUE pairs, the values "
             "being numbers, words, and lists of them. What holds a dict(...) stands in the config"
         ) from error
-    if options.limit is not None:
-        overrides["diagnosis.samples.limit"] = options.limit
+    given = {"limit": options.limit, "images": options.images or None, "boxes": options.boxes, "every": options.every,
+             "detector": options.detector}  # fmt: skip
+    overrides.update({f"diagnosis.samples.{key}": value for key, value in given.items() if value is not None})
     return dict(overrides)
 
 

@@ -150,6 +150,20 @@ class SampleSettings:
     mask: str = one_of("instance", "union", "none", "predicted", "joints")
     # persons computed and written at once; None: 1 on a CPU, 8 on a GPU; without maps 32 and 128
     batch_size: int | None = whole(None, least=1)
+    # pictures, folders of them, globs, videos, in the place of the data set's: nothing is annotated, and the model's
+    # own prediction is explained (docs/pictures.md)
+    images: list[str] | str | None = None
+    boxes: str | None = None  # of images: a COCO results or annotation file; None: each whole picture is a person's
+    every: int = whole(1, least=1)  # of videos: one frame in so many
+    # of images: config and checkpoint of an mmdet detector that finds the persons
+    detector: list[str] | None = checked(  # noqa: RUF009 - it makes a field
+        None, "[config, checkpoint]", lambda v: len(v) == 2
+    )
+
+    @property
+    def image_names(self) -> tuple[str, ...]:
+        """`images` as a list; empty: the config's data set is taken."""
+        return () if self.images is None else (self.images,) if isinstance(self.images, str) else tuple(self.images)
 
 
 @dataclass(frozen=True)
@@ -206,6 +220,8 @@ class Settings:
             raise ConfigError(
                 f"diagnosis.attribution.preset {preset!r} is unknown; {did_you_mean(str(preset), PRESETS)}"
             )
+        if _mapping(given.get("samples", {}), "diagnosis.samples").get("images"):  # nothing else is known
+            attribution = {"reference": "prediction", **attribution}
         without_maps = attribution.get("method") == NO_MAPS
         if without_maps:  # a preset says how maps are made
             preset = attribution["preset"] = None
@@ -229,6 +245,7 @@ class Settings:
         return settings
 
     def _check(self) -> None:
+        self._check_images()
         if not self.attribution.has_maps:
             self._check_without_maps()
         if self.attribution.method == "path_ig":
@@ -249,6 +266,28 @@ class Settings:
                     f"diagnosis.attribution.alpha_per_heatmap_px is for likelihood 'exp_l2', got "
                     f"{self.attribution.likelihood!r}; give its own settings in likelihood_settings"
                 )
+
+    def _check_images(self) -> None:
+        """What is about pictures without annotations is asked for of such alone."""
+        given = self.samples
+        if not given.image_names:
+            if other := next((key for key in ("boxes", "detector") if getattr(given, key) is not None), None):
+                raise ConfigError(
+                    f"diagnosis.samples.{other} is {getattr(given, other)!r}, but there are no images: give "
+                    "diagnosis.samples.images (--images), or leave it out; a data set has boxes of its own"
+                )
+        elif given.boxes is not None and given.detector is not None:
+            raise ConfigError("diagnosis.samples has boxes and a detector; give one of them")
+        elif self.attribution.epe_to == "reference":
+            raise ConfigError(
+                "diagnosis.attribution.epe_to is 'reference', but of images without annotations there is no error; "
+                "leave it out (preset='published' sets it: without annotations nothing published can be compared with)"
+            )
+        elif self.treatments:
+            raise ConfigError(
+                f"diagnosis.treatments names {self.treatments[0][0]!r}, but a treatment is judged by annotations, and "
+                "diagnosis.samples.images has none; leave one of them out"
+            )
 
     def _check_without_maps(self) -> None:
         """Nothing is asked for that is read off a map."""
@@ -312,6 +351,11 @@ class Settings:
         if attribution["indices_over"] == "input":  # as in all runs of before
             del attribution["indices_over"]
         samples = {k: v for k, v in asdict(self.samples).items() if k not in ("limit", "batch_size")}
+        for later in ("images", "boxes", "detector"):
+            if samples[later] is None:
+                del samples[later]
+        if samples["every"] == 1:
+            del samples["every"]
         return {"attribution": attribution, "samples": samples, "indices": self.indices, "studies": self.studies}
 
     def with_path(self, path: str) -> Settings:

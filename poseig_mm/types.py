@@ -56,6 +56,9 @@ class Sample:
         None  # (K, 2) where each joint appears, input px; NaN where unknown, None: input is no image
     )
     in_image: Tensor | None = None  # (H, W) bool: pixels that show the image, not what pads it; None: all
+    # False: nobody annotated this person, and `keypoints`, `visible` and `pixels` are the model's own prediction, so
+    # that there is no error to measure
+    annotated: bool = True
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ HEAVY = ("torch", "mmengine", "mmcv", "mmpose", "mmdet", "torchvision", "matplot
 PUBLIC = [
     "Attribution",
     "Coordinates",
+    "Explanation",
     "Failure",
     "JointGroups",
     "Plugins",
@@ -26,6 +27,7 @@ PUBLIC = [
     "Shard",
     "Store",
     "attribute",
+    "explain",
     "hookimpl",
     "load_adapter",
 ]

@@ -12,7 +12,7 @@ import polars as pl
 
 from ..errors import ConfigError, DataError
 from ..store import Store
-from ..summary.measures import Measure, has_maps, measures, run_value, unit_of
+from ..summary.measures import Measure, has_maps, is_annotated, measures, run_value, unit_of
 from .comparable import Incomparable, incomparable_indices
 
 KEYS = ["sample_id", "joint_name", "_nth"]  # runs may number joints differently; the n-th one of a name is the same
@@ -77,7 +77,7 @@ def open_runs(paths: Sequence[str | Path], names: Sequence[str] | None = None) -
     """The stores by name; without `names`, the work dirs' own, with their parents' where two are alike.
 
     Raises:
-        ConfigError: fewer than two runs, or names that do not fit.
+        ConfigError: fewer than two runs, names that do not fit, or a run of persons whom nobody annotated.
         StoreError: a path is not the work dir of a run.
     """
     if len(paths) < 2:
@@ -89,7 +89,13 @@ def open_runs(paths: Sequence[str | Path], names: Sequence[str] | None = None) -
         raise ConfigError(
             f"--names gives {', '.join(names)} for {len(paths)} runs; expected one name for each run, all different"
         )
-    return dict(zip(names or _names([Path(p) for p in paths]), map(Store, paths), strict=True))
+    stores = dict(zip(names or _names([Path(p) for p in paths]), map(Store, paths), strict=True))
+    if without := [name for name, store in stores.items() if not is_annotated(store)]:
+        raise ConfigError(
+            f"run {without[0]!r} is of pictures that nobody annotated: a comparison pairs joints by the place that is "
+            "annotated, and begins with the errors. Compare runs on a data set"
+        )
+    return stores
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

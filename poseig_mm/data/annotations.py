@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Content = Mapping[str, Any]
 Person = tuple[str, str]  # image id and own id
+NO_BOX = "picture without a box"
 _BY_SETTINGS = "left out by the data set's own settings (filter_cfg, sample_interval, indices)"
 SHARES = "between 0 and 1 (shares of width and height? Multiply them: px are expected)"
 NORMAL_CAUSES = frozenset(
@@ -37,6 +38,7 @@ _PLURALS = {
     "person of an image that is not listed": "persons of an image that is not listed",
     "person that shares its id with another": "persons that share their id with another",
     "person that is there already": "persons that are there already",
+    NO_BOX: "pictures without a box",
     "box outside the image": "boxes outside the image",
     "box that is not a number": "boxes that are not numbers",
     f"box {SHARES}": f"boxes {SHARES}",
@@ -194,16 +196,16 @@ def _cause(annotation: Mapping[str, Any], size: tuple[int, int] | None) -> str:
     return _BY_SETTINGS if keypoints[:, :2].max() > 0 else "person all of whose joints are at (0, 0)"
 
 
-def counted(annotated: int, causes: Mapping[str, int]) -> str:
+def counted(annotated: int, causes: Mapping[str, int], word: str = "annotated") -> str:
     """How many are annotated and used, and why the others are not.
 
     >>> counted(3, {"box outside the image": 2})
     '3 annotated, 1 used: 2 boxes outside the image'
     """
     if not causes:
-        return f"{annotated} annotated, {annotated} used"
+        return f"{annotated} {word}, {annotated} used"
     why = ", ".join(f"{n} {cause if n == 1 else _PLURALS.get(cause, cause)}" for cause, n in causes.items())
-    return f"{annotated} annotated, {annotated - sum(causes.values())} used: {why}"
+    return f"{annotated} {word}, {annotated - sum(causes.values())} used: {why}"
 
 
 def fault(content: Content) -> str | None:

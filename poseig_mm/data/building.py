@@ -32,8 +32,6 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
         ConfigError: there is no such dataloader, or it names something that does not exist.
         DataError: the annotations cannot be read, or hold no person.
     """
-    from mmengine.registry import init_default_scope
-    from mmengine.utils import import_modules_from_strings
     from mmpose.registry import DATASETS
 
     loader = cfg.get(f"{split}_dataloader")
@@ -47,9 +45,7 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
             )
     if not dataset_config(cfg, split):
         raise _no_dataset(cfg, split)
-    if cfg.get("custom_imports"):
-        import_modules_from_strings(**cfg["custom_imports"])
-    init_default_scope(cfg.get("default_scope", "mmpose"))
+    _register(cfg)
     wanted = copy.deepcopy(loader["dataset"])
     if not wanted.get("type"):
         raise ConfigError(f"the config's {split}_dataloader.dataset has no `type`; expected a data set of MMPose")
@@ -82,6 +78,55 @@ def build_dataset(cfg: Any, split: str, notes: list[str]) -> Any:
         raise _no_person(split, wanted, option)
     complete_built(dataset, notes)
     return dataset
+
+
+def _register(cfg: Any) -> None:
+    """What the config's names are looked up in."""
+    from mmengine.registry import init_default_scope
+    from mmengine.utils import import_modules_from_strings
+
+    if cfg.get("custom_imports"):
+        import_modules_from_strings(**cfg["custom_imports"])
+    init_default_scope(cfg.get("default_scope", "mmpose"))
+
+
+def pipeline_and_metainfo(cfg: Any, split: str, notes: list[str]) -> tuple[list[Any], Mapping[str, Any]]:
+    """What a data set of the config does to a picture, and whose joints it has; no annotation is read.
+
+    Args:
+        cfg: an MMPose config; it is not changed.
+        split: whose dataloader; of data sets inside others, the outermost one that has a pipeline.
+        notes: gets a sentence where metainfo is filled in.
+
+    Raises:
+        ConfigError: there is no such data set or pipeline, or a name in it that is not registered.
+    """
+    from mmengine.dataset import Compose
+    from mmpose.datasets.datasets.utils import parse_pose_metainfo
+    from mmpose.registry import DATASETS
+
+    _register(cfg)
+    datasets = [copy.deepcopy(one) for one in inner_datasets(dataset_config(cfg, split)) if one.get("pipeline")]
+    if not datasets:
+        raise _no_dataset(cfg, split)
+    dataset = datasets[0]
+    _check_type(dataset, DATASETS)
+    kind = dataset.get("type")
+    cls = DATASETS.get(kind) if isinstance(kind, str) else kind
+    complete_written(dataset, cls, {}, notes)
+    written = dataset.get("metainfo") or getattr(cls, "METAINFO", None)
+    if not written:
+        raise ConfigError(
+            f"the data set of {split}_dataloader has no metainfo, so that its joints have no names; give it one: "
+            "metainfo=dict(from_file='configs/_base_/datasets/coco.py')"
+        )
+    try:
+        transforms = list(Compose(dataset["pipeline"]).transforms)
+        return transforms, parse_pose_metainfo(dict(copy.deepcopy(written)))
+    except Exception as error:
+        raise ConfigError(
+            f"the pipeline or the metainfo of {split}_dataloader's data set cannot be built: {error}; correct it"
+        ) from error
 
 
 def _no_dataset(cfg: Any, split: str) -> ConfigError:

@@ -23,7 +23,12 @@ def persons_check(source: SampleSource, samples: Sequence[Sample]) -> Check:
         source: of the run.
         samples: its first ones, as far as they can be loaded.
     """
-    found = f"{len(source)} of {source.total} in {source.dataset_name or 'the data set'}"
+    where = source.dataset_name or "the data set"
+    if not source.annotations:
+        where = (
+            f"the pictures, which nobody annotated: the model's own prediction is explained, with the joints of {where}"
+        )
+    found = f"{len(source)} of {source.total} in {where}"
     counts = source.persons
     if counts is not None and counts.left_out:
         found += f"; {counts}"
@@ -35,7 +40,7 @@ def persons_check(source: SampleSource, samples: Sequence[Sample]) -> Check:
         "persons",
         "stop",
         f"{check.found}; none can be loaded{first}",
-        "Correct data_root, data_prefix and the annotation file",
+        "Correct data_root, data_prefix and the annotation file" if source.annotations else "Give other pictures",
     )
 
 
@@ -49,8 +54,9 @@ def images_check(source: SampleSource, samples: Sequence[Sample]) -> Check:
     annotated = sum(int(_annotated(s).sum()) for s in samples)
     inside = sum(int((_annotated(s) & s.visible).sum()) for s in samples)
     if annotated:
-        found.append(f"{inside} of {annotated} annotated joints lie inside the input")
-        if inside < FEW * annotated:
+        what = "annotated" if source.annotations else "predicted"
+        found.append(f"{inside} of {annotated} {what} joints lie inside the input")
+        if source.annotations and inside < FEW * annotated:
             advice = "Boxes or keypoints are in another unit, or of another size of the images"
     shares = [1 - float(s.in_image.double().mean()) for s in samples if s.in_image is not None]
     if padded := [share for share in shares if share >= VISIBLE_PADDING]:

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,9 +15,11 @@ from ..checks import Note
 from ..errors import ConfigError, DataError, did_you_mean
 from ..seeding import random_states_kept, stable_hash
 from ..types import JointGroups, Sample
+from ..video import video_of
 from .annotations import Content, corner_note, image_sizes, read_content, segmentations_by_image
 from .building import build_dataset
 from .crops import (
+    Crop,
     about_person,
     invert,
     is_whole,
@@ -68,6 +70,8 @@ class SampleSource:
         persons: how many are annotated and used, and why the others are not; None where that is not looked at.
         unloadable: why samples that `first` came by could not be loaded.
         whole_image: inputs hold whole images, other persons and all, and differ in size.
+        frames: whether samples are frames of videos, so that some follow others in time.
+        annotations: whether joints are annotated; else the model's own prediction stands in their place.
 
     Raises:
         ConfigError: the config has no such dataloader, or an id or a choice is unknown.
@@ -78,6 +82,9 @@ class SampleSource:
         source = SampleSource(Config.fromfile('config.py'), preprocess=model.data_preprocessor, limit=10)
         sample = source.load(0)  # sample.pixels (K, 2) and sample.mask (H, W) in input px
     """
+
+    annotations: ClassVar[bool] = True
+    frames: bool = False
 
     def __init__(
         self,
@@ -100,7 +107,7 @@ class SampleSource:
         self._truth, self.dimensions = truth or (lambda data_sample: None), dimensions
         self.unloadable: list[str] = []
         self._preprocess, self._seed = preprocess, seed or 0
-        self._entries = Entries(build_dataset(cfg, split, self.notes), self.notes)
+        self._entries = Entries(self._dataset(cfg, split), self.notes)
         self.whole_image = self._check_pipelines()
         self.metainfo = self._entries.metainfo
         self.dataset_name = str(self.metainfo.get("dataset_name", ""))
@@ -181,8 +188,13 @@ class SampleSource:
                 return self._made(index, person, info)
         except Exception as error:
             detail = str(error) if isinstance(error, DataError) else cause_of(path, f"{type(error).__name__}: {error}")
-            missing = "" if path == "?" or os.path.isfile(path) else " (no such file; see data_root and data_prefix)"
+            there = path in ("", "?") or os.path.isfile(video_of(path)[0])
+            missing = "" if there else " (no such file; see data_root and data_prefix)"
             raise DataError(f"sample {name}, image {path}{missing}: {detail}") from error
+
+    def _dataset(self, cfg: Any, split: str) -> Any:
+        """What the entries are of."""
+        return build_dataset(cfg, split, self.notes)
 
     def _check_pipelines(self) -> bool:
         """All can be run, or the run doesn't start; whether inputs are whole images."""
@@ -207,8 +219,7 @@ class SampleSource:
         data = {"inputs": [pixels], "data_samples": [crop.packed["data_samples"]]}
         # (C, H, W), padded to the right and below
         image = self._preprocess(data, False)["inputs"][0].detach().cpu().float()
-        places, visible = places_of(crop.results, pixels.shape[-1], pixels.shape[-2])
-        keypoints, visible = self._true(crop.packed["data_samples"], places, visible)
+        keypoints, visible, places = self._joints(crop, pixels, image)
         if len(keypoints) != len(self.groups.keypoint_names):
             raise DataError(
                 f"the pipeline gives {len(keypoints)} joints, the metainfo of {self.dataset_name} names "
@@ -236,7 +247,15 @@ class SampleSource:
             extra=extra,
             pixels=places,
             in_image=pixels_in_image(crop, pixels.shape[-2:], image.shape[-2:]),
+            annotated=self.annotations,
         )
+
+    def _joints(
+        self, crop: Crop, pixels: torch.Tensor, image: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Truth (K, D), visible (K,) and places in the input (K, 2) px, of pixels (C, h, w) and input (C, H, W)."""
+        places, visible = places_of(crop.results, pixels.shape[-1], pixels.shape[-2])
+        return *self._true(crop.packed["data_samples"], places, visible), places
 
     def _true(self, data_sample: Any, places: torch.Tensor, visible: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Of joints at (K, 2) px: truth (K, D), NaN where not annotated, and (K,) annotated inside the input."""
@@ -271,9 +290,14 @@ class SampleSource:
             DataError: nobody is left.
         """
         self.notes += [Note(text, "images") for content in contents.values() if (text := corner_note(content))]
-        self.persons = keep_usable(self._entries, contents)
+        self.persons = self._count_usable(contents)
         if not len(self._entries):
-            raise DataError(f"the data set {self.dataset_name} holds no person that can be diagnosed: {self.persons}")
+            where = f"the data set {self.dataset_name} holds" if self.annotations else "the pictures hold"
+            raise DataError(f"{where} no person that can be diagnosed: {self.persons}")
+
+    def _count_usable(self, contents: Mapping[str, Content]) -> PersonCounts:
+        """Take the others out of the entries, and count them."""
+        return keep_usable(self._entries, contents)
 
     def _refuse_depth(self) -> None:
         """Raise DataError where joints have a third coordinate: leaving it out would diagnose another task."""

@@ -37,6 +37,7 @@ class PersonCounts:
 
     annotated: int
     left_out: Mapping[str, int]  # cause -> persons
+    word: str = "annotated"  # what they are
 
     @property
     def used(self) -> int:
@@ -49,7 +50,7 @@ class PersonCounts:
         return not NORMAL_CAUSES.issuperset(self.left_out)
 
     def __str__(self) -> str:
-        return counted(self.annotated, self.left_out)
+        return counted(self.annotated, self.left_out, self.word)
 
 
 def keep_usable(entries: Entries, contents: Mapping[str, Content]) -> PersonCounts:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from ..video import VideoReader, video_of
+
 Floats = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
 TRUTH, PREDICTION, HALO = (86, 180, 233), (255, 255, 255), (0, 0, 0)  # Okabe-Ito sky blue; white
@@ -131,13 +133,22 @@ def overlay(image: Pixels, values: Floats, *, smooth: bool = False) -> Pixels:
 def read_original(path: str | Path, most: int = 1600) -> tuple[Pixels, float]:
     """An image file as MMPose reads it (EXIF orientation applied), not larger than `most` px, and its scale.
 
+    Args:
+        path: of the file; of a frame of a video as `video.frame_name`.
+        most: px.
+
     Raises:
-        OSError: missing or unreadable.
+        OSError: missing or unreadable; DataError: so is a frame.
     """
-    with Image.open(path) as file:
-        width = max(file.size)
-        file.draft("RGB", (most, most))  # JPEG: decode at a fraction of the size already
-        upright = ImageOps.exif_transpose(file).convert("RGB")
+    video, frame = video_of(str(path))
+    if frame is not None:
+        upright = Image.fromarray(VideoReader(video).read(frame)[..., ::-1])
+        width = max(upright.size)
+    else:
+        with Image.open(path) as file:
+            width = max(file.size)
+            file.draft("RGB", (most, most))  # JPEG: decode at a fraction of the size already
+            upright = ImageOps.exif_transpose(file).convert("RGB")
     scale = min(1.0, most / width)
     size = tuple(max(1, round(side * scale * width / max(upright.size))) for side in upright.size)
     if size != upright.size:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from ..settings import ReportSettings
-from ..summary.measures import measures, run_value
+from ..summary.measures import is_annotated, measures, run_value
 from ..summary.sentences import plural
 from .blocks import GuardedSection, Heading, failure_of
 from .person import pictures_of
@@ -61,14 +61,20 @@ def gallery_section(store: Store, limit: int = ReportSettings.gallery) -> Guarde
     legend = LEGEND if run_value(store, "model", "input") != "sequence" else SEQUENCE_LEGEND
     if legend == LEGEND and run_value(store, "settings", "report", "maps_shown") == "rank":
         legend += f" {BY_RANK}"
-    lead = f"{_lead(len(blocks), len(samples))} {legend} {remarks}".strip()
+    lead = f"{_lead(len(blocks), len(samples), is_annotated(store))} {legend} {remarks}".strip()
     return replace(HEADING.section(lead, blocks, notes.failures), pictures=pictures)
 
 
 def choose(samples: pl.DataFrame, limit: int) -> list[tuple[str, dict[str, Any]]]:
-    """('worst' | 'median' | 'best', row) of at most `limit` samples by MEPE, those with maps and joints first."""
+    """('worst' | 'median' | 'best', row) of at most `limit` samples by MEPE, those with maps and joints first.
+
+    Where none has an error: the first ones, with ''.
+    """
     with_maps = samples.filter(pl.col("maps_file").is_not_null())
-    usable = (with_maps if len(with_maps) else samples).filter(pl.col("mepe").is_finite())
+    known = with_maps if len(with_maps) else samples
+    usable = known.filter(pl.col("mepe").is_finite())
+    if not len(usable):  # nobody is annotated
+        return [("", row) for row in known.sort("sample_id").to_dicts()[: max(limit, 0)]]
     rows = usable.sort("mepe", "sample_id", descending=[True, False]).to_dicts()
     if limit <= 0 or not rows:
         return []
@@ -85,7 +91,9 @@ def _kind(i: int, n: int) -> str:
     return "worst" if 3 * i < n else "median" if 3 * i < 2 * n else "best"
 
 
-def _lead(shown: int, persons: int) -> str:
+def _lead(shown: int, persons: int, annotated: bool) -> str:
+    if not annotated:
+        return f"{plural(shown, 'person')} of {persons}, in the order of their names; there is no annotation to ring."
     if shown >= persons:
         return f"{plural(shown, 'person')}, from the largest error to the smallest."
     return f"{plural(shown, 'person')} of {persons}: the worst, the middle and the best by mean end-point error."

@@ -30,9 +30,9 @@ def indices_section(store: Store) -> GuardedSection:
     """The indices, as tables and figures; of a run without maps the errors alone."""
     joints, heading = store.joints(), HEADING if has_maps(store) else ERRORS
     visible = joints.filter(pl.col("visible"))
-    if not len(visible):
-        return heading.section("No joint was diagnosed, so there are no indices.")
     shown = measures(store, joints)
+    if not len(visible) or not shown:
+        return heading.section("No joint was diagnosed, so there are no indices.")
     groups = group_order(visible)
     order = joint_order(visible, groups)
     by_joint = {j: _estimates(visible.filter(pl.col("joint") == j), shown) for j, _, _ in order}
@@ -85,16 +85,21 @@ def _estimates(rows: pl.DataFrame, shown: tuple[Measure, ...]) -> Estimates:
     return {m.name: estimate(rows, m.name) for m in shown}
 
 
+def _first(estimates: Estimates) -> Estimate:
+    """Of the first measure: EPE, where anything is annotated."""
+    return next(iter(estimates.values()))
+
+
 def _joints_shown(order: list[tuple[int, str, str]], by_joint: dict[int, Estimates]) -> list[tuple[int, str, str]]:
-    """All joints, or those of largest error where there are too many to read."""
+    """All joints, or those of largest error (without one, of largest first index) where there are too many to read."""
     if len(order) <= MOST_JOINTS:
         return order
-    worst = sorted(order, key=lambda row: -np.nan_to_num(by_joint[row[0]]["epe"].mean, nan=-1.0))[:MOST_JOINTS]
+    worst = sorted(order, key=lambda row: -np.nan_to_num(_first(by_joint[row[0]]).mean, nan=-1.0))[:MOST_JOINTS]
     return [row for row in order if row in worst]
 
 
 def _rows(named: list[tuple[tuple[str, ...], Estimates]], shown: tuple[Measure, ...]) -> tuple[tuple[Any, ...], ...]:
-    return tuple((*names, e["epe"].n, *(e[m.name] for m in shown)) for names, e in named)
+    return tuple((*names, _first(e).n, *(e[m.name] for m in shown)) for names, e in named)
 
 
 def _values(visible: pl.DataFrame, shown: tuple[Measure, ...], groups: list[str]) -> dict[str, dict[str, Any]]:
@@ -106,7 +111,7 @@ def _values(visible: pl.DataFrame, shown: tuple[Measure, ...], groups: list[str]
 
 def _lead(by_group: dict[str, Estimates], shown: tuple[Measure, ...]) -> str:
     """What the table says: the group of largest error, and how the maps of the groups differ."""
-    named = {g: e for g, e in by_group.items() if g != "all" and np.isfinite(e["epe"].mean)}
+    named = {g: e for g, e in by_group.items() if g != "all" and np.isfinite(_first(e).mean)}
     if len(named) < 2:
         return "Means over visible joints with 95 % intervals; images, not joints, are resampled."
     parts = []

@@ -11,7 +11,17 @@ from ..functional.error_calibration import expected_map_error
 from ..plotting.charts import trust_plot
 from ..settings import AttributionSettings
 from ..summary.environments import environments_in_words
-from ..summary.measures import Measure, estimate, finite, has_maps, image_count, measures, run_value, unit_of
+from ..summary.measures import (
+    Measure,
+    estimate,
+    finite,
+    has_maps,
+    image_count,
+    is_annotated,
+    measures,
+    run_value,
+    unit_of,
+)
 from ..summary.padding import padding_remarks
 from ..summary.reasons import missing_reasons
 from ..summary.sentences import model_facts, plural, scale_in_words
@@ -65,10 +75,14 @@ def _lead(store: Store, visible: pl.DataFrame, persons: int) -> str:
     head, data = run_value(store, "model", "head"), run_value(store, "dataset", "name", default="the data set")
     mepe = estimate(visible, "epe")
     error = f"{show(mepe.mean, 1).text} {unit_of(visible)}"
-    first = (
-        f"{model}{f' with {head}' if head else ''} on {data}: {plural(persons, 'person')}, "
-        f"{plural(len(visible), 'visible joint')}, mean end-point error {error}."
-    )
+    first = f"{model}{f' with {head}' if head else ''} on {data}: {plural(persons, 'person')}, "
+    if is_annotated(store):
+        first += f"{plural(len(visible), 'visible joint')}, mean end-point error {error}."
+    else:
+        first += (
+            f"{plural(len(visible), 'joint')} predicted inside the input. Nobody annotated them: what is explained is "
+            "the model's own prediction, right or wrong."
+        )
     residuals = finite(visible["residual_rel"].abs())
     if not residuals.size:
         return first
@@ -95,6 +109,7 @@ def _what(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Table:
     settings = run_value(store, "settings", "attribution", default={})
     counts, parameters = run_value(store, "counts", default={}), run_value(store, "model", "parameters")
     model = {name: fact or NOTHING for name, fact in model_facts(store).items()}
+    seen = "visible" if is_annotated(store) else "predicted inside the input"
     rows: list[tuple[str, Any]] = [
         ("Status", _status(store)),
         ("Configuration", store.run.get("config") or NOTHING),
@@ -104,9 +119,12 @@ def _what(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> Table:
         ("Input", model["Input"]),
         ("Decoding", model["Decoding"]),
         ("Data", f"{run_value(store, 'dataset', 'name', default=NOTHING)}"),
-        ("Annotated persons", run_value(store, "dataset", "annotated", default=NOTHING)),
+        (
+            "Annotated persons" if is_annotated(store) else "Given persons",
+            run_value(store, "dataset", "annotated", default=NOTHING),
+        ),
         ("Persons", _persons(samples, counts)),
-        ("Joints", f"{int(joints['visible'].sum())} visible of {len(joints)}"),
+        ("Joints", f"{int(joints['visible'].sum())} {seen} of {len(joints)}"),
     ]
     if has_maps(store):
         rows += [

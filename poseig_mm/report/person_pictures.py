@@ -86,8 +86,11 @@ class PersonPictures:
     def gallery(self, folder: Path, stem: str, kind: str) -> tuple[Gallery, SamplePictures]:
         """The strip and the tiles, written to `folder`: as a block of a section, and for other sections to link to."""
         unit = self.joints[0]["unit"]
-        error = f"MEPE {show(float(self.row['mepe']), 1).text} {unit}"
-        title = f"{kind}: {self.row['sample_id']}, {error}, {plural(int(self.row['n_visible']), 'visible joint')}"
+        error = (
+            f"MEPE {show(mepe, 1).text} {unit}" if math.isfinite(mepe := float(self.row["mepe"])) else "no error known"
+        )
+        name = f"{kind}: {self.row['sample_id']}" if kind else str(self.row["sample_id"])
+        title = f"{name}, {error}, {plural(int(self.row['n_visible']), 'visible joint')}"
         strip = folder / f"{stem}-strip.jpg"
         save(self._strip(), strip)
         tiles = {k: folder / f"{stem}-joint-{k:03d}.jpg" for k in self.drawn()}

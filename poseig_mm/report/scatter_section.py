@@ -12,7 +12,7 @@ import polars as pl
 from ..plotting.figures import group_styles
 from ..plotting.scatter import index_against_error
 from ..seeding import stable_hash
-from ..summary.measures import Measure, group_order, measures, unit_of
+from ..summary.measures import Measure, group_order, is_annotated, measures, unit_of
 from ..summary.sentences import plural
 from ..types import Picture
 from .blocks import GuardedSection, Heading, LinkedScatter, SamplePictures, failure_of
@@ -45,6 +45,8 @@ def scatter_section(
     """
     joints = store.joints()
     usable = joints.filter(pl.col("visible") & pl.col("epe").is_finite())
+    if not is_annotated(store):
+        return HEADING.section("Nobody annotated these persons, so no joint has an error.")
     if not len(usable):
         return HEADING.section("No joint has an error, so there is nothing to plot.")
     shown, plotted = thinned(usable, MOST_POINTS), (*measures(store, joints)[1:], MAP_ERROR)

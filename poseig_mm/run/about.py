@@ -105,6 +105,7 @@ def describe_run(
         "dataset": {
             "name": source.dataset_name,
             "persons": len(source),
+            **({} if source.annotations else {"annotations": False}),
             **({"annotated": str(source.persons)} if source.persons is not None else {}),
         },
         "keypoints": _keypoints(source.groups),

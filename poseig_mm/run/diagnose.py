@@ -75,7 +75,7 @@ class BatchDiagnosis:
                 reference=reference[b],
                 indices={name: value[b] for name, value in values.items()},
                 index_errors={name: value[b] for name, value in errors.items()},
-                reasons=tuple(_flag_mask(reasons[b], sample.mask_source)),
+                reasons=tuple(_flag_unannotated(_flag_mask(reasons[b], sample.mask_source), sample.annotated)),
                 seconds=seconds,
             )
             for b, sample in enumerate(samples)
@@ -258,3 +258,8 @@ def _flag_mask(reasons: Sequence[str], source: str) -> Sequence[str]:
     without_map = set(REASONS[1:])
     code = MADE_UP_MASKS[source]
     return [r if without_map & set(r.split(";")) else ";".join(filter(None, [r, code])) for r in reasons]
+
+
+def _flag_unannotated(reasons: Sequence[str], annotated: bool) -> Sequence[str]:
+    """Reason codes of a sample that nobody annotated: no joint of it has an error."""
+    return reasons if annotated else [";".join(filter(None, [r, "no_annotation"])) for r in reasons]

@@ -27,13 +27,14 @@ class DryRun:
     tried: int
     seconds: float  # of all persons, without set-up and report
     data_bytes: int  # tables, maps and pictures of all persons
+    joint_kind: str = "annotated"
     treatments: tuple[str, ...] = ()  # what each is going to do, and what it will take
 
     def __str__(self) -> str:
         hours, rest = divmod(round(self.seconds), 3600)
         each = max(1, self.persons)
         diagnosis = (
-            f"{self.persons} persons, {self.joints} annotated joints; from {self.tried} of them: about "
+            f"{self.persons} persons, {self.joints} {self.joint_kind} joints; from {self.tried} of them: about "
             f"{hours} h {rest // 60:02d} min {rest % 60:02d} s ({self.seconds / each:.1f} s a person) and "
             f"{self.data_bytes / 1e6:.1f} MB ({self.data_bytes / each / 1e6:.2f} MB a person)"
         )
@@ -68,4 +69,5 @@ def dry_run(
         size = sum(f.stat().st_size for f in Path(folder).rglob("*") if f.is_file() and f.parent != Path(folder))
         persons, joints = session.count(limit)
         treatments = tuple(TreatmentRun(session, t, trial=True).estimate() for t in session.treatments)
-    return DryRun(persons, joints, tried, spent / tried * persons, round(size / tried * persons), treatments)
+    kind = "predicted" if samples.image_names else "annotated"
+    return DryRun(persons, joints, tried, spent / tried * persons, round(size / tried * persons), kind, treatments)

@@ -6,6 +6,7 @@ import copy
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from ..adapters.lost_joints import mark_lost_joints
 from ..adapters.select import select_adapter
 from ..checks import Note
 from ..compat import prepare_environment, read_config
+from ..data.person_boxes import Detector, mmdet_detector
+from ..data.picture_source import PictureSource
 from ..data.samples import SampleSource
 from ..data.sequences import SequenceSource, is_sequence
 from ..errors import ConfigError
@@ -132,7 +135,7 @@ def open_samples(
     preprocess: Callable[..., dict[str, Any]],
     adapter: CoordinateAdapter | None = None,
 ) -> SampleSource:
-    """The persons of a config's data set, or its sequences.
+    """The persons of a config's data set, or its sequences; or those in the pictures that the settings name.
 
     Args:
         config: with the data loader of `settings.split`.
@@ -145,18 +148,34 @@ def open_samples(
         ConfigError: model and annotations differ in their number of joints.
     """
     kind = SequenceSource if is_sequence(config, settings.split) else SampleSource
-    source = kind(
-        config,
-        preprocess=preprocess,
-        split=settings.split,
-        mask="instance" if settings.mask == "predicted" else settings.mask,
-        limit=settings.limit,
-        seed=settings.seed,
-        ids=settings.ids,
-        datasets=host.catalog.datasets,
-        truth=None if adapter is None else adapter.truth,
-        dimensions=3 if adapter is None else adapter.dimensions,
-    )
+    shared: dict[str, Any] = {
+        "preprocess": preprocess,
+        "split": settings.split,
+        "mask": "instance" if settings.mask == "predicted" else settings.mask,
+        "limit": settings.limit,
+        "seed": settings.seed,
+        "ids": settings.ids,
+        "datasets": host.catalog.datasets,
+        "truth": None if adapter is None else adapter.truth,
+        "dimensions": 3 if adapter is None else adapter.dimensions,
+    }
+    source: SampleSource
+    if settings.image_names:
+        if kind is SequenceSource:
+            raise ConfigError(
+                "diagnosis.samples.images names pictures, but the model's input is a sequence of 2D poses; leave it out"
+            )
+        source = PictureSource(
+            config,
+            settings.image_names,
+            predict=None if adapter is None else partial(own_prediction, adapter),
+            boxes=settings.boxes,
+            every=settings.every,
+            detector=None if settings.detector is None else _detector(settings.detector, adapter),
+            **shared,
+        )
+    else:
+        source = kind(config, **shared)
     predicted, annotated = 0 if adapter is None else len(adapter.keypoint_names), len(source.groups.keypoint_names)
     if adapter is not None and predicted != annotated:
         raise ConfigError(
@@ -166,6 +185,19 @@ def open_samples(
     if adapter is not None and (note := other_names(adapter.keypoint_names, source.groups.keypoint_names)):
         source.notes.append(Note(note, "joints"))
     return source
+
+
+def own_prediction(adapter: CoordinateAdapter, image: torch.Tensor) -> torch.Tensor:
+    """The model's own decoding (K, D) of one input (C, H, W); of several persons in it, that of the surest."""
+    weights = next(adapter.model.parameters(), image)
+    images = image[None].to(weights.device, weights.dtype)
+    return adapter.bind(images).predict(images)[0].float().cpu()
+
+
+def _detector(files: Sequence[str], adapter: CoordinateAdapter | None) -> Detector:
+    config, checkpoint = files
+    device = "cpu" if adapter is None else str(next(adapter.model.parameters(), torch.empty(0)).device)
+    return mmdet_detector(config, checkpoint, device)
 
 
 def other_names(predicted: Sequence[str], annotated: Sequence[str]) -> str:

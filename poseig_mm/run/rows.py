@@ -79,7 +79,7 @@ def sample_record(
     visible = sample.visible.cpu()
     truth, prediction = sample.keypoints.double().cpu(), finding.prediction.double().cpu()
     soft = attribution.soft_coords.double().cpu() if attribution.soft_coords is not None else prediction * math.nan
-    truth = truth.where(visible[:, None], truth.new_tensor(math.nan))
+    truth = truth.where(visible[:, None] & sample.annotated, truth.new_tensor(math.nan))
     epe, epe_soft = ((c - truth).norm(dim=-1).tolist() for c in (prediction, soft))
     if settings.epe_to == "reference":
         epe = (soft - finding.reference.double().cpu().where(visible[:, None], math.nan)).norm(dim=-1).tolist()

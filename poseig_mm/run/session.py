@@ -279,6 +279,11 @@ class Session:
         if self._double:
             adapter.model.double()
         source = self._samples(adapter)
+        if not source.frames and (timeless := [s.name for s in self.studies if getattr(s, "needs_frames", False)]):
+            raise ConfigError(
+                f"study {timeless[0]!r} is about the frames of a video; give one (--images VIDEO), or take "
+                f"{', '.join(map(repr, timeless))} out of diagnosis.studies"
+            )
         names = source.groups.keypoint_names
         return Explainer(adapter, self.host.catalog, self.settings.attribution, names, self.device), source, weights
 
@@ -301,6 +306,16 @@ class Session:
         return open_samples(self.config, self.settings.samples, self.host, preprocess=preprocess, adapter=adapter)
 
     def _check_studies(self, adapter: CoordinateAdapter) -> None:
+        without = (
+            []
+            if not self.settings.samples.image_names
+            else [s.name for s in self.studies if getattr(s, "needs_annotations", False)]
+        )
+        if without:
+            raise ConfigError(
+                f"study {without[0]!r} compares with annotations, and diagnosis.samples.images has none; take "
+                f"{', '.join(map(repr, without))} out of diagnosis.studies"
+            )
         unfit = [] if adapter.takes_images else [s.name for s in self.studies if s.images_only]
         if unfit:
             raise ConfigError(

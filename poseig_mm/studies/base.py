@@ -98,6 +98,10 @@ class Study(ABC):
     needs_sigmas: ClassVar[bool] = False
     # it says nothing in a run without maps (method 'none'), where maps are NaN, indices empty and masks not made
     needs_maps: ClassVar[bool] = True
+    # it compares with annotations: of no use where nobody annotated (diagnosis.samples.images)
+    needs_annotations: ClassVar[bool] = False
+    # it asks how things change over time: of use for frames of a video alone
+    needs_frames: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check the fields of a study that is a dataclass.

@@ -22,6 +22,7 @@ def poseig_studies() -> Sequence[Study]:
     from .groups.study import Groups
     from .insertion_deletion.study import InsertionDeletion
     from .inversion.study import Inversion
+    from .jitter.study import Jitter
     from .output_space.study import OutputSpace
     from .perturbation.study import Perturbation
     from .published_procedure.study import PublishedProcedure
@@ -29,6 +30,6 @@ def poseig_studies() -> Sequence[Study]:
     from .sanity.study import Sanity
     from .shortcuts.study import Shortcuts
 
-    of_tables = (Groups(), EasyHard(), ErrorRelation(), ErrorKinds(), Inversion(), Shortcuts())
+    of_tables = (Groups(), EasyHard(), ErrorRelation(), ErrorKinds(), Inversion(), Shortcuts(), Jitter())
     of_the_model = (Perturbation(), Dependency(), InsertionDeletion(), Randomization(), Baselines(), OutputSpace())
     return (Sanity(), *of_tables, *of_the_model, PublishedProcedure())

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ..store.reader import Store
-from ..summary.measures import images_of, place_columns
+from ..summary.measures import explained_columns, images_of
 from ..types import Table
 
 if TYPE_CHECKING:
@@ -46,12 +46,13 @@ def percent(share: Estimate) -> Estimate:
     return replace(share, **{name: 100 * getattr(share, name) for name in ("mean", "std", "low", "high")})
 
 
-def mean_pose(joints: pl.DataFrame, count: int) -> NDArray[np.float64]:
+def mean_pose(store: Store, count: int) -> NDArray[np.float64]:
     """Mean place (K, 2) of every joint in the box of its person's visible joints, of persons with most of them visible;
     NaN where there is none.
     """
+    joints = store.joints()
     visible = joints["visible"].to_numpy().reshape(-1, count)
-    points = joints.select(place_columns(joints)).to_numpy().astype(np.float64).reshape(-1, count, 2)
+    points = joints.select(explained_columns(store, joints)).to_numpy().astype(np.float64).reshape(-1, count, 2)
     seen = visible & np.isfinite(points).all(2)
     whole = seen.sum(1) >= max(2, 0.8 * seen.sum(1).max(initial=0))
     points = np.where(seen[..., None], points, np.nan)[whole]

@@ -47,8 +47,15 @@ def place_columns(joints: pl.DataFrame) -> tuple[str, str]:
     return ("place_x", "place_y") if "place_x" in joints.columns else ("gt_x", "gt_y")
 
 
+def explained_columns(store: Store, joints: pl.DataFrame) -> tuple[str, str]:
+    """Names of the columns that say where the explained points are in the input, px: annotated, else predicted."""
+    return place_columns(joints) if is_annotated(store) else ("pred_x", "pred_y")
+
+
 def measures(store: Store, joints: pl.DataFrame) -> tuple[Measure, ...]:
-    """EPE and every index of a joint that this run has, in the order in which they were asked for."""
+    """EPE, where anything is annotated, and every index of a joint that this run has, in the order asked for."""
+    if not is_annotated(store):
+        return index_measures(store, joints)
     meaning = "distance of the prediction from the annotation"
     if run_value(store, "settings", "attribution", "epe_to") == "reference":
         meaning = "distance of the differentiable coordinates from the target's reference point"
@@ -118,6 +125,11 @@ def joint_order(joints: pl.DataFrame, groups: Sequence[str]) -> list[tuple[int, 
 def has_maps(store: Store) -> bool:
     """Whether the run was asked for maps (`diagnosis.attribution.method`), as all of before there was a choice."""
     return bool(run_value(store, "settings", "attribution", "method") != NO_MAPS)
+
+
+def is_annotated(store: Store) -> bool:
+    """Whether the run's persons are annotated, as all of before there was a choice; else no joint has an error."""
+    return bool(run_value(store, "dataset", "annotations", default=True))
 
 
 def run_value(store: Store, *keys: str, default: Any = None) -> Any:

@@ -15,6 +15,7 @@ _REASONS = {
     "no_mask": f"no mask of this person, so {_OF_MASK} are undefined",
     "empty_mask": f"the mask has no pixel inside the input, so {_OF_MASK} are undefined",
     "not_visible": "joint not annotated, or outside the input",
+    "no_annotation": "nobody annotated this person: the model's own prediction is explained, and there is no error",
     "not_asked": "joint left out by the settings",
     "no_match": "the model gives out nobody who is this person, so there is no map",
     "no_place": f"no place in the input (it is no image, or the place is not known), so {_OF_PLACE} are undefined",

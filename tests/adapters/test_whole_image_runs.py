@@ -141,6 +141,22 @@ def test_each_person_is_found_and_decoded(run: Store) -> None:
     assert run.run["agreement"]["n"] == 4
 
 
+def test_a_picture_without_annotations(run: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The surest person is found without a box: one of the two, where it is with annotations, its maps the same."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = drawn(tmp_path)
+    config.diagnosis.samples = {"images": str(tmp_path / "1.png")}
+    store = Session(config, work_dir=tmp_path / "work", device="cpu", plugins=Plugins(entry_points=False)).run()
+    assert store.sample_ids == ("1.png-1",)
+    own = rows(store, "1.png-1")
+    assert set(own["reason"].to_list()) == {"no_mask;no_annotation"}
+    places = [rows(run, sample).select("pred_x", "pred_y").to_numpy() for sample in ("1-1", "1-2")]
+    assert min(np.abs(own.select("pred_x", "pred_y").to_numpy() - there).max() for there in places) < 1e-3
+    assert np.isfinite(own["li"].to_numpy()).all()
+    assert own["epe"].is_nan().all()
+    assert any("the surest one is explained" in note for note in store.run["notes"])
+
+
 def test_a_person_without_a_match_is_a_reasoned_nan(run: Store) -> None:
     """'no_match', in every number of its joints; the run goes on, and nothing failed."""
     found = rows(run, "1-3")

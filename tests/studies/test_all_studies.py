@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 from tiny import run, session, write_run
 
@@ -21,6 +23,7 @@ CHEAP: dict[str, dict[str, Any]] = {
     "published_procedure": {},
     "output_space": {"nodes": 2, "joints": 1, "factors": [0.3]},
 }
+STUDIES = [study for study in poseig_studies() if not study.needs_frames]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Three drawn persons, a tiny model, all studies on; the store, and a report of another session, without a
     model.
     """
-    studies = [{"type": s.name, **CHEAP.get(s.name, {})} for s in poseig_studies()]
+    studies = [{"type": s.name, **CHEAP.get(s.name, {})} for s in STUDIES]
     folder = tmp_path_factory.mktemp("all")
     config = write_run(folder / "data", {"studies": studies})
     store = run(config, folder / "work")
@@ -42,7 +45,7 @@ def test_no_study_fails_and_each_has_its_section(made: Any) -> None:
     assert [f.message for f in store.failures] == []
     assert failures == ()
     assert "could not be made" not in page
-    for study in poseig_studies():
+    for study in STUDIES:
         assert f'id="{study.name}"' in page, study.name
 
 
@@ -50,7 +53,7 @@ def test_each_section_has_a_place_and_a_name_of_its_own(made: Any) -> None:
     """The sections of the studies and the report's own: no two share an order, so that none is decided by chance."""
     store, *_ = made
     settings = dict(store.run["settings"]["studies"])
-    sections = [configured(s, settings[s.name], "study").section(store) for s in poseig_studies()]
+    sections = [configured(s, settings[s.name], "study").section(store) for s in STUDIES]
     sections += poseig_report_sections(store, {})
     assert None not in sections
     for key in ("order", "name", "title"):
@@ -64,3 +67,28 @@ def test_studies_that_need_a_model_have_rows(made: Any) -> None:
     for name in CHEAP:
         assert len(store.study(name)) > 0
         assert store.run["timings"][f"study {name}"] > 0
+
+
+def test_without_annotations_all_others_go_on(tmp_path: Path, mmpose_ready: None) -> None:
+    """Over the frames of a video: nothing fails, and no section has an order that another one has."""
+    config = write_run(tmp_path / "data")
+    writer = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10.0, (120, 100))  # type: ignore[attr-defined]
+    for i in (1, 1, 1, 2):
+        writer.write(cv2.imread(str(config.folder / f"{i}.png")))
+    writer.release()
+    studies = [study for study in poseig_studies() if not study.needs_annotations]
+    settings = {
+        "samples.images": str(tmp_path / "v.avi"),
+        "samples.mask": "joints",
+        "studies": [{"type": s.name, **CHEAP.get(s.name, {})} for s in studies],
+        "report.enabled": True,
+    }
+    store = run(config, tmp_path / "w", settings)
+    assert [f.message for f in store.failures] == []
+    page = (store.path / "report" / "index.html").read_text()
+    assert "could not be made" not in page
+    for study in studies:
+        assert f'id="{study.name}"' in page, study.name
+    sections = [study.section(store) for study in studies] + [section for section in poseig_report_sections(store, {})]
+    orders = [section.order for section in sections if section is not None]
+    assert len(set(orders)) == len(orders)

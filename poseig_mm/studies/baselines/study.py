@@ -32,6 +32,7 @@ class Baselines(Study):
     """
 
     name: ClassVar[str] = "baselines"
+    needs_annotations: ClassVar[bool] = True
     images_only: ClassVar[bool] = True
     nodes: int = whole(16, least=1)  # gradients a map, midpoint rule: enough for a share of the mass, see `map_error`
     joints: int = whole(4, least=1)  # most joints a person; see choice.chosen_joints

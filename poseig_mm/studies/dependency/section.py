@@ -43,7 +43,7 @@ def dependency_section(store: Store, name: str) -> Section | None:
     ]
     if groups is not None:
         arrows = {pair: between[pair] for pair in strongest[:MOST_ARROWS]} if sure else {}
-        graph = effect_graph(arrows, mean_pose(store.joints(), len(names)), groups.skeleton, names, unit)
+        graph = effect_graph(arrows, mean_pose(store, len(names)), groups.skeleton, names, unit)
         blocks += [Picture("dependency-graph", _GRAPH, graph), _kinds_table(known, groups, unit)]
     lead = _lead(known, between, sure, names, unit) + _beside(known, relations)
     return Section(name, TITLE, lead, (*blocks, *missing), ORDER)

@@ -18,6 +18,7 @@ class EasyHard(EasyHardSettings, Study):
     """Hard persons minus easy persons, for every measure and group."""
 
     name: ClassVar[str] = "easy_hard"
+    needs_annotations: ClassVar[bool] = True
 
     def store_rows(self, store: Store) -> Sequence[dict[str, Any]]:
         """`easy_hard_table` of the whole run."""

@@ -23,6 +23,7 @@ class ErrorKinds(ErrorKindsSettings, Study):
     """
 
     name: ClassVar[str] = "error_kinds"
+    needs_annotations: ClassVar[bool] = True
     needs_sigmas: ClassVar[bool] = True
     needs_maps: ClassVar[bool] = False
 

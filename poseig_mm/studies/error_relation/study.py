@@ -18,6 +18,7 @@ class ErrorRelation(Study):
     """Each index of a run against the end-point error."""
 
     name: ClassVar[str] = "error_relation"
+    needs_annotations: ClassVar[bool] = True
 
     def store_rows(self, store: Store) -> Sequence[dict[str, Any]]:
         """`correlation_table` of the whole run."""

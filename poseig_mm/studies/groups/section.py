@@ -103,7 +103,7 @@ def _skeleton(store: Store) -> tuple[Picture, ...]:
     groups = store.groups
     if groups is None:
         return ()
-    places = mean_pose(store.joints(), len(groups.keypoint_names))
+    places = mean_pose(store, len(groups.keypoint_names))
     left = int(np.isnan(places).any(1).sum())
     if len(places) - left < 2:
         return ()

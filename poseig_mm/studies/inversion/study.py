@@ -24,6 +24,7 @@ class Inversion(InversionSettings, Study):
     """
 
     name: ClassVar[str] = "inversion"
+    needs_annotations: ClassVar[bool] = True
     images_only: ClassVar[bool] = True
     needs_maps: ClassVar[bool] = False
 

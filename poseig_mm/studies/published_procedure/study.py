@@ -23,6 +23,7 @@ class PublishedProcedure(Study):
     """
 
     name: ClassVar[str] = "published_procedure"
+    needs_annotations: ClassVar[bool] = True
     images_only: ClassVar[bool] = True
 
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:

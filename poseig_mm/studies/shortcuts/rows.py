@@ -51,9 +51,10 @@ def evidence_rows(finding: Finding, context: StudyContext, disc: float) -> Seque
     parents, partners = context.groups.parent_of, partners_of(context.groups)
     where = place_maps(points, parents, partners, (height, width), radius, None if without else mask)
     predicted = finding.prediction.double().cpu()
-    errors = [float(np.linalg.norm(predicted[k] - truth[k])) for k in range(len(truth))]
-    flat = context.unit == "px" and predicted.shape[-1] == 2
-    prediction = predicted.numpy() if flat else np.full_like(points, math.nan)  # in space: at no place in the input
+    known_errors = 1.0 if sample.annotated else math.nan  # from itself, a prediction is 0 away
+    errors = [known_errors * float(np.linalg.norm(predicted[k] - truth[k])) for k in range(len(truth))]
+    flat = context.unit == "px" and predicted.shape[-1] == 2 and sample.annotated
+    prediction = predicted.numpy() if flat else np.full_like(points, math.nan)  # in space, or from itself: at no place
     rows = []
     for k in asked:
         known = {"size": size, "radius": radius, "error": errors[k]}

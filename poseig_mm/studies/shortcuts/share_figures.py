@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...plotting.drawing import to_input_size
 from ...plotting.figures import PALETTE, figure_style, new_figure
 from ...store.reader import Store
-from ...summary.measures import place_columns
+from ...summary.measures import explained_columns
 from .joint_shares import JointEvidence
 
 # place -> colour and hatch: told apart in print and with any colour vision
@@ -89,7 +89,7 @@ def mean_maps(store: Store, rows: pl.DataFrame, joints: Sequence[JointEvidence])
 def _mean_maps(store: Store, rows: pl.DataFrame, joints: set[int]) -> dict[int, tuple[Array, int]]:
     """joint -> mean density (CELLS, CELLS) around it over a uniform map's, inside the input; of how many maps."""
     table = store.joints()
-    x, y = place_columns(table)
+    x, y = explained_columns(store, table)
     places = table.select("sample_id", "joint", pl.col(x).alias("x"), pl.col(y).alias("y"))
     sizes = store.samples().select("sample_id", "height", "width")
     wanted = rows.filter(pl.col("joint").is_in(sorted(joints)) & pl.col("share_own").is_finite())
