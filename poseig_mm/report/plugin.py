@@ -9,12 +9,12 @@ from ..markers import hookimpl
 
 if TYPE_CHECKING:
     from ..store import Store
-    from ..types import Section
+    from ..types import Conclusion, Section
 
 
 @hookimpl
 def poseig_report_sections(store: Store, config: Any) -> Sequence[Section]:
-    """Overview, indices, scatter, gallery, failures and provenance; each guarded: one that fails leaves the others.
+    """The core's parts of the page, each guarded: one that fails leaves the others.
 
     How many persons the gallery shows stands in the run's settings.
     """
@@ -31,5 +31,14 @@ def poseig_report_sections(store: Store, config: Any) -> Sequence[Section]:
         attempt(scatter_section.HEADING, lambda: scatter_section.scatter_section(store, drawn.pictures)),
         drawn,
         attempt(failures.HEADING, lambda: failures.failures_section(store)),
+        attempt(overview.SETUP, lambda: overview.setup_section(store)),
         attempt(provenance.HEADING, lambda: provenance.provenance_section(store)),
     )
+
+
+@hookimpl
+def poseig_conclusions(store: Store) -> Sequence[Conclusion]:
+    """What stands out in any run; studies add what they were asked."""
+    from ..summary.core_conclusions import core_conclusions
+
+    return core_conclusions(store)

@@ -26,7 +26,7 @@ from poseig_mm.report.plugin import poseig_report_sections
 from poseig_mm.store import Store, StoreWriter
 from poseig_mm.types import Failure, Picture, Table
 
-SECTIONS = ["overview", "indices", "scatter", "gallery", "failures", "provenance"]
+SECTIONS = ["gallery", "overview", "indices", "scatter", "failures", "setup", "provenance"]
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 
 
@@ -81,11 +81,11 @@ def test_markup_is_balanced_and_ids_are_unique(page: Path) -> None:
 
 
 def test_sections_stand_in_order_and_in_the_navigation(page: Path) -> None:
-    """Overview, indices, scatter, gallery, failures, provenance; the navigation links to exactly these."""
+    """Pictures, then numbers, settings and provenance last; the navigation links to exactly these."""
     parsed = Page(page)
     assert parsed.sections == SECTIONS
     links = [a["href"] for a in parsed.all("a") if a.get("href", "").startswith("#")]
-    assert links[1:7] == [f"#{name}" for name in parsed.sections]
+    assert links[1:8] == [f"#{name}" for name in parsed.sections]
 
 
 def test_every_address_is_a_file_beside_the_page(page: Path) -> None:
