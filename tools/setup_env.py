@@ -31,6 +31,7 @@ SUPPORTED = ("3.11", "3.12", "3.10")  # the first that is found is taken
 DISK_GB = 4.0  # the environment and the downloads; torch for CUDA brings its libraries
 DISK_GB_CUDA = 10.0
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+EXAMPLE = "template"  # of plugins/, tested by its path
 OURS = "50-poseig.txt"  # what this package and its plugins depend on and MMPose does not
 STAMP, LOG = "setup.stamp", "setup.log"
 OFFLINE = re.compile(
@@ -121,8 +122,11 @@ def steps(folder: Path) -> list[tuple[Path, list[str]]]:
 
 
 def projects() -> list[Path]:
-    """This package and its plugins: every folder with a pyproject.toml."""
-    return [ROOT, *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
+    """This package and its plugins: every folder with a pyproject.toml, but the example to copy, whose index would
+    stand in everybody's tables.
+    """
+    plugins = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
+    return [ROOT, *(folder for folder in plugins if folder.name != EXAMPLE)]
 
 
 def stamp(ours: bool, versions: Versions) -> str:
