@@ -397,12 +397,15 @@ def _print_summary(store: Store, work_dir: Path, report: bool, conclusions: Sequ
     from rich.console import Console
     from rich.table import Table
 
-    from .summary.measures import measures
+    from .summary.measures import measures, with_values
 
     joints = store.joints()
     table = Table(title=f"{len(store.sample_ids)} persons, {int(joints['visible'].sum())} visible joints")
     table.add_column("group")
-    titles = {m.name: m.label for m in measures(store, joints)} | {"residual_rel": "residual", "map_error": "map error"}
+    titles = {m.name: m.label for m in with_values(measures(store, joints), joints)} | {
+        "residual_rel": "residual",
+        "map_error": "map error",
+    }
     columns = list(titles)
     for title in titles.values():
         table.add_column(title, justify="right")

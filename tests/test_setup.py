@@ -284,7 +284,7 @@ def test_an_environment_from_elsewhere_is_made_anew(
     assert (house / ".venv" / "bin" / "python").is_symlink()
 
 
-def test_the_example_plugin_is_not_installed() -> None:
+def test_the_example_plugin_is_not_installed(setup_env: ModuleType) -> None:
     """Every package of this repository is, but the one to be copied: its index would be in everybody's tables."""
     folders = {path.parent for path in ROOT.glob("plugins/*/pyproject.toml")}
     assert set(setup_env.projects()) == {ROOT, *folders} - {ROOT / "plugins" / "template"}

@@ -11,7 +11,17 @@ from ..functional.error_calibration import expected_map_error
 from ..plotting.charts import trust_plot
 from ..settings import AttributionSettings
 from ..summary.environments import environments_in_words
-from ..summary.measures import Measure, estimate, finite, image_count, measures, run_value, unit_of
+from ..summary.measures import (
+    Measure,
+    estimate,
+    finite,
+    has_intervals,
+    image_count,
+    measures,
+    run_value,
+    unit_of,
+    with_values,
+)
 from ..summary.padding import padding_remarks
 from ..summary.reasons import missing_reasons
 from ..summary.sentences import model_facts, plural, scale_in_words
@@ -49,7 +59,7 @@ def overview_section(store: Store) -> GuardedSection:
     errors = finite(joints[_stopped_by(store, joints)])
     figure = trust_plot(finite(joints["residual_rel"].abs()), errors, _threshold(store), tolerance)
     blocks: tuple[Table | Picture, ...] = (
-        _cards(measures(store, joints), visible),
+        _cards(with_values(measures(store, joints), visible), visible),
         _notices(store, joints, samples),
         _trust(store, joints),
         Picture("trust", "How far the maps can be trusted: a map is converged towards the left.", figure),
@@ -72,10 +82,10 @@ def _lead(store: Store, visible: pl.DataFrame, persons: int) -> str:
     model = run_value(store, "model", "backbone", default="The model")
     head, data = run_value(store, "model", "head"), run_value(store, "dataset", "name", default="the data set")
     mepe = estimate(visible, "epe")
-    error = f"{show(mepe.mean, 1).text} {unit_of(visible)}"
+    error = f"mean end-point error {show(mepe.mean, 1).text} {unit_of(visible)}" if mepe.n else "not annotated"
     return (
         f"{model}{f' with {head}' if head else ''} on {data}: {plural(persons, 'person')}, "
-        f"{plural(len(visible), 'visible joint')}, mean end-point error {error}."
+        f"{plural(len(visible), 'visible joint')}, {error}."
     )
 
 
@@ -87,8 +97,9 @@ def _cards(shown: tuple[Measure, ...], visible: pl.DataFrame) -> Cards:
         label = f"{title} ({measure.unit})" if measure.unit else title
         note = measure.meaning if value.n else "no joint has a value; the reasons are listed below"
         rows.append((label, value, note))
+    with_interval = ", with 95 % intervals (bootstrap over images)" if has_intervals(visible) else ""
     return Cards(
-        "Means over visible joints, with 95 % intervals (bootstrap over images, none of fewer than 4).",
+        f"Means over visible joints{with_interval}.",
         ("", "mean", ""),
         tuple(rows),
     )
@@ -250,7 +261,7 @@ def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list
             )
     if not checked and run_value(store, "keypoints", "derived", default=False):
         texts.append("The joint groups were derived from the data set's skeleton; they are not laid down by hand.")
-    if 0 < len(samples) < 8:
+    if has_intervals(joints) and len(samples) < 8:
         texts.append(f"Only {plural(len(samples), 'person')}: the intervals say little.")
     zero = missing_reasons(joints).get("zero_map", 0) + missing_reasons(joints).get("nonfinite_gradient", 0)
     if zero:

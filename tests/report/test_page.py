@@ -307,3 +307,28 @@ def test_importing_the_report_loads_no_torch() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_a_single_person_has_no_tables_of_intervals(tmp_path: Path, page: Path) -> None:
+    """Means alone, and nothing that says they had intervals; six persons have them."""
+    text = build(make_store(tmp_path, [record(0)])).text
+    assert "interval per joint" not in text
+    assert "95 % interval" not in text
+    assert "Per joint: means (so few images have no intervals)." in text
+    assert "Per joint: mean [95 % interval], images resampled." in Page(page).text
+
+
+def test_a_run_without_annotations_has_no_column_of_errors(tmp_path: Path) -> None:
+    """Where nobody was annotated, EPE is in no table; the indices are."""
+    people = [record(i) for i in range(5)]
+    for person in people:
+        for row in person.joints:
+            row["epe"] = math.nan  # type: ignore[index]
+    store = make_store(tmp_path, people)
+    build(store)
+    for name in ("indices-Per-joint", "indices-Per-group"):
+        header, row, *_ = (tmp_path / f"report/assets/tables/{name}.csv").read_text().splitlines()
+        assert "EPE" not in header
+        assert "DI" in header
+        assert re.search(r",\d+,", row)
+    assert "not annotated" in overview_section(store).lead
