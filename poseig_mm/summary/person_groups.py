@@ -43,7 +43,7 @@ def person_groups(store: Store) -> list[PersonGroup]:
     few = pl.col("n_visible") <= FEW_JOINTS * count
     hidden = "more persons with hidden joints in training, e.g. MMPose's RandomHalfBody"
     kinds = [("few visible joints", "Persons with half of their joints or fewer visible", few, hidden)]
-    if run_value(store, "frame") != "instance":
+    if run_value(store, "frame") == "input":  # unknown of older runs
         scale = (pl.col("warp_00") * pl.col("warp_11") - pl.col("warp_01") * pl.col("warp_10")).abs().sqrt()
         border, small = pl.col("padding").fill_nan(0) >= AT_THE_BORDER, scale <= 1 / ENLARGED
         cut = "more persons cut by the border in training: crops shifted at random (RandomBBoxTransform, shift_prob)"

@@ -80,7 +80,7 @@ def test_persons_at_the_border_and_small_ones_that_are_worse_stand_out(
 ) -> None:
     """Every second person is of the group and 6 times as far off: their excess, times their share, is the cost."""
     people = [person(i, noise=6.0 if i % 2 else 1.0, **(sample if i % 2 else {})) for i in range(PERSONS)]
-    store = store_of(tmp_path, people)
+    store = store_of(tmp_path, people, frame="input")
     found = conclusions(store)
     assert set(found) == {name}
     errors = store.joints().group_by("sample_id").agg(pl.col("epe").mean().alias("mean")).sort("sample_id")
@@ -97,13 +97,14 @@ def test_persons_at_the_border_and_small_ones_that_are_worse_stand_out(
 def test_a_group_that_fares_no_worse_does_not_stand_out(tmp_path: Path) -> None:
     """Half of the persons at the border, errors alike: nothing."""
     people = [person(i, padding=0.2 if i % 2 else 0.0) for i in range(PERSONS)]
-    assert conclusions(store_of(tmp_path, people)) == {}
+    assert conclusions(store_of(tmp_path, people, frame="input")) == {}
 
 
 def test_border_and_size_are_nothing_of_persons_who_share_an_input(tmp_path: Path) -> None:
     """In a run on whole images the padding is the picture's: such groups are not made."""
     people = [person(i, noise=6.0 if i % 2 else 1.0, padding=0.2 if i % 2 else 0.0) for i in range(PERSONS)]
-    assert conclusions(store_of(tmp_path, people, frame="instance")) == {}
+    assert conclusions(store_of(tmp_path / "a", people, frame="instance")) == {}
+    assert conclusions(store_of(tmp_path / "b", people)) == {}  # of an older run nobody knows
 
 
 def test_few_persons_are_said_to_be_too_few(tmp_path: Path) -> None:
