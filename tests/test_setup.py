@@ -291,6 +291,16 @@ def test_the_example_plugin_is_not_installed(setup_env: ModuleType) -> None:
     assert ROOT / "plugins" / "template" in folders
 
 
+def test_an_example_that_was_installed_is_forgotten(setup_env: ModuleType, house: Path) -> None:
+    """An environment of an earlier version: its entry point goes, the others stay."""
+    packages = house / ".venv" / "lib" / "python3.11" / "site-packages"
+    for name in ("poseig_mm_template-0.1.0", "poseig_transpose-0.1.0"):
+        (packages / f"{name}.dist-info").mkdir(parents=True)
+        (packages / f"{name}.dist-info" / "INSTALLER").write_text("pip")
+    setup_env.setup(house / ".venv", ours=True)
+    assert [path.name for path in packages.iterdir()] == ["poseig_transpose-0.1.0.dist-info"]
+
+
 # ---- in somebody's own environment -----------------------------------------------------------------------------------
 
 

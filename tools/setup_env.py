@@ -247,6 +247,12 @@ def pip(python: Path, arguments: list[str], log: Path) -> None:
     raise SetupError(f"pip failed: {errors[-1] if errors else 'no reason given'} ({log})")
 
 
+def drop_example(venv: Path) -> None:
+    """Forget the example plugin, which earlier set-ups installed: without its entry point nothing loads it."""
+    for info in venv.glob("lib/python3*/site-packages/poseig_mm_template-*.dist-info"):
+        shutil.rmtree(str(info))
+
+
 def setup(venv: Path, ours: bool, versions: Versions = AS_THEY_STAND) -> None:
     """Bring the environment up to date."""
     wanted = stamp(ours, versions)
@@ -259,6 +265,7 @@ def setup(venv: Path, ours: bool, versions: Versions = AS_THEY_STAND) -> None:
     python = ensure_venv(venv, versions.pythons)
     (venv / STAMP).write_text(f"{ROOT}\nunfinished\n")
     drop_halves(venv)
+    drop_example(venv)
     requirements = ROOT / "requirements"
     if versions.lines:
         requirements = venv / "requirements"
