@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .plugin.manager import PluginHost
     from .run.loop import Progress
     from .run.session import Session
+    from .store import Store
+    from .types import Conclusion
 
 
 PATIENCE = 7 * 24 * 3600  # seconds that a finished process waits for the others of a launcher
@@ -207,7 +209,7 @@ def _diagnose(options: argparse.Namespace, host: PluginHost) -> int:
             )
         store = session.run()
     if shard.first:
-        _print_summary(store, Path(session.work_dir), session.settings.report.enabled)
+        _print_summary(store, Path(session.work_dir), session.settings.report.enabled, session.conclusions)
     return _treat(session)
 
 
@@ -338,7 +340,6 @@ class _progress_bar:
             Progress,
             TextColumn,
             TimeElapsedColumn,
-            TimeRemainingColumn,
         )
 
         self.console = Console(stderr=True)  # what is printed here while the bar moves stands above it
@@ -348,12 +349,11 @@ class _progress_bar:
             MofNCompleteColumn(),
             TextColumn("{task.fields[unit]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=self.console,
             disable=not visible,
         )
-        self._task = self._progress.add_task("preparing", total=None, unit="persons")
+        self._task = self._progress.add_task("preparing", total=None, unit="persons", left="")
         self._last = (0, 0)  # done, of how many
 
     def __enter__(self) -> _progress_bar:
@@ -375,8 +375,20 @@ class _progress_bar:
             completed=progress.done,
             total=progress.total,
             unit=progress.unit,
+            left=_left(progress),
             refresh=True,
         )
+
+
+def _left(progress: Progress) -> str:
+    """The time left at the mean speed of what is counted, however slow a step is; '' before the first one is done.
+
+    rich's own column forgets steps of more than half a minute.
+    """
+    if not (progress.done and progress.seconds):
+        return ""
+    seconds = round(progress.seconds / progress.done * (progress.total - progress.done))
+    return f"{timedelta(seconds=seconds)} left"
 
 
 def _print_checks(console: Console, checks: Sequence[Check]) -> None:
@@ -395,18 +407,21 @@ def _print_checks(console: Console, checks: Sequence[Check]) -> None:
     console.print(table)
 
 
-def _print_summary(store: Any, work_dir: Path, report: bool) -> None:
-    """The few numbers one wants first, and where the rest is."""
+def _print_summary(store: Store, work_dir: Path, report: bool, conclusions: Sequence[Conclusion]) -> None:
+    """The few numbers one wants first, where the rest is, and what stands out."""
     import polars as pl
     from rich.console import Console
     from rich.table import Table
 
-    from .summary.measures import measures
+    from .summary.measures import measures, with_values
 
     joints = store.joints()
     table = Table(title=f"{len(store.sample_ids)} persons, {int(joints['visible'].sum())} visible joints")
     table.add_column("group")
-    titles = {m.name: m.label for m in measures(store, joints)} | {"residual_rel": "residual", "map_error": "map error"}
+    titles = {m.name: m.label for m in with_values(measures(store, joints), joints)} | {
+        "residual_rel": "residual",
+        "map_error": "map error",
+    }
     columns = list(titles)
     for title in titles.values():
         table.add_column(title, justify="right")
@@ -421,3 +436,23 @@ def _print_summary(store: Any, work_dir: Path, report: bool) -> None:
         console.print(failures, markup=False, highlight=False, soft_wrap=True)
     where = f"report: {work_dir / 'report' / 'index.html'}" if report else f"results (no report): {work_dir}"
     console.print(where, markup=False, highlight=False, soft_wrap=True)
+    _print_conclusions(console, store, conclusions)
+
+
+def _print_conclusions(console: Console, store: Store, conclusions: Sequence[Conclusion]) -> None:
+    """The sentences of the page's first screen."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from .summary.conclusions import MOST_SHOWN, effect_in_words, verdict
+
+    console.print(Text(f"\n{verdict(store, conclusions)}"))
+    for i, conclusion in enumerate(conclusions[:MOST_SHOWN], start=1):
+        text = Text(f"{i}. {conclusion.sentence}", "bold")
+        about = ", ".join(filter(None, (effect_in_words(conclusion), conclusion.sure)))
+        text.append(f" {about}.", "not bold")
+        if conclusion.try_:
+            text.append(f" Try: {conclusion.try_.rstrip('.')}.", "not bold dim")
+        console.print(Padding(text, (0, 0, 0, 2)))
+    if (left := len(conclusions) - MOST_SHOWN) > 0:
+        console.print(f"  {left} more in the report", markup=False)

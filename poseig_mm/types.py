@@ -6,6 +6,7 @@ right, y down; *original* is the image file.  B images, K keypoints, D coordinat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from .functional.statistics import Estimate
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,45 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class PersonPicture:
+    """A picture that the page draws from the store: one joint's map on its person, or all joints and maps together."""
+
+    sample_id: str
+    joint: int | None = None  # None: all of the person
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """One thing that stands out in a run, made from its store alone; what is within noise is none.
+
+    Attributes:
+        name: what it is about; of several with one name the first in rank stays.
+        sentence: plain and complete.
+        effect: how large it is, with interval and n; None where there is no number.
+        unit: of the effect, in words that follow the number.
+        sure: 'shown' (p < 0.05 after Holm's correction for all that was looked at), 'likely' (the 95 % interval alone
+            excludes no effect), 'too few persons' (so does this, but nothing could be tested), 'seen' (a fact, no
+            inference).
+        cost: what it costs, by which conclusions are ranked; infinite where no number of this run can bound it (a mark
+            that a joint is read from may be missing elsewhere), NaN where it costs nothing (a caveat, a help).
+        cost_unit: 'AP' (0 to 1), or the unit of the errors, 'px' or 'mm'.
+        pictures: at most three that show it: an image file, a figure, or what the page is to draw.
+        try_: what to do about it.
+    """
+
+    name: str
+    sentence: str
+    effect: Estimate | None = None
+    unit: str = ""
+    sure: str = "seen"
+    cost: float = math.nan
+    cost_unit: str = ""
+    pictures: tuple[Path | Picture | PersonPicture, ...] = ()
+    try_: str = ""
+
+
+@dataclass(frozen=True)
 class Section:
     """One part of a report: a sentence that says what was found, then tables and pictures."""
 
@@ -172,4 +214,6 @@ class Section:
     title: str
     lead: str = ""  # plain text
     blocks: tuple[Table | Picture | Gallery, ...] = ()
-    order: int = 500  # built-ins: overview 0, indices 100, gallery 200, studies 300.., failures 900, provenance 950
+    # built-ins: conclusions 0, gallery 10, overview 80, indices 100, scatter 150, studies from 300, failures 900,
+    # setup 940, provenance 950
+    order: int = 500

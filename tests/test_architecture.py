@@ -109,8 +109,17 @@ def test_public_names_are_there() -> None:
 
 
 # Names of files that mean the same in every room: what all of its things derive from, its built-ins as a plugin; and of
-# a study: what binds it, what is shown, what is asked, a picture of many maps.
-SAME_EVERYWHERE = {"__init__.py", "base.py", "plugin.py", "study.py", "section.py", "rows.py", "sheet.py"}
+# a study: what binds it, what is shown, what is asked, a picture of many maps, what it concludes.
+SAME_EVERYWHERE = {
+    "__init__.py",
+    "base.py",
+    "plugin.py",
+    "study.py",
+    "section.py",
+    "rows.py",
+    "sheet.py",
+    "conclusions.py",
+}
 PACKAGE = ROOT / "poseig_mm"
 
 

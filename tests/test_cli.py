@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from tiny import HANGS, IDS, ROOT, command, tables, tiny, write_plugin, write_run
 
 from poseig_mm import cli
+from poseig_mm.run.loop import Progress
 from poseig_mm.store import Store
 
 Main = Callable[..., int]
@@ -116,6 +118,26 @@ def test_a_run_prints_a_summary(
     store = Store(tmp_path / "w")
     assert store.run["settings"]["samples"]["limit"] == 2
     assert tables(store)["samples"] == tables(tiny_store)["samples"][:2]
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "said"),
+    [
+        (0, 0.0, ""),
+        (1, 90.0, "0:04:30 left"),  # a person takes a minute and a half: rich's own column would say nothing
+        (3, 90.0, "0:00:30 left"),
+        (4, 90.0, "0:00:00 left"),
+        (2, 0.0, ""),  # no clock is kept of this stage
+    ],
+)
+def test_the_time_left_is_said_from_the_first_person_on(done: int, seconds: float, said: str) -> None:
+    """At the mean speed so far, in the bar's line."""
+    bar = cli._progress_bar(visible=True)
+    bar.console.file = StringIO()
+    with bar:
+        bar.show(Progress("diagnosing", done, 4, seconds))
+    assert said in bar.console.file.getvalue()
+    assert ("left" in bar.console.file.getvalue()) == bool(said)
 
 
 def test_cfg_options_reach_the_settings(main: Main, tmp_path: Path) -> None:

@@ -284,6 +284,23 @@ def test_an_environment_from_elsewhere_is_made_anew(
     assert (house / ".venv" / "bin" / "python").is_symlink()
 
 
+def test_the_example_plugin_is_not_installed(setup_env: ModuleType) -> None:
+    """Every package of this repository is, but the one to be copied: its index would be in everybody's tables."""
+    folders = {path.parent for path in ROOT.glob("plugins/*/pyproject.toml")}
+    assert set(setup_env.projects()) == {ROOT, *folders} - {ROOT / "plugins" / "template"}
+    assert ROOT / "plugins" / "template" in folders
+
+
+def test_an_example_that_was_installed_is_forgotten(setup_env: ModuleType, house: Path) -> None:
+    """An environment of an earlier version: its entry point goes, the others stay."""
+    packages = house / ".venv" / "lib" / "python3.11" / "site-packages"
+    for name in ("poseig_mm_template-0.1.0", "poseig_transpose-0.1.0"):
+        (packages / f"{name}.dist-info").mkdir(parents=True)
+        (packages / f"{name}.dist-info" / "INSTALLER").write_text("pip")
+    setup_env.setup(house / ".venv", ours=True)
+    assert [path.name for path in packages.iterdir()] == ["poseig_transpose-0.1.0.dist-info"]
+
+
 # ---- in somebody's own environment -----------------------------------------------------------------------------------
 
 

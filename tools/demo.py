@@ -52,7 +52,7 @@ def demo() -> int:
             options = ["--work-dir", str(WORK_DIR / name), *run.options]
             print(f"\n{name} model: python tools/diagnose.py {' '.join([*given, *options])}", flush=True)
             paths = [str(ROOT / path) for path in given]
-            if code := main([*paths, "--no-plugin", "template", *options]):
+            if code := main([*paths, *options]):
                 return code
     pages = [compare(runs) for runs in (PHOTOGRAPH, FIGURES)]
     print(f"\nthe photograph, both models compared: {pages[0]}")
@@ -67,13 +67,13 @@ def demo() -> int:
 
 def compare(runs: Mapping[str, Run]) -> Path:
     """The first run's report once more, with the comparison in it."""
-    from poseig_mm import Plugins, Session
+    from poseig_mm import Session
     from poseig_mm.comparison import comparison_sections
     from poseig_mm.store import Store
 
     stores = {name: Store(WORK_DIR / name) for name in runs}
     first = next(iter(runs))
-    session = Session(ROOT / runs[first].config, work_dir=WORK_DIR / first, plugins=Plugins(block=["template"]))
+    session = Session(ROOT / runs[first].config, work_dir=WORK_DIR / first)
     return session.build_report(stores[first], extra=comparison_sections(stores, WORK_DIR / f"comparison-{first}"))
 
 

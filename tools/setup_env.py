@@ -31,6 +31,7 @@ SUPPORTED = ("3.11", "3.12", "3.10")  # the first that is found is taken
 DISK_GB = 4.0  # the environment and the downloads; torch for CUDA brings its libraries
 DISK_GB_CUDA = 10.0
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+EXAMPLE = "template"  # of plugins/, tested by its path
 OURS = "50-poseig.txt"  # what this package and its plugins depend on and MMPose does not
 STAMP, LOG = "setup.stamp", "setup.log"
 OFFLINE = re.compile(
@@ -121,8 +122,11 @@ def steps(folder: Path) -> list[tuple[Path, list[str]]]:
 
 
 def projects() -> list[Path]:
-    """This package and its plugins: every folder with a pyproject.toml."""
-    return [ROOT, *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
+    """This package and its plugins: every folder with a pyproject.toml, but the example to copy, whose index would
+    stand in everybody's tables.
+    """
+    plugins = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
+    return [ROOT, *(folder for folder in plugins if folder.name != EXAMPLE)]
 
 
 def stamp(ours: bool, versions: Versions) -> str:
@@ -243,6 +247,12 @@ def pip(python: Path, arguments: list[str], log: Path) -> None:
     raise SetupError(f"pip failed: {errors[-1] if errors else 'no reason given'} ({log})")
 
 
+def drop_example(venv: Path) -> None:
+    """Forget the example plugin, which earlier set-ups installed: without its entry point nothing loads it."""
+    for info in venv.glob("lib/python3*/site-packages/poseig_mm_template-*.dist-info"):
+        shutil.rmtree(str(info))
+
+
 def setup(venv: Path, ours: bool, versions: Versions = AS_THEY_STAND) -> None:
     """Bring the environment up to date."""
     wanted = stamp(ours, versions)
@@ -255,6 +265,7 @@ def setup(venv: Path, ours: bool, versions: Versions = AS_THEY_STAND) -> None:
     python = ensure_venv(venv, versions.pythons)
     (venv / STAMP).write_text(f"{ROOT}\nunfinished\n")
     drop_halves(venv)
+    drop_example(venv)
     requirements = ROOT / "requirements"
     if versions.lines:
         requirements = venv / "requirements"

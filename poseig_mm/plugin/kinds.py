@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import PluginError
-from ..types import JointGroups, Section
+from ..types import Conclusion, JointGroups, Section
 
 INDEX_ATTRIBUTES = ("name", "title", "unit", "range", "requires", "kind")
 INDEX_REQUIRES = frozenset({"mask", "heatmaps", "visible"})
 INDEX_KINDS = ("joint", "relation")
+MOST_PICTURES = 3  # of a conclusion
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,16 @@ def _section_fault(entry: object) -> str:
     return "" if isinstance(entry, Section) else f"got {_what(entry)} in its list; expected poseig_mm.Section"
 
 
+def _conclusion_fault(entry: object) -> str:
+    if not isinstance(entry, Conclusion):
+        return f"got {_what(entry)} in its list; expected poseig_mm.types.Conclusion"
+    if not entry.sentence.strip():
+        return f"the conclusion {entry.name!r} has no sentence; expected a plain and complete one"
+    if len(entry.pictures) > MOST_PICTURES:
+        return f"the conclusion {entry.name!r} has {len(entry.pictures)} pictures; expected at most {MOST_PICTURES}"
+    return ""
+
+
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -129,5 +140,11 @@ KINDS: dict[str, Kind] = {
 SECTIONS = Kind("sections", "section", "poseig_report_sections", _section_fault)
 """Parts of a report: collected as the others, whenever one is built, and not in the catalog."""
 
-COLLECTED: dict[str, Kind] = {kind.hook: kind for kind in (*KINDS.values(), SECTIONS)}
+CONCLUSIONS = Kind("conclusions", "conclusion", "poseig_conclusions", _conclusion_fault)
+"""What stands out in a run: collected as sections are."""
+
+OF_REPORTS = (CONCLUSIONS, SECTIONS)
+"""Kinds that are collected from a finished run, where a failure costs its part of the report alone."""
+
+COLLECTED: dict[str, Kind] = {kind.hook: kind for kind in (*KINDS.values(), *OF_REPORTS)}
 """Every kind by its hook."""

@@ -18,7 +18,7 @@ from ..types import Failure
 from .builtins import BUILTINS
 from .catalog import Catalog
 from .failure_log import FailureLog
-from .kinds import COLLECTED, KINDS, SECTIONS
+from .kinds import COLLECTED, KINDS, OF_REPORTS
 from .records import PluginRecord, format_records
 from .registry import HOOKS, PluginRegistry
 from .sources import source_hash
@@ -247,12 +247,13 @@ class PluginHost:
             self._in_on_error = False
 
     def _give_up(self, hook: str, name: str, error: BaseException, fatal: bool) -> None:
-        if fatal and hook != SECTIONS.hook:
+        of_report = hook in [kind.hook for kind in OF_REPORTS]
+        if fatal and not of_report:
             reason = str(error) if isinstance(error, PluginError) else describe_error(error)
             raise PluginError(
                 f"plugin {self._owner(name)} cannot be used ({reason}); switch it off with --no-plugin {name}"
             ) from error
-        self.record(error, "report" if hook == SECTIONS.hook else "plugin", plugin=name)
+        self.record(error, "report" if of_report else "plugin", plugin=name)
 
     def _check_call(self, hook: str, arguments: Mapping[str, Any], *, collected: bool) -> None:
         """The program's own mistakes, which must not look like a plugin's."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from poseig_mm.store.reader import Store
     from poseig_mm.studies.base import Study
     from poseig_mm.treatments.base import Treatment
-    from poseig_mm.types import Attribution, JointGroups, Sample, Section
+    from poseig_mm.types import Attribution, Conclusion, JointGroups, Sample, Section
 
 
 @hookspec
@@ -109,6 +109,15 @@ def poseig_after_sample(sample: Sample, attribution: Attribution, indices: Mappi
 @hookspec
 def poseig_on_error(error: BaseException, stage: str, plugin_name: str, sample_id: str) -> None:
     """After each recorded failure.  Observer; an exception in here is logged and not reported again."""
+
+
+@hookspec
+def poseig_conclusions(store: Store) -> Sequence[Conclusion]:  # type: ignore[empty-body]
+    """What stands out in a run, made from its store alone; ranked with those of all plugins and studies.
+
+    Called whenever a report is built, and at a run's end for the terminal; collected.  What is within noise is no
+    conclusion.  An exception becomes a line among the report's failures; the other conclusions are shown.
+    """
 
 
 @hookspec

@@ -22,6 +22,27 @@ class Checks(Table):
 
 
 @dataclass(frozen=True)
+class Conclusions(Table):
+    """A table of conclusions, shown as cards.  Columns: conclusion, effect, sure, try."""
+
+    pictures: tuple[tuple[Picture, ...], ...] = ()  # of each row
+
+
+@dataclass(frozen=True)
+class PersonGallery(Gallery):
+    """One person's pictures, folded; `key` is what a `Cover` leads to it by."""
+
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Cover(Gallery):
+    """Pictures side by side, each of which leads to a person's gallery of the same section."""
+
+    keys: tuple[str, ...] = ()  # of the galleries, one an image
+
+
+@dataclass(frozen=True)
 class Notices(Table):
     """A table of remarks, shown as boxes.  Columns: level ('warning' | 'note'), text."""
 

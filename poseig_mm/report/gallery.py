@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,21 +11,23 @@ import polars as pl
 from ..settings import ReportSettings
 from ..summary.measures import is_annotated, measures, run_value
 from ..summary.sentences import plural
-from .blocks import GuardedSection, Heading, failure_of
+from .blocks import Cover, GuardedSection, Heading, PersonGallery, failure_of
 from .person import pictures_of
-from .person_pictures import Notes
+from .person_pictures import Notes, save
 from .staging import assets_folder
 
 if TYPE_CHECKING:
     from ..store import Store
 
 
-HEADING = Heading("gallery", "Gallery", 200)
+HEADING = Heading("gallery", "Persons", 10)
 LEGEND = (
     "Ring: annotated joint, cross: prediction, line between them: the error. Maps glow where a change of the pixel "
     "moves the joint's score; the density of a map is drawn with the areas that hold 50 % and 80 % of it."
 )
 
+TITLES = {"worst": "worst", "median": "typical", "best": "best"}
+CLICK = "A click shows the map of each of a person's joints."
 BY_RANK = (
     "A pixel's glow is its rank among the map's pixels (the share of those that are smaller), so that faint evidence "
     "shows as well as strong; how much stronger the strong one is does not."
@@ -48,21 +51,41 @@ def gallery_section(store: Store, limit: int = ReportSettings.gallery) -> Guarde
     joints, notes = store.joints(), Notes()
     shown = measures(store, joints)
     folder = assets_folder(store.path, "gallery")
-    blocks, pictures = [], {}
+    persons: list[PersonGallery] = []
+    covers, pictures = {}, {}
+    on_cover = _on_cover([kind for kind, _ in chosen])
     for i, (kind, row) in enumerate(chosen):
         try:
-            block, drawn = pictures_of(store, row, joints, shown, notes).gallery(folder, f"{i:03d}", kind)
+            person = pictures_of(store, row, joints, shown, notes)
+            block, drawn = person.gallery(folder, f"{i:03d}", TITLES[kind] if len(chosen) > 1 else "person")
+            if i in on_cover:
+                path = folder / f"{i:03d}-cover.jpg"
+                save(person.cover(), path)
+                covers[block.key] = (path, block.caption)
         except Exception as error:
             notes.failures.append(failure_of(error, "report.gallery", str(row["sample_id"])))
         else:
-            blocks.append(block)
+            persons.append(block)
             pictures[str(row["sample_id"])] = drawn
     remarks = " ".join(f"{remark} ({plural(n, 'person')})." for remark, n in notes.remarks.items())
     legend = LEGEND if run_value(store, "model", "input") != "sequence" else SEQUENCE_LEGEND
     if legend == LEGEND and run_value(store, "settings", "report", "maps_shown") == "rank":
         legend += f" {BY_RANK}"
-    lead = f"{_lead(len(blocks), len(samples), is_annotated(store))} {legend} {remarks}".strip()
+    cover = Cover("At a glance.", tuple(covers.values()), tuple(covers))
+    lead = f"{_lead(len(persons), len(samples), is_annotated(store))} {CLICK} {legend} {remarks}".strip()
+    blocks = [cover, *persons] if covers else persons
     return replace(HEADING.section(lead, blocks, notes.failures), pictures=pictures)
+
+
+def _on_cover(kinds: Sequence[str]) -> set[int]:
+    """The first of the worst, the middle of the median, the last of the best.
+
+    >>> sorted(_on_cover(['worst', 'worst', 'median', 'median', 'median', 'best', 'best'])), _on_cover(['worst'])
+    ([0, 3, 6], {0})
+    """
+    places = {kind: [i for i, k in enumerate(kinds) if k == kind] for kind in ("worst", "median", "best")}
+    chosen = {"worst": 0, "median": len(places["median"]) // 2, "best": -1}
+    return {of[chosen[kind]] for kind, of in places.items() if of}
 
 
 def choose(samples: pl.DataFrame, limit: int) -> list[tuple[str, dict[str, Any]]]:
@@ -92,6 +115,8 @@ def _kind(i: int, n: int) -> str:
 
 
 def _lead(shown: int, persons: int, annotated: bool) -> str:
+    if shown == persons == 1:
+        return "One person."
     if not annotated:
         return f"{plural(shown, 'person')} of {persons}, in the order of their names; there is no annotation to ring."
     if shown >= persons:

@@ -8,7 +8,18 @@ import numpy as np
 import polars as pl
 
 from ..plotting.charts import JointEstimates, dot_plot, group_distributions, relation_matrix
-from ..summary.measures import Measure, estimate, finite, group_order, has_maps, index_measures, joint_order, measures
+from ..summary.measures import (
+    Measure,
+    estimate,
+    finite,
+    group_order,
+    has_intervals,
+    has_maps,
+    index_measures,
+    joint_order,
+    measures,
+    with_values,
+)
 from ..summary.reasons import lacking, reasons_table
 from ..summary.sentences import plural
 from ..types import Gallery, Picture, Table
@@ -22,6 +33,7 @@ if TYPE_CHECKING:
 
 HEADING = Heading("indices", "Indices", 100)
 ERRORS = Heading("errors", "Errors by group and joint", 100)  # of a run without maps
+FEW = "Means over visible joints; of so few images there are no intervals, and groups are not compared."
 MOST_JOINTS = 40  # lines of the dot plot
 Estimates = dict[str, "Estimate"]
 
@@ -30,9 +42,12 @@ def indices_section(store: Store) -> GuardedSection:
     """The indices, as tables and figures; of a run without maps the errors alone."""
     joints, heading = store.joints(), HEADING if has_maps(store) else ERRORS
     visible = joints.filter(pl.col("visible"))
-    shown = measures(store, joints)
-    if not len(visible) or not shown:
-        return heading.section("No joint was diagnosed, so there are no indices.")
+    none = "No joint was diagnosed, so there are no indices."
+    if not len(visible):
+        return heading.section(none)
+    shown, resampled = with_values(measures(store, joints), visible), has_intervals(visible)
+    if not shown:
+        return heading.section(none)
     groups = group_order(visible)
     order = joint_order(visible, groups)
     by_joint = {j: _estimates(visible.filter(pl.col("joint") == j), shown) for j, _, _ in order}
@@ -42,20 +57,23 @@ def indices_section(store: Store) -> GuardedSection:
     rows = [JointEstimates(name, group, by_joint[j]) for j, name, group in drawn]
     means, titles = {g: e for g, e in by_group.items() if g != "all"}, [m.label for m in shown]
     left = len(order) - len(drawn)
-    caption = (
-        "Mean and 95 % interval per joint; the line behind a group's joints is the group's mean, dashed: no preference."
+    what, intervals = (
+        ("Mean and 95 % interval", "mean [95 % interval], images resampled")
+        if resampled
+        else ("Mean", "means (so few images have no intervals)")
     )
+    caption = f"{what} per joint; the line behind a group's joints is the group's mean, dashed: no preference."
     if left:
         caption += f" The {len(drawn)} joints of largest error; {left} more are in the table."
+    of_groups = _rows([((g,), e) for g, e in by_group.items()], shown)
+    of_joints = _rows([((name, group), by_joint[j]) for j, name, group in order], shown)
+    spread = group_distributions(_values(visible, shown, groups), shown)
     blocks: list[Table | Picture | Gallery] = [
-        Table("Per group: mean [95 % interval], images resampled.", ("group", "joints", *titles), _rows(
-            [((g,), e) for g, e in by_group.items()], shown)),
+        Table(f"Per group: {intervals}.", ("group", "joints", *titles), of_groups),
         Picture("joints", caption, dot_plot(rows, means, shown)),
-        Table("Per joint: mean [95 % interval], images resampled.", ("joint", "group", "n", *titles), _rows(
-            [((name, group), by_joint[j]) for j, name, group in order], shown)),
-        Picture("groups", "Distribution over visible joints: box = quartiles and median, dots = joints.",
-                group_distributions(_values(visible, shown, groups), shown)),
-    ]  # fmt: skip
+        Table(f"Per joint: {intervals}.", ("joint", "group", "n", *titles), of_joints),
+        Picture("groups", "Distribution over visible joints: box = quartiles and median, dots = joints.", spread),
+    ]
     relations = store.relations()
     for i, measure in enumerate(index_measures(store, relations, "relation")):
         matrix = relation_means(relations, measure.name, order)
@@ -65,7 +83,7 @@ def indices_section(store: Store) -> GuardedSection:
             blocks.append(Picture(f"relations-{measure.name}" if i else "relations", text, figure))
     caption = f"Why a number is missing (shown as {NOTHING}), of {plural(len(joints), 'joint')}."
     blocks += reasons_table(lacking(joints, maps=has_maps(store)), caption, "joints", of=len(joints))
-    return heading.section(_lead(by_group, shown), blocks)
+    return heading.section(_lead(by_group, shown) if resampled else FEW, blocks)
 
 
 def relation_means(
@@ -99,7 +117,12 @@ def _joints_shown(order: list[tuple[int, str, str]], by_joint: dict[int, Estimat
 
 
 def _rows(named: list[tuple[tuple[str, ...], Estimates]], shown: tuple[Measure, ...]) -> tuple[tuple[Any, ...], ...]:
-    return tuple((*names, _first(e).n, *(e[m.name] for m in shown)) for names, e in named)
+    return tuple((*names, _count(e), *(e[m.name] for m in shown)) for names, e in named)
+
+
+def _count(estimates: Estimates) -> int:
+    """Joints that have a number."""
+    return max((e.n for e in estimates.values()), default=0)
 
 
 def _values(visible: pl.DataFrame, shown: tuple[Measure, ...], groups: list[str]) -> dict[str, dict[str, Any]]:

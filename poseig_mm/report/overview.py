@@ -1,4 +1,4 @@
-"""The first section: what was diagnosed, the key numbers, and how far they can be trusted."""
+"""The key numbers and how far they can be trusted; and, at the page's end, what was diagnosed and checked before."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from ..summary.measures import (
     Measure,
     estimate,
     finite,
+    has_intervals,
     has_maps,
     image_count,
     is_annotated,
     measures,
     run_value,
     unit_of,
+    with_values,
 )
 from ..summary.padding import padding_remarks
 from ..summary.reasons import missing_reasons
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
     from ..store import Store
 
 
-HEADING = Heading("overview", "Overview", 0)
+HEADING = Heading("overview", "Overview", 80)
+SETUP = Heading("setup", "Settings and checks", 940)
 _MAP_ERRORS = {"map_error": "", "map_error_2px": ", seen at 2 px"}
 _ESTIMATE = "half the L1 distance between two half-density maps"
 _EXPECTED = "distance from the exact map, as measured on trained models for such an estimate and so many gradients"
@@ -41,7 +44,7 @@ AGREEMENT_WANTED = 0.95  # share of joints whose differentiable decoding is with
 
 
 def overview_section(store: Store) -> GuardedSection:
-    """What a reader must know before any other number.
+    """The means over all joints, what weakens them, and how far the maps can be trusted.
 
     Raises:
         StoreError: the tables cannot be read.
@@ -53,13 +56,10 @@ def overview_section(store: Store) -> GuardedSection:
             f"No person was diagnosed ({_status(store)}), so there is nothing to show yet; "
             "see Failures for the reasons."
         )
-        few: list[Table] = [_notices(store, joints, samples), *_preflight(store), _what(store, joints, samples)]
-        return HEADING.section(lead, few)
+        return HEADING.section(lead, [_notices(store, joints, samples)])
     blocks: list[Table | Picture] = [
-        _cards(measures(store, joints), visible),
+        _cards(with_values(measures(store, joints), visible), visible),
         _notices(store, joints, samples),
-        *_preflight(store),
-        _what(store, joints, samples),
     ]
     if has_maps(store):
         errors = finite(joints[_stopped_by(store, joints)])
@@ -69,25 +69,29 @@ def overview_section(store: Store) -> GuardedSection:
     return HEADING.section(_lead(store, visible, len(samples)), blocks)
 
 
+def setup_section(store: Store) -> GuardedSection:
+    """What was checked before the run, and what was diagnosed, how.
+
+    Raises:
+        StoreError: the tables cannot be read.
+    """
+    checks, what = _preflight(store), _what(store, store.joints(), store.samples())
+    return SETUP.section("", (*checks, what))
+
+
 def _lead(store: Store, visible: pl.DataFrame, persons: int) -> str:
-    """The model, the data and the main finding in two sentences."""
+    """The model, the data and the error in a sentence."""
     model = run_value(store, "model", "backbone", default="The model")
     head, data = run_value(store, "model", "head"), run_value(store, "dataset", "name", default="the data set")
     mepe = estimate(visible, "epe")
-    error = f"{show(mepe.mean, 1).text} {unit_of(visible)}"
     first = f"{model}{f' with {head}' if head else ''} on {data}: {plural(persons, 'person')}, "
-    if is_annotated(store):
-        first += f"{plural(len(visible), 'visible joint')}, mean end-point error {error}."
-    else:
-        first += (
-            f"{plural(len(visible), 'joint')} predicted inside the input. Nobody annotated them: what is explained is "
-            "the model's own prediction, right or wrong."
+    if not is_annotated(store):
+        return (
+            f"{first}{plural(len(visible), 'joint')} predicted inside the input. Nobody annotated them: what is "
+            "explained is the model's own prediction, right or wrong."
         )
-    residuals = finite(visible["residual_rel"].abs())
-    if not residuals.size:
-        return first
-    share = 100 * float((residuals <= _threshold(store)).mean())
-    return f"{first} The attributions of {share:.0f} % of the joints are complete within {_threshold(store):g}."
+    error = f"mean end-point error {show(mepe.mean, 1).text} {unit_of(visible)}" if mepe.n else "not annotated"
+    return f"{first}{plural(len(visible), 'visible joint')}, {error}."
 
 
 def _cards(shown: tuple[Measure, ...], visible: pl.DataFrame) -> Cards:
@@ -98,8 +102,9 @@ def _cards(shown: tuple[Measure, ...], visible: pl.DataFrame) -> Cards:
         label = f"{title} ({measure.unit})" if measure.unit else title
         note = measure.meaning if value.n else "no joint has a value; the reasons are listed below"
         rows.append((label, value, note))
+    with_interval = ", with 95 % intervals (bootstrap over images)" if has_intervals(visible) else ""
     return Cards(
-        "Means over visible joints, with 95 % intervals (bootstrap over images, none of fewer than 4).",
+        f"Means over visible joints{with_interval}.",
         ("", "mean", ""),
         tuple(rows),
     )
@@ -271,18 +276,8 @@ def _warnings(store: Store, joints: pl.DataFrame, samples: pl.DataFrame) -> list
             )
     if not checked and run_value(store, "keypoints", "derived", default=False):
         texts.append("The joint groups were derived from the data set's skeleton; they are not laid down by hand.")
-    if 0 < len(samples) < 8:
+    if has_intervals(joints) and len(samples) < 8:
         texts.append(f"Only {plural(len(samples), 'person')}: the intervals say little.")
-    residuals, threshold = finite(joints["residual_rel"].abs()), _threshold(store)
-    if residuals.size and (share := float((residuals > threshold).mean())) > 0.1:
-        texts.append(
-            f"{100 * share:.0f} % of the joints have a completeness residual above {threshold:g}: use more nodes."
-        )
-    tolerance, errors = _tolerance(store), finite(joints[_stopped_by(store, joints)])
-    if tolerance is not None and errors.size and (share := float((errors > tolerance).mean())) > 0.1:
-        texts.append(
-            f"The maps of {100 * share:.0f} % of the joints did not reach the tolerance {tolerance:g}: raise max_nodes."
-        )
     zero = missing_reasons(joints).get("zero_map", 0) + missing_reasons(joints).get("nonfinite_gradient", 0)
     if zero:
         texts.append(f"{plural(zero, 'joint')} without a usable gradient: no map, no indices.")

@@ -17,8 +17,8 @@ from ..plotting.drawing import Canvas
 from ..plotting.sheets import stack
 from ..summary.measures import Measure, place_columns, run_value
 from ..summary.sentences import plural
-from ..types import Failure, Gallery
-from .blocks import SamplePictures
+from ..types import Failure
+from .blocks import PersonGallery, SamplePictures
 from .tables import NOTHING, show
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 STRIP_HEIGHT, TILE_HEIGHT, SHEET_HEIGHT, SHEET_WIDTH = 360, 300, 190, 1240  # px; of the sheet: a map's and all of it
+LEAST_VIEW, CONTEXT = 0.5, 1.8  # of a single joint's picture: share of the input's width; times what is to be seen
 MOST_TILES = 40  # joints of a person
 NO_BREAK = "\u00a0"  # a space at which no line breaks
 Floats = NDArray[np.float64]
@@ -83,7 +84,7 @@ class PersonPictures:
             return drawing.overlay(image, drawing.rank_normalised(values), smooth=True)
         return drawing.overlay(image, values)
 
-    def gallery(self, folder: Path, stem: str, kind: str) -> tuple[Gallery, SamplePictures]:
+    def gallery(self, folder: Path, stem: str, kind: str) -> tuple[PersonGallery, SamplePictures]:
         """The strip and the tiles, written to `folder`: as a block of a section, and for other sections to link to."""
         unit = self.joints[0]["unit"]
         error = (
@@ -100,7 +101,7 @@ class PersonPictures:
             (strip, f"{self.row['sample_id']}: {error}"),
             *((path, self._caption(k)) for k, path in tiles.items()),
         )
-        return Gallery(title, images), SamplePictures(strip, tiles)
+        return PersonGallery(title, images, stem), SamplePictures(strip, tiles)
 
     def sheet(self) -> tuple[Image.Image, Cells]:
         """The joints and every joint's map, each under its name; and where each joint stands in it."""
@@ -167,16 +168,52 @@ class PersonPictures:
             self._mark(panel, [k], self.truth, self.prediction)
         return drawing.row_of_panels([p.finish() for p in panels], gap=4)
 
+    def cover(self) -> Image.Image:
+        """The person at a glance: its joints, and beside them all maps together; without the padding around both."""
+        top, bottom, left, right = _image_in(self.display)
+        scale = TILE_HEIGHT / (bottom - top)
+        box = tuple(round(scale * edge) for edge in (left, top, right, bottom))
+        panels = self._together(round(scale * len(self.display)))
+        return drawing.row_of_panels([panel.crop(box) for panel in panels], gap=4)  # type: ignore[arg-type]
+
+    def single(self, k: int | None) -> Image.Image:
+        """Joint k's map around its annotation, prediction and density, or all maps together (None)."""
+        if k is None or self.maps is None or not np.isfinite(self.maps[k]).all():
+            return self._together(TILE_HEIGHT)[-1]
+        values = self.maps[k].astype(np.float64)
+        points = np.stack([self.truth[k], self.prediction[k], *_densest(values)])
+        points = points[np.isfinite(points).all(1)]
+        height, width = self.size
+        middle, extent = (points.min(0) + points.max(0)) / 2, float(np.ptp(points, axis=0).max())
+        side = min(max(LEAST_VIEW * width, CONTEXT * extent), height, width)
+        left, top = (
+            float(np.clip(m - side / 2, 0, most - side)) for m, most in zip(middle, (width, height), strict=True)
+        )
+        scale = TILE_HEIGHT / side
+        canvas = Canvas(self._glow(self.display, values), round(scale * height))
+        self._mark(canvas, [k], self.truth, self.prediction)
+        box = tuple(round(scale * edge) for edge in (left, top, left + side, top + side))
+        return canvas.finish().crop(box)  # type: ignore[arg-type]
+
+    def _total(self) -> Floats | None:
+        return None if self.maps is None else drawing.sum_of_maps(self.maps.astype(np.float64))
+
+    def _together(self, height: int) -> list[Image.Image]:
+        """The input with its joints; all maps together, where there are maps."""
+        first = Canvas(self.display, height)
+        self._skeleton(first, self.truth, self.prediction)
+        self._mark(first, np.flatnonzero(self.visible).tolist(), self.truth, self.prediction)
+        total = self._total()
+        return [
+            first.finish(),
+            *([Canvas(self._glow(self.display, total), height).finish()] if total is not None else []),
+        ]
+
     def _strip(self) -> Image.Image:
         """The input with its joints; all maps together; their density; the same on the original image."""
-        everything = np.flatnonzero(self.visible).tolist()
-        first = Canvas(self.display, STRIP_HEIGHT)
-        self._skeleton(first, self.truth, self.prediction)
-        self._mark(first, everything, self.truth, self.prediction)
-        panels, titles = [first.finish()], ["input"]
-        total = None if self.maps is None else drawing.sum_of_maps(self.maps.astype(np.float64))
+        everything, total = np.flatnonzero(self.visible).tolist(), self._total()
+        panels, titles = self._together(STRIP_HEIGHT), ["input"]
         if total is not None:
-            panels.append(Canvas(self._glow(self.display, total), STRIP_HEIGHT).finish())
             titles.append("maps of all joints, summed")
             blurred = drawing.density(total)
             if blurred is not None:
@@ -229,6 +266,27 @@ class PersonPictures:
         for k in joints:
             canvas.circle(truth[k], 6.0 * size)
             canvas.cross(prediction[k], 5.5 * size)
+
+
+def _image_in(display: drawing.Pixels) -> tuple[int, int, int, int]:
+    """Top, bottom, left, right of what is not black at the edges, px; all of it where all is black.
+
+    >>> _image_in(np.pad(np.ones((2, 3, 3), np.uint8), ((1, 0), (2, 2), (0, 0))))
+    (1, 3, 2, 5)
+    """
+    ys, xs = (np.flatnonzero(display.any(axis=axes)) for axes in ((1, 2), (0, 2)))
+    if not len(ys):
+        return 0, display.shape[0], 0, display.shape[1]
+    return int(ys[0]), int(ys[-1]) + 1, int(xs[0]), int(xs[-1]) + 1
+
+
+def _densest(values: Floats) -> list[Floats]:
+    """Where the map's density is largest, (x, y), if anywhere."""
+    blurred = drawing.density(values)
+    if blurred is None:
+        return []
+    y, x = np.unravel_index(int(blurred.argmax()), blurred.shape)
+    return [np.array([x, y], np.float64)]
 
 
 def save(image: Image.Image, path: Path) -> None:

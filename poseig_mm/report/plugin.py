@@ -9,12 +9,12 @@ from ..markers import hookimpl
 
 if TYPE_CHECKING:
     from ..store import Store
-    from ..types import Section
+    from ..types import Conclusion, Section
 
 
 @hookimpl
 def poseig_report_sections(store: Store, config: Any) -> Sequence[Section]:
-    """Overview, indices, scatter, gallery, failures and provenance; each guarded: one that fails leaves the others.
+    """The core's parts of the page, each guarded: one that fails leaves the others.
 
     A run without maps has errors in the indices' place, and neither scatter nor gallery.  How many persons the gallery
     shows stands in the run's settings.
@@ -27,6 +27,7 @@ def poseig_report_sections(store: Store, config: Any) -> Sequence[Section]:
     first = attempt(overview.HEADING, lambda: overview.overview_section(store))
     last = (
         attempt(failures.HEADING, lambda: failures.failures_section(store)),
+        attempt(overview.SETUP, lambda: overview.setup_section(store)),
         attempt(provenance.HEADING, lambda: provenance.provenance_section(store)),
     )
     if not has_maps(store):
@@ -40,3 +41,11 @@ def poseig_report_sections(store: Store, config: Any) -> Sequence[Section]:
         drawn,
         *last,
     )
+
+
+@hookimpl
+def poseig_conclusions(store: Store) -> Sequence[Conclusion]:
+    """What stands out in any run; studies add what they were asked."""
+    from ..summary.core_conclusions import core_conclusions
+
+    return core_conclusions(store)

@@ -14,11 +14,24 @@ from typing import Any
 from urllib.parse import quote
 
 from ..plotting.figures import save_figure
+from ..summary.conclusions import MOST_SHOWN
 from ..types import Failure, Gallery, Picture, Section, Table
-from .blocks import Cards, Checks, LinkedScatter, Listing, Notices, SamplePictures, failure_of
+from .blocks import (
+    Cards,
+    Checks,
+    Conclusions,
+    Cover,
+    LinkedScatter,
+    Listing,
+    Notices,
+    PersonGallery,
+    SamplePictures,
+    failure_of,
+)
 from .tables import Cell, csv_text, latex_text, shown_cells
 
 MOST_ROWS = 300  # of a table on the page; the CSV has them all
+CARDS = 3  # conclusions in one row
 WIDE = 1.7  # pictures with a larger aspect ratio take a line of their own
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg")
 
@@ -42,15 +55,39 @@ class Shown:
 class RenderedBlock:
     """What the template of `kind` needs."""
 
-    kind: str  # 'table' | 'checks' | 'cards' | 'notices' | 'listing' | 'picture' | 'scatter' | 'gallery' | 'broken'
+    # 'table', 'checks', 'cards', 'conclusions', 'notices', 'listing', 'picture', 'scatter', 'gallery', 'person',
+    # 'cover', 'broken'
+    kind: str
     caption: str = ""
     columns: tuple[tuple[str, bool], ...] = ()  # (name, numeric)
     rows: Sequence[Sequence[Cell]] = ()
     hidden_rows: int = 0
     links: tuple[tuple[str, str], ...] = ()  # (text, url)
     images: tuple[Shown, ...] = ()
-    id: str = ""  # of a scatter, by which its script finds its points
+    id: str = ""  # of a scatter, by which its script finds its points; of a person, to which a cover leads
+    targets: tuple[str, ...] = ()  # of a cover: ids of persons, one an image
+    shown: tuple[tuple[Sequence[Cell], tuple[Shown, ...]], ...] = ()  # of conclusions: cells and pictures of each
     scripts: tuple[str, ...] = ()  # addresses of what the page must load for it, in this order
+
+    @property
+    def title(self) -> str:
+        """The caption's first sentence, which stands where the rest is folded."""
+        return re.split(r"(?<=[.;])\s", self.caption, maxsplit=1)[0]
+
+    @property
+    def rest(self) -> str:
+        """The caption without its title."""
+        return self.caption[len(self.title) :].strip()
+
+    @property
+    def lines(self) -> int:
+        """How many conclusions are seen, of which the first `CARDS` have their pictures unfolded."""
+        return MOST_SHOWN
+
+    @property
+    def cards(self) -> int:
+        """How many conclusions stand with their pictures."""
+        return CARDS
 
     @property
     def facts(self) -> bool:
@@ -136,22 +173,56 @@ def render_section(section: Section, places: Places) -> RenderedSection:
 
 
 def _render(block: Any, anchor: str, places: Places, failures: list[Failure], section: str) -> RenderedBlock:
+    if isinstance(block, Conclusions):
+        return _conclusions(block, anchor, places, failures, section)
     if isinstance(block, Table):
         return _table(block, anchor, places)
     if isinstance(block, LinkedScatter):
         return _scatter(block, anchor, places)
     if isinstance(block, Picture):
         return _picture(block, anchor, places)
+    if isinstance(block, Cover):
+        own = _gallery(block, anchor, places, failures, section)
+        return replace(own, kind="cover", targets=tuple(_person_id(anchor, key) for key in block.keys))
+    if isinstance(block, PersonGallery):
+        own = _gallery(block, anchor, places, failures, section)
+        return replace(own, kind="person", id=_person_id(anchor, block.key))
     if isinstance(block, Gallery):
         return _gallery(block, anchor, places, failures, section)
     raise TypeError(f"a block is a {type(block).__name__}; expected Table, Picture or Gallery of poseig_mm.types")
+
+
+def _person_id(anchor: str, key: str) -> str:
+    return f"{anchor}-person-{slug(key)}"
+
+
+def _conclusions(
+    block: Conclusions, anchor: str, places: Places, failures: list[Failure], section: str
+) -> RenderedBlock:
+    """A picture that cannot be shown is left out."""
+    table, shown = _table(block, anchor, places), []
+    for cells, pictures in zip(table.rows, block.pictures, strict=True):
+        images: list[Shown] = []
+        for picture in pictures:
+            try:
+                images += _picture(picture, anchor, places).images
+            except Exception as error:
+                failures.append(failure_of(error, f"section {section}"))
+        shown.append((cells, tuple(images)))
+    return replace(table, shown=tuple(shown))
 
 
 def _table(table: Table, anchor: str, places: Places) -> RenderedBlock:
     cells = shown_cells(table)
     numeric = [any(row[i].numeric for row in cells) for i in range(len(table.columns))]
     columns = tuple((str(name), n) for name, n in zip(table.columns, numeric, strict=True))
-    kinds = {Cards: "cards", Checks: "checks", Notices: "notices", Listing: "listing"}
+    kinds = {
+        Cards: "cards",
+        Checks: "checks",
+        Conclusions: "conclusions",
+        Notices: "notices",
+        Listing: "listing",
+    }
     kind = next((name for cls, name in kinds.items() if isinstance(table, cls)), "table")
     links: tuple[tuple[str, str], ...] = ()
     if kind not in ("notices", "listing") and cells:

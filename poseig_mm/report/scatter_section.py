@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..store import Store
 
 
-MOST_POINTS = 20_000  # above, browsers grow slow
+MOST_POINTS = 10_000  # above, browsers grow slow
 MOST_SHEETS = 60  # samples drawn for this section, beside those of the gallery
 MAP_ERROR = Measure("map_error", "Map error", "", "how far the map can be trusted: 0 converged, 1 not at all")
 PLOTLY_SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross",

@@ -49,16 +49,23 @@ class SequencePictures(PersonPictures):
         panels = [self._pose(None, SHEET_HEIGHT)] + [self._pose(k, SHEET_HEIGHT) for k in drawn]
         return self._grid(panels, ["input", *(str(self.joints[k]["joint_name"]) for k in drawn)], drawn)
 
+    def single(self, k: int | None) -> Image.Image:
+        """The pose, its joints coloured by joint k's map, or by all maps together (None)."""
+        return self._together(TILE_HEIGHT)[-1] if k is None else self._pose(k, TILE_HEIGHT)
+
+    def _together(self, height: int) -> list[Image.Image]:
+        total = self._total()
+        return [self._pose(None, height), *([] if total is None else [self._pose(None, height, total.sum(0))])]
+
     def _tile(self, k: int) -> Image.Image:
         panels = [self._pose(k, TILE_HEIGHT), *self._frames(k, TILE_HEIGHT)]
         return drawing.row_of_panels(panels, gap=4)
 
     def _strip(self) -> Image.Image:
         """The pose; the pose with all maps together; and these by frame and joint."""
-        panels, titles = [self._pose(None, STRIP_HEIGHT)], ["input"]
-        total = None if self.maps is None else drawing.sum_of_maps(self.maps.astype(np.float64))
+        panels, titles, total = self._together(STRIP_HEIGHT), ["input"], self._total()
         if total is not None:
-            panels += [self._pose(None, STRIP_HEIGHT, total.sum(0)), *self._frames(None, STRIP_HEIGHT, total)]
+            panels += self._frames(None, STRIP_HEIGHT, total)
             titles += ["maps of all joints, summed", "by frame (down) and joint"]
         return drawing.row_of_panels(panels, titles[: len(panels)])
 

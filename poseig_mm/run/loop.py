@@ -38,6 +38,17 @@ class Progress:
     unit: str = "persons"  # of what is counted
 
 
+class _Count:
+    """How many persons are done, of how many, since when: what is told after each, also inside a batch."""
+
+    def __init__(self, tell: Callable[[Progress], None], total: int) -> None:
+        self._tell, self._total, self._done, self._begin = tell, total, 0, time.perf_counter()
+
+    def report(self, more: int) -> None:
+        self._done += more
+        self._tell(Progress("diagnosing", self._done, self._total, time.perf_counter() - self._begin))
+
+
 @dataclass(frozen=True)
 class Loop:
     """`run()` takes samples to the store; one that fails is recorded, and the others go on."""
@@ -67,8 +78,8 @@ class Loop:
             ConfigError: what every sample would meet.
         """
         ids = self.source.ids()
-        begin = time.perf_counter()
-        self._report_progress(0, len(positions), begin)
+        count = _Count(self.on_progress, len(positions))
+        count.report(0)
         batch: list[Sample] = []
         in_time = True
         for position, i in enumerate(positions):
@@ -76,13 +87,14 @@ class Loop:
                 break
             with self.journal.timed("load"):
                 sample = self._load(i, ids[i])
-            if sample is not None:
+            if sample is None:
+                count.report(1)
+            else:
                 batch.append(sample)
             if batch and (len(batch) == batch_size or position + 1 == len(positions)):
-                self._run_batch(batch)
+                self._run_batch(batch, count)
                 batch = []
                 self.writer.update_run(timings=self.journal.timings, peak_memory=peak_memory())
-            self._report_progress(position + 1, len(positions), begin)
         self.writer.flush()
         self.writer.update_run(timings=self.journal.timings)
         return in_time
@@ -94,7 +106,7 @@ class Loop:
             self.journal.sample_failed(error, "sample", sample_id, self.writer)
             return None
 
-    def _run_batch(self, batch: list[Sample]) -> None:
+    def _run_batch(self, batch: list[Sample], count: _Count) -> None:
         """One batch to the store; where it fails as a whole, each of its samples by itself."""
         try:
             findings = self.diagnose(batch)
@@ -103,18 +115,22 @@ class Loop:
         except BaseException as error:
             if len(batch) == 1:
                 self.journal.sample_failed(error, "attribution", batch[0].sample_id, self.writer)
+                count.report(1)
                 return
             logger.info("a batch of %d failed (%s); its samples are tried one by one", len(batch), error)
             for sample in batch:
-                self._run_batch([sample])
+                self._run_batch([sample], count)
             return
         records, settings = [], self.context.explainer.settings
         for finding in findings:
             self._show(finding)
             records.append(sample_record(finding, self.source.groups, self.context.unit, self.writer.errors, settings))
+            if len(records) < len(findings):
+                count.report(1)
         self.journal.note(self.writer)
         with self.journal.timed("store"):
             self.writer.write(records)
+        count.report(1)  # the last one is done when all are on disk
 
     def _show(self, finding: Finding) -> None:
         """One person's finding to the plugins that look on, and to the studies; none of them can change it."""
@@ -145,9 +161,6 @@ class Loop:
                     changed = [] if kept is None else kept.restore()
                 refuse_changes(changed)
                 self.writer.write_study(study.name, rows)
-
-    def _report_progress(self, done: int, total: int, begin: float) -> None:
-        self.on_progress(Progress("diagnosing", done, total, time.perf_counter() - begin))
 
 
 def _kept(finding: Finding) -> KeptValues:

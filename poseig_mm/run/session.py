@@ -21,7 +21,9 @@ from ..compat import prepare_environment
 from ..data.samples import SampleSource
 from ..errors import ConfigError, DataError
 from ..indices.base import Index
+from ..plugin.kinds import CONCLUSIONS
 from ..report.build import build_report
+from ..report.conclusions_section import conclusions_section
 from ..settings import Settings
 from ..settings_fields import configured
 from ..store import Store, StoreWriter
@@ -29,8 +31,9 @@ from ..store.atomic import publish
 from ..store.opening import idle_ranks
 from ..store.run_file import earlier_run
 from ..studies.base import check_needs_no_maps
+from ..summary.conclusions import ranked
 from ..treatments.base import Treatment
-from ..types import Sample, Section
+from ..types import Conclusion, Sample, Section
 from .about import describe_run
 from .calibration import CALIBRATION_SAMPLES, accelerate_on, calibrate_on, scale_on
 from .context import RunContext
@@ -99,6 +102,7 @@ class Session:
         self.host = plugins.open(self.settings.plugins)
         self.journal = Journal(self.host)
         self.allow = check_names(allow)
+        self.conclusions: list[Conclusion] = []  # of the finished run, ranked
         self.on_checked = on_checked or (lambda checks: None)
         self.on_progress = on_progress or (lambda progress: None)
         catalog = self.host.catalog
@@ -248,13 +252,26 @@ class Session:
     def build_report(self, store: Store, extra: Sequence[Section] = ()) -> Path:
         """The report from the store alone, with `extra` sections; one that fails becomes a line among the failures."""
         before = len(self.host.failures)
+        self.conclusions = self.conclude(store)
         collected = self.host.collect("poseig_report_sections", store=store, config=self.config)
-        sections = [*extra, *(section for _, result in collected for section in result)]
+        sections = [
+            conclusions_section(store, self.conclusions),
+            *extra,
+            *(section for _, result in collected for section in result),
+        ]
         for study in self.studies:
             with self.journal.guard("report", study.name):
                 if (section := study.section(store)) is not None:
                     sections.append(section)
         return build_report(store, sections, failures=self.host.failures[before:])
+
+    def conclude(self, store: Store) -> list[Conclusion]:
+        """What stands out, ranked, from the store alone; a plugin or study that fails is recorded."""
+        given = [c for _, result in self.host.collect(CONCLUSIONS.hook, store=store) for c in result]
+        for study in self.studies:
+            with self.journal.guard("report", study.name):
+                given += [c for _, c in CONCLUSIONS.entries(study.conclusions(store))]
+        return ranked(given)
 
     def built_model(self) -> torch.nn.Module:
         """The model that is diagnosed, as MMPose's."""
@@ -396,14 +413,19 @@ class Session:
         writer.update_run(status="complete", timings=self.journal.timings, peak_memory=peak_memory())
         if self.settings.report.enabled:
             with self.journal.timed("report"):
+                self.on_progress(Progress("writing the report", 0, 1, 0.0, "page"))
                 self.build_report(Store(self.work_dir))
+        else:
+            self.conclusions = self.conclude(Store(self.work_dir))
 
     def _finish_studies(self, writer: StoreWriter) -> None:
         if not self.studies:
             return
         writer.flush()
-        store = Store(self.work_dir)
-        for study in self.studies:
+        store, begin = Store(self.work_dir), time.perf_counter()
+        for i, study in enumerate(self.studies):
+            about = (f"study {study.name}", i, len(self.studies), time.perf_counter() - begin, "studies")
+            self.on_progress(Progress(*about))
             with self.journal.timed(f"study {study.name}"), self.journal.guard("study", study.name):
                 writer.write_study(study.name, study.store_rows(store), replace_all=True)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..adapters.base import CoordinateAdapter
     from ..store.reader import Store
-    from ..types import Attribution, Finding, JointGroups, Sample, Section
+    from ..types import Attribution, Conclusion, Finding, JointGroups, Sample, Section
 
 
 # Changes for `StudyContext.attribute` that make maps comparable whatever the run's own settings: one rule, no noise,
@@ -120,6 +120,10 @@ class Study(ABC):
 
     def store_rows(self, store: Store) -> Sequence[Mapping[str, Any]]:
         """Rows that need only the tables of the finished run; called once at its end, and again on every resume."""
+        return ()
+
+    def conclusions(self, store: Store) -> Sequence[Conclusion]:
+        """What stands out, from the store alone; ranked with all others, whenever a report is built."""
         return ()
 
     def section(self, store: Store) -> Section | None:

@@ -101,6 +101,22 @@ def image_count(rows: pl.DataFrame) -> int:
     return len(np.unique(images_of(rows))) if len(rows) else 0
 
 
+def has_intervals(rows: pl.DataFrame) -> bool:
+    """Whether there are images enough to resample.
+
+    >>> has_intervals(pl.DataFrame({'sample_id': ['a', 'b', 'c']}))
+    False
+    """
+    from ..functional.statistics import FEWEST_GROUPS
+
+    return image_count(rows) >= FEWEST_GROUPS
+
+
+def with_values(shown: Sequence[Measure], rows: pl.DataFrame) -> tuple[Measure, ...]:
+    """Without the error where no row has one: nobody was annotated."""
+    return tuple(m for m in shown if m.name != "epe" or bool(rows["epe"].is_finite().any()))
+
+
 def estimate(rows: pl.DataFrame, column: str) -> Estimate:
     """Mean of a column's finite values with its 95 % interval, images resampled (seed 0)."""
     from ..functional.statistics import bootstrap_mean

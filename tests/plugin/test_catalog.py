@@ -12,7 +12,7 @@ from poseig_mm.errors import ConfigError, PluginError
 from poseig_mm.plugin.catalog import Catalog
 from poseig_mm.plugin.kinds import COLLECTED, KINDS, Kind
 from poseig_mm.plugin.manager import PluginHost
-from poseig_mm.types import JointGroups
+from poseig_mm.types import Conclusion, JointGroups, PersonPicture
 
 
 def test_everything_registered_is_found_by_name_with_its_owner() -> None:
@@ -190,6 +190,26 @@ def test_a_wrong_result_of_an_installed_plugin_is_a_recorded_failure(
     (failure,) = host.failures
     assert (failure.plugin, failure.stage, failure.error) == ("bad", "plugin", "PluginError")
     assert len(messages(caplog)) == 1
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (None, "got None; expected a list or tuple"),
+        (["text"], "got a str in its list; expected poseig_mm.types.Conclusion"),
+        ([Conclusion("a", " ")], "the conclusion 'a' has no sentence"),
+        ([Conclusion("", "So it is.")], "with the name ''"),
+        ([Conclusion("a", "So it is.", pictures=(PersonPicture("1"),) * 4)], "has 4 pictures; expected at most 3"),
+    ],
+)
+def test_a_wrong_conclusion_is_a_recorded_failure(result: Any, said: str) -> None:
+    """The other conclusions are shown, and the failure says what was given."""
+    good = plugin_with("Good", poseig_conclusions=lambda: [Conclusion("a", "So it is.")])
+    host = host_of(plugin_with("Bad", poseig_conclusions=lambda: result), good)
+    assert [name for name, _ in host.collect("poseig_conclusions", store=0)] == ["Good"]
+    (failure,) = host.failures
+    assert (failure.plugin, failure.stage) == ("Bad", "report")
+    assert said in failure.message
 
 
 @pytest.mark.parametrize("result", [None, "text", [1]])

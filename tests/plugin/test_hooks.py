@@ -16,9 +16,10 @@ from fakes import GROUPS, FakeAdapter, FakeIndex, FakeStudy, host_of, install, p
 from poseig_mm import PoseIGError, Section
 from poseig_mm.errors import PluginError
 from poseig_mm.plugin import specs
-from poseig_mm.plugin.kinds import COLLECTED, KINDS, SECTIONS
+from poseig_mm.plugin.kinds import COLLECTED, KINDS, OF_REPORTS
 from poseig_mm.plugin.manager import ON_ERROR, SELECT, PluginHost
 from poseig_mm.plugin.registry import HOOKS
+from poseig_mm.types import Conclusion
 
 SECTION = Section("mine", "Mine")
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -33,6 +34,7 @@ RESULTS: dict[str, Any] = {
     "poseig_studies": [FakeStudy()],
     "poseig_treatments": [SimpleNamespace(name="treatment")],
     "poseig_datasets": {"data": GROUPS},
+    "poseig_conclusions": [Conclusion("mine", "So it is.")],
     "poseig_report_sections": [SECTION],
 }
 OBSERVERS = ("poseig_session_start", "poseig_after_sample", "poseig_add_cli")
@@ -180,7 +182,11 @@ def test_a_plugin_that_raises_stops_nobody(hook: str, error: Exception) -> None:
     (failure,) = host.failures
     assert (failure.plugin, failure.error, failure.message) == ("Bad", type(error).__name__, "no")
     assert "raise error" in failure.traceback
-    expected = ("stage", "7") if hook in OBSERVERS else ("report" if hook == SECTIONS.hook else "plugin", "")
+    expected = (
+        ("stage", "7")
+        if hook in OBSERVERS
+        else ("report" if hook in [kind.hook for kind in OF_REPORTS] else "plugin", "")
+    )
     assert (failure.stage, failure.sample_id) == expected
 
 
@@ -255,11 +261,12 @@ def test_a_builtin_that_raises_when_it_registers_is_fatal(hook: str, site: Path)
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-def test_a_builtin_section_that_raises_is_recorded(site: Path) -> None:
-    """A report without one section is better than none after a long run."""
-    write_module(site, "own", "@hookimpl\ndef poseig_report_sections(store): raise ValueError('boom')")
+@pytest.mark.parametrize("hook", [kind.hook for kind in OF_REPORTS])
+def test_a_builtin_part_of_a_report_that_raises_is_recorded(site: Path, hook: str) -> None:
+    """A report without one part is better than none after a long run."""
+    write_module(site, "own", f"@hookimpl\ndef {hook}(store): raise ValueError('boom')")
     host = PluginHost(builtins=("own",), entry_points=False, plugins=[])
-    assert call(host, "poseig_report_sections") == []
+    assert call(host, hook) == []
     assert [(f.plugin, f.stage) for f in host.failures] == [("own", "report")]
 
 

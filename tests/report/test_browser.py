@@ -102,9 +102,13 @@ class Browser:
     def column(self, caption: str, column: int) -> list[str]:
         """The first words of a column's cells, as shown."""
         script = """return [...document.querySelectorAll('figure.table')]
-            .find((f) => f.textContent.includes(arguments[0]))
+            .find((f) => f.closest('details').textContent.includes(arguments[0]))
             .querySelectorAll('tbody tr:not([hidden]) td:nth-child(' + arguments[1] + ')')"""
         return [cell.text.split()[0] for cell in self.run(script, caption, column + 1)]
+
+    def unfold(self) -> None:
+        """Open what is folded, as a reader does."""
+        self.run("for (const d of document.querySelectorAll('details')) d.open = true")
 
     def plotted(self) -> None:
         self.run("document.querySelector('.scatter').scrollIntoView()")
@@ -134,7 +138,9 @@ class Browser:
 
 @pytest.fixture
 def page(driver: Any, plain: Path) -> Browser:
-    return Browser(driver, plain)
+    browser = Browser(driver, plain)
+    browser.unfold()
+    return browser
 
 
 @pytest.fixture
@@ -146,6 +152,7 @@ def scatter(driver: Any, linked: Path) -> Browser:
     browser.run("for (const d of document.querySelectorAll('dialog[open]')) d.close();"
                 "const s = document.querySelector('.scatter input[type=search]'); s.value = '';"
                 "s.dispatchEvent(new Event('input')); document.querySelector('.person').hidden = true")  # fmt: skip
+    browser.unfold()
     browser.plotted()
     return browser
 
@@ -168,8 +175,8 @@ def test_nothing_is_logged_and_nothing_asked_of_a_network(scatter: Browser) -> N
 def test_numbers_sort_by_value_with_missing_ones_last(page: Browser) -> None:
     """Estimates by their mean, not their text; NaN last both ways; aria-sort says which."""
     header = page.run(
-        "return [...document.querySelectorAll('figure.table')].find((f) => f.textContent.includes('Mixed table'))"
-        ".querySelectorAll('th')[1]"
+        "return [...document.querySelectorAll('figure.table')]"
+        ".find((f) => f.closest('details').textContent.includes('Mixed table')).querySelectorAll('th')[1]"
     )
     header.find_element("css selector", "button").click()
     assert page.column("Mixed table", 0) == ["d", "c", "b", "e", "a"]
@@ -285,6 +292,25 @@ def test_print_shows_the_still_figure_and_no_controls(scatter: Browser) -> None:
         assert len([r for r in scatter.all("tbody tr[hidden]") if not r.is_displayed()]) == 0
     finally:
         scatter.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_what_is_folded_opens_on_paper_and_where_a_link_leads(driver: Any, linked: Path) -> None:
+    """Closed at first; the cover's picture opens its person; print shows every table, and the screen has it closed
+    again.
+    """
+    page = Browser(driver, linked)
+    person, table = page.one("details#gallery-person-000"), page.one("#tables details")
+    assert (person.get_attribute("open"), table.get_attribute("open")) == (None, None)
+    seen = "return [...document.querySelectorAll('#tables tbody')].map((e) => e.checkVisibility())"
+    assert page.run(seen) == [False, False]
+    page.one(".cover a").click()
+    page.until("return document.querySelector('#gallery-person-000').open")
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert page.run(seen) == [True, True]
+    finally:
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert page.run(seen) == [False, False]
 
 
 def test_all_is_there_without_scripts(driver: Any, linked: Path) -> None:

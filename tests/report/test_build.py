@@ -89,7 +89,7 @@ def test_a_built_in_section_that_raises_leaves_the_others(tmp_path: Path, monkey
     monkeypatch.setattr("poseig_mm.report.index_section.indices_section", broken)
     store = make_store(tmp_path, [record(0)])
     html = build_report(store, poseig_report_sections(store, {})).read_text(encoding="utf-8")
-    assert html.count("<section") == 6
+    assert html.count("<section") == 7
     assert html.count("no indices today") == 2  # in its place, and among the failures
 
 

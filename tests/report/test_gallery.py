@@ -14,11 +14,12 @@ import synthetic_store
 from PIL import Image
 from synthetic_store import RUN, make_store, record
 
+from poseig_mm.report.blocks import Cover, PersonGallery
 from poseig_mm.report.gallery import choose, gallery_section
 from poseig_mm.report.person import draw_sample
 from poseig_mm.report.plugin import poseig_report_sections
 from poseig_mm.store import Store
-from poseig_mm.types import Gallery
+from poseig_mm.types import Section
 
 
 def frame(mepe: list[float], maps: list[str | None] | None = None) -> pl.DataFrame:
@@ -53,8 +54,16 @@ def test_persons_with_maps_come_first_and_those_without_joints_never() -> None:
     assert choose(frame([9.0]), 0) == []
 
 
-def galleries(store: Store, limit: int = 12) -> list[Gallery]:
-    return [b for b in gallery_section(store, limit).blocks if isinstance(b, Gallery)]
+def galleries(made: Store) -> list[PersonGallery]:
+    return persons_of(gallery_section(made))
+
+
+def persons_of(section: Section) -> list[PersonGallery]:
+    """All blocks but the first, the cover."""
+    cover, *persons = section.blocks
+    assert isinstance(cover, Cover)
+    assert all(isinstance(person, PersonGallery) for person in persons)
+    return persons  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(("settings", "shown"), [({"report": {"gallery": 1}}, 1), ({}, 3)])
@@ -64,7 +73,7 @@ def test_the_run_s_own_setting_counts(tmp_path: Path, settings: dict[str, Any], 
     (section,) = (
         s for s in poseig_report_sections(made, {"diagnosis": {"report": {"gallery": 2}}}) if s.name == "gallery"
     )
-    assert len(section.blocks) == shown
+    assert len(persons_of(section)) == shown
 
 
 def test_each_visible_joint_has_a_tile(tmp_path: Path) -> None:
@@ -99,7 +108,7 @@ def test_the_strip_shows_the_original_image_and_a_note_where_it_is_gone(tmp_path
     lost = record(0)
     lost = replace(lost, sample={**lost.sample, "image_path": str(tmp_path / "gone.jpg")})
     without = gallery_section(make_store(tmp_path / "b", [lost]))
-    widths = [Image.open(s.blocks[0].images[0][0]).width for s in (with_file, without)]  # type: ignore[union-attr]
+    widths = [Image.open(persons_of(s)[0].images[0][0]).width for s in (with_file, without)]
     assert widths[0] > widths[1] + 100
     assert "original image is gone" in without.lead
     assert "original image is gone" not in with_file.lead
@@ -110,7 +119,7 @@ def test_missing_maps_or_inputs_are_said(tmp_path: Path, missing: str) -> None:
     """The rest is drawn."""
     section = gallery_section(make_store(tmp_path, [replace(record(0), **{missing: None})]))
     assert {"maps": "No maps were kept", "display": "The input was not kept"}[missing] in section.lead
-    assert len(section.blocks) == 1
+    assert len(persons_of(section)) == 1
     assert section.failures == ()
 
 
@@ -152,7 +161,7 @@ def test_a_person_who_cannot_be_drawn_is_a_failure_and_the_others_are_shown(tmp_
     """A display of another size than its maps: one failure with the sample's id, one person shown."""
     bad = replace(record(1), display=np.zeros((5, 4, 3), np.uint8))
     section = gallery_section(make_store(tmp_path, [record(0), bad]))
-    assert len(section.blocks) == 1
+    assert len(persons_of(section)) == 1
     assert [f.sample_id for f in section.failures] == ["1001-1"]
 
 
@@ -165,3 +174,26 @@ def test_a_map_of_one_pixel_is_drawn_without_its_density(tmp_path: Path) -> None
     maps[0, 40, 40] = 1
     section = gallery_section(make_store(tmp_path, [replace(rows, maps=maps)]))
     assert section.failures == ()
+
+
+def test_the_cover_shows_the_worst_a_typical_and_the_best_person(tmp_path: Path) -> None:
+    """Six persons: three pictures, each of which leads to the gallery of its person."""
+    cover, *persons = gallery_section(make_store(tmp_path, [record(i) for i in range(6)])).blocks
+    assert isinstance(cover, Cover)
+    assert [caption.split(":")[0] for _, caption in cover.images] == ["worst", "typical", "best"]
+    captions = {person.key: person.caption for person in persons if isinstance(person, PersonGallery)}
+    assert [captions[key] for key in cover.keys] == [caption for _, caption in cover.images]
+    assert cover.images[0][1].startswith("worst: 1005-5")
+    assert cover.images[-1][1].startswith("best: 1000-0")
+
+
+def test_the_cover_leaves_out_black_padding(tmp_path: Path) -> None:
+    """A person in the middle third of a black input: the two panels show that third alone."""
+    person = record(0)
+    assert person.display is not None
+    display = np.zeros_like(person.display)
+    display[40:80, 30:60] = 200
+    cover = gallery_section(make_store(tmp_path, [replace(person, display=display)])).blocks[0]
+    assert isinstance(cover, Cover)
+    width, height = Image.open(cover.images[0][0]).size
+    assert width / height == pytest.approx(2 * 30 / 40, rel=0.05)

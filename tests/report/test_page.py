@@ -26,7 +26,7 @@ from poseig_mm.report.plugin import poseig_report_sections
 from poseig_mm.store import Store, StoreWriter
 from poseig_mm.types import Failure, Picture, Section, Table
 
-SECTIONS = ["overview", "indices", "scatter", "gallery", "failures", "provenance"]
+SECTIONS = ["gallery", "overview", "indices", "scatter", "failures", "setup", "provenance"]
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 
 
@@ -81,11 +81,11 @@ def test_markup_is_balanced_and_ids_are_unique(page: Path) -> None:
 
 
 def test_sections_stand_in_order_and_in_the_navigation(page: Path) -> None:
-    """Overview, indices, scatter, gallery, failures, provenance; the navigation links to exactly these."""
+    """Pictures, then numbers, settings and provenance last; the navigation links to exactly these."""
     parsed = Page(page)
     assert parsed.sections == SECTIONS
     links = [a["href"] for a in parsed.all("a") if a.get("href", "").startswith("#")]
-    assert links[1:7] == [f"#{name}" for name in parsed.sections]
+    assert links[1:8] == [f"#{name}" for name in parsed.sections]
 
 
 def test_every_address_is_a_file_beside_the_page(page: Path) -> None:
@@ -319,3 +319,28 @@ def test_a_listing_is_shown_as_it_is_and_escaped(tmp_path: Path) -> None:
     assert "<code>a = dict(\n    b=&#39;&lt;b&gt;&amp;amp;&lt;/b&gt;&#39;)\n</code></pre>" in page
     assert Page(out / "index.html").unbalanced == []
     assert not list((out / "assets").rglob("*.csv"))
+
+
+def test_a_single_person_has_no_tables_of_intervals(tmp_path: Path, page: Path) -> None:
+    """Means alone, and nothing that says they had intervals; six persons have them."""
+    text = build(make_store(tmp_path, [record(0)])).text
+    assert "interval per joint" not in text
+    assert "95 % interval" not in text
+    assert "Per joint: means (so few images have no intervals)." in text
+    assert "Per joint: mean [95 % interval], images resampled." in Page(page).text
+
+
+def test_a_run_without_annotations_has_no_column_of_errors(tmp_path: Path) -> None:
+    """Where nobody was annotated, EPE is in no table; the indices are."""
+    people = [record(i) for i in range(5)]
+    for person in people:
+        for row in person.joints:
+            row["epe"] = math.nan  # type: ignore[index]
+    store = make_store(tmp_path, people)
+    build(store)
+    for name in ("indices-Per-joint", "indices-Per-group"):
+        header, row, *_ = (tmp_path / f"report/assets/tables/{name}.csv").read_text().splitlines()
+        assert "EPE" not in header
+        assert "DI" in header
+        assert re.search(r",\d+,", row)
+    assert "not annotated" in overview_section(store).lead

@@ -200,5 +200,5 @@ def test_a_page_of_two_thousand_persons_stays_small(tmp_path: Path) -> None:
     assert loaded < 6_000_000
     assert html.count("<img src") == html.count('loading="lazy"')
     data = points_of(index)
-    assert len(data["epe"]) == 20_000
-    assert "Shown are 20000 of them" in html
+    assert len(data["epe"]) == 10_000
+    assert "Shown are 10000 of them" in html

@@ -147,6 +147,7 @@ def {hook}({arguments}):
 ARGUMENTS = {
     "poseig_session_start": ("run_dir", "session_start"),
     "poseig_after_sample": ("sample", "after_sample"),
+    "poseig_conclusions": ("store", "report"),
     "poseig_report_sections": ("store", "report"),
     "poseig_add_cli": ("parser", "add_cli"),
     "poseig_register_adapters": ("", "plugin"),

@@ -19,6 +19,7 @@ from torch import Tensor
 from poseig_mm import Plugins, Session, load_adapter
 from poseig_mm.api import load_config
 from poseig_mm.errors import AdapterError, CheckpointError, ConfigError, PluginError
+from poseig_mm.run.diagnose import BatchDiagnosis
 from poseig_mm.run.loop import Progress
 from poseig_mm.store import Store
 
@@ -141,6 +142,25 @@ def test_progress_is_told_after_each_sample(tiny_files: tiny, tmp_path: Path) ->
     seen: list[Progress] = []
     run(tiny_files, tmp_path, on_progress=seen.append)
     assert [(p.done, p.total) for p in seen] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_progress_counts_persons_that_are_done_and_not_those_that_are_loaded(
+    tiny_files: tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a batch of three the speed is that of the diagnosis; then come the studies of the whole, by name."""
+    told: list[tuple[str, int, int]] = []
+    diagnose = BatchDiagnosis.__call__
+
+    def watched(self: BatchDiagnosis, batch: Any) -> Any:
+        told.append(("batch", len(batch), 0))
+        return diagnose(self, batch)
+
+    monkeypatch.setattr(BatchDiagnosis, "__call__", watched)
+    settings = {"samples": {"batch_size": 3}, "studies": ["groups", "error_relation"]}
+    run(tiny_files, tmp_path, settings, on_progress=lambda p: told.append((p.stage, p.done, p.total)))
+    persons = [("diagnosing", done, 3) for done in (1, 2, 3)]
+    studies = [("study groups", 0, 2), ("study error_relation", 1, 2)]
+    assert told == [("diagnosing", 0, 3), ("batch", 3, 0), *persons, *studies]
 
 
 # ---- which samples, which maps ---------------------------------------------------------------------------------------

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from pathlib import Path
 
 import poseig_template
 import pytest
@@ -15,16 +19,22 @@ from poseig_mm.store import Store
 from poseig_mm.testing import check_index, index_inputs
 
 pytest_plugins = ["poseig_mm.testing"]
+FOLDER = Path(__file__).parents[1]
 
 
-def test_it_is_found_when_installed() -> None:
-    """Its entry point is in the group that the host searches."""
-    found = {point.name: point.value for point in entry_points(group="poseig_mm")}
-    assert found.get("template") == "poseig_template"
-    (record,) = [record for record in PluginHost(builtins=()).records if record.name == "template"]
-    assert record.status == "loaded"
-    assert record.distribution == "poseig-mm-template"
-    assert record.hooks == ("poseig_indices", "poseig_report_sections")
+def test_it_is_found_when_installed(tmp_path: Path) -> None:
+    """Installed by pip, its entry point is in the group that the host searches."""
+    copy = shutil.copytree(FOLDER, tmp_path / "source")  # so that nothing is built in place
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--target", str(tmp_path / "site")]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(copy)], check=True)
+    code = (
+        "from poseig_mm.plugin.manager import PluginHost\n"
+        "(r,) = [r for r in PluginHost(builtins=()).records if r.name == 'template']\n"
+        "print(r.status, r.distribution, *r.hooks)"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), *filter(None, sys.path)])}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["loaded", "poseig-mm-template", "poseig_indices", "poseig_report_sections"]
 
 
 def test_the_index_is_in_the_catalog(poseig_host: Callable[..., PluginHost]) -> None:

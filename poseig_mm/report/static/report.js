@@ -144,8 +144,26 @@ function followScroll() {
   mark();
 }
 
+// What is folded opens where a link or the address leads into it, and on paper.
+function openFolded() {
+  function open() {
+    const target = window.location.hash && document.getElementById(decodeURIComponent(window.location.hash.slice(1)));
+    for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+    if (target) target.scrollIntoView();
+  }
+  window.addEventListener("hashchange", open);
+  if (window.location.hash) open();
+  let opened = [];
+  window.addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    for (const details of opened) details.open = true;
+  });
+  window.addEventListener("afterprint", () => { for (const details of opened) details.open = false; });
+}
+
 document.querySelectorAll("table").forEach(makeSortable);
 document.querySelectorAll("figure.table").forEach(makeFilter);
 document.querySelectorAll("figure.table").forEach(addCopyButton);
 makeViewer();
+openFolded();
 followScroll();

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ...store.reader import Store
 from ...summary.measures import measures
-from ...types import Section
+from ...types import Conclusion, Section
 from ..base import Study
 from .rows import EasyHardSettings, easy_hard_table
 
@@ -24,6 +24,12 @@ class EasyHard(EasyHardSettings, Study):
         """`easy_hard_table` of the whole run."""
         joints = store.joints()
         return easy_hard_table(joints, [m.name for m in measures(store, joints)], self)
+
+    def conclusions(self, store: Store) -> Sequence[Conclusion]:
+        """The index that tells hard persons from easy ones."""
+        from .conclusions import easy_hard_conclusions
+
+        return easy_hard_conclusions(store, self.name, self)
 
     def section(self, store: Store) -> Section | None:
         """Tables D and C.3, and a figure of both."""

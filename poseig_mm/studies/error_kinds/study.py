@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import polars as pl
 
 from ...store.reader import Store
-from ...types import Finding, Section
+from ...types import Conclusion, Finding, Section
 from ..base import Study, StudyContext
 from ..section_parts import study_rows
 from .rows import ErrorKindsSettings, area_row, joint_kinds, kind_rows, person_rows
@@ -43,6 +43,12 @@ class ErrorKinds(ErrorKindsSettings, Study):
             StoreError: the study has no rows in this run.
         """
         return joint_kinds(store, self.name, self)
+
+    def conclusions(self, store: Store) -> Sequence[Conclusion]:
+        """What costs AP: kinds of errors, and groups of persons."""
+        from .conclusions import error_kinds_conclusions
+
+        return error_kinds_conclusions(store, self.name, self)
 
     def section(self, store: Store) -> Section:
         """Kinds by joint and group, the indices of each, and what each costs in AP."""

@@ -11,7 +11,7 @@ import polars as pl
 from ...plotting.trend import error_trends
 from ...store.reader import Store
 from ...summary.estimates import estimate_of, visible_joints
-from ...summary.measures import Measure, measures, unit_of
+from ...summary.measures import Measure, has_intervals, measures, unit_of
 from ...summary.sentences import format_estimate, plural
 from ...types import Picture, Section, Table
 from ..section_parts import study_rows
@@ -27,6 +27,8 @@ def error_relation_section(store: Store, name: str) -> Section | None:
     if not rows:
         return None
     joints = store.joints()
+    if not has_intervals(joints.filter(pl.col("visible"))):
+        return Section(name, TITLE, "Of so few images correlations have no intervals and say little.", (), ORDER)
     shown = [m for m in measures(store, joints) if any(r["measure"] == m.name for r in rows)]
     of_joints = [r for r in rows if r["level"] == "joint"]
     above = [r for r in rows if r["level"] != "joint"]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ...store.reader import Store
 from ...summary.measures import measures
-from ...types import Section
+from ...types import Conclusion, Section
 from ..base import Study
 from .rows import correlation_table
 
@@ -24,6 +24,12 @@ class ErrorRelation(Study):
         """`correlation_table` of the whole run."""
         joints = store.joints()
         return correlation_table(joints, [m.name for m in measures(store, joints) if m.name != "epe"])
+
+    def conclusions(self, store: Store) -> Sequence[Conclusion]:
+        """The index that tells large errors from small ones."""
+        from .conclusions import error_relation_conclusions
+
+        return error_relation_conclusions(store, self.name)
 
     def section(self, store: Store) -> Section | None:
         """The correlations, and a figure of the indices over the error."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ...store.reader import Store
-from ...types import Finding, Section
+from ...types import Conclusion, Finding, Section
 from ..base import Study, StudyContext
 from .rows import ShortcutsSettings, evidence_rows
 
@@ -33,6 +33,12 @@ class Shortcuts(ShortcutsSettings, Study):
     def sample_rows(self, finding: Finding, context: StudyContext) -> Sequence[Mapping[str, Any]]:
         """A row a joint with a map; joints that were not asked for have none."""
         return evidence_rows(finding, context, self.radius)
+
+    def conclusions(self, store: Store) -> Sequence[Conclusion]:
+        """Joints that are read from elsewhere than themselves."""
+        from .conclusions import shortcuts_conclusions
+
+        return shortcuts_conclusions(store, self.name, self)
 
     def section(self, store: Store) -> Section | None:
         """Joints that are not read from themselves, the shares, and mean maps around suspicious joints."""
