@@ -15,7 +15,7 @@ from .runs import match, open_runs
 
 
 def comparison_sections(stores: Mapping[str, Store], folder: Path) -> list[GuardedSection]:
-    """Sections of orders 50 to 58: in a run's own report, after the overview and before the indices.
+    """Sections of orders 50 to 58: in a run's own report, after its persons and before its overview.
 
     Of runs without maps there is none on maps.
 
