@@ -57,7 +57,7 @@ def gallery_section(store: Store, limit: int = ReportSettings.gallery) -> Guarde
     for i, (kind, row) in enumerate(chosen):
         try:
             person = pictures_of(store, row, joints, shown, notes)
-            block, drawn = person.gallery(folder, f"{i:03d}", TITLES[kind] if len(chosen) > 1 else "person")
+            block, drawn = person.gallery(folder, f"{i:03d}", TITLES.get(kind, "") if len(chosen) > 1 else "person")
             if i in on_cover:
                 path = folder / f"{i:03d}-cover.jpg"
                 save(person.cover(), path)
@@ -78,11 +78,13 @@ def gallery_section(store: Store, limit: int = ReportSettings.gallery) -> Guarde
 
 
 def _on_cover(kinds: Sequence[str]) -> set[int]:
-    """The first of the worst, the middle of the median, the last of the best.
+    """The first of the worst, the middle of the median, the last of the best; the first three where none has an error.
 
     >>> sorted(_on_cover(['worst', 'worst', 'median', 'median', 'median', 'best', 'best'])), _on_cover(['worst'])
     ([0, 3, 6], {0})
     """
+    if not any(kinds):
+        return set(range(min(3, len(kinds))))
     places = {kind: [i for i, k in enumerate(kinds) if k == kind] for kind in ("worst", "median", "best")}
     chosen = {"worst": 0, "median": len(places["median"]) // 2, "best": -1}
     return {of[chosen[kind]] for kind, of in places.items() if of}

@@ -135,8 +135,9 @@ class Explanation:
         return np.asarray(canvas.finish())
 
     def _title(self, person: int, k: int) -> str:
-        known = [(name, self.indices[name][person, k]) for name in ("di", "fi", "li") if name in self.indices]
-        numbers = " · ".join(f"{name.upper()} {value:.1f}" for name, value in known if math.isfinite(value))
+        known = [(name, values[person, k]) for name, values in self.indices.items() if values.ndim == 2]
+        shown = [f"{name.upper()} {value:.1f}" for name, value in known if math.isfinite(value)]
+        numbers = " · ".join(shown[:3])
         return f"{self.keypoint_names[k]}\n{numbers or 'no map'}"
 
 

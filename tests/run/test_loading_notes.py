@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 from tiny import run, write_run
 
-from poseig_mm.report.overview import overview_section
+from poseig_mm.report.overview import overview_section, setup_section
 
 
 def as_jpeg(content: dict[str, Any]) -> None:
@@ -33,4 +33,4 @@ def test_turned_images_are_counted_as_they_come(tmp_path: Path, mmpose_ready: No
     assert store.run["loading_notes"] == [note]
     section = overview_section(store)
     assert note in str(section.blocks)
-    assert "3 annotated, 3 used" in str(section.blocks)
+    assert "3 annotated, 3 used" in str(setup_section(store).blocks)

@@ -263,7 +263,17 @@ def test_the_report_has_errors_and_says_once_that_there_are_no_maps(tiny_files: 
     store = run(tiny_files, tmp_path, {**NONE, "report": {"enabled": True}, "studies": studies})
     assert not store.failures
     page = (tmp_path / "report" / "index.html").read_text()
-    sections = ["overview", "errors", "groups", "inversion", "error_kinds", "failures", "provenance"]
+    sections = [
+        "conclusions",
+        "overview",
+        "errors",
+        "groups",
+        "inversion",
+        "error_kinds",
+        "failures",
+        "setup",
+        "provenance",
+    ]
     assert re.findall(r'<section[^>]* id="([^"]+)"', page) == sections
     text = re.sub(r"<[^>]+>|\s+", " ", page.partition('id="provenance"')[0])
     assert text.count("No maps were asked for") == 1
