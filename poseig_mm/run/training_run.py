@@ -36,7 +36,7 @@ class Training:
 
     Args:
         config: a copy is taken; `train_dataloader`, `train_cfg`, `optim_wrapper` are read.  Nothing is evaluated on the
-            way, and no hook but MMEngine's own and the config's `custom_hooks` runs.
+            way, and of the config's `custom_hooks` averages of weights (`EMAHook`) alone run.
         model: what is trained, with the weights it begins with; it is changed.
         folder: for checkpoints and logs.
         claim: what this training is; checkpoints of another one are refused.
@@ -105,7 +105,8 @@ class Training:
         from mmengine.runner import Runner
 
         config = self._config
-        setattr(self._model, "is_init", True)  # noqa: B010 - a property of MMEngine's; its weights are there: the Runner would draw or download others
+        # its weights are there: the Runner would draw or download others
+        setattr(self._model, "is_init", True)  # noqa: B010 - a property of MMEngine's
         return Runner(
             model=self._model,
             work_dir=str(self._folder),

@@ -22,11 +22,12 @@ from ..store.parts import check_inside
 from ..studies.error_kinds.study import ErrorKinds
 from ..treatments.base import BEFORE, TREATED, Plan, Treated, Treatment
 from ..treatments.page import AFTER, build_treatment_page
+from ..treatments.training import plain
 from .identity import digest
 from .open import Plugins
 from .session import Session
 from .training_run import save_weights
-from .treatment_context import RunTreatmentContext, plain
+from .treatment_context import RunTreatmentContext
 
 ABOUT = "treatment.json"
 OWN = "held-out persons"  # the config's, all of them
@@ -169,10 +170,15 @@ class TreatmentRun:
                 config.get("model"),
                 config.get("train_dataloader"),
                 config.get(f"{self._settings.samples.split}_dataloader"),
-                asdict(treatment) if is_dataclass(treatment) else {},
+                self._own_settings,
                 session.host.signature(owner, [treatment]),
             ]
         )
+
+    @property
+    def _own_settings(self) -> dict[str, Any]:
+        """Of the treatment; {} where it has none."""
+        return asdict(self._treatment) if is_dataclass(self._treatment) else {}
 
     def _plan(self) -> Plan:
         with self._foreign("plan"):
@@ -203,9 +209,8 @@ class TreatmentRun:
                 f"{self.folder} holds this treatment with {what}; go on as it was begun, or delete it to begin anew"
             )
         if not record:
-            treatment = self._treatment
-            settings: dict[str, Any] = asdict(treatment) if is_dataclass(treatment) else {}
-            self._write({**about, "name": treatment.name, "settings": settings, "what": plan.what, "arms": {}})
+            said = {"name": self._treatment.name, "settings": self._own_settings, "what": plan.what}
+            self._write({**about, **said, "arms": {}})
 
     def _make(self, arm: str) -> None:
         """One arm's model, its config and checkpoint in `models/`."""

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 
@@ -101,8 +100,3 @@ class RunTreatmentContext:
     def progress(self, stage: str, done: int, total: int) -> None:
         """See `TreatmentContext.progress`."""
         self.on_progress(Progress(stage, done, total, 0.0, ""))
-
-
-def plain(value: Any) -> Any:
-    """A config's part as plain dicts and lists."""
-    return value.to_dict() if hasattr(value, "to_dict") else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -104,7 +104,7 @@ class Outcome:
         corrected = corrected_p([comparison for *_, comparison in found])
         return [Change(*each, p) for each, p in zip(found, corrected, strict=True)]
 
-    def _values(self, arm: str, measure: OutcomeMeasure, joints: Sequence[str]) -> tuple[NDArray, NDArray]:  # type: ignore[type-arg]
+    def _values(self, arm: str, measure: OutcomeMeasure, joints: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any]]:
         rows = self.persons[arm] if measure.of_person else self.joints[arm]
         if joints and not measure.of_person:
             rows = rows.filter(pl.col("joint_name").is_in(list(joints)))

@@ -8,6 +8,15 @@ from typing import Any
 WARM_UP = 500  # steps at most
 
 
+def plain(value: Any) -> Any:
+    """A config's part as plain dicts and lists; what is plain stays as it is.
+
+    >>> plain({"type": "A"})
+    {'type': 'A'}
+    """
+    return value.to_dict() if hasattr(value, "to_dict") else value
+
+
 def put(config: Any, entries: Mapping[str, Any]) -> None:
     """Put entries in the place of those a config has (`Config.update` would merge the two), in place."""
     for name, value in entries.items():

@@ -27,6 +27,7 @@ from poseig_mm.compat import prepare_environment
 from poseig_mm.data.samples import SampleSource
 from poseig_mm.errors import ConfigError, DataError
 from poseig_mm.store.atomic import make_dir, publish, store_error
+from poseig_mm.treatments.training import plain
 
 prepare_environment()
 
@@ -50,7 +51,7 @@ def cache_key(cfg: Any, model: Any, passes: int, seed: int, persons: int | None 
 
 def _key(cfg: Any, model: Any, source: SampleSource, passes: int, seed: int) -> str:
     digest = hashlib.sha256(f"{VERSION}|{passes}|{seed}|{len(source)}|{source.fingerprint()}".encode())
-    digest.update(json.dumps(_plain(cfg.train_dataloader["dataset"]), sort_keys=True, default=str).encode())
+    digest.update(json.dumps(plain(cfg.train_dataloader["dataset"]), sort_keys=True, default=str).encode())
     digest.update(frozen_digest(model.state_dict()).encode())
     return digest.hexdigest()
 
@@ -304,7 +305,3 @@ def _compute(
             if len(images) == batch_size:
                 flush(done)
         flush(part.total)
-
-
-def _plain(value: Any) -> Any:
-    return value.to_dict() if hasattr(value, "to_dict") else value

@@ -11,7 +11,7 @@ from ...settings_fields import number, whole
 from ...studies.shortcuts.study import Shortcuts
 from ...types import Section
 from ..base import TREATED, Plan, Treated, Treatment, TreatmentContext
-from ..training import put, schedule, with_import
+from ..training import plain, put, schedule, with_import
 from .shortcuts import Shortcut, treatable_shortcuts
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class ShortcutAugmentation(Treatment):
             what=" ".join(self._sentence(s) for s in shortcuts),
             controls={CONTROL: "as much destroyed at random places"},
             joints=tuple(s.joint for s in shortcuts),
-            held_out={WITHOUT: _plain(_with_transforms(context.config()[split], always, split))},
+            held_out={WITHOUT: plain(_with_transforms(context.config()[split], always, split))},
             judged_on=WITHOUT,
         )
 
@@ -127,10 +127,6 @@ def _with_transforms(loader: Any, transforms: Sequence[Mapping[str, Any]], place
     from .pipelines import with_transforms
 
     return with_transforms(loader, transforms, place)
-
-
-def _plain(value: Any) -> Any:
-    return value.to_dict() if hasattr(value, "to_dict") else value
 
 
 def _check_model(context: TreatmentContext) -> None:
